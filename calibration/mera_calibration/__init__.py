@@ -1,0 +1,1 @@
+"""Calibration sets, ranges, layer sensitivity and the gate."""

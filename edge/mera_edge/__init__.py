@@ -1,0 +1,1 @@
+"""On-device emotion recognition from voice, words and face."""

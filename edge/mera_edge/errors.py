@@ -1,0 +1,55 @@
+"""One family of errors. Each says what is wrong, with what, and what to do about it."""
+
+from __future__ import annotations
+
+
+class MeraError(Exception):
+    """An error with a remedy.
+
+    Attributes:
+        remedy: what the reader can do, in one sentence.
+        exit_code: what the command line exits with.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        what = super().__str__()
+        return f"{what}: {self.remedy}" if self.remedy else what
+
+
+class InputError(MeraError):
+    """A file, a row or a value that cannot be used."""
+
+
+class ConfigError(MeraError):
+    """A configuration key or value that cannot be used."""
+
+
+class SourceError(MeraError):
+    """A camera, microphone or stream that does not answer."""
+
+
+class BundleError(MeraError):
+    """A bundle that is incomplete, altered, unsafe or of an unknown version."""
+
+
+class EngineError(MeraError):
+    """A model that the engine cannot load or run."""
+
+
+class MissingExtra(MeraError):
+    """A verb or a source that needs an optional set of packages."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed", f"run: pip install 'mera-edge[{extra}]'")
+
+
+class CheckFailed(MeraError):
+    """A gate or a check that said no: nothing is broken, the answer is no."""
+
+    exit_code = 1

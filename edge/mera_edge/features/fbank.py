@@ -1,0 +1,83 @@
+"""The log-mel front end: computed once, shared by the recognizer and the voice encoder."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+BINS = 80
+FRAME_SHIFT_S = 0.010
+SPEC = {
+    "kind": "log-mel",
+    "sample_rate": SAMPLE_RATE,
+    "bins": BINS,
+    "frame_length_ms": 25,
+    "frame_shift_ms": 10,
+    "window": "povey",
+    "low_hz": 20,
+    "high_hz": SAMPLE_RATE // 2 - 400,
+    "dither": 0.0,
+    "snip_edges": False,
+    "sample_range": "int16",
+}
+"""The facts a bundle carries about these features: a model trained on others is refused."""
+
+_INT16 = 32768.0
+
+
+class LogMel:
+    """Streaming 80-bin log-mel energies (Kaldi's filter bank), 100 frames a second.
+
+    However the sound is cut into pieces, the frames are the same to the bit. The settings are
+    those of sherpa-onnx, so that a recognizer trained on them runs there too.
+    """
+
+    def __init__(self) -> None:
+        from kaldi_native_fbank import FbankOptions
+
+        options = FbankOptions()
+        options.frame_opts.samp_freq = SAMPLE_RATE
+        options.frame_opts.frame_length_ms = SPEC["frame_length_ms"]
+        options.frame_opts.frame_shift_ms = SPEC["frame_shift_ms"]
+        options.frame_opts.window_type = SPEC["window"]
+        options.frame_opts.dither = SPEC["dither"]
+        options.frame_opts.snip_edges = SPEC["snip_edges"]
+        options.mel_opts.num_bins = BINS
+        options.mel_opts.low_freq = SPEC["low_hz"]
+        options.mel_opts.high_freq = SPEC["high_hz"]
+        self._options = options
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next sample is the first."""
+        from kaldi_native_fbank import OnlineFbank
+
+        self._fbank = OnlineFbank(self._options)
+        self._taken = 0
+
+    def accept(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Take samples (mono, 16 kHz, in [-1, 1]) and return the frames now complete, ``[n, 80]``."""
+        self._fbank.accept_waveform(SAMPLE_RATE, samples * _INT16)
+        return self._take()
+
+    def flush(self) -> NDArray[np.float32]:
+        """End the stream and return its last frames, ``[n, 80]``."""
+        self._fbank.input_finished()
+        return self._take()
+
+    def _take(self) -> NDArray[np.float32]:
+        ready = self._fbank.num_frames_ready
+        frames = np.empty((ready - self._taken, BINS), np.float32)
+        for row in range(len(frames)):
+            frames[row] = self._fbank.get_frame(self._taken + row)
+        # Without this the filter bank keeps every frame of the stream for ever.
+        self._fbank.pop(len(frames))
+        self._taken = ready
+        return frames
+
+
+def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the frames ``[T, 80]`` of a whole recording (mono, 16 kHz, in [-1, 1])."""
+    front_end = LogMel()
+    return np.concatenate([front_end.accept(samples), front_end.flush()])

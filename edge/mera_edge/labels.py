@@ -1,0 +1,76 @@
+"""The seven emotions, and the one table that maps the words of every corpus onto them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.errors import InputError
+
+EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
+MODALITIES = ("voice", "face", "text")
+
+VALENCE = {
+    "neutral": 0.0,
+    "happy": 0.8,
+    "sad": -0.6,
+    "angry": -0.6,
+    "fear": -0.6,
+    "disgust": -0.6,
+    "surprise": 0.2,
+}
+"""Valence in [-1, 1] that stands for an emotion in corpora that do not rate valence:
+rounded from where the circumplex model of affect (Russell, 1980) puts the words."""
+
+_ALIASES = {
+    "neutral": "neutral calm",
+    "happy": "happy happiness joy joyful joyous amused",
+    "sad": "sad sadness",
+    "angry": "angry anger mad",
+    "fear": "fear fearful afraid scared",
+    "disgust": "disgust disgusted",
+    "surprise": "surprise surprised",
+}
+_EMOTION_OF = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+OUTSIDE = frozenset({"contempt"})
+"""Corpus labels that are none of the seven: a classifier may know them, an event never says them."""
+
+
+def to_emotion(name: str) -> str:
+    """Return the one of `EMOTIONS` that a corpus label means (``"Happiness"`` -> ``"happy"``).
+
+    Raises:
+        InputError: the label is none of ours; the message names the nearest known one.
+    """
+    emotion = _EMOTION_OF.get(name.strip().lower())
+    if emotion is None:
+        near = get_close_matches(name.strip().lower(), _EMOTION_OF, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known labels: {', '.join(EMOTIONS)}"
+        raise InputError(f"{name!r} is not an emotion label", hint)
+    return emotion
+
+
+def project(probabilities: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.float32]:
+    """Bring a classifier's probabilities over its own labels onto the seven emotions.
+
+    Args:
+        probabilities: ``[..., C]`` over ``names``.
+        names: the classifier's ``C`` labels, for example RAVDESS's eight with *calm*.
+
+    Returns:
+        ``[..., 7]`` in the order of `EMOTIONS`, summing to one: labels that mean the same emotion
+        are added, labels outside the seven are dropped and the rest renormalised.
+    """
+    if tuple(names) == EMOTIONS:
+        return probabilities.astype(np.float32)
+    seven = np.zeros((*probabilities.shape[:-1], len(EMOTIONS)), np.float32)
+    for column, name in enumerate(names):
+        if name not in OUTSIDE:
+            seven[..., EMOTIONS.index(to_emotion(name))] += probabilities[..., column]
+    total = seven.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, seven / np.maximum(total, 1e-12), 1 / len(EMOTIONS)).astype(
+        np.float32
+    )

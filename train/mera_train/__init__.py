@@ -1,0 +1,1 @@
+"""Data, features and training, in full precision."""
