@@ -1,0 +1,67 @@
+"""What training leaves behind: weights, configuration, metrics and a card. No pickles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mera_edge.errors import InputError
+
+FILES = ("model.safetensors", "config.yaml", "metrics.json", "card.md")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model of one role, as read from its directory."""
+
+    directory: Path
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    card: str
+
+
+def save(
+    directory: Path, model: nn.Module, config: BaseModel, metrics: dict[str, Any], card: str
+) -> None:
+    """Write a checkpoint. ``card`` is Markdown: the data, how well it does, the licence."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
+    save_file(weights, directory / "model.safetensors")
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (directory / "config.yaml").write_text(text)
+    (directory / "metrics.json").write_text(
+        json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
+    )
+    (directory / "card.md").write_text(card)
+
+
+def load(directory: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: a file is missing or unreadable; the message names it.
+    """
+    for name in FILES:
+        if not (directory / name).is_file():
+            raise InputError(
+                f"{directory} is not a checkpoint: {name} is missing",
+                "give the directory that `mera-edge train` wrote",
+            )
+    try:
+        weights = load_file(directory / "model.safetensors")
+        config = yaml.safe_load((directory / "config.yaml").read_text())
+        metrics = json.loads((directory / "metrics.json").read_text())
+    except (SafetensorError, yaml.YAMLError, json.JSONDecodeError) as error:
+        raise InputError(f"{directory} cannot be read: {error}", "train it again") from error
+    return Checkpoint(directory, weights, config, metrics, (directory / "card.md").read_text())
