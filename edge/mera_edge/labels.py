@@ -23,7 +23,7 @@ VALENCE = {
     "surprise": 0.2,
 }
 """Valence in [-1, 1] that stands for an emotion in corpora that do not rate valence:
-rounded from where the circumplex model of affect (Russell, 1980) puts the words."""
+coarse positions on the pleasure axis of the circumplex model of affect (Russell, 1980)."""
 
 _ALIASES = {
     "neutral": "neutral calm",
@@ -36,7 +36,7 @@ _ALIASES = {
 }
 _EMOTION_OF = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 OUTSIDE = frozenset({"contempt"})
-"""Corpus labels that are none of the seven: a classifier may know them, an event never says them."""
+"""Corpus labels that are none of the seven: classifiers may know them, events never say them."""
 
 
 def to_emotion(name: str) -> str:

@@ -1,0 +1,84 @@
+"""``bundle.json``: what a bundle says about itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+SCHEMA: Final = "mera-edge/bundle/1"
+
+RoleName = Literal["vad", "asr", "voice", "face_detector", "face", "text", "fusion"]
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
+        raise ValueError(f"the path {path!r} leaves the bundle")
+    return path
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FileEntry(_Facts):
+    """One file of a bundle."""
+
+    path: Annotated[str, AfterValidator(_inside)] = Field(description="relative to the bundle")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+    @classmethod
+    def of(cls, path: Path) -> FileEntry:
+        """Describe a file that lies at the top of a bundle."""
+        return cls(path=path.name, sha256=sha256(path), bytes=path.stat().st_size)
+
+
+class Tensor(_Facts):
+    """One input or output of a model."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["float32", "int64", "bool"]
+    unit: str = Field("", description="what the numbers are, for example `log-mel` or `seconds`")
+
+
+class RoleEntry(_Facts):
+    """The model that plays one role, and all that is needed to run, judge and cite it."""
+
+    files: dict[str, FileEntry] = Field(description="`model`, and what goes with it")
+    precision: Literal["fp32", "fp16", "int8"]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: tuple[str, ...] = Field((), description="the classifier's labels, in order")
+    features: dict[str, Any] = Field({}, description="specification of what it must be fed")
+    settings: dict[str, Any] = Field({}, description="facts of the model that its stage needs")
+    calibration: dict[str, Any] = Field({}, description="how ranges or temperatures were found")
+    metrics: dict[str, Any] = Field({}, description="measured on test material, by precision")
+    licence: str = Field(description="of the weights, as far as the training data leaves it open")
+    card: str = Field(description="the model card, Markdown")
+
+
+class Manifest(_Facts):
+    """The whole of ``bundle.json``."""
+
+    schema_: Literal["mera-edge/bundle/1"] = Field(SCHEMA, alias="schema")
+    name: str
+    created_with: dict[str, str] = Field(description="versions of the packages that made it")
+    roles: dict[RoleName, RoleEntry]
+
+    def to_json(self) -> str:
+        """Return the text of ``bundle.json``: the same facts always give the same bytes."""
+        return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Settings: defaults < configuration file < environment (``MERA_EDGE_*``) < flags."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mera_edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
+PREFIX = "MERA_EDGE_"
+
+
+class Settings(BaseModel):
+    """Everything about a run that a user may choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bundle: Path | None = Field(None, description="bundle to run; the one in the package if unset")
+    camera: str = Field(
+        "0", description="index, URL (rtsp, http), file, GStreamer pipeline, or `none`"
+    )
+    mic: str = Field("default", description="index, name, sound file, `default`, or `none`")
+    sink: tuple[str, ...] = Field(("-",), description="where events go: `-` or a .jsonl file")
+    ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
+    budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
+
+
+def load(
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Gather the settings.
+
+    Args:
+        file: a TOML file; `SYSTEM_FILE`, if there is one, when ``None``.
+        flags: what the command line says; ``None`` values count as not given.
+        environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
+
+    Raises:
+        ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
+    """
+    values: dict[str, tuple[Any, str]] = {}
+    if file is not None or SYSTEM_FILE.is_file():
+        path = SYSTEM_FILE if file is None else file
+        values.update({key: (value, str(path)) for key, value in _read(path).items()})
+    for name, value in environment.items():
+        key = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and key in Settings.model_fields:
+            values[key] = (value.split(",") if key == "sink" else value, name)
+    for key, value in (flags or {}).items():
+        if value is not None:
+            values[key] = (value, f"--{key.replace('_', '-')}")
+    for key, (_, where) in values.items():
+        if key not in Settings.model_fields:
+            near = get_close_matches(key, Settings.model_fields, n=1)
+            known = ", ".join(Settings.model_fields)
+            remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {known}"
+            raise ConfigError(f"{where}: unknown key {key!r}", remedy)
+    try:
+        return Settings.model_validate({key: value for key, (value, _) in values.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0])
+        raise ConfigError(
+            f"{values[key][1]}: {key} = {values[key][0]!r}: {first['msg']}",
+            Settings.model_fields[key].description or "",
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})", "give a TOML file") from error

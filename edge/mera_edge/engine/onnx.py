@@ -1,0 +1,91 @@
+"""ONNX Runtime behind the `Engine` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mera_edge.engine.protocol import Array, TensorSpec
+from mera_edge.errors import EngineError
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(bool)": np.dtype(np.bool_),
+}
+
+
+class OnnxEngine:
+    """One ONNX file in one ONNX Runtime session.
+
+    Args:
+        path: the file.
+        threads: threads inside one operator. One is right for small models next to other things.
+        providers: execution providers in order of preference. The first must really start:
+            ONNX Runtime would otherwise run on the CPU without a word.
+
+    Raises:
+        EngineError: the file is no usable model, or the provider did not start.
+    """
+
+    def __init__(
+        self, path: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+    ) -> None:
+        import onnxruntime
+        from onnxruntime.capi.onnxruntime_pybind11_state import (
+            Fail,
+            InvalidArgument,
+            InvalidGraph,
+            InvalidProtobuf,
+            NoSuchFile,
+            NotImplemented,
+        )
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A thread that spins between two ticks takes a core from everything else.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        except (
+            Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, NotImplemented,
+        ) as error:  # fmt: skip
+            raise EngineError(
+                f"{path} cannot be loaded by ONNX Runtime ({error})",
+                "check the file with `mera-edge models verify`",
+            ) from error
+        if session.get_providers()[0] != providers[0]:
+            raise EngineError(
+                f"{providers[0]} did not start for {path.name}",
+                f"it runs on {session.get_providers()[0]} instead: `mera-edge doctor` says why",
+            )
+        self._path = path
+        self._session = session
+        self._failures = (Fail, InvalidArgument)
+        self.provider: str = providers[0]
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
+        self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}
+        self._names = list(self.outputs)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            values = self._session.run(self._names, dict(feeds))
+        except (*self._failures, ValueError, RuntimeError) as error:
+            raise EngineError(f"{self._path.name} did not run: {error}") from error
+        return dict(zip(self._names, values, strict=True))
+
+
+def _spec(node: object, path: Path) -> TensorSpec:
+    name, shape, kind = node.name, node.shape, node.type  # type: ignore[attr-defined]
+    if kind not in _DTYPES or not all(isinstance(size, int) for size in shape):
+        raise EngineError(
+            f"{path.name}: {name} has type {kind} and shape {shape}",
+            "export it with static shapes and float32, int64 or bool tensors",
+        )
+    return TensorSpec(name, tuple(shape), _DTYPES[kind])

@@ -1,0 +1,49 @@
+"""What an engine is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, shape and element type of one input or output. Shapes are static."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def provider(self) -> str:
+        """What it really runs on, which need not be what was asked for first."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The facts written into the model file."""
+        ...
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs.
+
+        Raises:
+            EngineError: an input is missing, or of another shape or type than `inputs` says.
+        """
+        ...

@@ -1,0 +1,42 @@
+"""A model with memory: its caches go round from one step to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mera_edge.engine.protocol import Array, Engine
+from mera_edge.errors import EngineError
+
+_IN, _OUT = "cache_", "next_cache_"
+
+
+class StreamModel:
+    """Carries every output ``next_cache_X`` of an engine to its input ``cache_X``.
+
+    Caches have fixed shapes and start at zero, so the cost of a step does not grow with the
+    length of the stream.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._caches: dict[str, Array] = {}
+        for name, spec in engine.inputs.items():
+            if name.startswith(_IN):
+                out = engine.outputs.get(_OUT + name[len(_IN) :])
+                if out is None or out.shape != spec.shape:
+                    raise EngineError(f"the model's input {name} has no output of the same shape")
+                self._caches[name] = np.zeros(spec.shape, spec.dtype)
+
+    def step(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run one chunk and return the outputs that are not caches."""
+        outputs = self._engine.run({**feeds, **self._caches})
+        for name in self._caches:
+            self._caches[name] = outputs.pop(_OUT + name[len(_IN) :])
+        return outputs
+
+    def reset(self) -> None:
+        """Go back to the beginning of a stream."""
+        for cache in self._caches.values():
+            cache.fill(0)
