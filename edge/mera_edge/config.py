@@ -20,6 +20,8 @@ else:
 
 SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
 PREFIX = "MERA_EDGE_"
+_NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS"})
+"""Variables with our prefix that say where things lie, not how to run."""
 
 
 class Settings(BaseModel):
@@ -57,8 +59,8 @@ def load(
         path = SYSTEM_FILE if file is None else file
         values.update({key: (value, str(path)) for key, value in _read(path).items()})
     for name, value in environment.items():
-        key = name.removeprefix(PREFIX).lower()
-        if name.startswith(PREFIX) and key in Settings.model_fields:
+        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
+            key = name.removeprefix(PREFIX).lower()
             values[key] = (value.split(",") if key == "sink" else value, name)
     for key, value in (flags or {}).items():
         if value is not None:

@@ -1,0 +1,68 @@
+"""From the checkpoints of all roles to one bundle, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry, RoleName
+from mera_edge.bundle.load import MANIFEST
+from mera_edge.errors import InputError
+
+ROLES: tuple[RoleName, ...] = ("asr", "voice", "face", "text", "fusion")
+"""The roles with a model of ours; each has a module of its name with ``export``."""
+
+_MADE_WITH = ("mera-edge", "torch", "onnx")
+
+
+def export_bundle(
+    checkpoints: Path,
+    out: Path,
+    roles: Sequence[RoleName] = ROLES,
+    name: str = "default",
+    progress: Callable[[str], None] = lambda role: None,
+) -> Bundle:
+    """Export checkpoints to a bundle.
+
+    Args:
+        checkpoints: a directory with one checkpoint per role (``checkpoints/voice`` ...).
+        out: the bundle's directory. An old bundle there is replaced by rename at the very end.
+        roles: which roles to export.
+        name: the bundle's name.
+        progress: told the role that is being exported.
+
+    Raises:
+        InputError: a checkpoint is missing or unreadable, or ``out`` holds something else.
+        CheckFailed: a model does not compute the same in ONNX Runtime as in torch.
+    """
+    for role in roles:
+        if role not in ROLES:
+            raise InputError(f"no model is trained for {role!r}", f"one of {', '.join(ROLES)}")
+    if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise InputError(f"{out} is not empty and holds no bundle", "choose another directory")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        new = Path(scratch) / "new"
+        new.mkdir()
+        entries: dict[RoleName, RoleEntry] = {}
+        for role in sorted(roles, key=get_args(RoleName).index):
+            progress(role)
+            module = importlib.import_module(f"mera_export.{role}")
+            entries[role] = module.export(checkpoints / role, new)
+        manifest = Manifest(
+            schema=SCHEMA,
+            name=name,
+            created_with={package: version(package) for package in _MADE_WITH},
+            roles=entries,
+        )
+        (new / MANIFEST).write_text(manifest.to_json())
+        Bundle.open(new)
+        if out.exists():
+            shutil.move(out, Path(scratch) / "old")
+        new.rename(out)
+    return Bundle.open(out)

@@ -1,0 +1,118 @@
+"""One way from a torch module to an ONNX file, with the proof that both compute the same."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from mera_edge.bundle.manifest import Tensor
+from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.errors import CheckFailed
+
+OPSET = 18
+"""The oldest with everything our models use: TensorRT 10.3 (JetPack 6) and newer read it."""
+
+TOLERANCE = 1e-4
+"""Largest difference allowed between torch and ONNX Runtime, on any output."""
+
+_DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.bool: "bool"}
+
+
+def to_onnx(
+    module: nn.Module,
+    inputs: Mapping[str, torch.Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+) -> float:
+    """Export ``module`` with static shapes and compare it with ONNX Runtime.
+
+    Args:
+        module: in eval mode; its ``forward`` takes ``inputs`` in order and returns ``outputs``.
+        inputs: name -> example tensor, with realistic values: the comparison runs on them.
+        outputs: names, in the order that ``forward`` returns them.
+        path: the file to write. The same module gives the same bytes.
+        metadata: what other runtimes look up in ``metadata_props``.
+
+    Returns:
+        The largest absolute difference between torch and ONNX Runtime.
+
+    Raises:
+        CheckFailed: the difference is above `TOLERANCE`; no file is left behind.
+    """
+    module.eval()
+    examples = tuple(inputs.values())
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # about ops of torchvision, which no model here has
+        expected = module(*examples)
+        program = torch.onnx.export(
+            module,
+            examples,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=OPSET,
+            # The other exporter is unmaintained and drops inputs that a model does not read,
+            # which the streaming recognizer's interface has.
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise CheckFailed(f"torch could not export {path.name}", "see the log above")
+    model = program.model_proto
+    _forget_the_machine(model)
+    onnx.helper.set_model_props(model, dict(sorted((metadata or {}).items())))
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+    feeds = {name: tensor.numpy() for name, tensor in inputs.items()}
+    answers = OnnxEngine(path).run(feeds)
+    expected = (expected,) if isinstance(expected, torch.Tensor) else expected
+    difference = max(
+        float(np.abs(answers[name] - tensor.numpy()).max())
+        for name, tensor in zip(outputs, expected, strict=True)
+    )
+    # Written this way round so that NaN fails too.
+    if not difference <= TOLERANCE:
+        path.unlink()
+        raise CheckFailed(
+            f"{path.name}: torch and ONNX Runtime differ by {difference:.2g}",
+            f"at most {TOLERANCE} is allowed: look for an operator that exports differently",
+        )
+    return difference
+
+
+def tensors(tensors: Mapping[str, torch.Tensor], units: Mapping[str, str]) -> tuple[Tensor, ...]:
+    """Describe inputs or outputs for the manifest."""
+    return tuple(
+        Tensor(
+            name=name,
+            shape=tuple(tensor.shape),
+            dtype=_DTYPES[tensor.dtype],  # type: ignore[arg-type]
+            unit=units.get(name, ""),
+        )
+        for name, tensor in tensors.items()
+    )
+
+
+def _forget_the_machine(model: onnx.ModelProto) -> None:
+    """Drop stack traces and file paths that the exporter leaves in the graph."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
+        value.doc_string = ""
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]

@@ -1,0 +1,5 @@
+"""``python -m mera_train ROLE``: what torchrun starts."""
+
+from mera_train.cli import app
+
+app()

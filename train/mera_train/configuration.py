@@ -1,0 +1,44 @@
+"""Reading a role's YAML configuration."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mera_edge.errors import ConfigError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+def read(path: Path, model: type[Config]) -> Config:
+    """Read a YAML file into a role's configuration.
+
+    Raises:
+        ConfigError: no such file, no YAML, an unknown key (names the nearest) or a bad value.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})", "give a YAML file") from error
+    try:
+        return model.model_validate(values or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        remedy = ""
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{path}: {key}: {first['msg']}", remedy) from error
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    keys = list(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _keys(field.annotation)
+    return keys
