@@ -71,6 +71,6 @@ def project(probabilities: NDArray[np.floating], names: Sequence[str]) -> NDArra
         if name not in OUTSIDE:
             seven[..., EMOTIONS.index(to_emotion(name))] += probabilities[..., column]
     total = seven.sum(axis=-1, keepdims=True)
-    return np.where(total > 0, seven / np.maximum(total, 1e-12), 1 / len(EMOTIONS)).astype(
-        np.float32
-    )
+    # All of it outside the seven: nothing is known about them.
+    unknown = total < 1e-6
+    return np.where(unknown, np.float32(1 / len(EMOTIONS)), seven / np.where(unknown, 1, total))

@@ -1,0 +1,88 @@
+"""Who may import whom, and what the runtime must not carry."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "mera_edge": ROOT / "edge" / "mera_edge",
+    "mera_train": ROOT / "train" / "mera_train",
+    "mera_calibration": ROOT / "calibration" / "mera_calibration",
+    "mera_export": ROOT / "export" / "mera_export",
+}
+MAY_IMPORT = {
+    "mera_edge": set(),
+    "mera_train": {"mera_edge"},
+    "mera_calibration": {"mera_edge"},
+    "mera_export": {"mera_edge", "mera_train", "mera_calibration"},
+}
+FLOORS = [
+    {"labels", "features", "errors"},
+    {"sources", "engine", "bundle", "config", "events", "evaluation"},
+    {"asr", "stages", "sinks"},
+    {"runtime", "sample"},
+    {"cli"},
+]
+"""From the ground up: a module imports from its own floor or from below."""
+
+NEVER_ON_THE_DEVICE = {"torch", "torchaudio", "torchvision", "transformers", "onnx", "sklearn"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted(PACKAGES[package].rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_they_may(package: str) -> None:
+    foreign = set(PACKAGES) - MAY_IMPORT[package] - {package}
+    for path in modules(package):
+        # The command line finds the other packages' verbs by name, when they are installed.
+        found = {name.split(".")[0] for name in imports(path)} & foreign
+        assert not found, f"{path.relative_to(ROOT)} imports {found}"
+
+
+def floor(module: str) -> int:
+    part = module.split(".")[1]
+    return next(level for level, members in enumerate(FLOORS) if part in members)
+
+
+@pytest.mark.parametrize("path", modules("mera_edge"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_in_the_runtime_only_go_down(path: Path) -> None:
+    inside = path.relative_to(PACKAGES["mera_edge"])
+    if str(inside) in ("__init__.py", "__main__.py"):
+        return
+    own = floor(f"mera_edge.{inside.parts[0].removesuffix('.py')}")
+    for name in imports(path):
+        if name.startswith("mera_edge."):
+            assert floor(name) <= own, f"{inside} imports {name}, which is above it"
+    found = {name.split(".")[0] for name in imports(path)} & NEVER_ON_THE_DEVICE
+    assert not found, f"{inside} imports {found}"
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import mera_edge;"
+        "took = time.perf_counter() - start;"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'tensorrt', 'av', 'transformers'};"
+        "print(took, sorted(heavy & set(sys.modules)))"
+    )
+    answers = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    took, heavy = zip(*(answer.stdout.split(" ", 1) for answer in answers), strict=True)
+    assert set(heavy) == {"[]\n"}
+    assert min(map(float, took)) < 0.150
