@@ -5,9 +5,10 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from torch import Tensor, nn
+
 from mera_edge.errors import CheckFailed
 from mera_export.onnx import to_onnx
-from torch import Tensor, nn
 
 
 class Causal(nn.Module):
