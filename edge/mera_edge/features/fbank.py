@@ -23,6 +23,9 @@ SPEC = {
 }
 """The facts a bundle carries about these features: a model trained on others is refused."""
 
+FLOOR = float(np.log(np.finfo(np.float32).eps))
+"""The log-mel energy of digital silence: what pads a window at the end of a stream."""
+
 _INT16 = 32768.0
 
 
