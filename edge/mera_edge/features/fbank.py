@@ -60,7 +60,7 @@ class LogMel:
         self._taken = 0
 
     def accept(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take samples (mono, 16 kHz, in [-1, 1]) and return the frames now complete, ``[n, 80]``."""
+        """Take samples (mono, 16 kHz, in [-1, 1]); return the frames now complete, ``[n, 80]``."""
         self._fbank.accept_waveform(SAMPLE_RATE, samples * _INT16)
         return self._take()
 
