@@ -130,6 +130,29 @@ class EmotionEvent(_Message):
             raise InputError(f"not an event of schema {SCHEMA}: {error}") from error
 
 
+class Summary(_Message):
+    """What a whole file or run amounts to."""
+
+    schema_: Literal["mera-edge/summary/1"] = Field("mera-edge/summary/1", alias="schema")
+    file: str | None = Field(None, description="the file, when it was one")
+    emotion: Emotion | None = Field(
+        description="mean of the events' answers, weighted by confidence"
+    )
+    transcript: str
+    duration_s: float = Field(ge=0, description="length of the stream")
+    events: int = Field(ge=0, description="answers given")
+    evidence: dict[ModalityName, Share] = Field(
+        description="share of events that had each modality"
+    )
+    real_time_factor: float = Field(ge=0, description="processing time over duration")
+    compute_ms: dict[str, float] = Field(description="p50, p95 and max over the events")
+    interrupted: bool = Field(False, description="whether it was ended before its end")
+
+    def to_json(self) -> str:
+        """Return the summary as one line of JSON, without the fields that are absent."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+
 def timestamp(seconds_since_epoch: float) -> str:
     """Return a time of day as the events write it: ``2026-11-22T12:00:00.123Z``."""
     moment = datetime.fromtimestamp(seconds_since_epoch, timezone.utc)

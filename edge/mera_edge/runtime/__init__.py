@@ -1,0 +1,1 @@
+"""The pipeline: one tick, one loop, one clock."""

@@ -1,0 +1,69 @@
+"""What a source gives: sound and pictures with the stream time at which they were captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A piece of sound."""
+
+    samples: NDArray[np.float32]
+    """``[n]``, mono, 16 kHz, in [-1, 1]."""
+    at_s: float
+    """Stream time of the first sample, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame of a camera."""
+
+    image: NDArray[np.uint8]
+    """``[H, W, 3]``, blue, green, red."""
+    at_s: float
+    """Stream time of its capture, in seconds."""
+
+
+@dataclass(slots=True)
+class Captured:
+    """What came in since the last poll."""
+
+    sounds: list[Sound] = field(default_factory=list)
+    picture: Picture | None = None
+    """The newest one: older ones are out of date and dropped."""
+
+
+class Source(Protocol):
+    """A file, a camera or a microphone."""
+
+    name: str
+    """What it is, for messages: a path, a URL, ``camera 0``."""
+    has_sound: bool
+    has_picture: bool
+    is_live: bool
+    """Whether it happens now (a device) or can be read as fast as the machine goes (a file)."""
+
+    def open(self) -> None:
+        """Make it ready; stream time begins now.
+
+        Raises:
+            SourceError: it does not answer.
+            InputError: the file cannot be used.
+        """
+
+    def poll(self, until_s: float) -> Captured:
+        """Return everything captured up to stream time ``until_s`` and not returned before."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether there will never be more."""
+
+    def close(self) -> None:
+        """Let go of the device or file. May be called twice."""

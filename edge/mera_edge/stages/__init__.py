@@ -1,0 +1,1 @@
+"""One stage per modality, and their fusion."""

@@ -1,0 +1,53 @@
+"""What the words say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mera_edge.bundle import Bundle
+from mera_edge.events import Evidence
+from mera_edge.features.text import SPEC, normalise
+from mera_edge.labels import project
+
+
+class TextStage:
+    """From a sentence to evidence.
+
+    Raises:
+        BundleError: the bundle has no text encoder, or one for other features than ours.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        from tokenizers import Tokenizer
+
+        role = bundle.role("text")
+        role.require_features(SPEC)
+        self._labels = role.entry.labels
+        self._engine = role.engine()
+        self._tokenizer = Tokenizer.from_file(str(role.path("tokenizer")))
+        self._length = self._engine.inputs["tokens"].shape[1]
+
+    def accept(self, text: str, captured_s: float) -> Evidence | None:
+        """Read a sentence in English or Chinese, of any length.
+
+        Args:
+            text: anything; of a long text the last words count.
+            captured_s: stream time, in seconds, of its newest word.
+
+        Returns:
+            ``None`` when nothing is left of the text after normalising.
+        """
+        ids = self._tokenizer.encode(normalise(text), add_special_tokens=False).ids
+        ids = ids[-self._length :]
+        if not ids:
+            return None
+        tokens = np.zeros((1, self._length), np.int64)
+        tokens[0, : len(ids)] = ids
+        answer = self._engine.run({"tokens": tokens})
+        return Evidence(
+            modality="text",
+            captured_s=captured_s,
+            probabilities=project(answer["probabilities"][0], self._labels),
+            valence=float(answer["valence"][0, 0]),
+            embedding=answer["embedding"][0],
+        )
