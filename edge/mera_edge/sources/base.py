@@ -8,8 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
-
 
 @dataclass(frozen=True, slots=True)
 class Sound:

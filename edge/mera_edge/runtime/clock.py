@@ -1,0 +1,52 @@
+"""Time, real or simulated: the one difference between a live run and a file read fast."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Stream time in seconds, from 0."""
+
+    def start(self) -> None:
+        """Begin at 0."""
+
+    def now(self) -> float:
+        """Return the stream time."""
+
+    def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        """Return at stream time ``moment_s``, or as soon as ``stop`` is set."""
+
+
+class RealClock:
+    """Time as it passes, unmoved by corrections of the time of day."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        stop.wait(max(0.0, moment_s - self.now()))
+
+
+class VirtualClock:
+    """Time that jumps to the moment waited for."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def start(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        self._now = max(self._now, moment_s)

@@ -1,0 +1,161 @@
+"""A run from its first tick to its summary: sources, clock, pipeline and sinks joined."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mera_edge.events import Emotion, EmotionEvent, Summary
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.runtime.clock import Clock
+from mera_edge.runtime.pipeline import Pipeline, View
+from mera_edge.sinks import Sink
+from mera_edge.sources.base import Captured, Source
+
+_TIMES_KEPT = 10_000
+"""Compute times that the percentiles of a summary are over: the newest, in a long run."""
+
+
+def run(
+    pipeline: Pipeline,
+    sources: Sequence[Source],
+    clock: Clock,
+    sinks: Sequence[Sink],
+    stop: threading.Event,
+    ticks_per_second: float = 5.0,
+    file: str | None = None,
+) -> Summary:
+    """Run until every source has ended or ``stop`` is set, and summarise.
+
+    Args:
+        pipeline: warmed up; it is reset first.
+        sources: opened here, in this order, and closed here, whatever happens.
+        clock: real for devices, virtual to read files as fast as the machine goes.
+        sinks: each gets every event, and the summary at the end.
+        stop: set it from a signal handler or another thread to end early.
+        ticks_per_second: answers per second.
+        file: name of the media file, for the summary.
+
+    Raises:
+        SourceError, InputError: a source cannot be opened.
+    """
+    tally = _Tally()
+    pipeline.reset()
+    period = 1.0 / ticks_per_second
+    try:
+        for source in sources:
+            source.open()
+        view = View(
+            sound=any(source.has_sound for source in sources),
+            picture=any(source.has_picture for source in sources),
+        )
+        is_media = not any(source.is_live for source in sources)
+        clock.start()
+        moment, ended = 0.0, False
+        while not ended and not stop.is_set():
+            # After a tick that took too long the moments missed are left out, not made up for.
+            moment = max(moment + period, math.floor(clock.now() / period) * period)
+            clock.wait_until(moment, stop)
+            began = time.perf_counter()
+            now = clock.now()
+            captured = _merge([source.poll(now) for source in sources])
+            ended = all(source.ended for source in sources)
+            event = pipeline.tick(captured, now, view, last=ended or stop.is_set())
+            if is_media:
+                event = event.model_copy(update={"media_time_s": round(now, 3)})
+            tally.add(event, time.perf_counter() - began)
+            for sink in sinks:
+                sink.publish(event)
+        summary = tally.summary(file, pipeline.transcript, clock.now(), interrupted=not ended)
+    finally:
+        for source in sources:
+            source.close()
+    for sink in sinks:
+        sink.close(summary)
+    return summary
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set, so that a run ends with its summary."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _merge(parts: Sequence[Captured]) -> Captured:
+    pictures = [part.picture for part in parts if part.picture is not None]
+    return Captured(
+        sounds=[sound for part in parts for sound in part.sounds],
+        picture=max(pictures, key=lambda picture: picture.at_s, default=None),
+    )
+
+
+class _Tally:
+    """Sums over the events of a run. Its size does not grow with the run."""
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._present = dict.fromkeys(MODALITIES, 0)
+        self._probabilities = np.zeros(len(EMOTIONS))
+        self._valence = 0.0
+        self._confidence = 0.0
+        self._worked_s = 0.0
+        self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
+        self._slowest_ms = 0.0
+
+    def add(self, event: EmotionEvent, worked_s: float) -> None:
+        self._events += 1
+        self._worked_s += worked_s
+        self._compute_ms.append(event.latency.compute_ms)
+        self._slowest_ms = max(self._slowest_ms, event.latency.compute_ms)
+        for name, modality in event.modalities.items():
+            self._present[name] += modality.state == "used"
+        if event.emotion is not None:
+            confidence = event.emotion.confidence
+            self._probabilities += confidence * np.array(list(event.emotion.probabilities.values()))
+            self._valence += confidence * event.emotion.valence
+            self._confidence += confidence
+
+    def summary(
+        self, file: str | None, transcript: str, duration_s: float, interrupted: bool
+    ) -> Summary:
+        compute = self._compute_ms or [0.0]
+        emotion = None
+        if self._confidence:
+            emotion = Emotion.of(
+                self._probabilities / self._probabilities.sum(), self._valence / self._confidence
+            )
+        return Summary(
+            schema="mera-edge/summary/1",
+            file=file,
+            emotion=emotion,
+            transcript=transcript,
+            duration_s=round(duration_s, 3),
+            events=self._events,
+            evidence={
+                name: round(count / max(1, self._events), 4)
+                for name, count in self._present.items()
+            },
+            real_time_factor=round(self._worked_s / duration_s, 4) if duration_s else 0.0,
+            compute_ms={
+                "p50": round(float(np.percentile(compute, 50)), 2),
+                "p95": round(float(np.percentile(compute, 95)), 2),
+                "max": round(self._slowest_ms, 2),
+            },
+            interrupted=interrupted,
+        )
