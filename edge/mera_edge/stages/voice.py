@@ -1,0 +1,60 @@
+"""How the voice sounds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle
+from mera_edge.engine.stream import StreamModel
+from mera_edge.events import Evidence
+from mera_edge.features.fbank import BINS, FLOOR, FRAME_SHIFT_S, SPEC
+from mera_edge.labels import project
+
+
+class VoiceStage:
+    """From log-mel frames to evidence, a chunk at a time; the model remembers the utterance.
+
+    Raises:
+        BundleError: the bundle has no voice encoder, or one for other features than ours.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        role = bundle.role("voice")
+        role.require_features(SPEC)
+        self._labels = role.entry.labels
+        self._chunk = int(role.entry.settings["chunk_frames"])
+        self._model = StreamModel(role.engine())
+        self._waiting = np.empty((0, BINS), np.float32)
+
+    def reset(self) -> None:
+        """Forget what was heard: the next frame is the first of an utterance."""
+        self._model.reset()
+        self._waiting = self._waiting[:0]
+
+    def accept(self, frames: NDArray[np.float32], end_s: float) -> Evidence | None:
+        """Listen on.
+
+        Args:
+            frames: ``[n, 80]`` log-mel, any number of them; what is no number counts as silence.
+            end_s: stream time, in seconds, of the last of them.
+
+        Returns:
+            The newest evidence, or ``None`` while the frames do not complete a chunk.
+        """
+        heard = np.where(np.isfinite(frames), frames, np.float32(FLOOR))
+        waiting = np.concatenate([self._waiting, heard])
+        complete = len(waiting) // self._chunk * self._chunk
+        self._waiting = waiting[complete:]
+        answer = None
+        for start in range(0, complete, self._chunk):
+            answer = self._model.step({"frames": waiting[None, start : start + self._chunk]})
+        if answer is None:
+            return None
+        return Evidence(
+            modality="voice",
+            captured_s=end_s - len(self._waiting) * FRAME_SHIFT_S,
+            probabilities=project(answer["probabilities"][0], self._labels),
+            valence=float(answer["valence"][0, 0]),
+            embedding=answer["embedding"][0],
+        )
