@@ -23,7 +23,7 @@ MAY_IMPORT = {
 }
 FLOORS = [
     {"labels", "features", "errors"},
-    {"sources", "engine", "bundle", "config", "events", "evaluation"},
+    {"sources", "engine", "bundle", "config", "events", "evaluation", "labelled"},
     {"asr", "stages", "sinks"},
     {"runtime", "sample"},
     {"cli"},

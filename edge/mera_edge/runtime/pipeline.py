@@ -95,7 +95,9 @@ class Pipeline:
         self._fusion.fuse([e for e in (heard, read) if e is not None], 1.0)
         self.reset()
 
-    def tick(self, captured: Captured, now_s: float, view: View, last: bool = False) -> EmotionEvent:
+    def tick(
+        self, captured: Captured, now_s: float, view: View, last: bool = False
+    ) -> EmotionEvent:
         """Take what was captured since the last tick and answer.
 
         Args:

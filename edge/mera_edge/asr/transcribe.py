@@ -1,0 +1,78 @@
+"""A whole file through the streaming recognizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mera_edge.asr.recognizer import Hypothesis, Recognizer
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.sources.media import MediaFile
+
+PIECE_S = 0.2
+"""Sound is read in pieces of this length, as a live run would hear it."""
+
+
+@dataclass(frozen=True)
+class FileTranscript:
+    """What is said in a file, utterance by utterance."""
+
+    utterances: tuple[Hypothesis, ...]
+    duration_s: float
+
+    @property
+    def text(self) -> str:
+        """All utterances in one line."""
+        return " ".join(utterance.text for utterance in self.utterances)
+
+    def to_dict(self, file: str) -> dict[str, Any]:
+        """Return the transcript with its word times, for JSON."""
+        return {
+            "schema": "mera-edge/transcript/1",
+            "file": file,
+            "text": self.text,
+            "duration_s": round(self.duration_s, 3),
+            "words": [
+                {
+                    "text": word.text,
+                    "start_s": round(word.start_s, 2),
+                    "end_s": round(word.end_s, 2),
+                    "confidence": round(word.confidence, 4),
+                }
+                for utterance in self.utterances
+                for word in utterance.words
+            ],
+        }
+
+
+def transcribe_file(recognizer: Recognizer, path: Path) -> FileTranscript:
+    """Recognize the speech of a file (sound or video), streaming.
+
+    Raises:
+        InputError: the file cannot be used or has no sound.
+    """
+    source = MediaFile(path, picture=False)
+    source.open()
+    try:
+        if not source.has_sound:
+            raise InputError(f"{path} has no sound", "give a file with a sound track")
+        recognizer.reset()
+        log_mel = LogMel()
+        utterances: list[Hypothesis] = []
+        until_s = heard_s = 0.0
+        while not source.ended:
+            until_s += PIECE_S
+            for sound in source.poll(until_s).sounds:
+                heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
+                recognizer.accept(log_mel.accept(sound.samples), heard_s)
+            if recognizer.is_endpoint():
+                utterances.append(recognizer.hypothesis)
+                recognizer.reset()
+        recognizer.accept(log_mel.flush(), heard_s)
+        recognizer.flush()
+        utterances.append(recognizer.hypothesis)
+    finally:
+        source.close()
+    return FileTranscript(tuple(u for u in utterances if u.text), heard_s)

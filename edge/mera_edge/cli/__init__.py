@@ -1,0 +1,61 @@
+"""The command line: one file per verb."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from mera_edge import __version__
+from mera_edge.cli import demo, doctor, evaluate, extras, models, predict, run, transcribe
+from mera_edge.errors import MeraError
+
+app = typer.Typer(
+    name="mera-edge",
+    help="Emotion recognition from voice, words and face, on this device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("demo")(demo.demo)
+app.command("predict")(predict.predict)
+app.command("run")(run.run)
+app.command("transcribe")(transcribe.transcribe)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+for _verb in extras.VERBS:
+    app.command(_verb, help=extras.VERBS[_verb].help, context_settings=extras.PASS_ON)(
+        extras.delegate(_verb)
+    )
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error is one message with its remedy, never a traceback."""
+    try:
+        app()
+    except MeraError as error:
+        report(error)
+        sys.exit(error.exit_code)
+
+
+def report(error: MeraError) -> None:
+    """Print an error on stderr."""
+    from mera_edge.cli.console import stderr
+
+    stderr().print(f"[bold red]error[/] {_escaped(error)}", soft_wrap=True, highlight=False)
+
+
+def _escaped(error: MeraError) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

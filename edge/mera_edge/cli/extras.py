@@ -1,0 +1,49 @@
+"""Verbs of the other packages: found when called, so that the device does not need them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from mera_edge.errors import MissingExtra
+
+PASS_ON: dict[str, Any] = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A verb of another package."""
+
+    module: str
+    extra: str
+    help: str
+
+
+VERBS = {
+    "train": Extra("mera_train.cli", "train", "Train a model in full precision."),
+    "export": Extra("mera_export.cli", "export", "Export checkpoints to a bundle."),
+}
+
+
+def delegate(verb: str) -> Callable[[typer.Context], None]:
+    """Return a command that hands its arguments on to the package that knows the verb."""
+
+    def command(context: typer.Context) -> None:
+        extra = VERBS[verb]
+        try:
+            app = importlib.import_module(extra.module).app
+            typer.main.get_command(app)(args=context.args, prog_name=f"mera-edge {verb}")
+        except ModuleNotFoundError as error:
+            if error.name is not None and error.name.split(".")[0].startswith("mera_"):
+                raise
+            raise MissingExtra(str(error.name), extra.extra) from error
+
+    return command

@@ -1,0 +1,97 @@
+"""`mera-edge models`: what models there are, whether they are whole, and published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mera_edge.cli import options
+
+app = typer.Typer(no_args_is_help=True, help="List, show, verify and pull models.")
+
+
+@app.command("list")
+def list_models(bundle: options.Bundle = None, json: options.Json = False) -> None:
+    """List the models of the bundle, and the published ones that can be pulled."""
+    import json as to_json
+
+    from rich.table import Table
+
+    from mera_edge.bundle import Bundle
+    from mera_edge.bundle.pull import CATALOGUE, pulled
+    from mera_edge.cli.console import stdout
+
+    manifest = Bundle.open(bundle).manifest
+    if json:
+        facts = {
+            "bundle": manifest.name,
+            "roles": {
+                name: {
+                    "precision": role.precision,
+                    "bytes": sum(file.bytes for file in role.files.values()),
+                    "licence": role.licence,
+                }
+                for name, role in manifest.roles.items()
+            },
+            "published": {name: pulled(name) is not None for name in CATALOGUE},
+        }
+        print(to_json.dumps(facts, ensure_ascii=False))
+        return
+    table = Table("role", "precision", "size", "licence of the weights", title=manifest.name)
+    for name, role in manifest.roles.items():
+        size = sum(file.bytes for file in role.files.values())
+        table.add_row(name, role.precision, f"{size / 1e6:.2f} MB", role.licence)
+    stdout().print(table)
+    published = Table("published", "role", "here", "licence", "what")
+    for key, model in CATALOGUE.items():
+        here = "yes" if pulled(key) else "no"
+        published.add_row(key, model.role, here, model.licence, model.what)
+    stdout().print(published)
+
+
+@app.command()
+def show(
+    role: Annotated[str, typer.Argument(help="asr, voice, face, text or fusion")],
+    bundle: options.Bundle = None,
+    json: options.Json = False,
+) -> None:
+    """Show the card of one model: its data, figures and licence."""
+    from rich.markdown import Markdown
+
+    from mera_edge.bundle import Bundle
+    from mera_edge.cli.console import stdout
+
+    entry = Bundle.open(bundle).role(role).entry  # type: ignore[arg-type]  (refused there)
+    if json:
+        print(entry.model_dump_json())
+    else:
+        stdout().print(Markdown(entry.card))
+
+
+@app.command()
+def verify(bundle: options.Bundle = None) -> None:
+    """Verify every file of a bundle, and that the engine loads every model."""
+    from mera_edge.bundle import Bundle
+    from mera_edge.cli.console import stdout
+
+    opened = Bundle.open(bundle)
+    for name in opened.manifest.roles:
+        opened.role(name).engine()
+    names = ", ".join(opened.manifest.roles)
+    stdout().print(f"{opened.manifest.name} is whole: {names}", highlight=False)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="a published model, see `models list`")],
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A file brought by other means.")
+    ] = None,
+) -> None:
+    """Bring a published model, verified by its SHA-256."""
+    from mera_edge.bundle.pull import pull as bring
+    from mera_edge.cli.console import stdout
+
+    stdout().print(f"{name} is at {bring(name, source)}", highlight=False)

@@ -1,0 +1,68 @@
+"""`mera-edge predict`: files, as fast as the machine goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mera_edge.cli import options
+from mera_edge.errors import InputError, MeraError
+
+if TYPE_CHECKING:
+    from mera_edge.events import Summary
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings.")],
+    json: options.Json = False,
+    report: options.Report = None,
+    bundle: options.Bundle = None,
+) -> None:
+    """Say how the people in recorded FILES feel, as fast as the machine goes.
+
+    With --json every event is printed, then one summary per file. A file that cannot be used is
+    reported, the others are done, and the exit code is 2.
+    """
+    from mera_edge.bundle import Bundle
+    from mera_edge.cli import report as report_error
+    from mera_edge.runtime.clock import VirtualClock
+    from mera_edge.runtime.pipeline import Pipeline
+    from mera_edge.runtime.session import run, stop_on_signals
+    from mera_edge.sinks import Sink
+    from mera_edge.sinks.html import HtmlReport
+    from mera_edge.sinks.jsonl import JsonLines
+    from mera_edge.sources.media import MediaFile
+
+    if report is not None and len(files) > 1:
+        raise InputError("--report takes one file", "call predict once per file")
+    pipeline = Pipeline(Bundle.open(bundle))
+    pipeline.warm_up()
+    failed = False
+    with stop_on_signals() as stop:
+        for file in files:
+            sinks: list[Sink] = [JsonLines("-")] if json else []
+            if report is not None:
+                sinks.append(HtmlReport(report))
+            try:
+                summary = run(
+                    pipeline, [MediaFile(file)], VirtualClock(), sinks, stop, file=str(file)
+                )
+            except MeraError as error:
+                report_error(error)
+                failed = True
+                continue
+            if not json:
+                _show(summary)
+            if stop.is_set():
+                break
+    if failed:
+        raise typer.Exit(InputError.exit_code)
+
+
+def _show(summary: Summary) -> None:
+    from mera_edge.cli.answer import print_answer
+    from mera_edge.cli.console import stdout
+
+    print_answer(summary, stdout())

@@ -1,0 +1,42 @@
+"""`mera-edge transcribe`: the recognizer alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mera_edge.cli import options
+from mera_edge.errors import InputError, MeraError
+
+
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos.")],
+    json: options.Json = False,
+    bundle: options.Bundle = None,
+) -> None:
+    """Write down what is said in FILES, streaming, as a microphone would be heard."""
+    import json as to_json
+
+    from mera_edge.asr.recognizer import Recognizer
+    from mera_edge.asr.transcribe import transcribe_file
+    from mera_edge.bundle import Bundle
+    from mera_edge.cli import report as report_error
+    from mera_edge.cli.console import stdout
+
+    recognizer = Recognizer(Bundle.open(bundle))
+    failed = False
+    for file in files:
+        try:
+            transcript = transcribe_file(recognizer, file)
+        except MeraError as error:
+            report_error(error)
+            failed = True
+            continue
+        if json:
+            print(to_json.dumps(transcript.to_dict(str(file)), ensure_ascii=False), flush=True)
+        else:
+            stdout().print(transcript.text, highlight=False, markup=False)
+    if failed:
+        raise typer.Exit(InputError.exit_code)

@@ -1,0 +1,145 @@
+"""Looks at everything that a run depends on."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from mera_edge.bundle import Bundle
+from mera_edge.bundle.pull import CATALOGUE, pulled
+from mera_edge.errors import MeraError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    state: Literal["ok", "note", "fail"]
+    """``note``: something optional is absent. ``fail``: no run can succeed."""
+    found: str
+    remedy: str = ""
+
+
+_RUNTIME = ("numpy", "onnxruntime", "opencv-python-headless", "av", "soxr", "kaldi-native-fbank")
+
+
+def examine(bundle: Path | None = None) -> list[Finding]:
+    """Check installation, providers, bundle, published models, camera and microphone.
+
+    Takes at most a few seconds; opens devices for a moment but records nothing.
+    """
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _installation,
+        _providers,
+        lambda: _bundle(bundle),
+        _published,
+        _opencv,
+        _camera,
+        _microphone,
+        _other_packages,
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def _installation() -> Iterator[Finding]:
+    versions = ", ".join(f"{name} {version(name)}" for name in _RUNTIME)
+    machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Finding("installation", "ok", f"{machine}; {versions}")
+
+
+def _providers() -> Iterator[Finding]:
+    import onnxruntime
+
+    # What is listed as available need not start: the bundle's models show what really runs.
+    yield Finding("providers", "ok", f"offered: {', '.join(onnxruntime.get_available_providers())}")
+    if not importlib.util.find_spec("tensorrt"):
+        yield Finding(
+            "TensorRT", "note", "not installed; models run on ONNX Runtime", "nothing to do"
+        )
+
+
+def _bundle(path: Path | None) -> Iterator[Finding]:
+    try:
+        opened = Bundle.open(path)
+    except MeraError as error:
+        yield Finding("bundle", "fail", str(error), error.remedy)
+        return
+    yield Finding("bundle", "ok", f"{opened.manifest.name} at {opened.directory}, hashes verified")
+    for name, role in opened.manifest.roles.items():
+        try:
+            engine = opened.role(name).engine()
+        except MeraError as error:
+            yield Finding(f"model {name}", "fail", str(error), error.remedy)
+        else:
+            yield Finding(f"model {name}", "ok", f"{role.precision} on {engine.provider}")
+
+
+def _published() -> Iterator[Finding]:
+    for name, model in CATALOGUE.items():
+        try:
+            path = pulled(name)
+        except MeraError as error:
+            yield Finding(name, "fail", str(error), error.remedy)
+            continue
+        if path is None:
+            remedy = f"optional: mera-edge models pull {name}"
+            yield Finding(name, "note", f"not pulled ({model.what})", remedy)
+        else:
+            yield Finding(name, "ok", str(path))
+
+
+def _opencv() -> Iterator[Finding]:
+    import cv2
+
+    built = cv2.getBuildInformation()
+    for name in ("GStreamer", "FFMPEG"):
+        line = next((text for text in built.splitlines() if f"{name}:" in text), "")
+        if "YES" in line:
+            yield Finding(f"OpenCV with {name}", "ok", "yes")
+        else:
+            use = "CSI cameras need it" if name == "GStreamer" else "network cameras need it"
+            remedy = "only if you need it: use your board's own OpenCV instead of pip's"
+            yield Finding(f"OpenCV with {name}", "note", f"no ({use})", remedy)
+
+
+def _camera() -> Iterator[Finding]:
+    from mera_edge.sources.camera import Camera
+
+    camera = Camera("0")
+    try:
+        camera.open()
+    except MeraError as error:
+        yield Finding("camera 0", "note", str(error), error.remedy)
+    else:
+        yield Finding("camera 0", "ok", "gives pictures")
+    finally:
+        camera.close()
+
+
+def _microphone() -> Iterator[Finding]:
+    from mera_edge.sources.microphone import Microphone
+
+    microphone = Microphone("default")
+    try:
+        microphone.open()
+    except MeraError as error:
+        yield Finding("microphone", "note", str(error), error.remedy)
+    else:
+        yield Finding("microphone", "ok", "gives sound")
+    finally:
+        microphone.close()
+
+
+def _other_packages() -> Iterator[Finding]:
+    for what, module, extra in (("training", "torch", "train"), ("export", "onnx", "export")):
+        if importlib.util.find_spec(module):
+            yield Finding(what, "ok", f"{module} is installed")
+        else:
+            remedy = f"only to {extra}: pip install 'mera-edge[{extra}]'"
+            yield Finding(what, "note", f"{module} is not installed", remedy)
