@@ -132,6 +132,7 @@ class _Run:
                 {"params": for_vectors, "weight_decay": 0.0},
             ],
             lr=config.learning_rate,
+            fused=True,
         )
         self.steps = config.epochs * math.ceil(len(task.plan(0)) / config.accumulate)
         self.epoch = self.batch = self.step = 0
