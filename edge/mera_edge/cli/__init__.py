@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -39,10 +40,10 @@ def _options(
         raise typer.Exit
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one message with its remedy, never a traceback."""
     try:
-        app()
+        app(arguments)
     except MeraError as error:
         report(error)
         sys.exit(error.exit_code)

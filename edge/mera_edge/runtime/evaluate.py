@@ -21,7 +21,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
 from mera_edge.features.fbank import log_mel
-from mera_edge.labels import EMOTIONS
+from mera_edge.labels import EMOTIONS, project
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
@@ -120,7 +120,7 @@ def _voice(bundle: Bundle) -> Answer:
 
 def _face(bundle: Bundle) -> Answer:
     stage = FaceStage(bundle)
-    return lambda file: stage.classify_file(Path(file)).probabilities
+    return lambda file: project(stage.classify_file(Path(file)).probabilities, stage.labels)
 
 
 def _text(bundle: Bundle) -> Answer:

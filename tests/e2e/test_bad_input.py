@@ -1,0 +1,140 @@
+"""Bad input gets a clear error, exit code 2, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mera_edge.sample import CLIP
+
+from mera_edge.bundle.load import DEFAULT
+
+
+def bad_files(directory: Path) -> dict[str, Path]:
+    whole = CLIP.read_bytes()
+    contents = {"empty.mp4": b"", "half.mp4": whole[: len(whole) // 3], "text.mp4": b"hello\n" * 99}
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    return {name: directory / name for name in [*contents, "absent.mp4"]}
+
+
+@pytest.mark.parametrize("verb", ["predict", "transcribe", "demo"])
+@pytest.mark.parametrize("name", ["empty.mp4", "half.mp4", "text.mp4", "absent.mp4"])
+def test_a_file_that_cannot_be_used_is_named(
+    cli: Callable, tmp_path: Path, verb: str, name: str
+) -> None:
+    result = cli(verb, bad_files(tmp_path)[name])
+    assert result.code == 2
+    assert name in result.err
+    assert "Traceback" not in result.err
+
+
+def test_the_other_files_are_done_all_the_same(cli: Callable, tmp_path: Path) -> None:
+    result = cli("predict", tmp_path / "absent.mp4", CLIP, "--json")
+    assert result.code == 2
+    assert "absent.mp4" in result.err
+    assert '"mera-edge/summary/1"' in result.out
+
+
+def test_a_failed_run_leaves_no_report(cli: Callable, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert cli("demo", tmp_path / "absent.mp4", "--report", page).code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("camera", ["7", "http://127.0.0.1:9/video", "rtsp://127.0.0.1:9/a"])
+def test_a_camera_that_does_not_answer_is_an_error_in_time(cli: Callable, camera: str) -> None:
+    began = time.monotonic()
+    result = cli("run", "--camera", camera, "--mic", "none", "--sink", "-")
+    assert result.code == 2
+    assert camera in result.err
+    assert time.monotonic() - began < 8
+
+
+def test_a_microphone_that_is_not_there_is_an_error(cli: Callable) -> None:
+    result = cli("run", "--camera", "none", "--mic", "no such microphone", "--sink", "-")
+    assert result.code == 2
+    assert "microphone" in result.err or "mera-edge[mic]" in result.err
+
+
+def test_no_source_at_all_is_an_error(cli: Callable) -> None:
+    result = cli("run", "--camera", "none", "--mic", "none")
+    assert result.code == 2
+
+
+def test_a_spoiled_bundle_is_refused(cli: Callable, tmp_path: Path) -> None:
+    bundle = shutil.copytree(DEFAULT, tmp_path / "bundle")
+    model = next(bundle.glob("*.onnx"))
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    for verb in (["predict", CLIP], ["models", "verify"], ["transcribe", CLIP]):
+        result = cli(*verb, "--bundle", bundle)
+        assert result.code == 2
+        assert model.name in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["predikt", "a.mp4"], "predict"),
+        (["predict", "--jsn", "a.mp4"], "--json"),
+        (["evaluate", "vois", "--manifest", "a.csv"], "voice"),
+    ],
+)
+def test_a_typing_error_names_the_nearest(
+    cli: Callable, arguments: list[str], nearest: str
+) -> None:
+    result = cli(*arguments)
+    assert result.code == 2
+    assert nearest in result.err
+
+
+def test_an_unknown_configuration_key_names_the_nearest(cli: Callable, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("camra = 1\n")
+    result = cli("run", "--config", config)
+    assert result.code == 2
+    assert "'camra'" in result.err
+    assert "'camera'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("text,label\nfine,happy\nbad,hapy\n", "line 3: 'hapy'"),
+        ("text,label\nfine,\n", "line 2: label is empty"),
+        ("words,label\nfine,happy\n", "no column 'text'"),
+        ("text,label\n", "has no rows"),
+    ],
+)
+def test_a_bad_row_is_named(cli: Callable, tmp_path: Path, rows: str, message: str) -> None:
+    manifest = tmp_path / "rows.csv"
+    manifest.write_text(rows)
+    result = cli("evaluate", "text", "--manifest", manifest)
+    assert result.code == 2
+    assert message in result.err
+
+
+def test_a_row_without_its_file_is_named(cli: Callable, tmp_path: Path) -> None:
+    manifest = tmp_path / "rows.csv"
+    manifest.write_text("file,label\nabsent.wav,happy\n")
+    result = cli("evaluate", "voice", "--manifest", manifest)
+    assert result.code == 2
+    assert "line 2" in result.err
+    assert "absent.wav" in result.err
+
+
+def test_verbs_of_absent_packages_say_what_to_install(
+    cli: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("mera_export")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = cli("export", "--out", tmp_path / "out")
+    assert result.code == 2
+    assert "mera-edge[export]" in result.err
