@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mera_edge.errors import InputError
-from mera_edge.labels import EMOTIONS
+from mera_edge.labels import EMOTIONS, ModalityName
 
 SCHEMA: Final = "mera-edge/event/1"
-
-ModalityName = Literal["voice", "face", "text"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from mera_edge.errors import InputError
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
-MODALITIES = ("voice", "face", "text")
+
+ModalityName = Literal["voice", "face", "text"]
+MODALITIES: tuple[ModalityName, ...] = get_args(ModalityName)
 
 VALENCE = {
     "neutral": 0.0,

@@ -117,22 +117,23 @@ class Bundle:
                     )
         return cls(directory, manifest)
 
-    def has(self, role: RoleName) -> bool:
+    def has(self, role: str) -> bool:
         """Whether the bundle has a model for a role."""
         return role in self.manifest.roles
 
-    def role(self, name: RoleName) -> Role:
+    def role(self, name: str) -> Role:
         """Return one role.
 
         Raises:
             BundleError: the bundle has no model for it.
         """
-        if name not in self.manifest.roles:
-            raise BundleError(
-                f"the bundle {self.manifest.name} has no {name}",
-                f"it has {', '.join(self.manifest.roles)}: export one with the role you need",
-            )
-        return Role(name, self.directory, self.manifest.roles[name])
+        for known, entry in self.manifest.roles.items():
+            if known == name:
+                return Role(known, self.directory, entry)
+        raise BundleError(
+            f"the bundle {self.manifest.name} has no {name}",
+            f"it has {', '.join(self.manifest.roles)}: export one with the role you need",
+        )
 
 
 def _read(path: Path) -> Manifest:

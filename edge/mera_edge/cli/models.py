@@ -63,7 +63,7 @@ def show(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import stdout
 
-    entry = Bundle.open(bundle).role(role).entry  # type: ignore[arg-type]  (refused there)
+    entry = Bundle.open(bundle).role(role).entry
     if json:
         print(entry.model_dump_json())
     else:

@@ -17,13 +17,12 @@ from mera_edge.events import (
     Evidence,
     Latency,
     Modality,
-    ModalityName,
     Transcript,
     named,
     timestamp,
 )
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
-from mera_edge.labels import MODALITIES
+from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.sources.base import Captured, Picture, Sound
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.fusion import FusionStage

@@ -148,8 +148,7 @@ class _Tally:
             duration_s=round(duration_s, 3),
             events=self._events,
             evidence={
-                name: round(count / max(1, self._events), 4)
-                for name, count in self._present.items()
+                name: round(self._present[name] / max(1, self._events), 4) for name in MODALITIES
             },
             real_time_factor=round(self._worked_s / duration_s, 4) if duration_s else 0.0,
             compute_ms={
