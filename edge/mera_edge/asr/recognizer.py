@@ -1,0 +1,214 @@
+"""The streaming recognizer: log-mel frames in, words out, at a flat cost per chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.decode import BLANK, Greedy, Token
+from mera_edge.bundle import Bundle
+from mera_edge.errors import BundleError
+from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
+
+WORD_START = "▁"
+_TAIL = 20
+"""Frames of silence after the end of a stream, at least: the last unit may come a little late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognized word, with its place in the stream (seconds)."""
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What has been said since the last reset, as far as it is known.
+
+    Attributes:
+        confidence: mean of the words' confidences, 0 without words.
+        end_s: stream time up to which sound has been decoded.
+        final: nothing will be added: the stream has ended, or an endpoint was found.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    confidence: float
+    end_s: float
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """When an utterance is over; names and values as in sherpa-onnx. All in seconds.
+
+    Attributes:
+        rule1_min_trailing_silence: this much silence, whether or not anything was said.
+        rule2_min_trailing_silence: this much silence after words.
+        rule3_min_utterance_length: this long, whatever was said.
+    """
+
+    rule1_min_trailing_silence: float = 2.4
+    rule2_min_trailing_silence: float = 1.2
+    rule3_min_utterance_length: float = 20.0
+
+
+class Recognizer:
+    """Recognizes one stream of speech.
+
+    The model has the WeNet streaming CTC interface: a window of frames, an attention cache and a
+    convolution cache of fixed shapes, and a mask that hides what is not yet filled. Neither time
+    nor memory of a chunk depends on how long the stream has lasted.
+
+    Args:
+        bundle: where the model comes from.
+        rules: when `is_endpoint` says yes.
+
+    Raises:
+        BundleError: the bundle has no recognizer, or one for other features.
+    """
+
+    def __init__(self, bundle: Bundle, rules: EndpointRules | None = None) -> None:
+        role = bundle.role("asr")
+        role.require_features(SPEC)
+        self._engine = role.engine()
+        self._rules = rules or EndpointRules()
+        self._symbols = read_symbols(role.path("tokens"))
+        inputs, outputs = self._engine.inputs, list(self._engine.outputs)
+        self._log_probabilities, self._next_attention, self._next_convolution = outputs
+        _, chunk, classes = self._engine.outputs[self._log_probabilities].shape
+        if classes != len(self._symbols):
+            raise BundleError(
+                f"the recognizer has {classes} classes, but {len(self._symbols)} tokens",
+                "export the bundle again",
+            )
+        subsampling = int(self._engine.metadata["subsampling_factor"])
+        self._chunk, self._shift = chunk, chunk * subsampling
+        self._encoder_frame_s = subsampling * FRAME_SHIFT_S
+        self._left = inputs["attn_mask"].shape[2] - chunk
+        self._feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in inputs.items()}
+        self._feeds["required_cache_size"][0] = self._left
+        self._window = self._feeds["x"][0]
+        self._filled = 0
+        self._greedy = Greedy()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the next utterance; allocates nothing.
+
+        Frames that came too late for the last window belong to the new utterance, so that no
+        sound is lost at an endpoint. After `flush` there are none.
+        """
+        for name in ("attn_cache", "conv_cache", "attn_mask"):
+            self._feeds[name].fill(0)
+        self._feeds["attn_mask"][..., self._left :] = True
+        self._feeds["offset"][0] = self._left
+        self._greedy.reset()
+        self._start_s: float | None = None
+        self._ended = False
+
+    def accept(self, frames: NDArray[np.float32], end_s: float) -> None:
+        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``."""
+        if self._start_s is None and len(frames):
+            self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
+        size = len(self._window)
+        while len(frames):
+            taken = min(size - self._filled, len(frames))
+            self._window[self._filled : self._filled + taken] = frames[:taken]
+            self._filled += taken
+            frames = frames[taken:]
+            if self._filled == size:
+                self._decode()
+                kept = size - self._shift
+                self._window[:kept] = self._window[self._shift :]
+                self._filled = kept
+
+    def flush(self) -> None:
+        """End the stream: decode what is left, with silence after it."""
+        if self._start_s is not None:
+            end_s = self._end_s() + self._filled * FRAME_SHIFT_S
+            size = len(self._window)
+            missing = size - self._filled
+            silence = missing if missing >= _TAIL else missing + self._shift
+            self.accept(np.full((silence, self._window.shape[1]), FLOOR, np.float32), end_s)
+        self._filled = 0
+        self._ended = True
+
+    @property
+    def hypothesis(self) -> Hypothesis:
+        """What has been said since the last reset."""
+        words = tuple(self._words())
+        return Hypothesis(
+            text=" ".join(word.text for word in words),
+            words=words,
+            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
+            end_s=self._end_s(),
+            final=self._ended or self.is_endpoint(),
+        )
+
+    def is_endpoint(self) -> bool:
+        """Whether one of the `EndpointRules` says that the utterance is over."""
+        tokens, frames = self._greedy.tokens, self._greedy.frames
+        silent = frames - 1 - tokens[-1].last if tokens else frames
+        silence_s, length_s = silent * self._encoder_frame_s, frames * self._encoder_frame_s
+        rules = self._rules
+        return (
+            silence_s >= rules.rule1_min_trailing_silence
+            or (bool(tokens) and silence_s >= rules.rule2_min_trailing_silence)
+            or length_s >= rules.rule3_min_utterance_length
+        )
+
+    def _decode(self) -> None:
+        feeds = self._feeds
+        outputs = self._engine.run(feeds)
+        np.copyto(feeds["attn_cache"], outputs[self._next_attention])
+        np.copyto(feeds["conv_cache"], outputs[self._next_convolution])
+        feeds["offset"] += self._chunk
+        visible = feeds["attn_mask"]
+        visible[..., : -self._chunk] = visible[..., self._chunk :]
+        self._greedy.accept(outputs[self._log_probabilities][0])
+
+    def _end_s(self) -> float:
+        return (self._start_s or 0.0) + self._greedy.frames * self._encoder_frame_s
+
+    def _words(self) -> list[Word]:
+        groups: list[list[Token]] = []
+        for token in self._greedy.tokens:
+            if not groups or self._symbols[token.symbol].startswith(WORD_START):
+                groups.append([])
+            groups[-1].append(token)
+        start_s = self._start_s or 0.0
+        words = [
+            Word(
+                text="".join(self._symbols[t.symbol] for t in group).replace(WORD_START, ""),
+                start_s=start_s + group[0].first * self._encoder_frame_s,
+                end_s=start_s + (group[-1].last + 1) * self._encoder_frame_s,
+                confidence=float(np.mean([t.confidence for t in group])),
+            )
+            for group in groups
+        ]
+        return [word for word in words if word.text]
+
+
+def read_symbols(path: Path) -> list[str]:
+    """Read ``tokens.txt``: a symbol and its class on every line, the blank being class 0.
+
+    Raises:
+        BundleError: a line is no such pair, or the classes are not 0, 1, 2, …
+    """
+    symbols = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        symbol, _, index = line.rpartition(" ")
+        if index != str(number):
+            raise BundleError(f"{path}, line {number + 1}: class {number} expected, not {line!r}")
+        symbols.append(symbol)
+    if len(symbols) <= BLANK + 1:
+        raise BundleError(f"{path} lists no symbols", "export the bundle again")
+    return symbols

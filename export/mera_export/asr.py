@@ -1,0 +1,120 @@
+"""The recognizer as one ONNX file that mera-edge and sherpa-onnx both load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import RoleEntry
+from mera_edge.bundle.manifest import FileEntry
+from mera_edge.features.fbank import BINS, SPEC
+from mera_export.onnx import tensors, to_onnx
+from mera_train import checkpoint
+from mera_train.asr.model import Conformer
+from mera_train.asr.train import Config
+
+OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
+
+
+class Streaming(nn.Module):
+    """One window at a time, with the inputs and outputs of WeNet's streaming CTC export.
+
+    sherpa-onnx feeds them by position. ``offset`` and ``required_cache_size`` are part of the
+    interface; with relative positions and caches of fixed shapes there is nothing to do with them.
+    """
+
+    def __init__(self, model: Conformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        x: Tensor,
+        offset: Tensor,
+        required_cache_size: Tensor,
+        attn_cache: Tensor,
+        conv_cache: Tensor,
+        attn_mask: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.model.stream(x, attn_cache, conv_cache, attn_mask)
+
+
+def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
+    """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+        CheckFailed: torch and ONNX Runtime do not agree.
+    """
+    loaded = checkpoint.load(checkpoint_directory)
+    config = Config.model_validate(loaded.config)
+    model = Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
+    model.load_state_dict(loaded.weights)
+    model.eval()
+    shape = config.model
+    inputs = example(model)
+    metadata = {
+        "model_type": "wenet_ctc",
+        "head": shape.heads,
+        "num_blocks": shape.blocks,
+        "output_size": shape.width,
+        "cnn_module_kernel": shape.kernel,
+        "right_context": shape.right_context,
+        "subsampling_factor": shape.subsampling,
+        "vocab_size": len(config.symbols),
+        "chunk_size": shape.chunk,
+        "left_chunks": shape.left_chunks,
+    }
+    model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
+    to_onnx(
+        Streaming(model),
+        inputs,
+        OUTPUTS,
+        model_path,
+        {key: str(value) for key, value in metadata.items()},
+    )
+    lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
+    tokens_path.write_text("".join(lines), encoding="utf-8")
+    with torch.inference_mode():
+        outputs = dict(zip(OUTPUTS, Streaming(model)(*inputs.values()), strict=True))
+    units = {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"}
+    return RoleEntry(
+        files={"model": FileEntry.of(model_path), "tokens": FileEntry.of(tokens_path)},
+        precision="fp32",
+        inputs=tensors(inputs, units),
+        outputs=tensors(outputs, units),
+        features=SPEC,
+        settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
+        metrics=loaded.metrics,
+        licence="CC-BY-NC-3.0 (the noise mixed in while training is; the speech is CC-BY-4.0)",
+        card=loaded.card,
+    )
+
+
+def example(model: Conformer) -> dict[str, Tensor]:
+    """Return inputs as they are in the third window of a stream: caches partly filled."""
+    config = model.config
+    generator = torch.Generator().manual_seed(0)
+    attention = torch.zeros(
+        config.blocks, config.heads, config.left, 2 * config.width // config.heads
+    )
+    convolution = torch.zeros(config.blocks, 1, config.width, config.kernel - 1)
+    visible = torch.zeros(1, 1, config.left + config.chunk, dtype=torch.bool)
+    visible[..., config.left :] = True
+    for _ in range(3):
+        noise = torch.randn(1, config.window, BINS, generator=generator)
+        frames = model.mean + noise / model.inverse_std
+        inputs = {
+            "x": frames,
+            "offset": torch.tensor([config.left]),
+            "required_cache_size": torch.tensor([config.left]),
+            "attn_cache": attention,
+            "conv_cache": convolution,
+            "attn_mask": visible,
+        }
+        with torch.no_grad():
+            _, attention, convolution = model.stream(frames, attention, convolution, visible)
+        visible = torch.cat([visible[..., config.chunk :], visible[..., -config.chunk :]], dim=-1)
+    return inputs

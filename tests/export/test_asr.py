@@ -1,0 +1,196 @@
+"""One ONNX file, three runtimes: torch, mera-edge and sherpa-onnx agree.
+
+The network has random weights: it writes nonsense, which is as good for comparing transcripts.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import sherpa_onnx
+import torch
+from numpy.typing import NDArray
+
+from mera_edge.asr import EndpointRules, Recognizer
+from mera_edge.asr.decode import Greedy
+from mera_edge.bundle import SCHEMA, Bundle, Manifest
+from mera_edge.errors import BundleError
+from mera_edge.features.fbank import LogMel, log_mel
+from mera_export import asr
+from mera_train import checkpoint
+from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.train import Config
+
+SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
+CONFIG = Config(model=ModelConfig(blocks=2, width=32, stem=4, kernel=5), symbols=SYMBOLS)
+
+
+@pytest.fixture(scope="module")
+def model() -> Conformer:
+    torch.manual_seed(4)
+    frames = torch.from_numpy(log_mel(sound(6.0, seed=9)))
+    model = Conformer(CONFIG.model, frames.mean(0), 1 / frames.std(0), len(SYMBOLS)).eval()
+    with torch.no_grad():
+        model.head.weight.mul_(10)
+        # No class is preferred, so that what it hears decides what it writes.
+        scores, _ = model(model.normalise(frames[None]), CONFIG.model.chunk)
+        model.head.bias.sub_(scores.mean(dim=(0, 1)))
+    return model
+
+
+@pytest.fixture(scope="module")
+def bundle(model: Conformer, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    directory = tmp_path_factory.mktemp("asr")
+    checkpoint.save(directory / "checkpoint", model, CONFIG, {"wer": 1.0}, "nonsense")
+    out = directory / "bundle"
+    out.mkdir()
+    entry = asr.export(directory / "checkpoint", out)
+    manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"asr": entry})
+    (out / "bundle.json").write_text(manifest.to_json())
+    return Bundle.open(out)
+
+
+def sound(seconds: float, seed: int = 0) -> NDArray[np.float32]:
+    """Noise whose colour and loudness change a few times a second."""
+    generator = np.random.default_rng(seed)
+    pieces = []
+    for _ in range(int(seconds * 5)):
+        noise = generator.normal(size=3200).cumsum() if generator.random() < 0.5 else (
+            generator.normal(size=3200)
+        )  # fmt: skip
+        pieces.append(noise / np.abs(noise).max() * generator.uniform(0.01, 0.5))
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def transcribe(recognizer: Recognizer, samples: NDArray[np.float32], piece: int = 1600) -> str:
+    front_end, at = LogMel(), 0
+    for first in range(0, len(samples), piece):
+        part = samples[first : first + piece]
+        at += len(part)
+        recognizer.accept(front_end.accept(part), at / 16_000)
+    recognizer.accept(front_end.flush(), at / 16_000)
+    recognizer.flush()
+    return recognizer.hypothesis.text
+
+
+def test_the_interface_is_that_of_wenet(bundle: Bundle) -> None:
+    session = onnxruntime.InferenceSession(str(bundle.role("asr").path()))
+    assert [(node.name, node.type, node.shape) for node in session.get_inputs()] == [
+        ("x", "tensor(float)", [1, 71, 80]),
+        ("offset", "tensor(int64)", [1]),
+        ("required_cache_size", "tensor(int64)", [1]),
+        ("attn_cache", "tensor(float)", [2, 4, 32, 16]),
+        ("conv_cache", "tensor(float)", [2, 1, 32, 4]),
+        ("attn_mask", "tensor(bool)", [1, 1, 40]),
+    ]
+    assert [node.shape for node in session.get_outputs()] == [
+        [1, 8, len(SYMBOLS)], [2, 4, 32, 16], [2, 1, 32, 4],
+    ]  # fmt: skip
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["right_context"] == "14"
+    assert metadata["subsampling_factor"] == "8"
+
+
+def test_streaming_on_the_device_equals_torch_offline(bundle: Bundle, model: Conformer) -> None:
+    frames = log_mel(sound(6.0))
+    engine, parts = bundle.role("asr").engine(), []
+    feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in engine.inputs.items()}
+    feeds["attn_mask"][..., 32:] = True
+    for first in range(0, len(frames) - 70, 64):
+        feeds["x"][0] = frames[first : first + 71]
+        parts.append(engine.run(feeds))
+        feeds["attn_cache"] = parts[-1]["next_attn_cache"]
+        feeds["conv_cache"] = parts[-1]["next_conv_cache"]
+        feeds["attn_mask"] = np.roll(feeds["attn_mask"], -8)
+        feeds["attn_mask"][..., 32:] = True
+    streamed = np.concatenate([part["log_probs"][0] for part in parts])
+    with torch.no_grad():
+        scores, _ = model(model.normalise(torch.from_numpy(frames[None])), CONFIG.model.chunk)
+    offline = scores[0].log_softmax(-1).numpy()[: len(streamed)]
+    assert np.abs(streamed - offline).max() < 1e-4
+
+    greedy = Greedy()
+    greedy.accept(offline)
+    recognizer = Recognizer(bundle)
+    recognizer.accept(frames, 6.0)
+    expected = "".join(SYMBOLS[token.symbol] for token in greedy.tokens).replace("▁", " ")
+    assert recognizer.hypothesis.text == expected.strip()
+    assert len(greedy.tokens) > 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sherpa_onnx_writes_the_same_from_the_same_file(bundle: Bundle, seed: int) -> None:
+    role, samples = bundle.role("asr"), sound(5.0, seed)
+    theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
+        tokens=str(role.path("tokens")),
+        model=str(role.path()),
+        num_threads=1,
+        chunk_size=role.entry.settings["chunk_size"],
+        num_left_chunks=role.entry.settings["left_chunks"],
+    )
+    stream = theirs.create_stream()
+    stream.accept_waveform(16_000, samples)
+    while theirs.is_ready(stream):
+        theirs.decode_stream(stream)
+    ours = Recognizer(bundle)
+    ours.accept(LogMel().accept(samples), 5.0)
+    assert ours.hypothesis.text == theirs.get_result(stream).strip()
+    assert ours.hypothesis.text
+
+
+def test_the_cut_of_the_stream_does_not_matter(bundle: Bundle) -> None:
+    samples = sound(4.0)
+    texts = {transcribe(Recognizer(bundle), samples, piece) for piece in (160, 1234, 64_000)}
+    assert len(texts) == 1
+
+
+def test_after_flush_and_reset_it_is_as_new(bundle: Bundle) -> None:
+    recognizer = Recognizer(bundle)
+    transcribe(recognizer, sound(3.0, seed=1))
+    assert recognizer.hypothesis.final
+    recognizer.reset()
+    assert recognizer.hypothesis.text == ""
+    assert not recognizer.hypothesis.final
+    assert transcribe(recognizer, sound(3.0)) == transcribe(Recognizer(bundle), sound(3.0))
+
+
+@pytest.mark.parametrize("samples", [0, 1, 160, 1000, 11_000])
+def test_very_short_input_ends_cleanly(bundle: Bundle, samples: int) -> None:
+    recognizer = Recognizer(bundle)
+    transcribe(recognizer, sound(1.0)[:samples])
+    assert recognizer.hypothesis.final
+
+
+def test_words_lie_in_order_within_the_stream(bundle: Bundle) -> None:
+    recognizer = Recognizer(bundle)
+    recognizer.accept(log_mel(sound(4.0)), 14.0)  # the stream was at 10 s when they began
+    words = recognizer.hypothesis.words
+    assert words
+    times = [time for word in words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times)
+    assert times[0] >= 10.0
+    assert times[-1] <= recognizer.hypothesis.end_s <= 14.0
+    assert all(0 < word.confidence <= 1 for word in words)
+
+
+def test_endpoint_rules(bundle: Bundle) -> None:
+    long = Recognizer(bundle, EndpointRules(rule3_min_utterance_length=2.0))
+    long.accept(log_mel(sound(2.0)), 2.0)
+    assert not long.is_endpoint()
+    long.accept(log_mel(sound(2.0)), 4.0)
+    assert long.is_endpoint()
+    assert long.hypothesis.final
+    silent = Recognizer(bundle, EndpointRules(rule1_min_trailing_silence=1.0))
+    silent._greedy.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(12, 0))
+    assert not silent.is_endpoint()
+    silent._greedy.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(1, 0))
+    assert silent.is_endpoint()
+
+
+def test_other_features_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    entry = bundle.manifest.roles["asr"]
+    other = entry.model_copy(update={"features": {**entry.features, "bins": 40}})
+    manifest = bundle.manifest.model_copy(update={"roles": {"asr": other}})
+    with pytest.raises(BundleError, match="bins"):
+        Recognizer(Bundle(bundle.directory, manifest))

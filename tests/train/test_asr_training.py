@@ -1,0 +1,147 @@
+"""Corpora are split by speaker, batches are bounded, and a toy run leaves a usable checkpoint."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import BINS
+from mera_train import checkpoint
+from mera_train.asr import augment
+from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.data import batches, speech
+from mera_train.asr.model import ModelConfig
+from mera_train.asr.train import Config, train
+from mera_train.asr.units import BLANK, Units
+from mera_train.loop import LoopConfig
+
+SENTENCES = ["the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now"]
+
+
+def tone(seconds: float, seed: int) -> bytes:
+    samples = np.random.default_rng(seed).normal(size=int(seconds * 16_000)) * 0.1
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV")
+    return file.getvalue()
+
+
+def archive(path: Path, rows: list[dict[str, str]]) -> None:
+    with zipfile.ZipFile(path, "w") as corpus:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+        corpus.writestr("manifest.csv", text.getvalue())
+        for number, row in enumerate(rows):
+            corpus.writestr(row["file"], tone(1 + number % 3 / 2, number))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layout of the real corpora, with noise for speech."""
+    directory = tmp_path_factory.mktemp("data")
+    rows = [
+        {
+            "file": f"{split}/{speaker:02}{number}.wav",
+            "split": split,
+            "speaker": f"{split[:2]}{speaker:02}",
+            "text": SENTENCES[(speaker + number) % 5]
+            if split == "train"
+            else f"only tested {number}",
+        }
+        for split, speakers in (("train", 13), ("test", 2))
+        for speaker in range(speakers)
+        for number in range(2)
+    ]
+    rows[4]["text"] = "only tested 1"
+    archive(directory / "speechocean762.zip", rows)
+    archive(
+        directory / "librispeech_train7.zip",
+        [{"file": "a.wav", "speaker": "19", "text": "northanger abbey"}],
+    )
+    archive(directory / "lj_text_male.zip", [{"file": "a.wav", "text": "in being modern"}])
+    archive(
+        directory / "urbansound_noise.zip",
+        [{"file": f"{fold}.wav", "fold": str(fold)} for fold in (1, 2, 10)],
+    )
+    return directory
+
+
+def test_no_speaker_and_no_tested_sentence_crosses_the_splits(data: Path) -> None:
+    parts = {
+        split: [u for u in speech(data) if u.split == split] for split in ("train", "dev", "test")
+    }
+    speakers = {split: {u.speaker for u in part} for split, part in parts.items()}
+    assert speakers["dev"] == {"tr00", "tr12"}
+    assert not speakers["dev"] & speakers["train"]
+    assert not speakers["test"] & speakers["train"]
+    texts = {split: {u.text for u in part} for split, part in parts.items()}
+    assert not texts["test"] & (texts["train"] | texts["dev"])
+    assert {u.corpus for u in parts["train"]} == {
+        "speechocean762", "librispeech_train7", "lj_text_male",
+    }  # fmt: skip
+
+
+def test_a_missing_corpus_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"speechocean762\.zip"):
+        speech(tmp_path)
+
+
+@given(st.lists(st.integers(50, 2000), min_size=1, max_size=60), st.booleans())
+def test_batches_hold_everything_once_and_are_bounded(lengths: list[int], shuffle: bool) -> None:
+    groups = list(batches(lengths, 4000, np.random.default_rng(0), shuffle))
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    for group in groups:
+        assert max(lengths[index] for index in group) * len(group) <= 4000
+
+
+def test_units_are_the_same_every_time_and_class_0_is_the_blank() -> None:
+    units = Units.learn(SENTENCES, 30)
+    assert units.symbols == Units.learn(SENTENCES, 30).symbols
+    assert units.symbols[0] == BLANK
+    for sentence in SENTENCES:
+        classes = units.encode(sentence)
+        assert 0 not in classes
+        assert units.decode(classes) == sentence
+
+
+def test_noise_is_mixed_at_the_ratio_that_was_asked_for() -> None:
+    generator = np.random.default_rng(0)
+    frames = generator.normal(size=(200, BINS)).astype(np.float32)
+    noise = generator.normal(3, 1, size=(90, BINS)).astype(np.float32)
+    for snr_db in (-5.0, 0.0, 20.0):
+        added = np.exp(augment.add_noise(frames, noise, snr_db)) - np.exp(frames)
+        ratio = np.exp(frames).mean() / added.mean()
+        assert 10 * np.log10(ratio) == pytest.approx(snr_db, abs=0.5)
+    assert augment.gain(frames, 10.0) == pytest.approx(frames + np.log(10), abs=1e-5)
+
+
+def test_masks_leave_the_original_alone() -> None:
+    frames = np.ones((300, BINS), np.float32)
+    config = AugmentConfig(bands=2, band_width=20, moments=2.0, moment_length=10)
+    masked = augment.mask(frames, np.zeros(BINS, np.float32), config, np.random.default_rng(1))
+    assert frames.all()
+    assert 0.3 < masked.mean() < 1.0
+
+
+def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path: Path) -> None:
+    config = Config(
+        model=ModelConfig(blocks=2, width=16, heads=2, stem=2, kernel=3),
+        loop=LoopConfig(epochs=2, select="wer", average=0.5),
+        units=30,
+    )
+    metrics = train(config, data, tmp_path, resume=True)
+    assert set(metrics) == {"loss", "wer", "cer"}
+    saved = checkpoint.load(tmp_path)
+    assert saved.metrics == metrics
+    assert saved.config["symbols"][0] == BLANK
+    assert torch.isfinite(saved.weights["mean"]).all()
+    assert "CC BY" in saved.card

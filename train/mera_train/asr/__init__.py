@@ -1,0 +1,1 @@
+"""Streaming speech recognition: corpora, a causal conformer with CTC, its training."""

@@ -1,0 +1,161 @@
+"""Speech corpora as lists of utterances, and their log-mel frames, computed once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import BINS, SAMPLE_RATE, log_mel
+
+TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
+NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
+DEV_EVERY = 12
+"""Every twelfth training speaker of speechocean762 is kept for development."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One recording: where it is, what was said, by whom."""
+
+    corpus: str
+    file: str
+    text: str
+    speaker: str
+    split: str
+
+
+def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
+    """Read the manifests of ``corpora`` in ``data`` and mark every utterance train, dev or test.
+
+    Sentences that speechocean762 has in both of its splits stay in its test only; dev is made of
+    whole speakers, none of whom is in train.
+    """
+    utterances = []
+    for corpus in corpora:
+        rows = _manifest(data, corpus)
+        tested = {row["text"] for row in rows if row.get("split") == "test"}
+        speakers = sorted({row["speaker"] for row in rows if row.get("split") == "train"})
+        dev = set(speakers[::DEV_EVERY])
+        for row in rows:
+            split, speaker = row.get("split", "train"), row.get("speaker", corpus)
+            if split == "train" and row["text"] in tested:
+                continue
+            if speaker in dev:
+                split = "dev"
+            utterances.append(Utterance(corpus, row["file"], row["text"], speaker, split))
+    return utterances
+
+
+def noises(data: Path) -> list[Utterance]:
+    """The street and machine noises that training may use (folds 1 and 2)."""
+    return [
+        Utterance(NOISE, row["file"], "", row["fold"], "train")
+        for row in _manifest(data, NOISE)
+        if row["fold"] in NOISE_FOLDS
+    ]
+
+
+def _manifest(data: Path, corpus: str) -> list[dict[str, str]]:
+    path = data / f"{corpus}.zip"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", "give the folder of the corpora with --data")
+    with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
+        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
+
+
+class Frames:
+    """The log-mel frames of many recordings at several speeds, in one memory-mapped file."""
+
+    def __init__(self, path: Path) -> None:
+        self._frames = np.load(path.with_suffix(".npy"), mmap_mode="r")
+        self._spans: dict[tuple[str, str, float], tuple[int, int]] = {}
+        for line in path.with_suffix(".jsonl").read_text().splitlines():
+            row = json.loads(line)
+            self._spans[row["corpus"], row["file"], row["speed"]] = (row["start"], row["end"])
+
+    def count(self, utterance: Utterance, speed: float = 1.0) -> int:
+        """Return the number of frames (100 a second)."""
+        start, end = self._spans[utterance.corpus, utterance.file, speed]
+        return end - start
+
+    def get(self, utterance: Utterance, speed: float = 1.0) -> NDArray[np.float32]:
+        """Return the frames ``[n, 80]``."""
+        start, end = self._spans[utterance.corpus, utterance.file, speed]
+        return np.asarray(self._frames[start:end], np.float32)
+
+
+def prepare(
+    data: Path, utterances: Sequence[Utterance], speeds: Sequence[float], path: Path
+) -> Frames:
+    """Compute the frames of ``utterances`` at every speed into ``path`` (.npy, .jsonl), once.
+
+    Only training utterances are sped up and slowed down. Half precision is enough: it resolves
+    a hundredth of a decibel, and the file is half as large.
+    """
+    jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
+    if path.with_suffix(".jsonl").exists():
+        return Frames(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parts, lines, start = [], [], 0
+    with ProcessPoolExecutor() as pool:
+        for (utterance, speed), part in zip(
+            jobs, pool.map(partial(_frames, data), jobs, chunksize=64), strict=True
+        ):
+            span = {"speed": speed, "start": start, "end": start + len(part)}
+            lines.append(json.dumps({**asdict(utterance), **span}))
+            parts.append(part)
+            start += len(part)
+    out = open_memmap(path.with_suffix(".npy"), "w+", np.float16, (start, BINS))
+    np.concatenate(parts, out=out)
+    out.flush()
+    path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
+    return Frames(path)
+
+
+def _frames(data: Path, job: tuple[Utterance, float]) -> NDArray[np.float16]:
+    import soundfile
+    import soxr
+
+    utterance, speed = job
+    recording = io.BytesIO(_archive(data / f"{utterance.corpus}.zip").read(utterance.file))
+    samples, rate = soundfile.read(recording, dtype="float32")
+    if rate != SAMPLE_RATE or speed != 1.0:
+        samples = soxr.resample(samples, rate * speed, SAMPLE_RATE)
+    return log_mel(samples).astype(np.float16)
+
+
+@lru_cache
+def _archive(path: Path) -> zipfile.ZipFile:
+    # Reading the directory of an archive of thousands of files takes longer than one recording.
+    return zipfile.ZipFile(path)
+
+
+def batches(
+    lengths: Sequence[int], largest: int, generator: np.random.Generator, shuffle: bool = True
+) -> Iterator[list[int]]:
+    """Group items of similar length so that no batch has more than ``largest`` padded frames.
+
+    Without ``shuffle`` the batches come shortest first, which helps CTC to find its alignment in
+    the first epoch.
+    """
+    noisy = np.asarray(lengths) * generator.uniform(0.95, 1.05, len(lengths))
+    groups: list[list[int]] = [[]]
+    for index in np.argsort(noisy, kind="stable"):
+        longest = max([lengths[i] for i in groups[-1]] + [lengths[index]])
+        if groups[-1] and longest * (len(groups[-1]) + 1) > largest:
+            groups.append([])
+        groups[-1].append(int(index))
+    order = generator.permutation(len(groups)) if shuffle else range(len(groups))
+    return (groups[i] for i in order)
