@@ -46,7 +46,7 @@ def run(
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines
     from mera_edge.sinks.live import LiveView
-    from mera_edge.sources.select import open_sources
+    from mera_edge.sources.select import select
 
     settings = load(
         config,
@@ -68,7 +68,7 @@ def run(
     with stop_on_signals() as stop:
         summary = run_session(
             pipeline,
-            open_sources(settings.camera, settings.mic),
+            select(settings.camera, settings.mic),
             RealClock(),
             sinks,
             stop,

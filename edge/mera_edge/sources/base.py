@@ -49,7 +49,7 @@ class Source(Protocol):
     """Whether it happens now (a device) or can be read as fast as the machine goes (a file)."""
 
     def open(self) -> None:
-        """Make it ready; stream time begins now.
+        """Make it ready: from now on it captures.
 
         Raises:
             SourceError: it does not answer.

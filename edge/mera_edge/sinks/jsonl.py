@@ -1,0 +1,51 @@
+"""Events as JSON Lines, on stdout or in a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.events import EmotionEvent, Summary
+
+
+class JsonLines:
+    """One event per line, written at once; the summary is the last line.
+
+    Args:
+        target: ``-`` for stdout, else a file, which is replaced.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        try:
+            self._file = (
+                sys.stdout if target == "-" else Path(target).open("w", encoding="utf-8")  # noqa: SIM115
+            )
+        except OSError as error:
+            raise InputError(
+                f"{target} cannot be written ({error.strerror})", "choose another file"
+            ) from error
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Write one event."""
+        self._write(event.to_json())
+
+    def close(self, summary: Summary) -> None:
+        """Write the summary and close the file."""
+        self._write(summary.to_json())
+        if self._file is not sys.stdout:
+            self._file.close()
+
+    def _write(self, line: str) -> None:
+        try:
+            print(line, file=self._file, flush=True)
+        except BrokenPipeError:
+            raise  # the reader has seen enough, which is no fault
+        except OSError as error:
+            raise InputError(
+                f"{self._target} cannot be written ({error.strerror})", "make room for it"
+            ) from error

@@ -1,0 +1,42 @@
+"""From what a user writes after --camera and --mic to sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.sources.base import Source
+from mera_edge.sources.camera import Camera
+from mera_edge.sources.media import MediaFile
+from mera_edge.sources.microphone import Microphone
+
+NONE = "none"
+
+
+def select(camera: str, mic: str) -> list[Source]:
+    """Return the sources, the microphone last: it overruns while others still open.
+
+    Args:
+        camera: index, URL, GStreamer pipeline, file or ``none``.
+        mic: ``default``, index, name, file or ``none``.
+
+    Raises:
+        InputError: both are ``none``.
+    """
+    if camera == mic == NONE:
+        raise InputError("there is neither camera nor microphone", "give --camera or --mic")
+    if camera == mic and _is_file(camera):
+        return [MediaFile(Path(camera))]
+    sources: list[Source] = []
+    if camera != NONE:
+        file = _is_file(camera)
+        sources.append(MediaFile(Path(camera), sound=False) if file else Camera(camera))
+    if mic != NONE:
+        file = _is_file(mic)
+        sources.append(MediaFile(Path(mic), picture=False) if file else Microphone(mic))
+    return sources
+
+
+def _is_file(spec: str) -> bool:
+    """Whether a file is meant, be it there or not: ``clip.mp4``, but no URL and no pipeline."""
+    return "://" not in spec and "!" not in spec and bool(Path(spec).suffix or Path(spec).is_file())
