@@ -1,0 +1,123 @@
+"""From a picture to the grey square that the face encoder sees, in training and on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.errors import InputError
+
+Image = NDArray[np.uint8]
+
+SPEC = {"kind": "face-crop", "colour": "grey", "range": [0, 255], "framing": "brow to chin, square"}
+"""What the encoder is fed, for the manifest; the size is the model's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels: its left upper corner and its size. It may leave the picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def shared(self, other: Box) -> float:
+        """Return the area that both cover."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        return max(0.0, width) * max(0.0, height)
+
+    def overlap(self, other: Box) -> float:
+        """Return intersection over union, from 0 (apart) to 1 (the same)."""
+        both = self.shared(other)
+        return both / (self.area + other.area - both) if both else 0.0
+
+    def grown(self, factor: float) -> Box:
+        """Return a box with the same centre and ``factor`` times the sides."""
+        width, height = self.width * factor, self.height * factor
+        return Box(
+            self.x - (width - self.width) / 2, self.y - (height - self.height) / 2, width, height
+        )
+
+
+def decode(data: bytes, name: str) -> Image:
+    """Read an encoded picture (JPEG, PNG, WebP, TIFF, ...) of any depth and colour.
+
+    Args:
+        data: the bytes of the file.
+        name: what to call it in an error.
+
+    Returns:
+        ``[H, W, 3]``, blue first. Deeper pictures are scaled to 8 bits by their brightest value;
+        transparent parts show their colour.
+
+    Raises:
+        InputError: the bytes are empty or no picture.
+    """
+    import cv2
+
+    if not data:
+        raise InputError(f"{name} is empty", "give a picture file")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as error:
+        raise InputError(f"{name} cannot be read as a picture ({error})", "is it whole?") from error
+    if image is None:
+        raise InputError(f"{name} is no picture that OpenCV can read", "is it whole?")
+    return _eight_bits(image, name)
+
+
+def _eight_bits(image: NDArray[Any], name: str) -> Image:
+    if image.dtype == np.uint8:
+        return image
+    values = np.maximum(image.astype(np.float32), 0)
+    brightest = float(values.max())
+    if not np.isfinite(brightest):
+        raise InputError(f"{name} has pixels that are not numbers", "write it again")
+    return np.rint(values * (255 / max(brightest, 1e-6))).astype(np.uint8)
+
+
+def cut(image: Image, box: Box) -> Image:
+    """Return what is in a box, at least one pixel; outside the picture its border is repeated."""
+    left, top = round(box.x), round(box.y)
+    right = max(left + 1, round(box.x + box.width))
+    bottom = max(top + 1, round(box.y + box.height))
+    rows = np.arange(top, bottom).clip(0, image.shape[0] - 1)
+    columns = np.arange(left, right).clip(0, image.shape[1] - 1)
+    part: Image = image[rows][:, columns]
+    return part
+
+
+def crop(image: Image, size: int, box: Box | None = None) -> NDArray[np.float32]:
+    """Cut out a square, turn it grey and bring it to the encoder's size.
+
+    Light and contrast are not touched: the encoder itself standardises every crop.
+
+    Args:
+        image: ``[H, W, 3]`` blue first, or ``[H, W]`` grey.
+        size: side of the result in pixels.
+        box: what to cut out; where it leaves the picture, the border is repeated.
+            None: the whole picture, which then is a face crop already.
+
+    Returns:
+        ``[size, size]``, from 0 to 255.
+    """
+    import cv2
+
+    if box is not None:
+        image = cut(image, box)
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if grey.shape != (size, size):
+        # Averaging keeps what a smaller picture can show; it does nothing sensible when enlarging.
+        smaller = min(grey.shape) >= size
+        method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        grey = cv2.resize(grey, (size, size), interpolation=method)
+    return grey.astype(np.float32)

@@ -1,0 +1,158 @@
+"""Where the faces are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import EngineError
+from mera_edge.features.face import Box, Image, cut
+
+SEARCH_SIDE = 320
+"""Longest side, in pixels, of the picture that is searched for faces: a face is found from about
+a tenth of the picture's longest side on."""
+SMALLEST = 32
+"""Smallest face that is looked for in it, in pixels."""
+
+FOLLOW_SIDE = 96
+"""Side of the square around a known face that is searched for where it has moved."""
+_AROUND = 1.6
+"""Side of that square over the face's."""
+
+_NESTED = 0.5
+"""A box is the same face as a larger one when they share this part of it."""
+
+
+class Finder(Protocol):
+    """Looks for faces in a small picture."""
+
+    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+        """Return squares from brow to chin, framed as the encoder's training pictures are.
+
+        Args:
+            image: ``[H, W, 3]`` blue first.
+            smallest: side of the smallest square that is looked for, in pixels.
+            largest: of the largest.
+        """
+
+
+class FaceDetector:
+    """Searches whole pictures, and follows a known face at a tenth of the cost."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+
+    def search(self, image: Image) -> list[Box]:
+        """Return all faces in a picture of any size, largest first, in its pixels."""
+        import cv2
+
+        height, width = image.shape[:2]
+        scale = min(1.0, SEARCH_SIDE / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if scale < 1:
+            image = cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        found = self._finder.find(image, SMALLEST, max(size))
+        return largest_first(
+            [Box(b.x / scale, b.y / scale, b.width / scale, b.height / scale) for b in found]
+        )
+
+    def follow(self, image: Image, box: Box) -> Box | None:
+        """Return where a face that was at ``box`` a moment ago is now, ``None`` when it is gone."""
+        import cv2
+
+        around = box.grown(_AROUND)
+        scale = FOLLOW_SIDE / around.width
+        region = cut(image, around)
+        small = cast(Image, cv2.resize(region, (FOLLOW_SIDE,) * 2, interpolation=cv2.INTER_AREA))
+        side = box.width * scale
+        found = self._finder.find(small, side * 0.7, side * 1.4)
+        moved = [
+            Box(around.x + b.x / scale, around.y + b.y / scale, b.width / scale, b.height / scale)
+            for b in found
+        ]
+        return max(moved, key=box.overlap, default=None)
+
+
+def largest_first(boxes: list[Box]) -> list[Box]:
+    """Sort by size and drop boxes that lie in a larger one."""
+    kept: list[Box] = []
+    for box in sorted(boxes, key=lambda box: -box.area):
+        if all(box.shared(larger) < _NESTED * box.area for larger in kept):
+            kept.append(box)
+    return kept
+
+
+class Cascade:
+    """The Haar cascade that comes with OpenCV 4: frontal faces only."""
+
+    _MARGIN = 1.06
+    """Eyes and mouth then lie where they do in FER+ (medians 0.39 and 0.75 of the height)."""
+
+    def __init__(self) -> None:
+        import cv2
+
+        path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
+        self._cascade = cv2.CascadeClassifier(str(path))
+        if self._cascade.empty():
+            raise EngineError(f"OpenCV cannot load {path}", "install opencv-python-headless<5")
+
+    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+        import cv2
+
+        found = self._cascade.detectMultiScale(
+            cv2.cvtColor(image, cv2.COLOR_BGR2GRAY),
+            scaleFactor=1.15,
+            minNeighbors=4,
+            minSize=(int(smallest),) * 2,
+            maxSize=(int(largest),) * 2,
+        )
+        return [Box(*map(float, box)).grown(self._MARGIN) for box in found]
+
+
+class YuNet:
+    """OpenCV's neural detector (Wu et al., 2023): side views too, several times faster.
+
+    Raises:
+        EngineError: OpenCV cannot load the model.
+    """
+
+    _CONFIDENCE = 0.7
+
+    def __init__(self, model: Path) -> None:
+        import cv2
+
+        try:
+            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), self._CONFIDENCE)
+            # A model of another kind is noticed only when it runs.
+            self._detector.detect(np.zeros((320, 320, 3), np.uint8))
+        except cv2.error as error:
+            raise EngineError(
+                f"OpenCV cannot load the face detector {model} ({error})",
+                "pull the fixed-size YuNet model: OpenCV 4 does not read the other one",
+            ) from error
+
+    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+        height, width = image.shape[:2]
+        self._detector.setInputSize((width, height))
+        _, found = self._detector.detect(image)
+        squares = [] if found is None else [_square(*map(float, row[:4])) for row in found]
+        return [box for box in squares if smallest <= box.width <= largest]
+
+
+def _square(x: float, y: float, width: float, height: float) -> Box:
+    # YuNet's boxes are narrow; their height is the side of FER+'s pictures (median 0.99).
+    return Box(x + (width - height) / 2, y, height, height)
+
+
+def face_detector(bundle: Bundle) -> FaceDetector:
+    """Return the bundle's detector, or the one that comes with OpenCV when it has none.
+
+    Raises:
+        EngineError: it cannot be loaded.
+    """
+    if bundle.has("face_detector"):
+        return FaceDetector(YuNet(bundle.role("face_detector").path()))
+    return FaceDetector(Cascade())

@@ -1,0 +1,70 @@
+"""Who is who from one picture to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mera_edge.features.face import Box
+
+FORGOTTEN_AFTER_S = 1.0
+"""A face that comes back within this time is the same person."""
+_SAME = 0.3
+"""Smallest intersection over union of a face with where it was."""
+
+
+@dataclass(slots=True)
+class Track:
+    """One person's face."""
+
+    person: int
+    """1, 2, 3, ...: never given twice."""
+    box: Box
+    seen_s: float
+    """Stream time of the newest picture with it."""
+
+
+class FaceTracker:
+    """Gives faces that stay in place from picture to picture a number that stays the same."""
+
+    def __init__(self) -> None:
+        self._tracks: list[Track] = []
+        self._people = 0
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Everyone who is not forgotten yet."""
+        return tuple(self._tracks)
+
+    def update(self, boxes: Sequence[Box], at_s: float) -> list[Track]:
+        """Return one track for every box, in the same order.
+
+        Args:
+            boxes: the faces of one picture.
+            at_s: stream time of the picture, in seconds.
+        """
+        self._tracks = [t for t in self._tracks if at_s - t.seen_s <= FORGOTTEN_AFTER_S]
+        pairs = sorted(
+            (
+                (track.box.overlap(box), track.person, number)
+                for track in self._tracks
+                for number, box in enumerate(boxes)
+            ),
+            reverse=True,
+        )
+        by_person = {track.person: track for track in self._tracks}
+        seen: dict[int, Track] = {}
+        for overlap, person, number in pairs:
+            if overlap >= _SAME and person in by_person and number not in seen:
+                seen[number] = by_person.pop(person)
+        for number, box in enumerate(boxes):
+            if number not in seen:
+                self._people += 1
+                seen[number] = Track(self._people, box, at_s)
+                self._tracks.append(seen[number])
+            seen[number].box, seen[number].seen_s = box, at_s
+        return [seen[number] for number in range(len(boxes))]
+
+    def reset(self) -> None:
+        """Forget everyone and begin again with person 1."""
+        self._tracks, self._people = [], 0

@@ -1,0 +1,65 @@
+"""The face encoder as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import RoleEntry
+from mera_edge.bundle.manifest import FileEntry
+from mera_edge.features.face import SPEC
+from mera_export.onnx import tensors, to_onnx
+from mera_train import checkpoint
+from mera_train.face.data import LABELS
+from mera_train.face.model import FaceNet
+from mera_train.face.train import Config
+
+OUTPUTS = ("probabilities", "valence", "embedding")
+UNITS = {"face": "grey level, 0 to 255", "probabilities": "probability", "valence": "-1 to 1"}
+
+
+class Answers(nn.Module):
+    """The encoder with its temperature, in the shapes of the bundle."""
+
+    def __init__(self, model: FaceNet) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, _, valence, embedding = self.model(face)
+        return torch.softmax(logits / self.model.temperature, dim=1), valence, embedding
+
+
+def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
+    """Export a checkpoint to ``face.onnx`` in ``out``.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+        CheckFailed: torch and ONNX Runtime do not agree.
+    """
+    loaded = checkpoint.load(checkpoint_directory)
+    config = Config.model_validate(loaded.config)
+    model = FaceNet(config.model)
+    model.load_state_dict(loaded.weights)
+    module = Answers(model).eval()
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, 1, config.model.size, config.model.size)
+    inputs = {"face": torch.rand(shape, generator=generator) * 255}
+    path = out / "face.onnx"
+    to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(LABELS)})
+    with torch.inference_mode():
+        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    return RoleEntry(
+        files={"model": FileEntry.of(path)},
+        precision="fp32",
+        inputs=tensors(inputs, UNITS),
+        outputs=tensors(outputs, UNITS),
+        labels=LABELS,
+        features=SPEC,
+        calibration={"temperature": float(model.temperature)},
+        metrics=loaded.metrics,
+        licence="research (the pictures are FER2013's; FER+'s labels are MIT)",
+        card=loaded.card,
+    )

@@ -1,0 +1,194 @@
+"""Faces are found, followed, kept apart, smoothed and read. The faces are drawn; the network is
+the real one with random weights, which is enough for all but its opinions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import BundleError, EngineError, InputError
+from mera_edge.events import Evidence
+from mera_edge.features.face import Box, crop
+from mera_edge.sources.base import Picture
+from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceStage
+from mera_edge.stages.face_detector import Cascade, FaceDetector, YuNet, largest_first
+from mera_edge.stages.face_tracker import FORGOTTEN_AFTER_S
+from mera_export.bundle import export_bundle
+from mera_train import checkpoint
+from mera_train.face.model import FaceNet, ModelConfig
+from mera_train.face.train import Config
+
+BACKGROUND = (120, 110, 100)
+
+
+def face(side: int, mouth: tuple[int, int] = (12, 4)) -> np.ndarray:
+    """Draw a face that a detector takes for one."""
+    scale = 8
+    image = np.full((100 * scale, 100 * scale, 3), BACKGROUND, np.uint8)
+
+    def ellipse(x: float, y: float, wide: float, high: float, *colour: int) -> None:
+        centre, axes = (int(x * scale), int(y * scale)), (int(wide * scale), int(high * scale))
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1, cv2.LINE_AA)
+
+    ellipse(50, 50, 36, 48, 60, 50, 45)
+    ellipse(50, 55, 31, 42, 150, 175, 215)
+    for x in (37, 63):
+        ellipse(x, 47, 9, 6, 105, 130, 170)
+        ellipse(x, 47, 7, 3.5, 225, 230, 235)
+        ellipse(x, 47, 3.2, 3.4, 40, 35, 30)
+        ellipse(x, 39, 9, 2, 50, 50, 60)
+    ellipse(50, 58, 3.5, 9, 170, 195, 235)
+    ellipse(50, 66, 6, 2.5, 95, 120, 165)
+    ellipse(50, 79, *mouth, 80, 80, 160)
+    soft = cv2.GaussianBlur(image, (0, 0), 1.2 * scale)
+    return cv2.resize(soft, (side, side), interpolation=cv2.INTER_AREA)
+
+
+def scene(*faces: tuple[int, int, int], mouth: tuple[int, int] = (12, 4)) -> np.ndarray:
+    """A room with faces at (x, y, side)."""
+    image = np.full((480, 640, 3), BACKGROUND, np.uint8)
+    for x, y, side in faces:
+        image[y : y + side, x : x + side] = face(side, mouth)
+    return image
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    directory = tmp_path_factory.mktemp("face")
+    torch.manual_seed(0)
+    config = Config(model=ModelConfig(stem=8, channels=(8, 8, 16, 16), blocks=(1, 1, 1, 1)))
+    checkpoint.save(directory / "face", FaceNet(config.model), config, {}, "random weights")
+    return export_bundle(directory, directory / "bundle", ["face"])
+
+
+@pytest.fixture
+def stage(bundle: Bundle) -> Iterator[FaceStage]:
+    stage = FaceStage(bundle)
+    yield stage
+    stage.reset()
+
+
+def test_faces_are_found_in_the_pixels_of_the_picture() -> None:
+    detector = FaceDetector(Cascade())
+    found = detector.search(scene((60, 100, 180), (400, 200, 120)))
+    assert [round(box.width / side, 1) for box, side in zip(found, (180, 120), strict=True)] == [
+        pytest.approx(0.95, abs=0.15)
+    ] * 2
+    assert found[0].overlap(Box(60, 100, 180, 180)) > 0.7
+    assert found[1].overlap(Box(400, 200, 120, 120)) > 0.7
+
+
+def test_a_known_face_is_followed_and_given_up_when_it_is_gone() -> None:
+    detector = FaceDetector(Cascade())
+    before = detector.search(scene((200, 100, 150)))[0]
+    moved = detector.follow(scene((225, 115, 150)), before)
+    assert moved is not None
+    assert moved.x - before.x == pytest.approx(25, abs=10)
+    assert moved.y - before.y == pytest.approx(15, abs=10)
+    assert detector.follow(scene(), before) is None
+
+
+def test_boxes_inside_a_larger_one_are_the_same_face() -> None:
+    outer, inner, apart = Box(0, 0, 100, 100), Box(20, 20, 40, 40), Box(200, 0, 50, 50)
+    assert largest_first([inner, apart, outer]) == [outer, apart]
+
+
+def test_people_keep_their_numbers_and_the_largest_comes_first(stage: FaceStage) -> None:
+    first = stage.accept(Picture(scene((60, 100, 120), (400, 150, 180)), 0.0))
+    assert [evidence.person for evidence in first] == [1, 2]
+    for step in range(1, 12):
+        pictures = scene((60 + 6 * step, 100, 120), (400, 150, 180))
+        evidence = stage.accept(Picture(pictures, step / 10))
+        assert [e.person for e in evidence] == [1, 2]
+        assert all(e.captured_s == step / 10 and e.modality == "face" for e in evidence)
+
+
+def test_evidence_is_well_formed(stage: FaceStage) -> None:
+    (evidence,) = stage.accept(Picture(scene((200, 100, 200)), 0.0))
+    assert evidence.probabilities.shape == (7,)
+    assert evidence.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert -1 <= evidence.valence <= 1
+    assert 64 <= len(evidence.embedding) <= 128
+
+
+def test_an_empty_room_says_nothing_and_who_leaves_is_forgotten(stage: FaceStage) -> None:
+    assert stage.accept(Picture(scene(), 0.0)) == []
+    assert stage.accept(Picture(scene((200, 100, 200)), 1.0))[0].person == 1
+    assert stage.accept(Picture(scene(), 1.1)) == []
+    back_s = 1.1 + FORGOTTEN_AFTER_S + 0.5
+    assert stage.accept(Picture(scene((200, 100, 200)), back_s))[0].person == 2
+    stage.reset()
+    assert stage.accept(Picture(scene((200, 100, 200)), 0.0))[0].person == 1
+
+
+def test_smoothing_delays_by_its_time_constant(bundle: Bundle) -> None:
+    still, changed = scene((200, 100, 200)), scene((200, 100, 200), mouth=(6, 12))
+
+    def alone(image: np.ndarray, at_s: float, stage: FaceStage) -> Evidence:
+        (evidence,) = stage.accept(Picture(image, at_s))
+        return evidence
+
+    before = alone(still, 0.0, FaceStage(bundle)).embedding
+    after = alone(changed, 0.0, FaceStage(bundle)).embedding
+    stage = FaceStage(bundle)
+    alone(still, 0.0, stage)
+    half = alone(changed, SMOOTHING_S, stage).embedding
+    late = alone(changed, 8 * SMOOTHING_S, stage).embedding
+    step = np.linalg.norm(after - before)
+    assert step > 0
+    # Followed boxes differ by a pixel or two from searched ones, hence the tolerance.
+    assert np.linalg.norm(half - before) / step == pytest.approx(1 - np.exp(-1), abs=0.2)
+    assert np.linalg.norm(late - after) / step < 0.2
+
+
+def test_of_a_crowd_only_the_largest_are_read(stage: FaceStage) -> None:
+    crowd = [(x, y, 110) for y in (30, 250) for x in (20, 220, 420)]
+    assert len(stage.accept(Picture(scene(*crowd), 0.0))) == MOST_FACES
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 700), (700, 2), (30, 30), (2000, 3000)])
+def test_pictures_of_any_shape_are_accepted(stage: FaceStage, shape: tuple[int, int]) -> None:
+    image = np.full((*shape, 3), 90, np.uint8)
+    assert stage.accept(Picture(image, 0.0)) == []
+    assert stage.classify(image).probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_small_file_is_a_crop_and_a_large_one_is_searched(
+    stage: FaceStage, tmp_path: Path
+) -> None:
+    def read(image: np.ndarray) -> np.ndarray:
+        path = tmp_path / "face.png"
+        cv2.imwrite(str(path), image)
+        return stage.classify_file(path).embedding
+
+    small, large = face(100), scene((200, 100, 200))
+    np.testing.assert_allclose(read(small), stage.read(crop(small, 48)).embedding, atol=1e-6)
+    box = FaceDetector(Cascade()).search(large)[0]
+    np.testing.assert_allclose(read(large), stage.read(crop(large, 48, box)).embedding, atol=1e-6)
+    empty = scene()
+    np.testing.assert_allclose(read(empty), stage.read(crop(empty, 48)).embedding, atol=1e-6)
+
+
+def test_files_that_cannot_be_read_are_named(stage: FaceStage, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 no more")
+    for path in (broken, tmp_path / "missing.png", tmp_path):
+        with pytest.raises(InputError, match=str(path)):
+            stage.classify_file(path)
+
+
+def test_a_file_that_is_no_detector_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(EngineError, match="YuNet"):
+        YuNet(bundle.role("face").path())
+
+
+def test_a_bundle_for_other_features_is_refused(bundle: Bundle) -> None:
+    entry = bundle.manifest.roles["face"].model_copy(update={"features": {"kind": "other"}})
+    roles = {**bundle.manifest.roles, "face": entry}
+    changed = Bundle(bundle.directory, bundle.manifest.model_copy(update={"roles": roles}))
+    with pytest.raises(BundleError, match="other features"):
+        FaceStage(changed)

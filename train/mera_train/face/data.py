@@ -1,0 +1,127 @@
+"""FER+: grey faces with the votes of ten taggers, and the FER2013 label of the same pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.errors import InputError
+from mera_edge.features.face import crop, decode
+from mera_edge.labels import EMOTIONS, OUTSIDE, VALENCE, to_emotion
+
+LABELS = (*EMOTIONS, *sorted(OUTSIDE))
+"""FER+'s eight: the seven emotions and contempt."""
+
+VALENCES = np.array([*VALENCE.values(), -0.4], np.float32)
+"""Of `LABELS`; contempt is mildly unpleasant."""
+
+SIZE = 48
+"""Side of the pictures in pixels."""
+
+SPLITS = ("train", "valid", "test")
+MAX_RMSE = 4.0
+"""A FER2013 label found by a picture match worse than this is not believed."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """One split. Rows belong together."""
+
+    names: list[str]
+    pictures: NDArray[np.uint8]
+    """``[n, 48, 48]``"""
+    votes: NDArray[np.int64]
+    """``[n, 10]``: `LABELS`, then *unknown* and *not a face*."""
+    fer2013: NDArray[np.int64]
+    """``[n]`` index into `EMOTIONS`, -1 where unknown."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def at(self, rows: NDArray[np.bool_]) -> Faces:
+        """Return the rows where ``rows`` is true."""
+        names = [name for name, keep in zip(self.names, rows, strict=True) if keep]
+        return Faces(names, self.pictures[rows], self.votes[rows], self.fer2013[rows])
+
+
+def load(data: Path) -> dict[str, Faces]:
+    """Read ``ferplus.zip`` in the directory ``data``.
+
+    Pictures of a split that also occur, pixel for pixel, in a later one are left out: the
+    original has such pairs, and a test picture must not have been trained on.
+
+    Raises:
+        InputError: the file is missing or not what it should be.
+    """
+    path = data / "ferplus.zip"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", "give the directory with the corpora as --data")
+    with zipfile.ZipFile(path) as archive:
+        rows = list(csv.DictReader(io.TextIOWrapper(archive.open("manifest.csv"), "utf-8")))
+        pictures = np.stack(
+            [crop(decode(archive.read(row["file"]), row["file"]), SIZE) for row in rows]
+        ).astype(np.uint8)
+    column = {
+        to_emotion(name) if name not in OUTSIDE else name: key
+        for key in rows[0]
+        if (name := key.removeprefix("votes_")) != key and name not in ("unknown", "NF")
+    }
+    keys = [*(column[label] for label in LABELS), "votes_unknown", "votes_NF"]
+    faces = Faces(
+        [row["file"] for row in rows],
+        pictures,
+        np.array([[int(row[key]) for key in keys] for row in rows]),
+        np.array([_fer2013(row) for row in rows]),
+    )
+    split = np.array([row["split"] for row in rows])
+    parts = {name: faces.at(split == name) for name in SPLITS}
+    for earlier, later in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        known = {picture.tobytes() for picture in parts[later].pictures}
+        fresh = [picture.tobytes() not in known for picture in parts[earlier].pictures]
+        parts[earlier] = parts[earlier].at(np.array(fresh))
+    return parts
+
+
+def _fer2013(row: dict[str, str]) -> int:
+    believed = row["fer2013_label"] and float(row["fer2013_match_rmse"]) <= MAX_RMSE
+    return EMOTIONS.index(to_emotion(row["fer2013_label"])) if believed else -1
+
+
+def shares(votes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return ``[n, 8]``: the taggers' votes as a distribution over `LABELS`.
+
+    A single vote is an outlier and does not count (Barsoum et al., 2016), unless no label has
+    more; rows without any vote for an emotion come out as zeros.
+    """
+    eight = votes[:, : len(LABELS)].astype(np.float32)
+    kept = np.where(eight > 1, eight, 0)
+    kept = np.where(kept.sum(1, keepdims=True) > 0, kept, eight)
+    return kept / np.maximum(kept.sum(1, keepdims=True), 1)
+
+
+def is_face(votes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return where some emotion has at least as many votes as *unknown* and *not a face*."""
+    return votes[:, : len(LABELS)].max(1) >= np.maximum(votes[:, len(LABELS) :].max(1), 1)
+
+
+def plurality(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``[n]``: the label with most votes, -1 where *unknown* or *not a face* has more."""
+    return np.where(is_face(votes), votes[:, : len(LABELS)].argmax(1), -1)
+
+
+def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``[n]``: the label with more than half of the votes, -1 where there is none.
+
+    The protocol of FER+'s authors (Microsoft/FERPlus, mode *majority*): single votes are left
+    out first, *unknown* and *not a face* take part and rows that they win are dropped.
+    """
+    kept = np.where(votes > 1, votes, 0)
+    best = kept.argmax(1)
+    won = (kept.max(1) > 0.5 * kept.sum(1)) & (best < len(LABELS))
+    return np.where(won, best, -1)

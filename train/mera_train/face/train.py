@@ -1,0 +1,196 @@
+"""Training of the face encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_edge.evaluation import classification
+from mera_edge.labels import EMOTIONS
+from mera_train import checkpoint
+from mera_train.face.augment import AugmentConfig, disturb, mix
+from mera_train.face.card import card
+from mera_train.face.data import LABELS, VALENCES, Faces, is_face, load, majority, plurality, shares
+from mera_train.face.disturbances import DISTURBANCES, disturbed
+from mera_train.face.model import FaceNet, ModelConfig
+from mera_train.loop import LoopConfig, fit
+from mera_train.temperature import fit_temperature
+
+
+class Config(BaseModel):
+    """What ``train face`` reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
+    batch: int = Field(128, ge=2)
+    small_until: float = Field(
+        0.4, ge=0, le=1, description="share of the epochs on crops of two thirds of the size"
+    )
+    balance: float = Field(
+        0.25, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
+    )
+    fer2013: float = Field(0.3, ge=0, description="weight of FER2013's labels in the loss")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="of FER2013's labels, which are single")
+    valence: float = Field(1.0, ge=0, description="weight of the valence in the loss")
+
+
+class Expressions:
+    """What the shared loop needs to train a face encoder."""
+
+    def __init__(self, config: Config, model: FaceNet, train: Faces, dev: Faces) -> None:
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        self.config, self.dev = config, dev
+        train = train.at(is_face(train.votes))
+        self.pictures = torch.from_numpy(train.pictures)[:, None]
+        self.shares = torch.from_numpy(shares(train.votes))
+        self.fer2013 = torch.from_numpy(train.fer2013)
+        counts = np.bincount(plurality(train.votes), minlength=len(LABELS))
+        self.frequency = torch.from_numpy(counts[plurality(train.votes)] ** -config.balance)
+
+    def plan(self, epoch: int) -> list[tuple[int, Tensor]]:
+        """Batches of rows, each with the seed of its disturbances."""
+        seed = self.config.loop.seed * 1_000_003 + epoch
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.multinomial(
+            self.frequency, len(self.frequency), replacement=True, generator=generator
+        )
+        return [
+            (seed * 10_007 + number, batch)
+            for number, batch in enumerate(rows.split(self.config.batch))
+            if len(batch) > 1
+        ]
+
+    def load(self, plan: tuple[int, Tensor], epoch: int) -> list[Tensor]:
+        """Crops, FER+ shares, FER2013 shares (zeros where unknown) of a batch."""
+        seed, rows = plan
+        generator = torch.Generator().manual_seed(seed)
+        size = self.config.model.size
+        if epoch < self.config.small_until * self.config.loop.epochs:
+            size = size * 2 // 3
+        crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
+        known = self.fer2013[rows] >= 0
+        smoothing = self.config.smoothing
+        second = F.one_hot(self.fer2013[rows].clamp_min(0), len(EMOTIONS)) * (1 - smoothing)
+        second = (second + smoothing / len(EMOTIONS)) * known[:, None]
+        return mix([crops, self.shares[rows], second], self.config.augment, generator)
+
+    def loss(self, batch: list[Tensor], device: torch.device) -> Tensor:
+        crops, first, second = (tensor.to(device) for tensor in batch)
+        logits, fer2013, valence, _ = self.model(crops)
+        target = first @ torch.from_numpy(VALENCES).to(device)
+        return (
+            -(first * logits.float().log_softmax(1)).sum(1).mean()
+            - self.config.fer2013 * (second * fer2013.float().log_softmax(1)).sum(1).mean()
+            + self.config.valence * F.mse_loss(valence.float()[:, 0], target)
+        )
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        logits, fer2013, _ = infer(model, self.dev)
+        return summary(logits, fer2013, self.dev)
+
+
+def infer(
+    model: nn.Module, faces: Faces
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the logits ``[n, 8]``, FER2013 logits ``[n, 7]`` and valences ``[n]`` of a split."""
+    device = next(model.parameters()).device
+    model.eval()
+    parts: list[list[NDArray[np.float32]]] = [[], [], []]
+    with torch.inference_mode():
+        for pictures in torch.from_numpy(faces.pictures)[:, None].split(256):
+            for part, value in zip(parts, model(pictures.float().to(device)), strict=False):
+                part.append(value.float().cpu().numpy())
+    logits, fer2013, valence = (np.concatenate(part) for part in parts)
+    return logits, fer2013, valence[:, 0]
+
+
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    scaled = logits / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    shares: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+    return shares
+
+
+def summary(
+    logits: NDArray[np.float32], fer2013: NDArray[np.float32], faces: Faces
+) -> dict[str, float]:
+    """The figures that choose between weights."""
+    half = score(softmax(logits), majority(faces.votes), LABELS)
+    most = score(softmax(logits), plurality(faces.votes), LABELS)
+    other = score(softmax(fer2013), faces.fer2013, EMOTIONS)
+    return {
+        "accuracy": most["accuracy"],
+        "uar": most["uar"],
+        "ece": most["ece"],
+        "majority_accuracy": half["accuracy"],
+        "fer2013_accuracy": other["accuracy"],
+    }
+
+
+def score(
+    probabilities: NDArray[np.float32], truth: NDArray[np.int64], names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Compare with label numbers; -1 means that a row has none."""
+    rows = truth >= 0
+    return classification([names[i] for i in truth[rows]], probabilities[rows], names)
+
+
+def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]:
+    """Train a face encoder on ``ferplus.zip`` in ``data`` and write its checkpoint to ``out``.
+
+    The train split fits the weights, the valid split chooses them and sets the temperature, the
+    test split is looked at once, at the end.
+
+    Returns:
+        `measure` of the valid and the test split, and the test split disturbed in several ways.
+    """
+    faces = load(data)
+    torch.manual_seed(config.loop.seed)
+    model = FaceNet(config.model)
+    fit(Expressions(config, model, faces["train"], faces["valid"]), config.loop, out, resume)
+    logits, _, _ = infer(model, faces["valid"])
+    truth = plurality(faces["valid"].votes)
+    model.temperature.fill_(
+        fit_temperature(torch.from_numpy(logits[truth >= 0]), torch.from_numpy(truth[truth >= 0]))
+    )
+    metrics = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "temperature": float(model.temperature),
+        "valid": measure(model, faces["valid"]),
+        "test": measure(model, faces["test"]),
+        "disturbed": {
+            name: measure(model, disturbed(faces["test"], name))["majority"]["accuracy"]
+            for name in DISTURBANCES
+        },
+    }
+    checkpoint.save(out, model, config, metrics, card(metrics))
+    return metrics
+
+
+def measure(model: FaceNet, faces: Faces) -> dict[str, Any]:
+    """Return the metrics of a split in full.
+
+    ``majority``: FER+'s eight labels by its authors' protocol; ``plurality``: with the rows too
+    on which no label has more than half of the votes; ``fer2013``: the seven labels of FER2013,
+    answered by the head that learnt them; ``valence_mae``: mean absolute error of the valence.
+    """
+    logits, fer2013, valence = infer(model, faces)
+    temperature = float(model.temperature)
+    rated = is_face(faces.votes)
+    target = shares(faces.votes) @ VALENCES
+    return {
+        "majority": score(softmax(logits, temperature), majority(faces.votes), LABELS),
+        "plurality": score(softmax(logits, temperature), plurality(faces.votes), LABELS),
+        "fer2013": score(softmax(fer2013), faces.fer2013, EMOTIONS),
+        "valence_mae": float(np.abs(valence - target)[rated].mean()),
+    }
