@@ -60,8 +60,12 @@ class LogMel:
         self._taken = 0
 
     def accept(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take samples (mono, 16 kHz, in [-1, 1]); return the frames now complete, ``[n, 80]``."""
-        self._fbank.accept_waveform(SAMPLE_RATE, samples * _INT16)
+        """Take samples (mono, 16 kHz, in [-1, 1]); return the frames now complete, ``[n, 80]``.
+
+        What is no number counts as silence.
+        """
+        heard = np.nan_to_num(samples, posinf=0, neginf=0)
+        self._fbank.accept_waveform(SAMPLE_RATE, heard * _INT16)
         return self._take()
 
     def flush(self) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ RISE_DB, FALL_DB = 10.0, 6.0
 ONSET, HANGOVER = 5, 60
 """Frames that must be loud for speech to begin, and quiet for it to end: pauses between words
 are part of an utterance."""
-QUIETEST_DB, LOUDEST_FLOOR_DB = -60.0, -20.0
+QUIETEST_DB, LOUDEST_FLOOR_DB = -65.0, -20.0
 """Of full scale. Nothing below the first is speech; no floor rises above the second."""
 
 _BLOCK = 50

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
 from mera_edge.events import Evidence
-from mera_edge.features.fbank import BINS, FLOOR, FRAME_SHIFT_S, SPEC
+from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
 from mera_edge.labels import project
 
 
@@ -36,14 +36,13 @@ class VoiceStage:
         """Listen on.
 
         Args:
-            frames: ``[n, 80]`` log-mel, any number of them; what is no number counts as silence.
+            frames: ``[n, 80]`` log-mel, any number of them.
             end_s: stream time, in seconds, of the last of them.
 
         Returns:
             The newest evidence, or ``None`` while the frames do not complete a chunk.
         """
-        heard = np.where(np.isfinite(frames), frames, np.float32(FLOOR))
-        waiting = np.concatenate([self._waiting, heard])
+        waiting = np.concatenate([self._waiting, frames])
         complete = len(waiting) // self._chunk * self._chunk
         self._waiting = waiting[complete:]
         answer = None

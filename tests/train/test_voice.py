@@ -1,0 +1,154 @@
+"""The voice encoder hears the same in pieces as in one; its data keeps speakers apart."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mera_edge.errors import InputError
+from mera_train.voice.augment import AugmentConfig, disturb, equaliser, warp
+from mera_train.voice.data import LABELS, fold, speech
+from mera_train.voice.model import ModelConfig, VoiceEncoder
+from mera_train.voice.rooms import echo
+from mera_train.voice.train import Config, temperature, train
+
+
+def encoder(seed: int = 0) -> VoiceEncoder:
+    torch.manual_seed(seed)
+    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding=64)
+    model = VoiceEncoder(config, torch.full((80,), 8.0), torch.full((80,), 0.25), len(LABELS))
+    return model.eval()
+
+
+def test_in_pieces_as_in_one() -> None:
+    model = encoder()
+    frames = torch.randn(2, 6 * 32, 80) * 4 + 8
+    with torch.no_grad():
+        *whole, last = model(frames, model.empty(2))
+        caches, parts = model.empty(2), []
+        for chunk in frames.split(32, 1):
+            *answers, caches = model(chunk, caches)
+            parts.append(answers)
+    for index, expected in enumerate(whole):
+        torch.testing.assert_close(torch.cat([part[index] for part in parts], 1), expected)
+    for name, mine, theirs in zip(model.cache_names, caches, last, strict=True):
+        torch.testing.assert_close(mine, theirs, msg=name)
+
+
+def test_no_answer_depends_on_the_future() -> None:
+    model = encoder()
+    frames = torch.randn(1, 4 * 32, 80) * 4 + 8
+    other = frames.clone()
+    other[:, 64:] = 0
+    with torch.no_grad():
+        one, two = model(frames, model.empty())[0], model(other, model.empty())[0]
+    torch.testing.assert_close(one[:, :2], two[:, :2])
+
+
+def test_loudness_changes_little() -> None:
+    model = encoder()
+    frames = torch.randn(1, 10 * 32, 80) * 4 + 8
+    with torch.no_grad():
+        soft, loud = (model(frames + gain, model.empty())[2][0, -1] for gain in (0.0, 2.0))
+    assert (soft - loud).abs().max() < 0.25
+
+
+def test_an_endless_stream_stays_finite() -> None:
+    model, caches = encoder(), encoder().empty()
+    with torch.no_grad():
+        for _ in range(300):
+            scores, _, _, caches = model(torch.full((1, 32, 80), 24.0), caches)
+    assert all(cache.isfinite().all() and cache.abs().max() < 1e6 for cache in caches)
+    assert scores.isfinite().all()
+
+
+def test_folds_keep_actors_apart_and_test_each_once() -> None:
+    tested = []
+    for number in range(1, 7):
+        dev, test = fold(number)
+        assert not set(dev) & set(test)
+        tested += test
+    assert sorted(tested) == [f"{actor:02d}" for actor in range(1, 25)]
+
+
+def test_temperature_makes_a_boaster_modest() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(500, 8, generator=generator)
+    drawn = torch.multinomial(scores.softmax(1), 1, generator=generator).squeeze(1)
+    classes = torch.eye(8)[drawn]
+    assert temperature(scores * 3, classes) == pytest.approx(3, rel=0.2)
+
+
+def test_disturbances_keep_the_shape_and_what_they_promise() -> None:
+    generator = np.random.default_rng(0)
+    frames = generator.normal(8, 4, (50, 80)).astype(np.float32)
+    disturbed = disturb(frames, frames[::-1], AugmentConfig(), generator)
+    assert disturbed.shape == frames.shape
+    assert np.isfinite(disturbed).all()
+    np.testing.assert_allclose(warp(frames, 0.0), frames, atol=1e-6)
+    assert not equaliser(80, 0.0, generator).any()
+    samples = generator.normal(0, 0.1, 8000).astype(np.float32)
+    wet = echo(samples, generator)
+    assert wet.shape == samples.shape
+    assert np.std(wet) == pytest.approx(np.std(samples), rel=0.01)
+
+
+def test_a_missing_corpus_says_where_it_can_be_had(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="amu-cai/nEMO"):
+        speech(tmp_path, "nemo")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Corpora of the real layout: a tone for each emotion, a little noise."""
+    import soundfile
+
+    directory = tmp_path / "data"
+    directory.mkdir()
+    generator = np.random.default_rng(0)
+
+    def write(corpus: str, head: str, rows: list[tuple[str, str]]) -> None:
+        with zipfile.ZipFile(directory / f"{corpus}.zip", "w") as archive:
+            for number, (_, pitch) in enumerate(rows):
+                time = np.arange(8000) / 16000
+                sound = 0.2 * np.sin(2 * np.pi * float(pitch) * time)
+                file = io.BytesIO()
+                noisy = sound + generator.normal(0, 0.01, 8000)
+                soundfile.write(file, noisy, 16000, format="WAV")
+                archive.writestr(f"{number}.wav", file.getvalue())
+            lines = [f"{i}.wav,{row}" for i, (row, _) in enumerate(rows)]
+            archive.writestr("manifest.csv", "\n".join([head, *lines]) + "\n")
+
+    actors = ("01", "02", "21", "22", "23", "24")
+    acted = [
+        (f"{actor},{label}", str(200 + 300 * index))
+        for actor in actors
+        for index, label in enumerate(LABELS)
+    ]
+    write("ravdess_speech", "file,actor,emotion", acted)
+    write("strange", "file,speaker,emotion", [("a,happy", "500"), ("a,sad", "800")])
+    write("urbansound_noise", "file,fold", [("1", "60"), ("2", "90"), ("10", "70")])
+    return directory
+
+
+def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: Path) -> None:
+    config = Config.model_validate(
+        {
+            "model": {"channels": [4, 4, 4], "width": 16, "blocks": 1, "embedding": 64},
+            "corpora": {"ravdess_speech": 1.0},
+            "unseen": ["strange"],
+            "crop": 32,
+            "batch": 8,
+            "loop": {"epochs": 2, "average": 0.5},
+        }
+    )
+    out = tmp_path / "run"
+    metrics = train(config, data, out, resume=True)
+    assert metrics["strange"]["n"] == 2
+    assert metrics["ravdess_speech"]["n"] == 2 * len(LABELS)
+    assert json.loads((out / "metrics.json").read_text()) == metrics
+    assert "CC BY-NC-SA" in (out / "card.md").read_text()

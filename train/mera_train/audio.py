@@ -1,0 +1,47 @@
+"""Reading recordings, from a folder or from inside a zip, as the device would hear them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import SAMPLE_RATE
+
+
+def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
+    """Read a recording as mono at 16 kHz, in [-1, 1].
+
+    Args:
+        corpus: a folder or a zip.
+        file: its path in there; any format that libsndfile reads.
+        speed: played so much faster, which raises the pitch as well.
+
+    Raises:
+        InputError: there is no such file, or it is no sound.
+    """
+    import soundfile
+    import soxr
+
+    try:
+        recording = (
+            _archive(corpus).read(file) if corpus.suffix == ".zip" else (corpus / file).read_bytes()
+        )
+        samples, rate = soundfile.read(io.BytesIO(recording), dtype="float32", always_2d=True)
+    except (KeyError, OSError, soundfile.LibsndfileError) as error:
+        raise InputError(f"{file} of {corpus} cannot be read ({error})", "copy it again") from error
+    mono = samples.mean(axis=1)
+    if rate * speed != SAMPLE_RATE:
+        mono = soxr.resample(mono, rate * speed, SAMPLE_RATE)
+    return np.asarray(mono, np.float32)
+
+
+@lru_cache
+def _archive(path: Path) -> zipfile.ZipFile:
+    # Reading the directory of an archive of thousands of files takes longer than one recording.
+    return zipfile.ZipFile(path)

@@ -1,0 +1,1 @@
+"""The voice encoder: how something is said, whatever the words."""

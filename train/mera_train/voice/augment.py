@@ -1,0 +1,53 @@
+"""Disturbances of an utterance's log-mel frames, besides those that the recognizer knows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mera_train.asr import augment
+
+Frames = NDArray[np.float32]
+
+_NATS = np.log(10) / 10
+
+
+class AugmentConfig(augment.AugmentConfig):
+    """What is done to a training utterance, and how often."""
+
+    speeds: tuple[float, ...] = Field((0.9, 1.1), description="of the disturbed copies")
+    rooms: float = Field(0.5, ge=0, le=1, description="share of the sped-up copies with an echo")
+    noise: float = Field(0.5, ge=0, le=1, description="probability")
+    snr_db: tuple[float, float] = (0.0, 25.0)
+    gain_db: tuple[float, float] = (-15.0, 15.0)
+    equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
+    warp: float = Field(0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis")
+    mixup: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
+    leading_silence: int = Field(60, ge=0, description="frames before the first word, at most")
+
+
+def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Generator) -> Frames:
+    """Draw one disturbed version of ``frames`` [n, 80]."""
+    frames = warp(frames, generator.uniform(-config.warp, config.warp))
+    if generator.random() < config.noise:
+        frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
+    frames = augment.gain(frames, generator.uniform(*config.gain_db))
+    frames = frames + equaliser(frames.shape[1], config.equalise_db, generator)
+    return augment.mask(frames, frames.mean(0), config, generator)
+
+
+def warp(frames: Frames, stretch: float) -> Frames:
+    """Stretch the frequency axis, as a shorter or longer vocal tract does."""
+    bins = frames.shape[1]
+    wanted = np.clip(np.arange(bins) * (1 + stretch), 0, bins - 1)
+    below = np.minimum(wanted.astype(int), bins - 2)
+    share = (wanted - below).astype(np.float32)
+    return frames[:, below] * (1 - share) + frames[:, below + 1] * share
+
+
+def equaliser(bins: int, deviation_db: float, generator: Generator) -> Frames:
+    """Return a smooth curve ``[bins]`` in nats: another microphone, another distance."""
+    knots = generator.normal(0, deviation_db * _NATS, 6)
+    return np.interp(np.linspace(0, 5, bins), np.arange(6), knots).astype(np.float32)

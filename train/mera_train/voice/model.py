@@ -1,0 +1,201 @@
+"""A causal convolutional encoder whose pooling is carried along the stream."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_edge.features.fbank import BINS
+
+LOUD, RANGE = 4.0, 1.0
+"""The gate on a frame is half open this far below the loudest (in nats of energy: 17 dB), and
+this wide."""
+FADE = 0.02
+"""Nats that the loudest frame is forgotten by in a chunk."""
+PRIOR = 30.0
+"""Frames that the corpus mean counts for in an utterance's mean."""
+SHARPEST = 6.0
+"""Largest attention score: bounds how much a frame may outweigh the others."""
+
+Caches = tuple[Tensor, ...]
+
+
+class ModelConfig(BaseModel):
+    """The shape of the encoder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: tuple[int, int, int] = Field((24, 48, 64), description="of the three 2-D layers")
+    width: int = Field(160, ge=16, description="channels after them")
+    blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
+    kernel: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
+    embedding: int = Field(96, ge=64, le=128)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    chunk: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
+    memory_s: float = Field(10.0, gt=0, description="time in which the pooling forgets 63 %")
+    normalise: tuple[str, ...] = Field(
+        ("level", "bins"),
+        description="input channels: less the utterance's mean level, less the mean of every bin",
+    )
+
+
+class Planes(nn.Module):
+    """A 3x3 convolution over time and frequency that sees no frame of the future."""
+
+    def __init__(self, inside: int, outside: int, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inside, outside, 3, stride, padding=(0, 1), bias=False)
+        self.norm = nn.BatchNorm2d(outside)
+        # With a stride of two the last frame of a pair is the newest: one frame is remembered.
+        self.context = 3 - stride[0]
+
+    def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([cache, x], 2)
+        return F.relu(self.norm(self.convolution(seen))), seen[:, :, -self.context :]
+
+
+class Block(nn.Module):
+    """Depthwise dilated convolution over the past, then two layers over the channels."""
+
+    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.context = (kernel - 1) * dilation
+        self.depthwise = nn.Conv1d(width, width, kernel, dilation=dilation, groups=width)
+        self.norm = nn.BatchNorm1d(width)
+        self.mix = nn.Sequential(
+            nn.Conv1d(width, 2 * width, 1), nn.ReLU(), nn.Conv1d(2 * width, width, 1)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([cache, x], 2)
+        y = self.dropout(self.mix(self.norm(self.depthwise(seen))))
+        return x + y, seen[:, :, -self.context :]
+
+
+class VoiceEncoder(nn.Module):
+    """From log-mel frames to an answer after every chunk, from all that was heard so far.
+
+    All that is carried from chunk to chunk has a fixed size and is zero at the beginning of an
+    utterance, so a stream and a whole recording give the same answers.
+    """
+
+    def __init__(
+        self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, classes: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", mean)
+        self.register_buffer("inverse_std", inverse_std)
+        self.register_buffer("temperature", torch.ones(()))
+        one, two, three = config.channels
+        self.planes = nn.ModuleList(
+            [
+                Planes(len(config.normalise), one, (2, 2)),
+                Planes(one, two, (2, 2)),
+                Planes(two, three, (1, 2)),
+            ]
+        )
+        self.flatten = nn.Sequential(
+            nn.Conv1d(three * BINS // 8, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
+        )
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
+            for i in range(config.blocks)
+        )
+        self.attention = nn.Conv1d(config.width, 1, 1)
+        self.embed = nn.Sequential(
+            nn.Dropout(config.dropout), nn.Linear(2 * config.width, config.embedding), nn.Tanh()
+        )
+        self.classify = nn.Sequential(
+            nn.Dropout(config.dropout), nn.Linear(config.embedding, classes)
+        )
+        self.valence = nn.Linear(config.embedding, 1)
+        self.remember = math.exp(-config.chunk / 100 / config.memory_s)
+
+    def empty(self, batch: int = 1) -> Caches:
+        """Return the caches of the beginning: `CACHES` names them."""
+        device, config = self.mean.device, self.config
+        shapes = [(1,), (1 + BINS,)]
+        bins = BINS
+        for plane in self.planes:
+            shapes.append((plane.convolution.in_channels, plane.context, bins))
+            bins //= 2
+        shapes += [(config.width, block.context) for block in self.blocks]
+        shapes.append((1 + 2 * config.width,))
+        return tuple(torch.zeros(batch, *shape, device=device) for shape in shapes)
+
+    @property
+    def cache_names(self) -> list[str]:
+        """What the caches of `empty` are, in order."""
+        planes = [f"plane_{i}" for i in range(len(self.planes))]
+        blocks = [f"block_{i}" for i in range(len(self.blocks))]
+        return ["loudest", "level", *planes, *blocks, "pooled"]
+
+    def forward(self, frames: Tensor, caches: Caches) -> tuple[Tensor, Tensor, Tensor, Caches]:
+        """Hear whole chunks.
+
+        Args:
+            frames: ``[B, n * chunk, 80]`` log-mel.
+            caches: of the chunk before.
+
+        Returns:
+            Scores ``[B, n, C]`` before the softmax, valence ``[B, n]`` in [-1, 1], embeddings
+            ``[B, n, D]``, and the caches for the next chunk.
+        """
+        with torch.autocast(frames.device.type, enabled=False):
+            x, gate, loudest, level = self._normalise(frames.float(), caches[0], caches[1])
+        after = []
+        for layer, cache in zip(self.planes, caches[2:5], strict=True):
+            x, cache = layer(x, cache.to(x.dtype))
+            after.append(cache)
+        x = self.flatten(x.transpose(2, 3).flatten(1, 2))
+        for layer, cache in zip(self.blocks, caches[5:-1], strict=True):
+            x, cache = layer(x, cache.to(x.dtype))
+            after.append(cache)
+        with torch.autocast(frames.device.type, enabled=False):
+            pooled, state = self._pool(x.float(), gate, caches[-1])
+            embedding = self.embed(pooled)
+            scores = self.classify(embedding) / self.temperature
+            valence = torch.tanh(self.valence(embedding)).squeeze(2)
+        return scores, valence, embedding, (loudest, level, *after, state)
+
+    def _normalise(
+        self, frames: Tensor, loudest: Tensor, level: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Subtract the mean of the loud frames so far: microphones and distances differ."""
+        x = (frames - self.mean) * self.inverse_std
+        energy = frames.mean(2)
+        parts, gates = [], []
+        for chunk, loudness in zip(
+            x.split(self.config.chunk, 1), energy.split(self.config.chunk, 1), strict=True
+        ):
+            loudest = torch.maximum(loudest - FADE, loudness.amax(1, keepdim=True))
+            gate = torch.sigmoid((loudness - loudest + LOUD) / RANGE).unsqueeze(2)
+            sums = torch.cat([gate.sum(1), (gate * chunk).sum(1)], 1)
+            level = self.remember * level + sums
+            mean = level[:, 1:] / (level[:, :1] + PRIOR)
+            means = {"level": mean.mean(1, keepdim=True), "bins": mean}
+            channels = [chunk - means[name].unsqueeze(1) for name in self.config.normalise]
+            parts.append(torch.stack(channels, 1))
+            gates.append(gate)
+        return torch.cat(parts, 2), torch.cat(gates, 1), loudest, level
+
+    def _pool(self, x: Tensor, gate: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of all frames so far, weighed by attention and loudness."""
+        heard = gate.squeeze(2).unflatten(1, (-1, 4)).mean(2)
+        score = SHARPEST * torch.tanh(self.attention(x).squeeze(1) / SHARPEST)
+        weight = (torch.exp(score) * heard).unsqueeze(1)
+        sums = torch.cat([weight, weight * x, weight * x * x], 1)
+        answers = []
+        for chunk in sums.split(self.config.chunk // 4, 2):
+            state = self.remember * state + chunk.sum(2)
+            total = state[:, :1] + 1e-3
+            mean, square = (state[:, 1:] / total).chunk(2, 1)
+            deviation = torch.sqrt(F.relu(square - mean * mean) + 1e-4)
+            answers.append(torch.cat([mean, deviation], 1))
+        return torch.stack(answers, 1), state
