@@ -43,10 +43,16 @@ class Source(Protocol):
 
     name: str
     """What it is, for messages: a path, a URL, ``camera 0``."""
-    has_sound: bool
-    has_picture: bool
     is_live: bool
     """Whether it happens now (a device) or can be read as fast as the machine goes (a file)."""
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether it gives sound; known once open."""
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether it gives pictures; known once open."""
 
     def open(self) -> None:
         """Make it ready: from now on it captures.

@@ -98,7 +98,7 @@ def _open(spec: str) -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
-    cv2.setLogLevel(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if spec.isdigit():
         return cv2.VideoCapture(int(spec))
     if "!" in spec:
