@@ -1,0 +1,76 @@
+"""One answer from what voice, face and words say, whichever of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_edge.events import Evidence
+from mera_edge.labels import EMOTIONS, MODALITIES
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """The fused answer."""
+
+    probabilities: NDArray[np.float32]
+    """``[7]`` in the order of `EMOTIONS`."""
+    valence: float
+    """In [-1, 1]."""
+    weights: dict[str, float]
+    """Share of each modality that was there; they add up to one."""
+
+
+class FusionStage:
+    """From the evidence at hand to one answer. One modality alone keeps its own.
+
+    Raises:
+        BundleError: the bundle has no fusion.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._engine = bundle.role("fusion").engine()
+        self._blank = {
+            name: np.zeros(spec.shape, spec.dtype) for name, spec in self._engine.inputs.items()
+        }
+        self._blank["unimodal_probabilities"][:] = 1 / len(EMOTIONS)
+
+    def fuse(self, evidence: Sequence[Evidence], now_s: float) -> Fused:
+        """Fuse at most one piece of evidence per modality.
+
+        Args:
+            evidence: at least one piece; the order does not matter.
+            now_s: stream time, from which the evidence's age follows.
+
+        Raises:
+            InputError: there is no evidence, or two pieces of one modality.
+        """
+        by_modality: dict[str, Evidence] = {piece.modality: piece for piece in evidence}
+        if not evidence or len(by_modality) < len(evidence):
+            raise InputError(
+                "fusion takes one piece of evidence per modality, and at least one piece",
+                f"it got {[piece.modality for piece in evidence]}",
+            )
+        feeds = {name: value.copy() for name, value in self._blank.items()}
+        for column, name in enumerate(MODALITIES):
+            if piece := by_modality.get(name):
+                feeds[name][0] = piece.embedding
+                feeds["unimodal_probabilities"][0, column] = piece.probabilities
+                feeds["present"][0, column] = 1
+                feeds["age_s"][0, column] = max(0.0, now_s - piece.captured_s)
+        answer = self._engine.run(feeds)
+        shares = answer["weights"][0]
+        return Fused(
+            probabilities=answer["probabilities"][0],
+            valence=float(answer["valence"][0, 0]),
+            weights={
+                name: float(shares[column])
+                for column, name in enumerate(MODALITIES)
+                if name in by_modality
+            },
+        )

@@ -1,0 +1,85 @@
+"""The fusion network as ONNX: the trunk and the fusion head, without the training heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import RoleEntry
+from mera_edge.bundle.manifest import FileEntry
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_export.onnx import tensors, to_onnx
+from mera_train import checkpoint
+from mera_train.fusion.model import Mtme
+from mera_train.fusion.train import Config
+
+OUTPUTS = ("probabilities", "valence", "weights")
+UNITS = {
+    "unimodal_probabilities": "probability",
+    "probabilities": "probability",
+    "present": "1 or 0",
+    "age_s": "seconds",
+    "valence": "-1 to 1",
+    "weights": "share",
+}
+
+
+class Answers(nn.Module):
+    """The network in the shapes of the bundle."""
+
+    def __init__(self, network: Mtme) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self,
+        voice: Tensor,
+        face: Tensor,
+        text: Tensor,
+        unimodal_probabilities: Tensor,
+        present: Tensor,
+        age_s: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        embeddings = dict(zip(MODALITIES, (voice, face, text), strict=True))
+        fused = self.network(embeddings, unimodal_probabilities, present, age_s)
+        valence = fused.valence.clamp(-1, 1).unsqueeze(1)
+        return torch.softmax(fused.logits, dim=1), valence, fused.weights
+
+
+def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
+    """Export a checkpoint to ``fusion.onnx`` in ``out``.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+        CheckFailed: torch and ONNX Runtime do not agree.
+    """
+    loaded = checkpoint.load(checkpoint_directory)
+    config = Config.model_validate(loaded.config)
+    widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
+    network = Mtme(config.model, widths)
+    network.load_state_dict(loaded.weights)
+    module = Answers(network).eval()
+    generator = torch.Generator().manual_seed(0)
+    inputs = {name: torch.randn(1, widths[name], generator=generator) for name in MODALITIES}
+    scores = torch.randn(1, len(MODALITIES), len(EMOTIONS), generator=generator)
+    inputs["unimodal_probabilities"] = torch.softmax(scores, dim=2)
+    inputs["present"] = torch.ones(1, len(MODALITIES))
+    inputs["age_s"] = torch.tensor([[0.2, 0.1, 1.5]])
+    path = out / "fusion.onnx"
+    to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(EMOTIONS)})
+    with torch.inference_mode():
+        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    return RoleEntry(
+        files={"model": FileEntry.of(path)},
+        precision="fp32",
+        inputs=tensors(inputs, UNITS),
+        outputs=tensors(outputs, UNITS),
+        labels=EMOTIONS,
+        settings={"modalities": list(MODALITIES)},
+        calibration={"temperature": float(network.temperature)},
+        metrics=loaded.metrics,
+        licence="as its encoders: non-commercial (RAVDESS), research (FER2013, CARER, SMP2020)",
+        card=loaded.card,
+    )

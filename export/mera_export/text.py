@@ -1,0 +1,76 @@
+"""The text encoder as ONNX, and its tokenizer."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import RoleEntry
+from mera_edge.bundle.manifest import FileEntry
+from mera_edge.features.text import SPEC, normalise
+from mera_edge.labels import EMOTIONS
+from mera_export.onnx import tensors, to_onnx
+from mera_train import checkpoint
+from mera_train.text.model import TextEncoder
+from mera_train.text.tokenizer import TOKENIZER, read, tokenize
+from mera_train.text.train import Config
+
+OUTPUTS = ("probabilities", "valence", "embedding")
+UNITS = {
+    "tokens": "token number, 0 is padding",
+    "probabilities": "probability",
+    "valence": "-1 to 1",
+}
+EXAMPLE = "I'm so glad you came, this is the best day I have had in years!"
+
+
+class Answers(nn.Module):
+    """The encoder with its temperature, in the shapes of the bundle."""
+
+    def __init__(self, model: TextEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, valence, embedding = self.model(tokens)
+        probabilities = torch.softmax(logits / self.model.temperature, dim=1)
+        return probabilities, valence.unsqueeze(1), embedding
+
+
+def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
+    """Export a checkpoint to ``text.onnx`` and ``text-tokenizer.json`` in ``out``.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+        CheckFailed: torch and ONNX Runtime do not agree.
+    """
+    loaded = checkpoint.load(checkpoint_directory)
+    tokenizer = read(checkpoint_directory)
+    config = Config.model_validate(loaded.config)
+    model = TextEncoder(config.model)
+    model.load_state_dict(loaded.weights)
+    module = Answers(model).eval()
+    inputs = {"tokens": torch.zeros(1, config.longest, dtype=torch.int64)}
+    found = tokenize(tokenizer, [normalise(EXAMPLE)], config.longest)
+    inputs["tokens"][:, : found.shape[1]] = found
+    model_path, tokenizer_path = out / "text.onnx", out / "text-tokenizer.json"
+    to_onnx(module, inputs, OUTPUTS, model_path, {"labels": ",".join(EMOTIONS)})
+    shutil.copyfile(checkpoint_directory / TOKENIZER, tokenizer_path)
+    with torch.inference_mode():
+        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    return RoleEntry(
+        files={"model": FileEntry.of(model_path), "tokenizer": FileEntry.of(tokenizer_path)},
+        precision="fp32",
+        inputs=tensors(inputs, UNITS),
+        outputs=tensors(outputs, UNITS),
+        labels=EMOTIONS,
+        features=SPEC,
+        settings={"longest": config.longest},
+        calibration={"temperature": float(model.temperature)},
+        metrics=loaded.metrics,
+        licence="research (two of the five corpora are for research, MELD's text is GPL-3.0)",
+        card=loaded.card,
+    )

@@ -1,0 +1,90 @@
+"""The text corpora as they are laid out in ``text.zip``, and what training does to sentences."""
+
+import json
+import zipfile
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mera_edge.errors import InputError
+from mera_edge.features.text import normalise
+from mera_train.text.data import Sentence, sentences
+from mera_train.text.disturb import Disturbance, disturb
+
+SMP = ("usual_train.json", "usual_eval_labeled.txt", "usual_test_labeled.txt", "virus_train.txt",
+       "virus_eval_labeled.txt", "virus_test_labeled.txt")  # fmt: skip
+MELD = "Utterance,Emotion,Sentiment\n"
+SIMS = "name,split,emo,val,chinese,english\n"
+
+
+def write(data: Path, meld: str = "Oh!,surprise,negative\n") -> Path:
+    """Make a corpus archive with a sentence or two in every file."""
+    with zipfile.ZipFile(data / "text.zip", "w") as archive:
+        archive.writestr("goemotions_ekman/labels.txt", "anger\njoy\nneutral\n")
+        for split in ("train", "dev", "test"):
+            archive.writestr(
+                f"goemotions_ekman/{split}.tsv",
+                f"THIS is the {split} sentence\t1\tid\nBoth of them\t0,1\tid\n",
+            )
+            archive.writestr(f"meld/{split}.csv", MELD + meld)
+        for split in ("train", "val", "test"):
+            archive.writestr(f"carer/{split}.txt", "i feel adored; really;love\r\n")
+        for name in SMP:
+            rows = [{"id": 1, "content": "我很开心", "label": "happy"}]
+            archive.writestr(f"smp2020/{name}", json.dumps(rows, ensure_ascii=False))
+        for name in ("sims", "simsv2"):
+            archive.writestr(
+                f"chsims/{name}_text_m_label.csv", SIMS + "a,valid,0,-0.4,闭嘴。,Shut up.\n"
+            )
+    return data
+
+
+def only(rows: list[Sentence], corpus: str, split: str) -> Sentence:
+    (row,) = [row for row in rows if (row.corpus, row.split) == (corpus, split)]
+    return row
+
+
+def test_every_corpus_is_read_into_the_seven_emotions(tmp_path: Path) -> None:
+    rows = sentences(write(tmp_path))
+    assert only(rows, "carer", "dev").emotions == ("happy",)
+    assert only(rows, "carer", "dev").text == "i feel adored; really"
+    assert only(rows, "smp_usual", "test").emotions == ("happy",)
+    assert only(rows, "meld", "test").emotions == ("surprise",)
+    assert only(rows, "meld", "test").valence < 0
+    goemotions = [row for row in rows if row.corpus == "goemotions" and row.split == "dev"]
+    assert [row.emotions for row in goemotions] == [("happy",), ("angry", "happy")]
+    assert all(row.text == normalise(row.text) for row in rows)
+    rated = [row for row in rows if row.corpus == "chsims"]
+    assert [(row.split, row.emotions, row.valence) for row in rated] == [("dev", (), -0.4)] * 2
+
+
+def test_long_training_sentences_that_are_held_out_elsewhere_are_dropped(tmp_path: Path) -> None:
+    rows = sentences(write(tmp_path, "THIS is the train sentence,joy,positive\nOh!,joy,positive\n"))
+    texts = [row.text for row in rows if row.split == "train" and row.corpus != "carer"]
+    assert "this is the train sentence" not in texts
+    assert "oh!" in texts
+
+
+def test_an_unknown_label_and_a_missing_archive_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"text\.zip does not exist"):
+        sentences(tmp_path)
+    with pytest.raises(InputError, match="'bored' is not an emotion label"):
+        sentences(write(tmp_path, "Oh!,bored,neutral\n"))
+
+
+@given(st.text(max_size=80), st.integers())
+def test_a_disturbed_sentence_is_still_a_normalised_sentence(text: str, seed: int) -> None:
+    clean = normalise(text)
+    rates = Disturbance(delete=0.3, substitute=0.3, misspell=0.3)
+    heard = disturb(clean, rates, ["one", "two"], Random(seed))
+    assert bool(heard) == bool(clean)
+    assert heard == disturb(clean, rates, ["one", "two"], Random(seed))
+
+
+def test_without_errors_only_the_punctuation_goes() -> None:
+    none = Disturbance(delete=0, substitute=0, misspell=0)
+    heard = disturb("well, i can't believe it... 我很开心!", none, ["x"], Random(0))
+    assert heard == "well i can't believe it 我很开心"

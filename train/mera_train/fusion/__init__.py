@@ -1,0 +1,1 @@
+"""Fusion: self-supervised multi-task learning over the encoders' answers."""

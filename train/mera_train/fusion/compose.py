@@ -1,0 +1,103 @@
+"""Composed examples: a real voice, a real face and a real sentence that share an emotion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
+from mera_train.fusion.evidence import Pool
+
+Floats = NDArray[np.float32]
+
+
+class Composition(BaseModel):
+    """How examples are put together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    examples: int = Field(20_000, ge=7, description="equally many of every emotion")
+    disturbed: float = Field(0.3, ge=0, le=1, description="share of noisy, blurred, misheard")
+    contrary: float = Field(0.1, ge=0, le=1, description="share that shows another emotion")
+    outdated: float = Field(
+        15.0, gt=0, description="seconds after which evidence shows another emotion as often as not"
+    )
+    age_s: dict[str, float] = Field(
+        {"voice": 0.7, "face": 0.3, "text": 3.0}, description="mean age of the evidence"
+    )
+
+
+CLEAN = Composition(disturbed=0, contrary=0, age_s={"voice": 0, "face": 0, "text": 0})
+"""Everything fresh, undisturbed and of one mind."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """``n`` examples. Rows belong together."""
+
+    embeddings: dict[str, Floats]
+    """By modality ``[n, D]``."""
+    probabilities: Floats
+    """``[n, 3, 7]`` in the order of `MODALITIES`."""
+    age_s: Floats
+    """``[n, 3]``"""
+    emotions: NDArray[np.int64]
+    """``[n]`` index into `EMOTIONS`: the emotion of the whole."""
+    shown: NDArray[np.int64]
+    """``[n, 3]``: the emotion that each modality really shows."""
+
+    def __len__(self) -> int:
+        return len(self.emotions)
+
+    @property
+    def valence(self) -> Floats:
+        """``[n]``: what the emotion of the whole stands for."""
+        return np.array(list(VALENCE.values()), np.float32)[self.emotions]
+
+
+def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
+    """Draw examples from what the encoders said about three corpora.
+
+    Of each modality an item with the example's emotion is drawn; with the chance ``contrary``,
+    and more the older it is, one with another emotion: faces lie and moods change.
+
+    Args:
+        pools: by modality, all with every emotion.
+        how: the shares.
+        seed: the same seed draws the same examples.
+    """
+    random = np.random.default_rng(seed)
+    n = how.examples
+    emotions = np.arange(n) % len(EMOTIONS)
+    random.shuffle(emotions)
+    embeddings, probabilities, ages, shown = {}, [], [], []
+    for name in MODALITIES:
+        pool = pools[name]
+        age = random.exponential(1, n) * how.age_s[name]
+        stale = 0.5 * (1 - 2.0 ** -(age / how.outdated))
+        other = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
+        differs = random.random(n) < how.contrary + (1 - how.contrary) * stale
+        show = np.where(differs, other, emotions)
+        disturbed = random.random(n) < how.disturbed
+        rows = np.empty(n, np.int64)
+        for emotion in range(len(EMOTIONS)):
+            for state in (False, True):
+                wanted = (show == emotion) & (disturbed == state)
+                if wanted.any():
+                    found = np.flatnonzero((pool.emotions == emotion) & (pool.disturbed == state))
+                    rows[wanted] = random.choice(found, wanted.sum())
+        embeddings[name] = pool.embeddings[rows]
+        probabilities.append(pool.probabilities[rows])
+        ages.append(age)
+        shown.append(show)
+    return Composed(
+        embeddings=embeddings,
+        probabilities=np.stack(probabilities, 1).astype(np.float32),
+        age_s=np.stack(ages, 1).astype(np.float32),
+        emotions=emotions.astype(np.int64),
+        shown=np.stack(shown, 1).astype(np.int64),
+    )

@@ -1,0 +1,172 @@
+"""What the exported encoders say about material that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from mera_edge.bundle import Bundle
+from mera_edge.features.face import crop
+from mera_edge.features.fbank import SAMPLE_RATE, log_mel
+from mera_edge.labels import EMOTIONS, MODALITIES, project, to_emotion
+from mera_edge.stages.text import TextStage
+from mera_edge.stages.voice import VoiceStage
+from mera_train import audio
+from mera_train.face import augment as face_augment
+from mera_train.face import data as faces
+from mera_train.text import data as texts
+from mera_train.text.disturb import Disturbance, disturb
+from mera_train.voice import data as voices
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything one encoder said about one split of its corpora. Rows belong together."""
+
+    embeddings: NDArray[np.float32]
+    """``[n, D]``"""
+    probabilities: NDArray[np.float32]
+    """``[n, 7]``"""
+    emotions: NDArray[np.int64]
+    """``[n]`` index into `EMOTIONS`: what the corpus says."""
+    disturbed: NDArray[np.bool_]
+    """``[n]``: whether the input was noisy, blurred, misheard."""
+    items: NDArray[np.int64]
+    """``[n]``: which clip, picture or sentence; the disturbed twin has the number of the clean."""
+
+    def at(self, rows: NDArray[np.bool_]) -> Pool:
+        """Return the rows where ``rows`` is true."""
+        return Pool(
+            self.embeddings[rows],
+            self.probabilities[rows],
+            self.emotions[rows],
+            self.disturbed[rows],
+            self.items[rows],
+        )
+
+
+Answer = tuple[NDArray[np.float32], NDArray[np.float32], str, bool, int]
+"""Embedding, probabilities, what the corpus says, whether the input was disturbed, its number."""
+
+
+def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Pool]:
+    """Run the encoders of ``bundle`` over one split of their corpora, clean and disturbed.
+
+    Args:
+        bundle: with voice, face and text.
+        data: the folder of the corpora.
+        split: ``"dev"`` or ``"test"``; never training material, where encoders are too sure.
+        cache: file to keep the answers in; they are read back if it exists.
+    """
+    if not cache.exists():
+        pools = {
+            name: _pool(answers(bundle, data, split))
+            for name, answers in (("voice", _voices), ("face", _faces), ("text", _texts))
+        }
+        _write(cache, pools)
+    return _read(cache)
+
+
+def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
+    stage = VoiceStage(bundle)
+    speakers = {"dev": voices.DEV_SPEAKERS, "test": voices.TEST_SPEAKERS}[split]
+    noise = [audio.read(voices.location(data, voices.NOISE), n.file) for n in voices.noises(data)]
+    random = np.random.default_rng(0)
+    for corpus, names in speakers.items():
+        rows = [u for u in voices.speech(data, corpus) if u.speaker in names]
+        for number, row in enumerate(rows):
+            clean = audio.read(voices.location(data, corpus), row.file)
+            background = np.resize(noise[random.integers(len(noise))], clean.shape)
+            # As loud as the voice, to a tenth of its loudness.
+            loudness = random.uniform(0.1, 1) * np.sqrt((clean**2).mean() / (background**2).mean())
+            spoilt = np.clip(clean + loudness * background, -1, 1).astype(np.float32)
+            for samples, disturbed in ((clean, False), (spoilt, True)):
+                stage.reset()
+                evidence = stage.accept(log_mel(samples), len(samples) / SAMPLE_RATE)
+                if evidence is not None:
+                    yield (
+                        evidence.embedding,
+                        evidence.probabilities,
+                        to_emotion(row.label),
+                        disturbed,
+                        number,
+                    )
+
+
+def _faces(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
+    role = bundle.role("face")
+    engine = role.engine()
+    size = engine.inputs["face"].shape[-1]
+    part = faces.load(data)[{"dev": "valid", "test": "test"}[split]]
+    labels = faces.plurality(part.votes)
+    generator = torch.Generator().manual_seed(0)
+    for rows in np.array_split(np.arange(len(part)), max(1, len(part) // 256)):
+        pictures = part.pictures[rows]
+        clean = np.stack([crop(picture, size) for picture in pictures])[:, None]
+        spoilt = face_augment.disturb(
+            torch.from_numpy(pictures[:, None]).float(),
+            size,
+            face_augment.AugmentConfig(),
+            generator,
+        ).numpy()
+        for version, disturbed in ((clean, False), (spoilt, True)):
+            for row, picture in zip(rows, version, strict=True):
+                label = faces.LABELS[labels[row]] if labels[row] >= 0 else None
+                if label in EMOTIONS:
+                    answer = engine.run({"face": picture[None]})
+                    probabilities = project(answer["probabilities"][0], role.entry.labels)
+                    yield answer["embedding"][0], probabilities, str(label), disturbed, int(row)
+
+
+def _texts(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
+    stage = TextStage(bundle)
+    rows = [r for r in texts.sentences(data) if r.split == split and len(r.emotions) == 1]
+    words = sorted({word for row in rows for word in row.text.split() if word.isascii()})
+    random = Random(0)
+    rates = Disturbance(delete=0.1, substitute=0.15, misspell=0.05)
+    for number, row in enumerate(rows):
+        for disturbed in (False, True):
+            text = disturb(row.text, rates, words, random) if disturbed else row.text
+            evidence = stage.accept(text, 0.0)
+            if evidence is not None:
+                yield (
+                    evidence.embedding,
+                    evidence.probabilities,
+                    row.emotions[0],
+                    disturbed,
+                    number,
+                )
+
+
+def _pool(answers: Iterable[Answer]) -> Pool:
+    embeddings, probabilities, emotions, disturbed, items = zip(*answers, strict=True)
+    return Pool(
+        np.stack(embeddings),
+        np.stack(probabilities),
+        np.array([EMOTIONS.index(emotion) for emotion in emotions], np.int64),
+        np.array(disturbed),
+        np.array(items, np.int64),
+    )
+
+
+def _write(path: Path, pools: dict[str, Pool]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = {}
+    for name, pool in pools.items():
+        stored |= {f"{name}.{key}": value for key, value in vars(pool).items()}
+    save_file(stored, path)
+
+
+def _read(path: Path) -> dict[str, Pool]:
+    stored = load_file(path)
+    return {
+        name: Pool(**{field.name: stored[f"{name}.{field.name}"] for field in fields(Pool)})
+        for name in MODALITIES
+    }

@@ -1,0 +1,140 @@
+"""``mtme``: Self-MM's network over what the three encoders say, any of which may be missing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mera_edge.labels import EMOTIONS, MODALITIES
+
+
+class ModelConfig(BaseModel):
+    """Sizes of the network."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fused: int = Field(64, ge=4, description="width of the fused features")
+    unimodal: int = Field(32, ge=4, description="width of each modality's features")
+    dropout: float = Field(0.2, ge=0, lt=1, description="of the encoders' embeddings")
+
+
+@dataclass(frozen=True)
+class Fused:
+    """All that the network says about ``B`` moments."""
+
+    logits: Tensor
+    """``[B, 7]``, logarithms of the emotions' probabilities up to a constant."""
+    valence: Tensor
+    """``[B]``, unbounded while training."""
+    weights: Tensor
+    """``[B, 3]``, each modality's share in the answer."""
+    features: dict[str, Tensor]
+    """``whole`` and by modality: the features that labels are generated from."""
+    unimodal_valence: dict[str, Tensor]
+    """By modality ``[B]``."""
+
+
+class Mtme(nn.Module):
+    """A product of experts whose exponents, and a correction, come from a fusion head.
+
+    ``log p = sum_s g_s log p_s + c``: the gain ``g_s`` says how far a modality is trusted now and
+    halves with every half-life of its evidence's age; the correction ``c`` is what only their
+    combination tells. One modality alone gives its own answer,
+    unchanged. Beside the fusion head each modality has a head of its own, for training only
+    (multi-task; Self-MM).
+
+    Args:
+        config: sizes.
+        widths: of the encoders' embeddings, by modality.
+    """
+
+    def __init__(self, config: ModelConfig, widths: dict[str, int]) -> None:
+        super().__init__()
+        self.config, self.widths = config, widths
+        for name, width in widths.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_scale", torch.ones(width))
+        self.register_buffer("temperature", torch.ones(()))
+        self.dropout = nn.Dropout(config.dropout)
+        sizes = {name: width + len(EMOTIONS) for name, width in widths.items()}
+        self.unimodal = nn.ModuleDict(
+            {name: _Head(size, config.unimodal) for name, size in sizes.items()}
+        )
+        self.fusion = _Head(sum(sizes.values()) + len(MODALITIES), config.fused)
+        self.gains = nn.Linear(config.fused, len(MODALITIES))
+        self.correction = nn.Linear(config.fused, len(EMOTIONS))
+        self.log_half_life_s = nn.Parameter(torch.full((len(MODALITIES),), math.log(15.0)))
+        # Begins as the plain product of experts.
+        for layer in (self.gains, self.correction):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def normalise_by(self, embeddings: dict[str, Tensor]) -> None:
+        """Take mean and standard deviation from training embeddings ``[n, D]``, by modality."""
+        for name, values in embeddings.items():
+            getattr(self, f"{name}_mean").copy_(values.mean(dim=0))
+            getattr(self, f"{name}_scale").copy_(values.std(dim=0).clamp(min=1e-3))
+
+    def forward(
+        self, embeddings: dict[str, Tensor], probabilities: Tensor, present: Tensor, age_s: Tensor
+    ) -> Fused:
+        """Fuse.
+
+        Args:
+            embeddings: by modality ``[B, D]``.
+            probabilities: ``[B, 3, 7]`` in the order of `MODALITIES`.
+            present: ``[B, 3]``, 1 or 0. What a missing modality holds is never looked at.
+            age_s: ``[B, 3]``, seconds since the evidence was captured.
+        """
+        here = present > 0.5
+        age = torch.where(here, age_s.clamp(min=0), torch.zeros_like(age_s))
+        uniform = torch.full_like(probabilities, 1 / len(EMOTIONS))
+        believed = torch.where(here.unsqueeze(-1), probabilities, uniform)
+        logs = torch.log(believed.clamp(min=1e-4))
+        inputs, features, valences = [], {}, {}
+        for column, name in enumerate(MODALITIES):
+            seen = here[:, column : column + 1]
+            values = (embeddings[name] - getattr(self, f"{name}_mean")) / getattr(
+                self, f"{name}_scale"
+            )
+            values = self.dropout(values.clamp(-5, 5))
+            values = torch.where(seen, values, torch.zeros_like(values))
+            inputs.append(torch.cat([values, logs[:, column]], dim=1))
+            features[name], valence = self.unimodal[name](inputs[-1])
+            valences[name] = valence.squeeze(1)
+        mask = here.to(age.dtype)
+        features["whole"], whole = self.fusion(torch.cat([*inputs, mask], dim=1))
+        count = mask.sum(dim=1, keepdim=True)
+        alone = count < 1.5
+        # softplus(0.5413) = 1: the product of experts is where training begins.
+        gains = nn.functional.softplus(self.gains(features["whole"]) + 0.5413)
+        # Never quite nothing: the shares of evidence that is all very old still add up to one.
+        gains = gains * torch.exp2(-age / self.log_half_life_s.exp()).clamp(min=1e-3)
+        gains = torch.where(alone, torch.ones_like(gains), gains) * mask
+        together = (gains.unsqueeze(-1) * logs).sum(dim=1)
+        combined = (together + self.correction(features["whole"])) / self.temperature
+        return Fused(
+            logits=torch.where(alone, together, combined),
+            valence=whole.squeeze(1),
+            weights=gains / gains.sum(dim=1, keepdim=True).clamp(min=1e-6),
+            features=features,
+            unimodal_valence=valences,
+        )
+
+
+class _Head(nn.Module):
+    """Features ``[B, width]`` of an input, and one value ``[B, 1]``."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, width)
+        self.second = nn.Linear(width, width)
+        self.value = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.relu(self.first(x))
+        return features, self.value(torch.relu(self.second(features)))

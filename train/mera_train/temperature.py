@@ -1,0 +1,32 @@
+"""Calibration of confidence by one number (Guo et al., ICML 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def fit_temperature(logits: Tensor, truth: Tensor) -> float:
+    """Return the temperature by which ``logits`` are best divided.
+
+    Args:
+        logits: ``[n, C]`` on data that the weights were not fitted to.
+        truth: ``[n]``, the right classes.
+
+    Returns:
+        The temperature with the least cross-entropy, between 0.2 and 5.
+    """
+    log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
+    logits = logits.detach().double()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(logits / log_temperature.exp(), truth)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return float(log_temperature.detach().exp().clamp(0.2, 5))

@@ -1,0 +1,1 @@
+"""The text encoder: corpora, tokenizer, model, training."""

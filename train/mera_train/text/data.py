@@ -1,0 +1,134 @@
+"""Sentences with emotion labels, from five corpora in two languages (``text.zip``)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.features.text import normalise
+from mera_edge.labels import EMOTIONS, VALENCE, to_emotion
+
+ARCHIVE = "text.zip"
+
+SPOKEN = {
+    "goemotions": EMOTIONS,
+    "meld": EMOTIONS,
+    "carer": ("happy", "sad", "angry", "fear", "surprise"),
+    "smp_usual": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
+    "smp_virus": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
+    "chsims": (),
+}
+"""The emotions that a corpus can name. Its labels say nothing about the others: a Chinese sentence
+labelled *angry* by people who had no word for disgust may well be disgusted."""
+
+LONG = 24
+"""Characters from which on the same sentence twice is no coincidence, as ``"oh my god!"`` is."""
+
+ENGLISH = frozenset({"goemotions", "meld", "carer"})
+
+# CARER tells *love* from *joy*; GoEmotions files its own love under joy, and so do we.
+_CARER = {"love": "happy"}
+_SENTIMENT = {"positive": 0.7, "neutral": 0.0, "negative": -0.6}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One normalised sentence."""
+
+    corpus: str
+    split: str
+    text: str
+    emotions: tuple[str, ...]
+    """What its annotators said: usually one emotion; none where only valence is known."""
+    valence: float
+    """In [-1, 1]: rated where the corpus rates it, else what the emotions stand for."""
+
+
+def sentences(data: Path) -> list[Sentence]:
+    """Read all corpora. Long training sentences that are also held out somewhere are left out.
+
+    Args:
+        data: the folder that holds ``text.zip``.
+
+    Raises:
+        InputError: the archive is missing, or a label is none of ours.
+    """
+    path = data / ARCHIVE
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", "give the folder of the corpora with --data")
+    with zipfile.ZipFile(path) as archive:
+        rows = [*_goemotions(archive), *_meld(archive), *_carer(archive), *_smp(archive)]
+        rows += _chsims(archive)
+    held_out = {row.text for row in rows if row.split != "train" and len(row.text) >= LONG}
+    return [row for row in rows if row.split != "train" or row.text not in held_out]
+
+
+def _goemotions(archive: zipfile.ZipFile) -> Iterator[Sentence]:
+    names = _lines(archive, "goemotions_ekman/labels.txt")
+    for split in ("train", "dev", "test"):
+        for line in _lines(archive, f"goemotions_ekman/{split}.tsv"):
+            text, numbers, _ = line.split("\t")
+            labels = [names[int(number)] for number in numbers.split(",")]
+            yield _sentence("goemotions", split, text, labels)
+
+
+def _meld(archive: zipfile.ZipFile) -> Iterator[Sentence]:
+    for split in ("train", "dev", "test"):
+        for row in _csv(archive, f"meld/{split}.csv"):
+            sentence = _sentence("meld", split, row["Utterance"], [row["Emotion"]])
+            # Whether a surprise was a good one: the sentiment knows what the emotion does not.
+            if sentence.emotions == ("surprise",):
+                valence = _SENTIMENT[row["Sentiment"]]
+                sentence = Sentence("meld", split, sentence.text, sentence.emotions, valence)
+            yield sentence
+
+
+def _carer(archive: zipfile.ZipFile) -> Iterator[Sentence]:
+    for split, name in (("train", "train"), ("dev", "val"), ("test", "test")):
+        for line in _lines(archive, f"carer/{name}.txt"):
+            text, label = line.rsplit(";", 1)
+            yield _sentence("carer", split, text, [_CARER.get(label, label)])
+
+
+def _smp(archive: zipfile.ZipFile) -> Iterator[Sentence]:
+    files = {
+        ("smp_usual", "train"): "usual_train.json",
+        ("smp_usual", "dev"): "usual_eval_labeled.txt",
+        ("smp_usual", "test"): "usual_test_labeled.txt",
+        ("smp_virus", "train"): "virus_train.txt",
+        ("smp_virus", "dev"): "virus_eval_labeled.txt",
+        ("smp_virus", "test"): "virus_test_labeled.txt",
+    }
+    for (corpus, split), name in files.items():
+        for row in json.loads(archive.read(f"smp2020/{name}")):
+            yield _sentence(corpus, split, str(row["content"]), [row["label"]])
+
+
+def _chsims(archive: zipfile.ZipFile) -> Iterator[Sentence]:
+    splits = {"train": "train", "valid": "dev", "val": "dev", "dev": "dev", "test": "test"}
+    for name in ("sims", "simsv2"):
+        for row in _csv(archive, f"chsims/{name}_text_m_label.csv"):
+            text = normalise(row["chinese"])
+            if row["val"] and text:
+                yield Sentence("chsims", splits[row["split"]], text, (), float(row["val"]))
+
+
+def _sentence(corpus: str, split: str, text: str, labels: list[str]) -> Sentence:
+    emotions = tuple(dict.fromkeys(to_emotion(label) for label in labels))
+    valence = sum(VALENCE[emotion] for emotion in emotions) / len(emotions)
+    return Sentence(corpus, split, normalise(text), emotions, valence)
+
+
+def _lines(archive: zipfile.ZipFile, name: str) -> list[str]:
+    return archive.read(name).decode("utf-8").replace("\r\n", "\n").strip("\n").split("\n")
+
+
+def _csv(archive: zipfile.ZipFile, name: str) -> list[dict[str, str]]:
+    with archive.open(name) as file:
+        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline="")))

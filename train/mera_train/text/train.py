@@ -1,0 +1,245 @@
+"""Training of the text encoder: `mera-edge train text`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mera_edge.evaluation import classification
+from mera_edge.labels import EMOTIONS
+from mera_train import checkpoint
+from mera_train.loop import LoopConfig, fit
+from mera_train.temperature import fit_temperature
+from mera_train.text.card import card
+from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
+from mera_train.text.disturb import Disturbance, disturb
+from mera_train.text.model import ModelConfig, TextEncoder
+from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
+
+CHOSEN_ON = ("goemotions", "meld", "smp_usual")
+"""The corpora whose dev splits choose the best weights: one vote each."""
+
+
+NAMING = tuple(corpus for corpus, emotions in SPOKEN.items() if emotions)
+"""The corpora that name emotions."""
+
+
+class Config(BaseModel):
+    """All of ``train/configs/text/*.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    loop: LoopConfig = LoopConfig()
+    disturbance: Disturbance = Disturbance()
+    batch: int = Field(128, ge=1, description="sentences")
+    longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
+    balance: float = Field(
+        0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
+    )
+    smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
+    valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
+    repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch")
+
+
+class Batch:
+    """Sentences as tensors, and what is known about them."""
+
+    def __init__(self, rows: Sequence[Sentence], tokens: Tensor, priors: dict[str, Tensor]) -> None:
+        self.tokens = tokens
+        self.target = torch.zeros(len(rows), len(EMOTIONS))
+        # What a corpus cannot say gets no probability and so no gradient.
+        self.offset = torch.stack([priors[row.corpus] for row in rows])
+        for index, row in enumerate(rows):
+            for emotion in row.emotions:
+                self.target[index, EMOTIONS.index(emotion)] = 1 / len(row.emotions)
+        self.valence = torch.tensor([row.valence for row in rows])
+
+
+class TextTask:
+    """What the training loop wants to know about text."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        rows = sentences(data)
+        self.config = config
+        self.train = [
+            row
+            for row in rows
+            if row.split == "train"
+            for _ in range(config.repeat.get(row.corpus, 1))
+        ]
+        self.held_out = [row for row in rows if row.split != "train"]
+        texts = sorted({row.text for row in self.train})
+        self.tokenizer = learn(texts, config.model.vocabulary)
+        size = self.tokenizer.get_vocab_size()
+        self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
+        counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
+        self.words = [word for word, _ in counts.most_common(5000)]
+        self.priors = _priors(self.train, config.balance)
+
+    def plan(self, epoch: int) -> Sequence[list[int]]:
+        """Sentences of similar length together, in random order."""
+        random = Random(f"{self.config.loop.seed} {epoch}")
+        order = sorted(
+            range(len(self.train)), key=lambda i: len(self.train[i].text) * random.uniform(0.8, 1.2)
+        )
+        batches = [
+            order[start : start + self.config.batch]
+            for start in range(0, len(order), self.config.batch)
+        ]
+        random.shuffle(batches)
+        return batches
+
+    def load(self, plan: list[int], epoch: int) -> Batch:
+        """Disturb and tokenize the sentences of a batch."""
+        random = Random(f"{self.config.loop.seed} {epoch} {plan[0]}")
+        rows = [self.train[index] for index in plan]
+        rates = self.config.disturbance
+        texts = [
+            disturb(row.text, rates, self.words, random)
+            if row.corpus in ENGLISH and random.random() < rates.share
+            else row.text
+            for row in rows
+        ]
+        return Batch(rows, tokenize(self.tokenizer, texts, self.config.longest), self.priors)
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Cross-entropy over what the corpus can say, and the error of valence."""
+        network, ngrams, valence, _ = self.model.experts(batch.tokens.to(device))
+        target, offset = batch.target.to(device), batch.offset.to(device)
+        known = target.sum(dim=1, keepdim=True)
+        sayable = torch.isfinite(offset).float()
+        uniform = sayable / sayable.sum(dim=1, keepdim=True).clamp(min=1)
+        target = (1 - self.config.smoothing) * target + self.config.smoothing * uniform * known
+        offset = offset.clamp(min=-1e4)
+        surprise = sum(
+            -(target * torch.log_softmax(logits.float() + offset, dim=1)).sum()
+            for logits in (network, ngrams)
+        )
+        error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
+        return surprise / known.sum().clamp(min=1) + self.config.valence_weight * error
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
+        metrics: dict[str, float] = {}
+        for corpus in CHOSEN_ON:
+            found = self.measure(model, corpus, "dev")
+            metrics |= {f"{corpus}_{name}": found[name] for name in ("macro_f1", "weighted_f1")}
+        metrics["score"] = (
+            metrics["goemotions_macro_f1"]
+            + metrics["meld_weighted_f1"]
+            + metrics["smp_usual_macro_f1"]
+        ) / len(CHOSEN_ON)
+        return metrics
+
+    def measure(
+        self, model: nn.Module, corpus: str, split: str, disturbed: bool = False
+    ) -> dict[str, Any]:
+        """Evaluate on the sentences of a split that have exactly one label."""
+        rows = [r for r in self.of(corpus, split) if len(r.emotions) == 1]
+        if disturbed:
+            random = Random(0)
+            rates = self.config.disturbance
+            rows = [replace(r, text=disturb(r.text, rates, self.words, random)) for r in rows]
+        logits, _ = self.predict(model, rows)
+        probabilities = torch.softmax(logits / model.temperature, dim=1).numpy()
+        return classification([row.emotions[0] for row in rows], probabilities, EMOTIONS)
+
+    def temperature(self) -> float:
+        """Fit one temperature for all corpora that choose, on their dev splits."""
+        logits, truth = [], []
+        for corpus in CHOSEN_ON:
+            rows = [r for r in self.of(corpus, "dev") if len(r.emotions) == 1]
+            unsaid = torch.tensor([emotion not in SPOKEN[corpus] for emotion in EMOTIONS])
+            logits.append(self.predict(self.model, rows)[0].masked_fill(unsaid, -1e4))
+            truth.append(torch.tensor([EMOTIONS.index(row.emotions[0]) for row in rows]))
+        return fit_temperature(torch.cat(logits), torch.cat(truth))
+
+    def valence(self, split: str) -> dict[str, float]:
+        """Error and correlation of valence where people rated it."""
+        rows = self.of("chsims", split)
+        found = self.predict(self.model, rows)[1].numpy()
+        rated = np.array([row.valence for row in rows])
+        return {
+            "mean_absolute_error": float(np.abs(found - rated).mean()),
+            "correlation": float(np.corrcoef(found, rated)[0, 1]),
+        }
+
+    def of(self, corpus: str, split: str) -> list[Sentence]:
+        """The held-out sentences of a corpus."""
+        return [row for row in self.held_out if (row.corpus, row.split) == (corpus, split)]
+
+    def predict(self, model: nn.Module, rows: Sequence[Sentence]) -> tuple[Tensor, Tensor]:
+        """Logits ``[n, 7]`` and valence ``[n]`` of sentences, in their order."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
+        logits, valence = torch.zeros(len(rows), len(EMOTIONS)), torch.zeros(len(rows))
+        device = next(model.parameters()).device
+        with torch.inference_mode():
+            for start in range(0, len(order), 256):
+                chosen = order[start : start + 256]
+                texts = [rows[i].text for i in chosen]
+                tokens = tokenize(self.tokenizer, texts, self.config.longest)
+                found, pleasure, _ = model(tokens.to(device))
+                logits[chosen], valence[chosen] = found.cpu(), pleasure.cpu()
+        return logits, valence
+
+
+def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[str, Any]:
+    """Train, choose and calibrate on the dev splits, then measure once on the test splits.
+
+    Args:
+        config: of ``train/configs/text/*.yaml``.
+        data: the folder that holds ``text.zip``.
+        out: receives the checkpoint (with its tokenizer) and the state of the run.
+        resume: go on from the state of an earlier run.
+
+    Returns:
+        The metrics that are written into the checkpoint.
+    """
+    task = TextTask(config, data)
+    chosen = fit(task, config.loop, out, resume)
+    task.model.temperature.fill_(task.temperature())
+    metrics = {
+        "dev": chosen,
+        "temperature": float(task.model.temperature),
+        "test": {corpus: task.measure(task.model, corpus, "test") for corpus in NAMING},
+        "test_disturbed": {
+            corpus: task.measure(task.model, corpus, "test", disturbed=True)
+            for corpus in NAMING
+            if corpus in ENGLISH
+        },
+        "valence": {"chsims": task.valence("test")},
+    }
+    final = config.model_copy(update={"model": task.model.config})
+    parameters = sum(p.numel() for p in task.model.parameters())
+    checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
+    task.tokenizer.save(str(out / TOKENIZER))
+    return metrics
+
+
+def _priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
+    """What is added to the logits of each corpus while training, ``[7]``; -inf: cannot be said."""
+    priors = {}
+    for corpus, sayable in SPOKEN.items():
+        counts = Counter(e for row in rows if row.corpus == corpus for e in row.emotions)
+        total = sum(counts.values())
+        priors[corpus] = torch.tensor(
+            [
+                balance * math.log(max(1, counts[emotion]) / total)
+                if emotion in sayable
+                else -math.inf
+                for emotion in EMOTIONS
+            ]
+        )
+    return priors
