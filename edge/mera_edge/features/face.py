@@ -90,8 +90,11 @@ def cut(image: Image, box: Box) -> Image:
     left, top = round(box.x), round(box.y)
     right = max(left + 1, round(box.x + box.width))
     bottom = max(top + 1, round(box.y + box.height))
-    rows = np.arange(top, bottom).clip(0, image.shape[0] - 1)
-    columns = np.arange(left, right).clip(0, image.shape[1] - 1)
+    height, width = image.shape[:2]
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return image[top:bottom, left:right]
+    rows = np.arange(top, bottom).clip(0, height - 1)
+    columns = np.arange(left, right).clip(0, width - 1)
     part: Image = image[rows][:, columns]
     return part
 

@@ -29,13 +29,14 @@ _NESTED = 0.5
 class Finder(Protocol):
     """Looks for faces in a small picture."""
 
-    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+    def find(self, image: Image, smallest: float, largest: float, known: bool) -> list[Box]:
         """Return squares from brow to chin, framed as the encoder's training pictures are.
 
         Args:
             image: ``[H, W, 3]`` blue first.
             smallest: side of the smallest square that is looked for, in pixels.
             largest: of the largest.
+            known: whether a face was there a moment ago: weaker signs are enough then.
         """
 
 
@@ -54,7 +55,7 @@ class FaceDetector:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if scale < 1:
             image = cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        found = self._finder.find(image, SMALLEST, max(size))
+        found = self._finder.find(image, SMALLEST, max(size), known=False)
         return largest_first(
             [Box(b.x / scale, b.y / scale, b.width / scale, b.height / scale) for b in found]
         )
@@ -68,7 +69,7 @@ class FaceDetector:
         region = cut(image, around)
         small = cast(Image, cv2.resize(region, (FOLLOW_SIDE,) * 2, interpolation=cv2.INTER_AREA))
         side = box.width * scale
-        found = self._finder.find(small, side * 0.7, side * 1.4)
+        found = self._finder.find(small, side * 0.7, side * 1.4, known=True)
         moved = [
             Box(around.x + b.x / scale, around.y + b.y / scale, b.width / scale, b.height / scale)
             for b in found
@@ -99,13 +100,13 @@ class Cascade:
         if self._cascade.empty():
             raise EngineError(f"OpenCV cannot load {path}", "install opencv-python-headless<5")
 
-    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+    def find(self, image: Image, smallest: float, largest: float, known: bool) -> list[Box]:
         import cv2
 
         found = self._cascade.detectMultiScale(
             cv2.cvtColor(image, cv2.COLOR_BGR2GRAY),
             scaleFactor=1.15,
-            minNeighbors=4,
+            minNeighbors=3 if known else 6,
             minSize=(int(smallest),) * 2,
             maxSize=(int(largest),) * 2,
         )
@@ -119,13 +120,14 @@ class YuNet:
         EngineError: OpenCV cannot load the model.
     """
 
-    _CONFIDENCE = 0.7
+    _SURE, _LIKELY = 0.7, 0.5
+    """Confidence that a new face and a known one must reach."""
 
     def __init__(self, model: Path) -> None:
         import cv2
 
         try:
-            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), self._CONFIDENCE)
+            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), self._LIKELY)
             # A model of another kind is noticed only when it runs.
             self._detector.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
@@ -134,11 +136,16 @@ class YuNet:
                 "pull the fixed-size YuNet model: OpenCV 4 does not read the other one",
             ) from error
 
-    def find(self, image: Image, smallest: float, largest: float) -> list[Box]:
+    def find(self, image: Image, smallest: float, largest: float, known: bool) -> list[Box]:
         height, width = image.shape[:2]
         self._detector.setInputSize((width, height))
         _, found = self._detector.detect(image)
-        squares = [] if found is None else [_square(*map(float, row[:4])) for row in found]
+        confidence = self._LIKELY if known else self._SURE
+        squares = [
+            _square(*map(float, row[:4]))
+            for row in (() if found is None else found)
+            if row[-1] >= confidence
+        ]
         return [box for box in squares if smallest <= box.width <= largest]
 
 
