@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,11 +20,14 @@ class Row:
     given: str
     """The text, or the path of the file."""
     label: str
-    """One of `EMOTIONS`; for speech recognition, the words."""
+    """One of the model's labels; for speech recognition, the words."""
 
 
 def read(
-    manifest: Path, given: Literal["file", "text"], label: Literal["label", "text"]
+    manifest: Path,
+    given: Literal["file", "text"],
+    label: Literal["label", "text"],
+    labels: Sequence[str] = EMOTIONS,
 ) -> list[Row]:
     """Read the rows of a CSV with the columns ``given`` and ``label``.
 
@@ -31,6 +35,7 @@ def read(
         manifest: the CSV, UTF-8, with a header.
         given: the column with what the model gets; files are relative to the CSV's folder.
         label: the column with the truth: an emotion, or the words that are said.
+        labels: the emotions that the model tells apart, under whatever name the CSV has them.
 
     Raises:
         InputError: no such file, a missing column, no rows, a missing file, an empty or unknown
@@ -45,7 +50,7 @@ def read(
                     f"{manifest} has no column {missing[0]!r}",
                     f"its first line must name the columns {given},{label}",
                 )
-            rows = [_row(manifest, reader.line_num, row, given, label) for row in reader]
+            rows = [_row(manifest, reader.line_num, row, given, label, labels) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{manifest} cannot be read ({error})", "give a CSV in UTF-8") from error
     if not rows:
@@ -53,7 +58,14 @@ def read(
     return rows
 
 
-def _row(manifest: Path, line: int, row: dict[str, str | None], given: str, label: str) -> Row:
+def _row(
+    manifest: Path,
+    line: int,
+    row: dict[str, str | None],
+    given: str,
+    label: str,
+    labels: Sequence[str],
+) -> Row:
     where = f"{manifest}, line {line}"
     value, truth = row.get(given), (row.get(label) or "").strip()
     if value is None or not truth:
@@ -65,7 +77,7 @@ def _row(manifest: Path, line: int, row: dict[str, str | None], given: str, labe
         value = str(path)
     if label == "label":
         try:
-            truth = to_emotion(truth)
+            truth = truth.lower() if truth.lower() in labels else to_emotion(truth)
         except InputError as error:
-            raise InputError(f"{where}: {error}", f"allowed: {', '.join(EMOTIONS)}") from error
+            raise InputError(f"{where}: {error}", f"allowed: {', '.join(labels)}") from error
     return Row(line, value, truth)

@@ -21,7 +21,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
 from mera_edge.features.fbank import log_mel
-from mera_edge.labels import EMOTIONS, project
+from mera_edge.labels import EMOTIONS
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
@@ -34,7 +34,7 @@ RoleToEvaluate = Literal["asr", "voice", "face", "text", "fused"]
 ROLES: tuple[RoleToEvaluate, ...] = get_args(RoleToEvaluate)
 
 Answer = Callable[[str], "NDArray[np.float32] | None"]
-"""From a row's file or text to ``[7]`` probabilities; ``None`` where there is nothing to say."""
+"""From a row's file or text to probabilities; ``None`` where there is nothing to say."""
 
 Progress = Callable[[Sequence[labelled.Row]], "Sequence[labelled.Row]"]
 
@@ -60,9 +60,9 @@ def evaluate(
     """
     if role == "asr":
         return _recognition(progress(labelled.read(manifest, "file", "text")), manifest, bundle)
-    rows = labelled.read(manifest, "text" if role == "text" else "file", "label")
-    answer = _ANSWERS[role](bundle)
-    probabilities = np.full((len(rows), len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
+    labels, answer = _ANSWERS[role](bundle)
+    rows = labelled.read(manifest, "text" if role == "text" else "file", "label", labels)
+    probabilities = np.full((len(rows), len(labels)), 1 / len(labels), np.float32)
     unanswered = 0
     for index, row in enumerate(progress(rows)):
         try:
@@ -73,7 +73,7 @@ def evaluate(
             unanswered += 1
         else:
             probabilities[index] = said
-    metrics = classification([row.label for row in rows], probabilities, EMOTIONS)
+    metrics = classification([row.label for row in rows], probabilities, labels)
     return {"role": role, **metrics, "unanswered": unanswered}
 
 
@@ -99,7 +99,7 @@ def spoken(text: str) -> str:
     return " ".join(re.sub(r"[^\w']|_", " ", text.lower().replace("’", "'")).split())
 
 
-def _voice(bundle: Bundle) -> Answer:
+def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:
     stage = VoiceStage(bundle)
 
     def answer(file: str) -> NDArray[np.float32] | None:
@@ -115,25 +115,25 @@ def _voice(bundle: Bundle) -> Answer:
         evidence = stage.accept(log_mel(np.concatenate(sounds)), 0.0)
         return None if evidence is None else evidence.probabilities
 
-    return answer
+    return EMOTIONS, answer
 
 
-def _face(bundle: Bundle) -> Answer:
+def _face(bundle: Bundle) -> tuple[Sequence[str], Answer]:
     stage = FaceStage(bundle)
-    return lambda file: project(stage.classify_file(Path(file)).probabilities, stage.labels)
+    return stage.labels, lambda file: stage.classify_file(Path(file)).probabilities
 
 
-def _text(bundle: Bundle) -> Answer:
+def _text(bundle: Bundle) -> tuple[Sequence[str], Answer]:
     stage = TextStage(bundle)
 
     def answer(text: str) -> NDArray[np.float32] | None:
         evidence = stage.accept(text, 0.0)
         return None if evidence is None else evidence.probabilities
 
-    return answer
+    return EMOTIONS, answer
 
 
-def _fused(bundle: Bundle) -> Answer:
+def _fused(bundle: Bundle) -> tuple[Sequence[str], Answer]:
     pipeline = Pipeline(bundle)
     pipeline.warm_up()
 
@@ -144,10 +144,10 @@ def _fused(bundle: Bundle) -> Answer:
             return None
         return np.array(list(summary.emotion.probabilities.values()), np.float32)
 
-    return answer
+    return EMOTIONS, answer
 
 
-_ANSWERS: dict[str, Callable[[Bundle], Answer]] = {
+_ANSWERS: dict[str, Callable[[Bundle], tuple[Sequence[str], Answer]]] = {
     "voice": _voice,
     "face": _face,
     "text": _text,
