@@ -60,7 +60,7 @@ def voice() -> NDArray[np.float32]:
         sound[start : start + len(samples)] += samples[: len(sound) - start]
     # A little room noise: digital silence between sentences is nothing a microphone gives.
     noise = np.random.default_rng(0).normal(0, 0.0015, len(sound)).astype(np.float32)
-    return np.add(0.7 * sound / np.abs(sound).max(), noise, dtype=np.float32)
+    return (0.7 * sound / np.abs(sound).max() + noise).astype(np.float32)
 
 
 def pictures() -> NDArray[np.uint8]:
@@ -76,7 +76,8 @@ def pictures() -> NDArray[np.uint8]:
         x, y, width = (np.interp(moment, times, values) for values in route)
         tilt = 4 * np.sin(0.9 * moment)
         view = cv2.getRotationMatrix2D((float(x), float(y)), float(tilt), SIDE / float(width))
-        view[:, 2] += (SIDE / 2 - float(x), SIDE / 2 - float(y))
+        view[0, 2] += SIDE / 2 - float(x)
+        view[1, 2] += SIDE / 2 - float(y)
         frame = cv2.warpAffine(portrait, view, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
         light = 1 + 0.12 * np.sin(0.7 * moment)
         grain = random.normal(0, 2, frame.shape)

@@ -1,0 +1,182 @@
+"""A run as one self-contained page: the answer, the timeline, the words, the cost."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from mera_edge import __version__
+from mera_edge.errors import InputError
+from mera_edge.events import Emotion, EmotionEvent, Summary
+from mera_edge.labels import EMOTIONS
+from mera_edge.sinks.drawing import NAMES, clock, draw
+from mera_edge.sinks.palette import COLOURS
+from mera_edge.sinks.timeline import Timeline
+
+_AGES_KEPT = 10_000
+
+
+class HtmlReport:
+    """Gathers events in bounded memory and writes the page at the end, whole or not at all.
+
+    Args:
+        path: the page; its directory is made.
+
+    Raises:
+        InputError: the path is a directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if path.is_dir():
+            raise InputError(f"{path} is a directory", "name a file, for example report.html")
+        self._path = path
+        self._timeline = Timeline()
+        self._began: float | None = None
+        self._staleness_ms: deque[int] = deque(maxlen=_AGES_KEPT)
+        self._budget_ms = 0
+        self._late = 0
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Take one event."""
+        at_s = event.media_time_s
+        if at_s is None:
+            now = datetime.fromisoformat(event.at.replace("Z", "+00:00")).timestamp()
+            self._began = now if self._began is None else self._began
+            at_s = now - self._began
+        self._timeline.add(event, at_s)
+        if event.latency.staleness_ms is not None:
+            self._staleness_ms.append(event.latency.staleness_ms)
+        self._budget_ms = event.latency.budget_ms
+        self._late += event.latency.late
+
+    def close(self, summary: Summary) -> None:
+        """Write the page.
+
+        Raises:
+            InputError: it cannot be written; nothing is left behind.
+        """
+        scratch = self._path.with_name(f".{self._path.name}.partial")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(self._page(summary), encoding="utf-8")
+            scratch.replace(self._path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise InputError(
+                f"{self._path} cannot be written ({error.strerror})", "choose another place"
+            ) from error
+
+    def _page(self, summary: Summary) -> str:
+        style = files("mera_edge.sinks").joinpath("page.css").read_text(encoding="utf-8")
+        swatches = "".join(f".{name}{{--c:{colour}}}" for name, colour in COLOURS.items())
+        title = escape(summary.file or "Live run")
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{title} · mera-edge</title><style>{style}{swatches}</style></head><body><main>"
+            f"<header><p class=brand>mera-edge</p><p class=file>{title}</p></header>"
+            f"{_answer(summary)}"
+            f"<section><h2>Timeline</h2>{_legend()}<figure>{draw(self._timeline)}</figure>"
+            f"{self._table()}</section>"
+            f"<section><h2>Words</h2>{self._words()}</section>"
+            f"<section><h2>Cost and age</h2>{self._cost(summary)}</section>"
+            f"<footer>{_FOOTER} mera-edge {__version__}, events {escape('mera-edge/event/1')}."
+            "</footer></main></body></html>\n"
+        )
+
+    def _words(self) -> str:
+        if not self._timeline.utterances:
+            return "<p class=quiet>No words were recognized.</p>"
+        items = [
+            f"<li><time>{clock(u.at_s)}</time><span>{escape(u.transcript.text)}</span>"
+            f"<small>{u.transcript.confidence:.0%} sure</small></li>"
+            for u in self._timeline.utterances
+        ]
+        return f"<ol class=words>{''.join(items)}</ol>"
+
+    def _cost(self, summary: Summary) -> str:
+        facts = [
+            (f"{summary.compute_ms['p50']:.0f} ms", "compute, median"),
+            (f"{summary.compute_ms['p95']:.0f} ms", f"compute, p95 (budget {self._budget_ms} ms)"),
+            (f"{summary.compute_ms['max']:.0f} ms", f"slowest ({self._late} late)"),
+            (f"{summary.real_time_factor:.2f}", "real-time factor"),
+        ]
+        if self._staleness_ms:
+            stale = np.percentile(self._staleness_ms, 50)
+            facts.append((f"{stale:.0f} ms", "age of the answer, median"))
+        facts.append((str(summary.events), f"answers in {clock(summary.duration_s)}"))
+        cells = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for value, what in facts)
+        return f"<dl class=facts>{cells}</dl>"
+
+    def _table(self) -> str:
+        rows = []
+        slots = self._timeline.slots
+        for slot in slots[:: max(1, len(slots) // 60)]:
+            cells = [f"<th scope=row>{clock(slot.begins_s)}</th>"]
+            for track in (slot.fused, *slot.modalities.values()):
+                shares = track.probabilities
+                if shares is None:
+                    cells.append(f"<td class=quiet>{escape(track.reason or '–')}</td>")
+                else:
+                    best = int(shares.argmax())
+                    cells.append(f"<td>{EMOTIONS[best]} {shares[best]:.0%}</td>")
+            rows.append(f"<tr>{''.join(cells)}</tr>")
+        heads = "".join(f"<th scope=col>{name}</th>" for name in ("Time", "Fused", *_ROWS))
+        return (
+            "<details><summary>The same as a table</summary><div class=scroll><table>"
+            f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></details>"
+        )
+
+
+_ROWS = [NAMES[name] for name in ("voice", "face", "text")]
+
+_FOOTER = (
+    "How a person looks and sounds is not what a person feels: this is a statistical guess from "
+    "voice, words and face, wrong often and not equally for everyone. Use it with consent, and "
+    "for no decision about a person. Computed on this device; no sound or picture was kept."
+)
+
+
+def _answer(summary: Summary) -> str:
+    emotion = summary.emotion
+    if emotion is None:
+        return (
+            "<section class=answer><h1>No answer</h1>"
+            "<p class=lead>Nobody was seen or heard.</p></section>"
+        )
+    rests = ", ".join(
+        f"{NAMES[name].lower()} {share:.0%}" for name, share in summary.evidence.items() if share
+    )
+    ended = " The run was interrupted." if summary.interrupted else ""
+    return (
+        f'<section class="answer {emotion.label}"><div><h1>{emotion.label}</h1>'
+        f"<p class=lead>{emotion.confidence:.0%} likely over the whole, "
+        f"{_tone(emotion)} in tone ({emotion.valence:+.2f}). "
+        f"Evidence was there this much of the time: {rests}.{ended}</p></div>"
+        f"{_bars(emotion)}</section>"
+    )
+
+
+def _tone(emotion: Emotion) -> str:
+    if abs(emotion.valence) < 0.1:
+        return "neither pleasant nor unpleasant"
+    return "pleasant" if emotion.valence > 0 else "unpleasant"
+
+
+def _bars(emotion: Emotion) -> str:
+    rows = "".join(
+        f'<li class="{name}"><span>{name}</span><i style="width:{100 * share:.1f}%"></i>'
+        f"<b>{share:.0%}</b></li>"
+        for name, share in emotion.probabilities.items()
+    )
+    return f"<ul class=bars>{rows}</ul>"
+
+
+def _legend() -> str:
+    items = "".join(f'<li class="{name}">{name}</li>' for name in EMOTIONS)
+    return f"<ul class=legend>{items}<li class=missing>missing, with its reason</li></ul>"

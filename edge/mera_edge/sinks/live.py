@@ -1,0 +1,100 @@
+"""A run as it happens, in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from mera_edge.events import Emotion, EmotionEvent, Modality, Summary
+from mera_edge.sinks.palette import COLOURS
+
+_BAR = 28
+_NAMES = {"voice": "voice", "face": "face", "text": "words"}
+
+
+class LiveView:
+    """Redraws one panel with every event; fits a terminal of 80 by 24 characters."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._started = False
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Draw one event."""
+        if not self._started:
+            self._live.start()
+            self._started = True
+        self._live.update(_panel(event), refresh=True)
+
+    def close(self, summary: Summary) -> None:
+        """Clear the panel away: the answer follows as text."""
+        self._live.stop()
+
+
+def _panel(event: EmotionEvent) -> RenderableType:
+    clock = event.at[11:19] if event.media_time_s is None else f"{event.media_time_s:.1f} s"
+    return Panel(
+        Group(
+            _headline(event.emotion),
+            Text(),
+            _bars(event.emotion),
+            Text(),
+            _modalities(event),
+            Text(),
+            _words(event),
+        ),
+        title="mera-edge",
+        subtitle=f"{clock} · {_latency(event)} · Ctrl-C ends",
+        width=78,
+    )
+
+
+def _headline(emotion: Emotion | None) -> Text:
+    if emotion is None:
+        return Text("waiting for somebody to see or hear", style="dim")
+    line = Text(emotion.label, style=f"bold {COLOURS[emotion.label]}")
+    line.append(f"  {emotion.confidence:.0%}", style="bold")
+    return line.append(f"   valence {emotion.valence:+.2f}", style="dim")
+
+
+def _bars(emotion: Emotion | None) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    for name, colour in COLOURS.items():
+        share = emotion.probabilities[name] if emotion else 0.0
+        full = round(share * _BAR)
+        bar = Text("━" * full, style=colour) + Text("─" * (_BAR - full), style="dim")
+        grid.add_row(Text(f"{name:8}"), bar, Text(f"{share:4.0%}", style="dim"))
+    return grid
+
+
+def _modalities(event: EmotionEvent) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for key, modality in event.modalities.items():
+        grid.add_row(Text(_NAMES[key], style="bold"), _modality(modality))
+    return grid
+
+
+def _modality(modality: Modality) -> Text:
+    if modality.probabilities is None:
+        return Text(modality.reason or "missing", style="dim italic")
+    best = max(modality.probabilities.items(), key=lambda item: item[1])
+    line = Text(f"{best[0]:9}", style=COLOURS[best[0]])
+    line.append(f"{best[1]:4.0%}")
+    return line.append(f"   weight {modality.weight:.0%}   {modality.age_ms} ms old", style="dim")
+
+
+def _words(event: EmotionEvent) -> Text:
+    words = event.transcript
+    style = "" if words.final else "italic"
+    # The newest words matter: a long utterance loses its beginning, not its end.
+    text = words.text if len(words.text) <= 140 else "…" + words.text[-139:]
+    return Text(f"“{text}”" if text else "no words yet", style=style if text else "dim")
+
+
+def _latency(event: EmotionEvent) -> str:
+    latency = event.latency
+    late = " LATE" if latency.late else ""
+    return f"compute {latency.compute_ms:.0f} of {latency.budget_ms} ms{late}"

@@ -1,0 +1,127 @@
+"""What happened when: a run of any length in a bounded number of slots."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.events import EmotionEvent, Transcript
+from mera_edge.labels import EMOTIONS, MODALITIES, ModalityName
+
+SLOTS = 600
+"""Slots of a full timeline; more events than that share them."""
+
+UTTERANCES = 500
+"""Utterances kept, the newest."""
+
+
+@dataclass
+class Track:
+    """One modality, or the fused answer, within one slot."""
+
+    total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
+    count: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, probabilities: dict[str, float]) -> None:
+        self.total += np.array(list(probabilities.values()))
+        self.count += 1
+
+    def join(self, later: Track) -> None:
+        self.total += later.total
+        self.count += later.count
+        self.reasons += later.reasons
+
+    @property
+    def probabilities(self) -> NDArray[np.float64] | None:
+        """``[7]``, the mean over the slot, or ``None`` when nothing was known in it."""
+        return self.total / self.count if self.count else None
+
+    @property
+    def reason(self) -> str:
+        """Why nothing was known, most of the time."""
+        return self.reasons.most_common(1)[0][0] if self.reasons else ""
+
+
+@dataclass
+class Slot:
+    """A stretch of time and what was known in it."""
+
+    begins_s: float
+    ends_s: float
+    fused: Track = field(default_factory=Track)
+    modalities: dict[ModalityName, Track] = field(
+        default_factory=lambda: {name: Track() for name in MODALITIES}
+    )
+    valence: float = 0.0
+    """Sum over the fused answers."""
+
+    def join(self, later: Slot) -> None:
+        self.ends_s = later.ends_s
+        self.fused.join(later.fused)
+        self.valence += later.valence
+        for name, track in self.modalities.items():
+            track.join(later.modalities[name])
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What was said, and when it was first heard."""
+
+    at_s: float
+    transcript: Transcript
+
+
+class Timeline:
+    """Gathers events. When it is full, neighbouring slots are joined: memory stays bounded."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.utterances: deque[Utterance] = deque(maxlen=UTTERANCES)
+        self._share = 1
+        self._in_last = 0
+        self._end_s = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Time of the last event."""
+        return self._end_s
+
+    def add(self, event: EmotionEvent, at_s: float) -> None:
+        """Take an event that was published at ``at_s``, in seconds since the beginning."""
+        if not self.slots or self._in_last == self._share:
+            self._make_room()
+            self.slots.append(Slot(self._end_s, at_s))
+            self._in_last = 0
+        slot = self.slots[-1]
+        slot.ends_s = self._end_s = at_s
+        self._in_last += 1
+        if event.emotion is not None:
+            slot.fused.add(event.emotion.probabilities)
+            slot.valence += event.emotion.valence
+        for name, modality in event.modalities.items():
+            if modality.probabilities is not None:
+                slot.modalities[name].add(modality.probabilities)
+            else:
+                slot.modalities[name].reasons[modality.reason or "missing"] += 1
+        self._hear(event.transcript, at_s)
+
+    def _make_room(self) -> None:
+        if len(self.slots) < SLOTS:
+            return
+        for first, second in zip(self.slots[::2], self.slots[1::2], strict=True):
+            first.join(second)
+        self.slots = self.slots[::2]
+        self._share *= 2
+
+    def _hear(self, transcript: Transcript, at_s: float) -> None:
+        if not transcript.text:
+            return
+        last = self.utterances[-1] if self.utterances else None
+        if last is None or (last.transcript.final and last.transcript != transcript):
+            self.utterances.append(Utterance(at_s, transcript))
+        elif not last.transcript.final:
+            self.utterances[-1] = Utterance(last.at_s, transcript)
