@@ -20,6 +20,7 @@ from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.data import LABELS, load, majority, plurality, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import ModelConfig, standardise
+from mera_train.face.report import page
 from mera_train.face.train import Config, train
 from mera_train.loop import LoopConfig
 
@@ -151,3 +152,4 @@ def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
     assert Config.model_validate(loaded.config) == config
     assert float(loaded.weights["temperature"]) == pytest.approx(metrics["temperature"])
     assert "FER2013" in loaded.card
+    assert "| truth \\ answer | happy | sad |" in page(loaded.card, loaded.metrics)
