@@ -60,7 +60,7 @@ def voice() -> NDArray[np.float32]:
         sound[start : start + len(samples)] += samples[: len(sound) - start]
     # A little room noise: digital silence between sentences is nothing a microphone gives.
     noise = np.random.default_rng(0).normal(0, 0.0015, len(sound)).astype(np.float32)
-    return (0.7 * sound / np.abs(sound).max() + noise).astype(np.float32)
+    return 0.7 / float(np.abs(sound).max()) * sound + noise
 
 
 def pictures() -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from datetime import datetime
 from html import escape
@@ -66,7 +67,8 @@ class HtmlReport:
             scratch.write_text(self._page(summary), encoding="utf-8")
             scratch.replace(self._path)
         except OSError as error:
-            scratch.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
             raise InputError(
                 f"{self._path} cannot be written ({error.strerror})", "choose another place"
             ) from error

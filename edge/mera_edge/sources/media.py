@@ -145,7 +145,8 @@ class _SoundTrack:
     def _decode(self) -> Iterator[NDArray[np.float32]]:
         import av
 
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        # Channels are averaged here: FFmpeg's own mix makes two equal ones louder than one.
+        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
         made = 0
         for frame in _frames(self.container, self.container.streams.audio[0]):
             if frame.time is not None:
@@ -158,9 +159,9 @@ class _SoundTrack:
             frame.pts = None
             for piece in resampler.resample(frame):
                 made += piece.samples
-                yield piece.to_ndarray()[0]
+                yield piece.to_ndarray().mean(axis=0)
         for piece in resampler.resample(None):
-            yield piece.to_ndarray()[0]
+            yield piece.to_ndarray().mean(axis=0)
 
 
 class _PictureTrack:
