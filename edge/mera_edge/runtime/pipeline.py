@@ -178,9 +178,9 @@ class Pipeline:
             evidence = self._text.accept(hypothesis.text, hypothesis.words[-1].end_s)
             if evidence is not None:
                 self._latest["text"] = evidence
+        if over and hypothesis.text:
+            self._said.append(hypothesis.text)
         if over and not last:
-            if hypothesis.text:
-                self._said.append(hypothesis.text)
             self._partial = ""
             self._recognizer.reset()
             # The next utterance may be another person's, or in another mood.
