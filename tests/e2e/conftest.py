@@ -52,6 +52,9 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             if picture:
                 video = container.add_stream("mpeg4", rate=10)
                 video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+            if sound:
+                audio = container.add_stream("aac", rate=16_000, layout="mono")
+            if picture:
                 for index in range(20):
                     image = random.integers(0, 255, (120, 160, 3), np.uint8)
                     frame = av.VideoFrame.from_ndarray(image, "rgb24")
@@ -59,7 +62,6 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                     container.mux(video.encode(frame))
                 container.mux(video.encode())
             if sound:
-                audio = container.add_stream("aac", rate=16_000, layout="mono")
                 tone = 0.2 * np.sin(2 * np.pi * 300 * np.arange(32_000) / 16_000)
                 for start in range(0, 32_000 - 1024, 1024):
                     piece = tone[None, start : start + 1024].astype(np.float32)

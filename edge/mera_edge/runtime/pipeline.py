@@ -33,6 +33,9 @@ from mera_edge.stages.voice import VoiceStage
 LONGEST_AGE_S: dict[ModalityName, float] = {"voice": 3.0, "face": 1.0, "text": 8.0}
 """How long evidence stays true: a face is seen again at once, words keep their meaning."""
 
+LEAST_CONFIDENCE = 0.5
+"""Of the recognizer in its words, below which they are shown but not taken for evidence."""
+
 _REMEMBERED = 1000
 """Utterances kept for the transcript: a run may last for months."""
 
@@ -175,9 +178,10 @@ class Pipeline:
             self._transcript = Transcript(
                 text=hypothesis.text, final=over, confidence=round(hypothesis.confidence, 4)
             )
-            evidence = self._text.accept(hypothesis.text, hypothesis.words[-1].end_s)
-            if evidence is not None:
-                self._latest["text"] = evidence
+            if hypothesis.confidence >= LEAST_CONFIDENCE:
+                evidence = self._text.accept(hypothesis.text, hypothesis.words[-1].end_s)
+                if evidence is not None:
+                    self._latest["text"] = evidence
         if over and hypothesis.text:
             self._said.append(hypothesis.text)
         if over and not last:
@@ -196,6 +200,8 @@ class Pipeline:
             return "no face in view" if view.picture else "no picture in this source"
         if not view.sound:
             return "no sound in this source"
+        if name == "text" and 0 < self._transcript.confidence < LEAST_CONFIDENCE:
+            return "words too uncertain"
         if not self._activity.speaking:
             return "nobody is speaking"
         return "no words yet" if name == "text" else "not enough speech yet"
