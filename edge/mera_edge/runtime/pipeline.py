@@ -69,6 +69,8 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
+        # A reset alone keeps the sound of the next utterance, which here belongs to no stream.
+        self._recognizer.flush()
         for stage in (self._log_mel, self._activity, self._recognizer, self._voice, self._face):
             stage.reset()
         self._latest: dict[ModalityName, Evidence] = {}

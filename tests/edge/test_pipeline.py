@@ -1,0 +1,143 @@
+"""The pipeline and its loop, with the default bundle and a clock that jumps."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.runtime.clock import RealClock, VirtualClock
+from mera_edge.runtime.pipeline import LONGEST_AGE_S, Pipeline, View
+from mera_edge.runtime.session import run
+from mera_edge.sample import CLIP
+from mera_edge.sources.base import Captured, Picture, Sound
+from mera_edge.sources.media import MediaFile
+
+TICK = 3200
+BOTH = View(sound=True, picture=True)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    pipeline = Pipeline(Bundle.open())
+    pipeline.warm_up()
+    return pipeline
+
+
+class Collected:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.events: list[EmotionEvent] = []
+        self.summary: Summary | None = None
+
+    def publish(self, event: EmotionEvent) -> None:
+        self.events.append(event)
+
+    def close(self, summary: Summary) -> None:
+        self.summary = summary
+
+
+def speech(seconds: float) -> Iterator[np.ndarray]:
+    """Pieces of the sample's voice, a tick long."""
+    media = MediaFile(CLIP, picture=False)
+    media.open()
+    samples = media.poll(seconds).sounds[0].samples
+    for start in range(0, len(samples) - TICK + 1, TICK):
+        yield samples[start : start + TICK]
+
+
+def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
+    pipeline.reset()
+    wall = Picture(np.full((240, 320, 3), 120, np.uint8), 0.0)
+    for tick in range(1, 11):
+        silence = Sound(np.zeros(TICK, np.float32), (tick - 1) * 0.2)
+        event = pipeline.tick(Captured([silence], wall), tick * 0.2, BOTH)
+        assert event.emotion is None
+        assert event.latency.staleness_ms is None
+    assert {name: m.reason for name, m in event.modalities.items()} == {
+        "voice": "nobody is speaking",
+        "face": "no face in view",
+        "text": "nobody is speaking",
+    }
+
+
+def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
+    pipeline.reset()
+    now = 0.0
+    for piece in speech(3.0):
+        now += 0.2
+        event = pipeline.tick(Captured([Sound(piece, now - 0.2)]), now, BOTH)
+    assert event.modalities["voice"].state == "used"
+    ages = []
+    while event.modalities["voice"].state == "used":
+        ages.append(event.modalities["voice"].age_ms)
+        now += 0.2
+        event = pipeline.tick(Captured([]), now, BOTH)
+    assert ages == sorted(ages)
+    assert ages[-1] <= LONGEST_AGE_S["voice"] * 1000
+
+
+def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
+    pipeline.reset()
+    for tick, value in enumerate((np.nan, np.inf, -np.inf, 1e9), start=1):
+        sound = Sound(np.full(TICK, value, np.float32), (tick - 1) * 0.2)
+        pipeline.tick(Captured([sound]), tick * 0.2, BOTH)
+    for tick, piece in enumerate(speech(3.0), start=5):
+        event = pipeline.tick(Captured([Sound(piece, (tick - 1) * 0.2)]), tick * 0.2, BOTH)
+    assert event.emotion is not None
+    assert np.isfinite(list(event.emotion.probabilities.values())).all()
+
+
+def test_a_second_run_starts_afresh(pipeline: Pipeline) -> None:
+    def answers() -> list[EmotionEvent]:
+        sink = Collected()
+        run(pipeline, [MediaFile(CLIP)], VirtualClock(), [sink], threading.Event())
+        return sink.events
+
+    first, second = answers(), answers()
+    assert [event.emotion for event in first] == [event.emotion for event in second]
+    assert [event.transcript for event in first] == [event.transcript for event in second]
+
+
+def test_stopping_gives_what_was_learnt_so_far(pipeline: Pipeline) -> None:
+    stop = threading.Event()
+
+    class StopsAfterTen(Collected):
+        def publish(self, event: EmotionEvent) -> None:
+            super().publish(event)
+            if len(self.events) == 10:
+                stop.set()
+
+    sink = StopsAfterTen()
+    summary = run(pipeline, [MediaFile(CLIP)], VirtualClock(), [sink], stop)
+    assert summary.interrupted
+    assert summary.events == 10
+    assert summary.emotion is not None
+    assert sink.summary == summary
+
+
+def test_ticks_that_were_missed_are_left_out_not_made_up_for(pipeline: Pipeline) -> None:
+    class Slow(VirtualClock):
+        """A machine that needs 0.7 s for every tick."""
+
+        def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+            super().wait_until(max(moment_s, self.now() + 0.7), stop)
+
+    sink = Collected()
+    run(pipeline, [MediaFile(CLIP)], Slow(), [sink], threading.Event())
+    times = [event.media_time_s for event in sink.events]
+    assert len(times) == pytest.approx(12 / 0.7, abs=2)
+
+
+def test_sources_are_closed_when_one_cannot_be_opened(pipeline: Pipeline, tmp_path: Path) -> None:
+    good, bad = MediaFile(CLIP), MediaFile(tmp_path / "absent.mp4")
+    with pytest.raises(InputError):
+        run(pipeline, [good, bad], RealClock(), [], threading.Event())
+    assert not good.has_sound  # closed files know nothing
