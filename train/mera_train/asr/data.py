@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import BINS, SAMPLE_RATE, log_mel
+from mera_edge.features.fbank import BINS, log_mel
+from mera_train import audio
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
@@ -125,31 +126,16 @@ def prepare(
 
 
 def _frames(data: Path, job: tuple[Utterance, float]) -> NDArray[np.float16]:
-    import soundfile
-    import soxr
-
     utterance, speed = job
-    recording = io.BytesIO(_archive(data / f"{utterance.corpus}.zip").read(utterance.file))
-    samples, rate = soundfile.read(recording, dtype="float32")
-    if rate != SAMPLE_RATE or speed != 1.0:
-        samples = soxr.resample(samples, rate * speed, SAMPLE_RATE)
+    samples = audio.read(data / f"{utterance.corpus}.zip", utterance.file, speed)
     return log_mel(samples).astype(np.float16)
 
 
-@lru_cache
-def _archive(path: Path) -> zipfile.ZipFile:
-    # Reading the directory of an archive of thousands of files takes longer than one recording.
-    return zipfile.ZipFile(path)
-
-
 def batches(
-    lengths: Sequence[int], largest: int, generator: np.random.Generator, shuffle: bool = True
+    lengths: Sequence[int], largest: int, generator: np.random.Generator
 ) -> Iterator[list[int]]:
-    """Group items of similar length so that no batch has more than ``largest`` padded frames.
-
-    Without ``shuffle`` the batches come shortest first, which helps CTC to find its alignment in
-    the first epoch.
-    """
+    """Group items of similar length so that no batch has more than ``largest`` padded frames,
+    in random order."""
     noisy = np.asarray(lengths) * generator.uniform(0.95, 1.05, len(lengths))
     groups: list[list[int]] = [[]]
     for index in np.argsort(noisy, kind="stable"):
@@ -157,5 +143,4 @@ def batches(
         if groups[-1] and longest * (len(groups[-1]) + 1) > largest:
             groups.append([])
         groups[-1].append(int(index))
-    order = generator.permutation(len(groups)) if shuffle else range(len(groups))
-    return (groups[i] for i in order)
+    return (groups[i] for i in generator.permutation(len(groups)))
