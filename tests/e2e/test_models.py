@@ -1,0 +1,83 @@
+"""`models`, `doctor` and `evaluate` on the default bundle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mera_edge.sample import CLIP
+
+
+def test_every_model_is_listed_with_its_size_and_licence(cli: Callable) -> None:
+    facts = json.loads(cli("models", "list", "--json").out)
+    assert set(facts["roles"]) == {"asr", "voice", "face", "text", "fusion"}
+    assert all(role["bytes"] > 0 and role["licence"] for role in facts["roles"].values())
+    assert "yunet" in facts["published"]
+    assert cli("models", "list").code == 0
+
+
+@pytest.mark.parametrize("role", ["asr", "voice", "face", "text", "fusion"])
+def test_every_model_has_a_card_that_says_how_well(cli: Callable, role: str) -> None:
+    result = cli("models", "show", role, "--json")
+    entry = json.loads(result.out)
+    assert entry["card"].startswith("#")
+    assert "licen" in entry["card"].lower()
+    assert entry["metrics"]
+    assert cli("models", "show", role).code == 0
+
+
+def test_the_default_bundle_is_whole(cli: Callable) -> None:
+    assert "is whole" in cli("models", "verify").out
+
+
+def test_a_role_that_does_not_exist_is_named(cli: Callable) -> None:
+    result = cli("models", "show", "nose")
+    assert result.code == 2
+    assert "'nose'" in result.err or "no nose" in result.err
+
+
+def test_doctor_finds_the_bundle_healthy_and_says_what_is_missing(cli: Callable) -> None:
+    result = cli("doctor", "--json")
+    assert result.code == 0
+    findings = {finding["what"]: finding for finding in json.loads(result.out)}
+    assert findings["bundle"]["state"] == "ok"
+    assert findings["model voice"]["found"].endswith("CPUExecutionProvider")
+    assert findings["camera 0"]["state"] == "ok" or findings["camera 0"]["remedy"]
+    assert not [f for f in findings.values() if f["state"] == "note" and not f["remedy"]]
+
+
+def test_doctor_says_no_to_a_broken_bundle(cli: Callable, tmp_path: Path) -> None:
+    result = cli("doctor", "--bundle", tmp_path)
+    assert result.code == 1
+    assert "not healthy: bundle" in result.err
+
+
+def test_evaluate_counts_only_labels_that_occur(cli: Callable, tmp_path: Path) -> None:
+    manifest = tmp_path / "rows.csv"
+    manifest.write_text("text,label\ni am so happy,joy\ni hate you,Anger\n我很高兴,happy\n")
+    facts = json.loads(cli("evaluate", "text", "--manifest", manifest, "--json").out)
+    assert facts["role"] == "text"
+    assert facts["n"] == 3
+    assert set(facts["per_class"]) == {"happy", "angry"}
+    assert 0 <= facts["macro_f1"] <= 1
+    assert facts["unanswered"] == 0
+
+
+@pytest.mark.parametrize("role", ["voice", "fused"])
+def test_evaluate_takes_clips(cli: Callable, tmp_path: Path, role: str) -> None:
+    manifest = tmp_path / "rows.csv"
+    manifest.write_text(f"file,label\n{CLIP},happy\n")
+    facts = json.loads(cli("evaluate", role, "--manifest", manifest, "--json").out)
+    assert facts["n"] == 1
+
+
+def test_evaluate_asr_gives_error_rates(cli: Callable, tmp_path: Path) -> None:
+    manifest = tmp_path / "rows.csv"
+    manifest.write_text(f'file,text\n{CLIP},"Hello there! I am so happy"\n')
+    facts = json.loads(cli("evaluate", "asr", "--manifest", manifest, "--json").out)
+    assert facts["words"] == 6
+    assert facts["wer"] >= 0
+    assert facts["real_time_factor"] > 0
