@@ -7,6 +7,7 @@ class MeraError(Exception):
     """An error with a remedy.
 
     Attributes:
+        what: what is wrong, with which file or device.
         remedy: what the reader can do, in one sentence.
         exit_code: what the command line exits with.
     """
@@ -15,11 +16,11 @@ class MeraError(Exception):
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
+        self.what = what
         self.remedy = remedy
 
     def __str__(self) -> str:
-        what = super().__str__()
-        return f"{what}: {self.remedy}" if self.remedy else what
+        return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
 
 class InputError(MeraError):

@@ -19,7 +19,7 @@ def print_answer(summary: Summary, console: Console) -> None:
     console.print(f"  [bold]{sentence(summary)}[/]", highlight=False)
     rests = [f"{_NAMES[name]} {share:.0%}" for name, share in summary.evidence.items() if share]
     if rests:
-        console.print(f"  evidence of the time: {', '.join(rests)}", highlight=False)
+        console.print(f"  evidence, of the time: {', '.join(rests)}", highlight=False)
     if summary.transcript:
         console.print(f"  words: “{summary.transcript}”", highlight=False, markup=False)
     console.print(

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mera_edge.cli import options
 from mera_edge.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mera_edge.runtime.doctor import Finding
 
 
 def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
@@ -15,8 +22,6 @@ def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
     import json as to_json
     from dataclasses import asdict
 
-    from rich.table import Table
-
     from mera_edge.cli.console import stdout
     from mera_edge.runtime.doctor import examine
 
@@ -24,11 +29,18 @@ def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
     if json:
         print(to_json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:
-        marks = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "fail": "[bold red]fail[/]"}
-        table = Table("", "what", "found", "remedy", show_lines=False)
         for finding in findings:
-            table.add_row(marks[finding.state], finding.what, finding.found, finding.remedy)
-        stdout().print(table)
+            _show(finding, stdout())
     failed = [finding.what for finding in findings if finding.state == "fail"]
     if failed:
-        raise CheckFailed(f"not healthy: {', '.join(failed)}", "the table above says what to do")
+        raise CheckFailed(f"not healthy: {', '.join(failed)}", "the lines above say what to do")
+
+
+def _show(finding: Finding, console: Console) -> None:
+    from rich.text import Text
+
+    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[finding.state]
+    line = Text(f"{finding.state:4} ", style).append(finding.what, "bold default")
+    console.print(line.append(f"  {finding.found}", "default"), highlight=False)
+    if finding.remedy:
+        console.print(Text(f"     {finding.remedy}", "dim"), highlight=False)

@@ -68,14 +68,14 @@ def _bundle(path: Path | None) -> Iterator[Finding]:
     try:
         opened = Bundle.open(path)
     except MeraError as error:
-        yield Finding("bundle", "fail", str(error), error.remedy)
+        yield Finding("bundle", "fail", error.what, error.remedy)
         return
     yield Finding("bundle", "ok", f"{opened.manifest.name} at {opened.directory}, hashes verified")
     for name, role in opened.manifest.roles.items():
         try:
             engine = opened.role(name).engine()
         except MeraError as error:
-            yield Finding(f"model {name}", "fail", str(error), error.remedy)
+            yield Finding(f"model {name}", "fail", error.what, error.remedy)
         else:
             yield Finding(f"model {name}", "ok", f"{role.precision} on {engine.provider}")
 
@@ -85,7 +85,7 @@ def _published() -> Iterator[Finding]:
         try:
             path = pulled(name)
         except MeraError as error:
-            yield Finding(name, "fail", str(error), error.remedy)
+            yield Finding(name, "fail", error.what, error.remedy)
             continue
         if path is None:
             remedy = f"optional: mera-edge models pull {name}"
@@ -115,7 +115,7 @@ def _camera() -> Iterator[Finding]:
     try:
         camera.open()
     except MeraError as error:
-        yield Finding("camera 0", "note", str(error), error.remedy)
+        yield Finding("camera 0", "note", error.what, error.remedy)
     else:
         yield Finding("camera 0", "ok", "gives pictures")
     finally:
@@ -129,7 +129,7 @@ def _microphone() -> Iterator[Finding]:
     try:
         microphone.open()
     except MeraError as error:
-        yield Finding("microphone", "note", str(error), error.remedy)
+        yield Finding("microphone", "note", error.what, error.remedy)
     else:
         yield Finding("microphone", "ok", "gives sound")
     finally:
