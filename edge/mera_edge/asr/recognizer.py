@@ -97,6 +97,7 @@ class Recognizer:
         self._feeds["required_cache_size"][0] = self._left
         self._window = self._feeds["x"][0]
         self._filled = 0
+        self._start_s = self._heard_s = 0.0
         self._greedy = Greedy()
         self.reset()
 
@@ -110,34 +111,23 @@ class Recognizer:
             self._feeds[name].fill(0)
         self._feeds["attn_mask"][..., self._left :] = True
         self._feeds["offset"][0] = self._left
+        self._start_s = self._time(self._greedy.frames)
         self._greedy.reset()
-        self._start_s: float | None = None
         self._ended = False
 
     def accept(self, frames: NDArray[np.float32], end_s: float) -> None:
         """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``."""
-        if self._start_s is None and len(frames):
+        if self._greedy.frames == 0:
             self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
-        size = len(self._window)
-        while len(frames):
-            taken = min(size - self._filled, len(frames))
-            self._window[self._filled : self._filled + taken] = frames[:taken]
-            self._filled += taken
-            frames = frames[taken:]
-            if self._filled == size:
-                self._decode()
-                kept = size - self._shift
-                self._window[:kept] = self._window[self._shift :]
-                self._filled = kept
+        self._heard_s = end_s
+        self._push(frames)
 
     def flush(self) -> None:
         """End the stream: decode what is left, with silence after it."""
-        if self._start_s is not None:
-            end_s = self._end_s() + self._filled * FRAME_SHIFT_S
-            size = len(self._window)
-            missing = size - self._filled
+        if self._filled:
+            missing = len(self._window) - self._filled
             silence = missing if missing >= _TAIL else missing + self._shift
-            self.accept(np.full((silence, self._window.shape[1]), FLOOR, np.float32), end_s)
+            self._push(np.full((silence, self._window.shape[1]), FLOOR, np.float32))
         self._filled = 0
         self._ended = True
 
@@ -149,7 +139,7 @@ class Recognizer:
             text=" ".join(word.text for word in words),
             words=words,
             confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
-            end_s=self._end_s(),
+            end_s=self._time(self._greedy.frames),
             final=self._ended or self.is_endpoint(),
         )
 
@@ -165,6 +155,19 @@ class Recognizer:
             or length_s >= rules.rule3_min_utterance_length
         )
 
+    def _push(self, frames: NDArray[np.float32]) -> None:
+        size = len(self._window)
+        while len(frames):
+            taken = min(size - self._filled, len(frames))
+            self._window[self._filled : self._filled + taken] = frames[:taken]
+            self._filled += taken
+            frames = frames[taken:]
+            if self._filled == size:
+                self._decode()
+                kept = size - self._shift
+                self._window[:kept] = self._window[self._shift :]
+                self._filled = kept
+
     def _decode(self) -> None:
         feeds = self._feeds
         outputs = self._engine.run(feeds)
@@ -175,8 +178,9 @@ class Recognizer:
         visible[..., : -self._chunk] = visible[..., self._chunk :]
         self._greedy.accept(outputs[self._log_probabilities][0])
 
-    def _end_s(self) -> float:
-        return (self._start_s or 0.0) + self._greedy.frames * self._encoder_frame_s
+    def _time(self, frame: int) -> float:
+        """Stream time of an encoder frame; the silence after the end has no time of its own."""
+        return min(self._start_s + frame * self._encoder_frame_s, self._heard_s)
 
     def _words(self) -> list[Word]:
         groups: list[list[Token]] = []
@@ -184,12 +188,11 @@ class Recognizer:
             if not groups or self._symbols[token.symbol].startswith(WORD_START):
                 groups.append([])
             groups[-1].append(token)
-        start_s = self._start_s or 0.0
         words = [
             Word(
                 text="".join(self._symbols[t.symbol] for t in group).replace(WORD_START, ""),
-                start_s=start_s + group[0].first * self._encoder_frame_s,
-                end_s=start_s + (group[-1].last + 1) * self._encoder_frame_s,
+                start_s=self._time(group[0].first),
+                end_s=self._time(group[-1].last + 1),
                 confidence=float(np.mean([t.confidence for t in group])),
             )
             for group in groups
