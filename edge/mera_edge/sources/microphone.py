@@ -43,6 +43,7 @@ class Microphone:
         self._heard_from = 0.0
         self._audio: Any = None
         self._stream: Any = None
+        self._resampler: Any = None
 
     def open(self) -> None:
         """Open the device.
@@ -57,8 +58,13 @@ class Microphone:
             raise MissingExtra("PyAudio, which microphones need,", "mic") from error
         import soxr
 
-        with _quiet():
-            self._audio = pyaudio.PyAudio()
+        try:
+            with _quiet():
+                self._audio = pyaudio.PyAudio()
+        except OSError as error:
+            raise SourceError(
+                f"the sound system does not start ({error})", "check ALSA with `arecord -l`"
+            ) from error
         device = self._find()
         rate = round(device["defaultSampleRate"])
         self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
@@ -79,6 +85,11 @@ class Microphone:
             raise SourceError(
                 f"{self.name} cannot be opened ({error})", "see whether another program holds it"
             ) from error
+        while not self._blocks:
+            if self.ended:
+                self.close()
+                raise SourceError(f"{self.name} gives no sound", "check that it is plugged in")
+            time.sleep(BLOCK_S)
 
     def _find(self) -> dict[str, Any]:
         devices = [
@@ -128,7 +139,7 @@ class Microphone:
             self._stream.close()
         if self._audio is not None:
             self._audio.terminate()
-        self._stream = self._audio = None
+        self._stream = self._audio = self._resampler = None
 
 
 @contextlib.contextmanager
