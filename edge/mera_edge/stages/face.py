@@ -90,10 +90,8 @@ class FaceStage:
             boxes += self._detector.search(image)
         found = largest_first([box for box in boxes if box is not None])[:MOST_FACES]
         tracks = self._tracker.update(found, now_s)
-        before, self._smoothed = self._smoothed, {}
-        for track in self._tracker.tracks:
-            if track.person in before:
-                self._smoothed[track.person] = before[track.person]
+        known = {track.person for track in self._tracker.tracks}
+        self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
         return [
             self._evidence(track.person, self.read(crop(image, self._size, track.box)), now_s)
             for track in tracks
