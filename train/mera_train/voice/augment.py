@@ -25,7 +25,7 @@ class AugmentConfig(augment.AugmentConfig):
     equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
     warp: float = Field(0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis")
     mixup: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
-    leading_silence: int = Field(60, ge=0, description="frames before the first word, at most")
+    leading_silence: int = Field(120, ge=0, description="frames before the first word, at most")
 
 
 def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Generator) -> Frames:

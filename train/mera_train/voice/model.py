@@ -16,6 +16,9 @@ LOUD, RANGE = 4.0, 1.0
 this wide."""
 FADE = 0.02
 """Nats that the loudest frame is forgotten by in a chunk."""
+SURPASSED = 1.5
+"""When something so much louder comes (in nats), 63 % of what was heard before is forgotten: it
+was the silence before the first word."""
 PRIOR = 30.0
 """Frames that the corpus mean counts for in an utterance's mean."""
 SHARPEST = 6.0
@@ -148,7 +151,7 @@ class VoiceEncoder(nn.Module):
             ``[B, n, D]``, and the caches for the next chunk.
         """
         with torch.autocast(frames.device.type, enabled=False):
-            x, gate, loudest, level = self._normalise(frames.float(), caches[0], caches[1])
+            x, gate, keep, loudest, level = self._normalise(frames.float(), *caches[:2])
         after = []
         for layer, cache in zip(self.planes, caches[2:5], strict=True):
             x, cache = layer(x, cache.to(x.dtype))
@@ -158,7 +161,7 @@ class VoiceEncoder(nn.Module):
             x, cache = layer(x, cache.to(x.dtype))
             after.append(cache)
         with torch.autocast(frames.device.type, enabled=False):
-            pooled, state = self._pool(x.float(), gate, caches[-1])
+            pooled, state = self._pool(x.float(), gate, keep, caches[-1])
             embedding = self.embed(pooled)
             scores = self.classify(embedding) / self.temperature
             valence = torch.tanh(self.valence(embedding)).squeeze(2)
@@ -166,34 +169,44 @@ class VoiceEncoder(nn.Module):
 
     def _normalise(
         self, frames: Tensor, loudest: Tensor, level: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Subtract the mean of the loud frames so far: microphones and distances differ."""
+    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor, Tensor]:
+        """Subtract the mean of the loud frames so far: microphones and distances differ.
+
+        Returns:
+            The input ``[B, channels, T, 80]``, the gate ``[B, T, 1]``, what share of the past each
+            chunk keeps, and the two caches.
+        """
         x = (frames - self.mean) * self.inverse_std
         energy = frames.mean(2)
-        parts, gates = [], []
+        parts, gates, keeps = [], [], []
         for chunk, loudness in zip(
             x.split(self.config.chunk, 1), energy.split(self.config.chunk, 1), strict=True
         ):
-            loudest = torch.maximum(loudest - FADE, loudness.amax(1, keepdim=True))
+            before = loudest - FADE
+            loudest = torch.maximum(before, loudness.amax(1, keepdim=True))
+            keep = self.remember * torch.exp((before - loudest) / SURPASSED)
             gate = torch.sigmoid((loudness - loudest + LOUD) / RANGE).unsqueeze(2)
             sums = torch.cat([gate.sum(1), (gate * chunk).sum(1)], 1)
-            level = self.remember * level + sums
+            level = keep * level + sums
             mean = level[:, 1:] / (level[:, :1] + PRIOR)
             means = {"level": mean.mean(1, keepdim=True), "bins": mean}
             channels = [chunk - means[name].unsqueeze(1) for name in self.config.normalise]
             parts.append(torch.stack(channels, 1))
             gates.append(gate)
-        return torch.cat(parts, 2), torch.cat(gates, 1), loudest, level
+            keeps.append(keep)
+        return torch.cat(parts, 2), torch.cat(gates, 1), keeps, loudest, level
 
-    def _pool(self, x: Tensor, gate: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def _pool(
+        self, x: Tensor, gate: Tensor, keeps: list[Tensor], state: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Mean and deviation of all frames so far, weighed by attention and loudness."""
         heard = gate.squeeze(2).unflatten(1, (-1, 4)).mean(2)
         score = SHARPEST * torch.tanh(self.attention(x).squeeze(1) / SHARPEST)
         weight = (torch.exp(score) * heard).unsqueeze(1)
         sums = torch.cat([weight, weight * x, weight * x * x], 1)
         answers = []
-        for chunk in sums.split(self.config.chunk // 4, 2):
-            state = self.remember * state + chunk.sum(2)
+        for chunk, keep in zip(sums.split(self.config.chunk // 4, 2), keeps, strict=True):
+            state = keep * state + chunk.sum(2)
             total = state[:, :1] + 1e-3
             mean, square = (state[:, 1:] / total).chunk(2, 1)
             deviation = torch.sqrt(F.relu(square - mean * mean) + 1e-4)
