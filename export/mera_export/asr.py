@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import tensors, to_onnx
+from mera_export.onnx import to_onnx
 from mera_train import checkpoint
 from mera_train.asr.model import Conformer
 from mera_train.asr.train import Config
@@ -68,23 +68,21 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         "left_chunks": shape.left_chunks,
     }
     model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
-    to_onnx(
+    exported = to_onnx(
         Streaming(model),
         inputs,
         OUTPUTS,
         model_path,
         {key: str(value) for key, value in metadata.items()},
+        {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
     )
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
-    with torch.inference_mode():
-        outputs = dict(zip(OUTPUTS, Streaming(model)(*inputs.values()), strict=True))
-    units = {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"}
     return RoleEntry(
         files={"model": FileEntry.of(model_path), "tokens": FileEntry.of(tokens_path)},
         precision="fp32",
-        inputs=tensors(inputs, units),
-        outputs=tensors(outputs, units),
+        inputs=exported.inputs,
+        outputs=exported.outputs,
         features=SPEC,
         settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
         metrics=loaded.metrics,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.face import SPEC
-from mera_export.onnx import tensors, to_onnx
+from mera_export.onnx import to_onnx
 from mera_train import checkpoint
 from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet
@@ -48,14 +48,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     shape = (1, 1, config.model.size, config.model.size)
     inputs = {"face": torch.rand(shape, generator=generator) * 255}
     path = out / "face.onnx"
-    to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(LABELS)})
-    with torch.inference_mode():
-        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    exported = to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(LABELS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",
-        inputs=tensors(inputs, UNITS),
-        outputs=tensors(outputs, UNITS),
+        inputs=exported.inputs,
+        outputs=exported.outputs,
         labels=LABELS,
         features=SPEC,
         calibration={"temperature": float(model.temperature)},

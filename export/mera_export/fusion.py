@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_export.onnx import tensors, to_onnx
+from mera_export.onnx import to_onnx
 from mera_train import checkpoint
 from mera_train.fusion.model import Mtme
 from mera_train.fusion.train import Config
@@ -68,14 +68,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     inputs["present"] = torch.ones(1, len(MODALITIES))
     inputs["age_s"] = torch.tensor([[0.2, 0.1, 1.5]])
     path = out / "fusion.onnx"
-    to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(EMOTIONS)})
-    with torch.inference_mode():
-        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
+    exported = to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(EMOTIONS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",
-        inputs=tensors(inputs, UNITS),
-        outputs=tensors(outputs, UNITS),
+        inputs=exported.inputs,
+        outputs=exported.outputs,
         labels=EMOTIONS,
         settings={"modalities": list(MODALITIES)},
         calibration={"temperature": float(network.temperature)},

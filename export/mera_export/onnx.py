@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,24 @@ TOLERANCE = 1e-4
 _DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.bool: "bool"}
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What came of an export: the interface for the manifest, and how near it is to torch."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    difference: float
+    """Largest absolute difference between torch and ONNX Runtime."""
+
+
 def to_onnx(
     module: nn.Module,
     inputs: Mapping[str, torch.Tensor],
     outputs: Sequence[str],
     path: Path,
     metadata: Mapping[str, str] | None = None,
-) -> float:
+    units: Mapping[str, str] | None = None,
+) -> Exported:
     """Export ``module`` with static shapes and compare it with ONNX Runtime.
 
     Args:
@@ -40,9 +52,7 @@ def to_onnx(
         outputs: names, in the order that ``forward`` returns them.
         path: the file to write. The same module gives the same bytes.
         metadata: what other runtimes look up in ``metadata_props``.
-
-    Returns:
-        The largest absolute difference between torch and ONNX Runtime.
+        units: what the numbers of an input or output are, for the manifest.
 
     Raises:
         CheckFailed: the difference is above `TOLERANCE`; no file is left behind.
@@ -75,9 +85,9 @@ def to_onnx(
     feeds = {name: tensor.numpy() for name, tensor in inputs.items()}
     answers = OnnxEngine(path).run(feeds)
     expected = (expected,) if isinstance(expected, torch.Tensor) else expected
+    given = dict(zip(outputs, expected, strict=True))
     difference = max(
-        float(np.abs(answers[name] - tensor.numpy()).max())
-        for name, tensor in zip(outputs, expected, strict=True)
+        float(np.abs(answers[name] - tensor.numpy()).max()) for name, tensor in given.items()
     )
     # Written this way round so that NaN fails too.
     if not difference <= TOLERANCE:
@@ -86,11 +96,10 @@ def to_onnx(
             f"{path.name}: torch and ONNX Runtime differ by {difference:.2g}",
             f"at most {TOLERANCE} is allowed: look for an operator that exports differently",
         )
-    return difference
+    return Exported(_described(inputs, units or {}), _described(given, units or {}), difference)
 
 
-def tensors(tensors: Mapping[str, torch.Tensor], units: Mapping[str, str]) -> tuple[Tensor, ...]:
-    """Describe inputs or outputs for the manifest."""
+def _described(tensors: Mapping[str, torch.Tensor], units: Mapping[str, str]) -> tuple[Tensor, ...]:
     return tuple(
         Tensor(
             name=name,

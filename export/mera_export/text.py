@@ -12,7 +12,7 @@ from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.labels import EMOTIONS
-from mera_export.onnx import tensors, to_onnx
+from mera_export.onnx import to_onnx
 from mera_train import checkpoint
 from mera_train.text.model import TextEncoder
 from mera_train.text.tokenizer import TOKENIZER, read, tokenize
@@ -57,15 +57,13 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     found = tokenize(tokenizer, [normalise(EXAMPLE)], config.longest)
     inputs["tokens"][:, : found.shape[1]] = found
     model_path, tokenizer_path = out / "text.onnx", out / "text-tokenizer.json"
-    to_onnx(module, inputs, OUTPUTS, model_path, {"labels": ",".join(EMOTIONS)})
+    exported = to_onnx(module, inputs, OUTPUTS, model_path, {"labels": ",".join(EMOTIONS)}, UNITS)
     shutil.copyfile(checkpoint_directory / TOKENIZER, tokenizer_path)
-    with torch.inference_mode():
-        outputs = dict(zip(OUTPUTS, module(*inputs.values()), strict=True))
     return RoleEntry(
         files={"model": FileEntry.of(model_path), "tokenizer": FileEntry.of(tokenizer_path)},
         precision="fp32",
-        inputs=tensors(inputs, UNITS),
-        outputs=tensors(outputs, UNITS),
+        inputs=exported.inputs,
+        outputs=exported.outputs,
         labels=EMOTIONS,
         features=SPEC,
         settings={"longest": config.longest},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import tensors, to_onnx
+from mera_export.onnx import to_onnx
 from mera_train import checkpoint
 from mera_train.voice.data import LABELS
 from mera_train.voice.model import VoiceEncoder
@@ -52,14 +52,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     streaming, inputs = Streaming(model), example(model)
     names = [*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names)]
     path = out / "voice.onnx"
-    to_onnx(streaming, inputs, names, path, {"labels": " ".join(LABELS)})
-    with torch.inference_mode():
-        outputs = dict(zip(names, streaming(*inputs.values()), strict=True))
+    exported = to_onnx(streaming, inputs, names, path, {"labels": " ".join(LABELS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",
-        inputs=tensors(inputs, UNITS),
-        outputs=tensors(outputs, UNITS),
+        inputs=exported.inputs,
+        outputs=exported.outputs,
         labels=LABELS,
         features=SPEC,
         settings={"chunk_frames": config.model.chunk},
