@@ -15,6 +15,7 @@ from mera_edge.stages.text import TextStage
 from mera_export.text import export
 from mera_train import checkpoint
 from mera_train.text.model import ModelConfig, TextEncoder
+from mera_train.text.ngrams import fit_ngrams
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 from mera_train.text.train import Config
 
@@ -33,10 +34,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("text")
     tokenizer = learn(SENTENCES * 5, 200)
     size = tokenizer.get_vocab_size()
-    shape = ModelConfig(vocabulary=max(size, 100), width=16, embedding=12, buckets=512)
+    shape = ModelConfig(vocabulary=max(size, 100), width=16, embedding=12, slots=521)
     model = TextEncoder(shape)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
+    target = torch.eye(len(EMOTIONS))[: len(SENTENCES)]
+    tokens = tokenize(tokenizer, SENTENCES, LONGEST)
+    fit_ngrams(model.ngrams, [(tokens, target, torch.zeros(target.shape))], 0.1, 20)
     checkpoint.save(directory, model, Config(model=shape, longest=LONGEST), {}, "# Text")
     tokenizer.save(str(directory / TOKENIZER))
     return directory

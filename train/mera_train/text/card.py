@@ -8,8 +8,8 @@ _CARD = """\
 # Text: a small encoder for English and Chinese
 
 What a sentence says about its speaker's emotion: seven emotions, valence, and an embedding for \
-the fusion. A convolutional network over subwords (English) and characters (Chinese) and a linear \
-model of hashed n-grams, averaged in one graph. {parameters:.1f} M parameters.
+the fusion. A convolutional network over subwords (English) and characters (Chinese) beside a \
+logistic regression on TF-IDF of their n-grams, in one graph. {parameters:.1f} M numbers.
 
 ## How well it does
 
@@ -34,15 +34,17 @@ BERT 0.739, MELD words alone bc-LSTM 0.564 weighted F1 *with* dialogue context.
 | MELD | English television dialogue | GPL-3.0 |
 | CARER | English tweets; its *love* counts as happy, as in GoEmotions' grouping | research |
 | SMP2020-EWECT, usual and virus | Chinese microblogs; no *disgust* | research |
+| NLPCC 2013 | Chinese microblogs, with *disgust*; its *like* counts as happy | research |
 | CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
 
-The weights inherit *research use*. Dev splits chose weights and temperature.
+The weights inherit *research use*. Dev splits chose weights, mixture and temperature. Long \
+training sentences that occur in a dev or test split of any corpus were left out.
 
 ## What it cannot do
 
 It sees one sentence at a time: no dialogue, no irony that needs a context, no speaker. Written \
 forum and microblog language is most of what it knows; valence is coarse where a corpus names \
-emotions only. Disgust in Chinese is learnt from English alone. Other languages: do not ask it.
+emotions only. Other languages than English and Chinese: do not ask it.
 """
 
 

@@ -19,12 +19,12 @@ class ModelConfig(BaseModel):
     layers: int = Field(1, ge=0, description="residual gated convolutions")
     kernel: int = Field(5, ge=1, description="tokens a convolution sees")
     embedding: int = Field(96, ge=8, description="of the sentence, what the fusion reads")
-    buckets: int = Field(262_144, ge=1, description="of the hashed n-grams")
+    slots: int = Field(131_071, ge=1, description="of the table of n-grams; best a prime")
     orders: int = Field(3, ge=1, le=4, description="longest n-gram, in tokens")
-    ngram_dropout: float = Field(0.3, ge=0, lt=1, description="share of n-grams left out")
     token_dropout: float = Field(0.1, ge=0, lt=1, description="share of tokens made unknown")
     dropout: float = Field(0.15, ge=0, lt=1, description="of the convolutions' channels")
     head_dropout: float = Field(0.5, ge=0, lt=1, description="of the pooled sentence")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="of the embedding")
 
 
 class GatedConvolution(nn.Module):
@@ -43,45 +43,49 @@ class GatedConvolution(nn.Module):
 
 
 class NgramClassifier(nn.Module):
-    """Logistic regression over hashed n-grams of tokens: what short texts are hard to beat with.
+    """Logistic regression over the n-grams of tokens that training saw often: hard to beat.
 
-    Each n-gram of one to ``orders`` tokens has a row of weights (several share one: Weinberger et
-    al., 2009); their sum is divided by the square root of their number, the norm of the counts.
+    A hash table with one probe: an n-gram's number decides its slot, and only if the slot's key is
+    that number does it count. Each known n-gram has an inverse document frequency; as usual for
+    TF-IDF, a sentence's are divided by their norm. `mera_train.text.ngrams` fits it.
     """
 
-    # Any odd numbers do, but they are part of the trained model.
-    _FACTORS = (1, 40_503, 2_654_435, 805_459)
-    # Weights are kept small, so that the optimizer's steps are large for rarely seen rows.
-    _GAIN = 10.0
-
-    def __init__(self, buckets: int, orders: int, dropout: float) -> None:
+    def __init__(self, slots: int, orders: int, vocabulary: int) -> None:
         super().__init__()
-        self.buckets, self.orders, self.dropout = buckets, orders, dropout
-        self.weights = nn.Embedding(buckets, len(EMOTIONS))
-        self.bias = nn.Parameter(torch.zeros(len(EMOTIONS)))
-        nn.init.zeros_(self.weights.weight)
+        self.slots, self.orders, self.vocabulary = slots, orders, vocabulary
+        self.register_buffer("keys", torch.zeros(slots, dtype=torch.int64))
+        self.register_buffer("weights", torch.zeros(slots, len(EMOTIONS) + 1))
+        """Of a slot: its n-gram's weight for every emotion, and its inverse document frequency."""
+        self.register_buffer("bias", torch.zeros(len(EMOTIONS)))
+
+    def numbers(self, tokens: Tensor) -> Tensor:
+        """Return the n-grams of ``tokens [B, L]`` as numbers ``[B, orders * L]``; 0: none there.
+
+        Tokens are digits to the base of the vocabulary, so every n-gram has a number of its own.
+        """
+        number, found = torch.zeros_like(tokens), []
+        for order in range(self.orders):
+            last = nn.functional.pad(tokens[:, order:], (0, order))
+            number = number + last * self.vocabulary**order
+            found.append(torch.where(last > 0, number, torch.zeros_like(number)))
+        return torch.cat(found, dim=1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits ``[B, 7]`` of ``tokens [B, L]``."""
-        ngrams = torch.zeros_like(tokens)
-        found, kept = [], []
-        for order in range(self.orders):
-            last = nn.functional.pad(tokens[:, order:], (0, order))
-            ngrams = ngrams + last * self._FACTORS[order]
-            found.append((ngrams * 31 + order * 77_773) % self.buckets)
-            kept.append(last > 0)
-        rows, keep = torch.cat(found, dim=1), torch.cat(kept, dim=1).to(self.bias.dtype)
-        if self.training and self.dropout:
-            keep = keep * (torch.rand_like(keep) >= self.dropout)
-        total = (_rows(self.weights.weight, rows) * keep.unsqueeze(-1)).sum(dim=1)
-        return self._GAIN * total / keep.sum(dim=1, keepdim=True).clamp(min=1).sqrt() + self.bias
+        numbers = self.numbers(tokens)
+        slots = numbers % self.slots
+        known = (rows(self.keys, slots) == numbers) & (numbers > 0)
+        found = rows(self.weights, slots)
+        value = torch.where(known, found[..., -1], torch.zeros_like(found[..., -1]))
+        norm = (value**2).sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt()
+        return (found[..., :-1] * (value / norm).unsqueeze(-1)).sum(dim=1) + self.bias
 
 
 class TextEncoder(nn.Module):
     """Token numbers to logits, valence and an embedding of the sentence.
 
     Two experts of different kind look at a sentence, a convolutional network and a linear model of
-    n-grams. They are trained side by side and their logits are averaged.
+    n-grams. Each is trained for itself and their logits are averaged.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -95,11 +99,14 @@ class TextEncoder(nn.Module):
         )
         self.attention = nn.Linear(width, 1)
         self.head_dropout = nn.Dropout(config.head_dropout)
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
         self.norm = nn.LayerNorm(3 * width)
         self.embed = nn.Linear(3 * width, config.embedding)
         self.emotion = nn.Linear(config.embedding, len(EMOTIONS))
         self.valence = nn.Linear(config.embedding, 1)
-        self.ngrams = NgramClassifier(config.buckets, config.orders, config.ngram_dropout)
+        self.ngrams = NgramClassifier(config.slots, config.orders, config.vocabulary)
+        # Found on dev: how much the network counts beside the n-grams, and how sure both may be.
+        self.register_buffer("share", torch.full((), 0.5))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,16 +115,17 @@ class TextEncoder(nn.Module):
         Returns:
             logits ``[B, 7]``, valence ``[B]`` in [-1, 1], embedding ``[B, D]``.
         """
-        network, ngrams, valence, embedding = self.experts(tokens)
-        return 0.5 * (network + ngrams), valence, embedding
+        logits, valence, embedding = self.network(tokens)
+        share = self.share
+        return share * logits + (1 - share) * self.ngrams(tokens), valence, embedding
 
-    def experts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the logits of both experts, valence and embedding."""
+    def network(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the convolutional network alone says: logits, valence, embedding."""
         if self.training and self.config.token_dropout:
             hide = torch.rand(tokens.shape, device=tokens.device) < self.config.token_dropout
             tokens = torch.where(hide & (tokens > 0), torch.ones_like(tokens), tokens)
         present = (tokens > 0).unsqueeze(-1).to(self.tokens.weight.dtype)
-        embedded = _rows(self.tokens.weight, tokens)
+        embedded = rows(self.tokens.weight, tokens)
         x = embedded
         for layer in self.layers:
             x = layer(x, present)
@@ -128,13 +136,16 @@ class TextEncoder(nn.Module):
         ]
         sentence = self.head_dropout(self.norm(torch.cat(pooled, dim=-1)))
         embedding = nn.functional.gelu(self.embed(sentence))
-        kept = self.head_dropout(embedding)
+        kept = self.embedding_dropout(embedding)
         valence = torch.tanh(self.valence(kept)).squeeze(-1)
-        return self.emotion(kept), self.ngrams(tokens), valence, embedding
+        return self.emotion(kept), valence, embedding
 
 
-def _rows(table: Tensor, numbers: Tensor) -> Tensor:
-    # As nn.Embedding does, whose name the exporter would confuse with the output `embedding`.
+def rows(table: Tensor, numbers: Tensor) -> Tensor:
+    """Return the rows of ``table`` at ``numbers [...]``, ``[..., D]``.
+
+    As nn.Embedding does, whose name the exporter would confuse with the output ``embedding``.
+    """
     return table.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
 
 

@@ -25,14 +25,15 @@ from mera_train.text.card import card
 from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
 from mera_train.text.disturb import Disturbance, disturb
 from mera_train.text.model import ModelConfig, TextEncoder
+from mera_train.text.ngrams import fit_ngrams
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")
 """The corpora whose dev splits choose the best weights: one vote each."""
 
 
-NAMING = tuple(corpus for corpus, emotions in SPOKEN.items() if emotions)
-"""The corpora that name emotions."""
+TESTED = ("goemotions", "meld", "carer", "smp_usual", "smp_virus")
+"""The corpora with an official test split and names of emotions."""
 
 
 class Config(BaseModel):
@@ -48,6 +49,8 @@ class Config(BaseModel):
     balance: float = Field(
         0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
     )
+    penalty: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
+    iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
     smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
     valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
     repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch")
@@ -116,19 +119,23 @@ class TextTask:
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
         """Cross-entropy over what the corpus can say, and the error of valence."""
-        network, ngrams, valence, _ = self.model.experts(batch.tokens.to(device))
+        logits, valence, _ = self.model.network(batch.tokens.to(device))
         target, offset = batch.target.to(device), batch.offset.to(device)
         known = target.sum(dim=1, keepdim=True)
         sayable = torch.isfinite(offset).float()
         uniform = sayable / sayable.sum(dim=1, keepdim=True).clamp(min=1)
         target = (1 - self.config.smoothing) * target + self.config.smoothing * uniform * known
-        offset = offset.clamp(min=-1e4)
-        surprise = sum(
-            -(target * torch.log_softmax(logits.float() + offset, dim=1)).sum()
-            for logits in (network, ngrams)
-        )
+        adjusted = logits.float() + offset.clamp(min=-1e4)
+        surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum()
         error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
         return surprise / known.sum().clamp(min=1) + self.config.valence_weight * error
+
+    def fit_ngrams(self) -> None:
+        """Fit the n-gram classifier to one disturbed version of the training sentences."""
+        batches = [self.load(plan, 0) for plan in self.plan(0)]
+        named = [(batch, batch.target.sum(dim=1) > 0) for batch in batches]
+        examples = [(b.tokens[here], b.target[here], b.offset[here]) for b, here in named]
+        fit_ngrams(self.model.ngrams, examples, self.config.penalty, self.config.iterations)
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
@@ -155,6 +162,29 @@ class TextTask:
         logits, _ = self.predict(model, rows)
         probabilities = torch.softmax(logits / model.temperature, dim=1).numpy()
         return classification([row.emotions[0] for row in rows], probabilities, EMOTIONS)
+
+    def finish(self) -> dict[str, Any]:
+        """Choose share and temperature on dev, then measure everything once on test."""
+        model = self.model
+        shares = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+        scores = []
+        for share in shares:
+            model.share.fill_(share)
+            scores.append(self.evaluate(model, next(model.parameters()).device)["score"])
+        model.share.fill_(shares[int(np.argmax(scores))])
+        model.temperature.fill_(self.temperature())
+        return {
+            "dev": self.evaluate(model, next(model.parameters()).device),
+            "share": float(model.share),
+            "temperature": float(model.temperature),
+            "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
+            "test_disturbed": {
+                corpus: self.measure(model, corpus, "test", disturbed=True)
+                for corpus in TESTED
+                if corpus in ENGLISH
+            },
+            "valence": {"chsims": self.valence("test")},
+        }
 
     def temperature(self) -> float:
         """Fit one temperature for all corpora that choose, on their dev splits."""
@@ -208,21 +238,12 @@ def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[st
         The metrics that are written into the checkpoint.
     """
     task = TextTask(config, data)
-    chosen = fit(task, config.loop, out, resume)
-    task.model.temperature.fill_(task.temperature())
-    metrics = {
-        "dev": chosen,
-        "temperature": float(task.model.temperature),
-        "test": {corpus: task.measure(task.model, corpus, "test") for corpus in NAMING},
-        "test_disturbed": {
-            corpus: task.measure(task.model, corpus, "test", disturbed=True)
-            for corpus in NAMING
-            if corpus in ENGLISH
-        },
-        "valence": {"chsims": task.valence("test")},
-    }
+    if not (resume and (out / "last.safetensors").exists()):
+        task.fit_ngrams()
+    fit(task, config.loop, out, resume)
+    metrics = task.finish()
     final = config.model_copy(update={"model": task.model.config})
-    parameters = sum(p.numel() for p in task.model.parameters())
+    parameters = sum(value.numel() for value in task.model.state_dict().values())
     checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
     task.tokenizer.save(str(out / TOKENIZER))
     return metrics

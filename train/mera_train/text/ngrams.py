@@ -1,0 +1,110 @@
+"""Fitting the n-gram classifier of the text encoder: a convex problem, solved to its end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mera_train.text.model import NgramClassifier
+
+Example = tuple[Tensor, Tensor, Tensor]
+"""A batch: tokens ``[B, L]``, target ``[B, 7]``, what is added to its logits ``[B, 7]``."""
+
+
+def fit_ngrams(
+    classifier: NgramClassifier, examples: Sequence[Example], penalty: float, iterations: int
+) -> None:
+    """Choose the n-grams of ``classifier`` and fit its weights, in place.
+
+    Multinomial logistic regression on TF-IDF by L-BFGS. Small steps over batches do much worse:
+    frequent n-grams never reach their weights, rare ones are learnt by heart.
+
+    Args:
+        classifier: empty.
+        examples: the training sentences.
+        penalty: of half the squared weights, beside the summed cross-entropy.
+        iterations: of L-BFGS.
+    """
+    ngrams, sentences, count = _occurrences(classifier, [tokens for tokens, _, _ in examples])
+    _choose(classifier, ngrams, count)
+    slots = ngrams % classifier.slots
+    known = classifier.keys.numpy()[slots] == ngrams
+    slots, sentences = torch.from_numpy(slots[known]), torch.from_numpy(sentences[known])
+    value = classifier.weights[slots, -1]
+    norm = torch.zeros(count).index_add_(0, sentences, value**2).sqrt()
+    tfidf = torch.sparse_coo_tensor(
+        torch.stack([sentences, slots]),
+        value / norm[sentences],
+        (count, classifier.slots),
+        check_invariants=False,
+    ).coalesce()
+    target = torch.cat([target for _, target, _ in examples])
+    offset = torch.cat([offset for _, _, offset in examples]).clamp(min=-1e4)
+    weights, bias = _regress(tfidf, target, offset, penalty, iterations)
+    classifier.weights[:, :-1] = weights
+    classifier.bias.copy_(bias)
+
+
+def _occurrences(
+    classifier: NgramClassifier, batches: Sequence[Tensor]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Which n-gram occurs in which sentence, each once; and the number of sentences."""
+    ngrams, sentences, count = [], [], 0
+    for tokens in batches:
+        for numbers in classifier.numbers(tokens).numpy():
+            found = np.unique(numbers[numbers > 0])
+            ngrams.append(found)
+            sentences.append(np.full(len(found), count))
+            count += 1
+    return np.concatenate(ngrams), np.concatenate(sentences), count
+
+
+def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: int) -> None:
+    """Give every slot to the most frequent n-gram that falls into it."""
+    found, frequency = np.unique(ngrams, return_counts=True)
+    rare_first = np.argsort(frequency, kind="stable")
+    found, frequency = found[rare_first], frequency[rare_first]
+    keys = np.zeros(classifier.slots, np.int64)
+    scale = np.zeros(classifier.slots, np.float32)
+    # Where several fall into one slot, numpy leaves the last of them.
+    keys[found % classifier.slots] = found
+    scale[found % classifier.slots] = np.log((1 + sentences) / (1 + frequency)) + 1
+    classifier.keys.copy_(torch.from_numpy(keys))
+    classifier.weights[:, -1] = torch.from_numpy(scale)
+
+
+def _regress(
+    features: Tensor, target: Tensor, offset: Tensor, penalty: float, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Return weights ``[F, C]`` and bias ``[C]`` for sparse features ``[n, F]``."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        by_row, by_column = features.to_sparse_csr(), features.t().coalesce().to_sparse_csr()
+    parameters = torch.zeros(features.shape[1] + 1, target.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [parameters],
+        max_iter=iterations,
+        history_size=6,
+        tolerance_grad=0,
+        tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> float:
+        weights, bias = parameters.detach()[:-1], parameters.detach()[-1]
+        logits = by_row @ weights + bias + offset
+        log_shares = torch.log_softmax(logits, dim=1)
+        # The gradient by hand: autograd has none for sparse rows that is as cheap.
+        error = log_shares.exp() * target.sum(dim=1, keepdim=True) - target
+        gradient = torch.cat([by_column @ error + penalty * weights, error.sum(0, keepdim=True)])
+        parameters.grad = gradient / len(target)
+        loss = -(target * log_shares).sum() + penalty / 2 * (weights**2).sum()
+        return float(loss) / len(target)
+
+    optimizer.step(closure)
+    return parameters.detach()[:-1], parameters.detach()[-1]
