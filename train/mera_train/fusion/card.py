@@ -14,9 +14,9 @@ trusted, not how voice, face and words really go together; whoever has clips of 
 train on those.
 
 `mtme`: Self-MM's network and label generation (Yu et al., AAAI 2021) over the encoders' \
-embeddings and probabilities, any of which may be missing; the answer is a product of the encoders' \
-probabilities, each raised to a learnt power, times a correction. One modality alone keeps its own \
-answer, unchanged.
+embeddings and probabilities, any of which may be missing; the answer is a product of the \
+encoders' probabilities, each raised to a learnt power, times a correction. One modality alone \
+keeps its own answer, unchanged.
 
 ## How well it does on composed test examples
 
