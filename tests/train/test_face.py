@@ -20,9 +20,9 @@ from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.data import LABELS, load, majority, plurality, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import ModelConfig, standardise
-from mera_train.face.report import page
 from mera_train.face.train import Config, train
 from mera_train.loop import LoopConfig
+from mera_train.results import page
 
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 VOTES = (*COLUMNS, "unknown", "NF")
@@ -152,4 +152,7 @@ def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
     assert Config.model_validate(loaded.config) == config
     assert float(loaded.weights["temperature"]) == pytest.approx(metrics["temperature"])
     assert "FER2013" in loaded.card
-    assert "| truth \\ answer | happy | sad |" in page(loaded.card, loaded.metrics)
+    results = page(Path("train/configs/face/compact.yaml"), tmp_path / "out")
+    assert results.startswith(loaded.card)
+    assert "### test · majority, " in results and "disturbed ·" not in results
+    assert "mera-edge train face --config train/configs/face/compact.yaml" in results

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mera_train.asr.alignment import PHONES
+
 
 class ModelConfig(BaseModel):
     """The shape of the network."""
@@ -40,6 +42,11 @@ class ModelConfig(BaseModel):
     def window(self) -> int:
         """Frames that one chunk reads; the next window starts ``chunk * subsampling`` later."""
         return (self.chunk - 1) * self.subsampling + self.right_context + 1
+
+    @property
+    def phones_per_frame(self) -> int:
+        """Sounds that an encoder frame names in training, 40 ms each."""
+        return self.subsampling // 4
 
     @property
     def right_context(self) -> int:
@@ -208,6 +215,8 @@ class Conformer(nn.Module):
         self.stem = Stem(config, len(mean))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.head = nn.Linear(config.width, symbols)
+        # Only training asks which sounds the middle block hears.
+        self.phones = nn.Linear(config.width, len(PHONES) * config.phones_per_frame)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Apply the global CMVN."""
@@ -220,7 +229,8 @@ class Conformer(nn.Module):
             normalised: frames after CMVN, ``[B, T, 80]``.
 
         Returns:
-            The classes' scores ``[B, encoder frames, symbols]`` of the last and the middle block.
+            Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one
+            ``[B, encoder frames, phones per frame, phones]``.
         """
         x = self.stem(normalised)
         bias = self.bias(x.shape[1], chunk, x.device)
@@ -229,7 +239,8 @@ class Conformer(nn.Module):
             x = block(x, bias)[0]
             if index + 1 == len(self.blocks) // 2:
                 middle = x
-        return self.head(x), self.head(middle)
+        phones = self.phones(middle).unflatten(-1, (self.config.phones_per_frame, -1))
+        return self.head(x), phones
 
     def stream(
         self, frames: Tensor, attention: Tensor, convolution: Tensor, visible: Tensor

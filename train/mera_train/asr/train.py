@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,13 @@ from mera_edge.asr.decode import Greedy
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.features.fbank import BINS, FLOOR
 from mera_train import checkpoint
-from mera_train.asr import augment
+from mera_train.asr import alignment, augment
+from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.data import Frames, Utterance, batches, noises, prepare, speech
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.units import Units
 from mera_train.loop import LoopConfig, fit
-
-GROWTH = ((24, 40), (96, 14), (384, 5), (768, 6))
-"""Utterances and passes of the first epoch.
-
-From a cold start CTC stays for hours of speech where every frame looks alike. On a few short
-utterances it finds the alignment within a minute, and keeps it while their number grows.
-"""
 
 LONGEST_TAIL = 40
 """Frames of silence after the last word, at most: the device sees up to a window of it."""
@@ -49,7 +44,10 @@ class Config(BaseModel):
     chunks: tuple[int, ...] = Field(
         (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
     )
-    intermediate: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's loss")
+    aligned_epochs: int = Field(
+        1, ge=0, description="before CTC, in which every frame learns its aligned subword"
+    )
+    phones: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's phone loss")
     symbols: list[str] = Field([], description="the classes; written by training")
 
 
@@ -59,18 +57,23 @@ class Plan:
 
     items: tuple[tuple[int, float], ...]
     seed: tuple[int, ...]
-    disturbed: bool
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded frames ``[B, T, 80]`` after CMVN, encoder frames of each, texts as classes."""
+    """Padded frames ``[B, T, 80]`` after CMVN, encoder frames of each, texts as classes.
+
+    And, by the alignment, the class of every encoder frame and its phones, `UNKNOWN` if not known.
+    """
 
     frames: Tensor
     lengths: Tensor
+    aligned: Tensor
+    phones: Tensor
     targets: Tensor
     target_lengths: Tensor
     chunk: int
+    early: bool = False
 
 
 class Recognition:
@@ -82,60 +85,57 @@ class Recognition:
         model: Conformer,
         units: Units,
         frames: Frames,
+        alignment: Alignment,
         utterances: Sequence[Utterance],
         noise: Sequence[Utterance],
     ) -> None:
         self.model: nn.Module = model
-        self.config, self.units, self.frames, self.noise = config, units, frames, noise
+        self.config, self.units = config, units
+        self.frames, self.alignment, self.noise = frames, alignment, noise
         self.train = [u for u in utterances if u.split == "train"]
         self.dev = [u for u in utterances if u.split == "dev"]
-        self.classes = [units.encode(u.text) for u in self.train]
+        self.words = [[units.encode(word) for word in u.text.split()] for u in self.train]
         self.mean = model.mean.numpy().copy()
         self.inverse_std = model.inverse_std.numpy().copy()
 
     def plan(self, epoch: int) -> list[Plan]:
-        generator = np.random.default_rng((self.config.loop.seed, epoch))
-        plans: list[Plan] = []
-        if epoch == 0:
-            shortest = np.argsort([self.frames.count(u) for u in self.train], kind="stable")
-            shortest = generator.permutation(shortest[: GROWTH[-1][0]])
-            for size, passes in GROWTH:
-                for _ in range(passes):
-                    self._pass(plans, shortest[:size].tolist(), False, epoch, generator)
-        else:
-            self._pass(plans, list(range(len(self.train))), True, epoch, generator)
-        return plans
-
-    def _pass(
-        self,
-        plans: list[Plan],
-        chosen: list[int],
-        disturbed: bool,
-        epoch: int,
-        generator: np.random.Generator,
-    ) -> None:
-        """Append one pass over the chosen utterances."""
         config = self.config
-        speeds = config.augment.speeds if config.augment and disturbed else (1.0,)
-        drawn = generator.choice(speeds, len(chosen)).tolist()
+        generator = np.random.default_rng((config.loop.seed, epoch))
+        speeds = config.augment.speeds if config.augment else (1.0,)
+        drawn = generator.choice(speeds, len(self.train)).tolist()
         lengths = [
-            self.frames.count(self.train[index], speed) + LONGEST_TAIL
-            for index, speed in zip(chosen, drawn, strict=True)
+            self.frames.count(utterance, speed) + LONGEST_TAIL
+            for utterance, speed in zip(self.train, drawn, strict=True)
         ]
-        for group in batches(lengths, config.batch_frames, generator):
-            items = tuple((chosen[i], drawn[i]) for i in group)
-            plans.append(Plan(items, (config.loop.seed, epoch, len(plans)), disturbed))
+        return [
+            Plan(tuple((i, drawn[i]) for i in group), (config.loop.seed, epoch, number))
+            for number, group in enumerate(batches(lengths, config.batch_frames, generator))
+        ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
         generator = np.random.default_rng(plan.seed)
-        parts = []
+        parts, words, phones = [], [], []
         for index, speed in plan.items:
-            frames = self.frames.get(self.train[index], speed)
+            utterance = self.train[index]
+            frames = self.frames.get(utterance, speed)
+            aligned, named = self.times(len(frames))
+            words.append(self.alignment.classes(utterance, self.words[index], aligned * speed))
+            phones.append(self.alignment.phones(utterance, named * speed))
             tail = generator.integers(0, LONGEST_TAIL + 1)
             frames = np.concatenate([frames, np.full((tail, BINS), FLOOR, np.float32)])
-            parts.append(self._disturbed(frames, generator) if plan.disturbed else frames)
-        classes = [self.classes[index] for index, _ in plan.items]
-        return self._batch(parts, classes, int(generator.choice(self.config.chunks)))
+            parts.append(self._disturbed(frames, generator))
+        classes = [list(chain.from_iterable(self.words[index])) for index, _ in plan.items]
+        chunk = int(generator.choice(self.config.chunks))
+        batch = self._batch(parts, classes, chunk, words, phones)
+        return replace(batch, early=epoch < self.config.aligned_epochs)
+
+    def times(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """When (s) the encoder frames and the 40 ms whose phones they name are, in their middle."""
+        shape = self.config.model
+        middle, sounds = shape.right_context // 2, shape.phones_per_frame
+        at = np.arange(middle, frames, shape.subsampling)
+        between = 4 * np.arange(sounds) - 2 * (sounds - 1)
+        return (at + 0.5) / 100, ((at[:, None] + between).flatten() + 0.5) / 100
 
     def _disturbed(
         self, frames: NDArray[np.float32], generator: np.random.Generator
@@ -150,7 +150,12 @@ class Recognition:
         return augment.mask(frames, self.mean, config, generator)
 
     def _batch(
-        self, parts: Sequence[NDArray[np.float32]], classes: Sequence[list[int]], chunk: int
+        self,
+        parts: Sequence[NDArray[np.float32]],
+        classes: Sequence[list[int]],
+        chunk: int,
+        words: Sequence[NDArray[np.int64]] = (),
+        phones: Sequence[NDArray[np.int64]] = (),
     ) -> Batch:
         # Padding is silence, not a mask: the device pads the end of a stream the same way.
         shape = self.config.model
@@ -161,15 +166,27 @@ class Recognition:
         return Batch(
             torch.from_numpy((padded - self.mean) * self.inverse_std),
             torch.tensor([-(-len(part) // shape.subsampling) for part in parts]),
+            _padded(words),
+            _padded(phones),
             torch.tensor([symbol for symbols in classes for symbol in symbols]),
             torch.tensor([len(symbols) for symbols in classes]),
             chunk,
         )
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        scores, middle = self.model(batch.frames.to(device), batch.chunk)
-        share = self.config.intermediate
-        return (1 - share) * self._ctc(scores, batch) + share * self._ctc(middle, batch)
+        scores, phones = self.model(batch.frames.to(device), batch.chunk)
+        named = self._framewise(phones.flatten(1, 2), batch.phones)
+        if batch.early:
+            return self._framewise(scores, batch.aligned) + self.config.phones * named
+        return self._ctc(scores, batch) + self.config.phones * named
+
+    def _framewise(self, scores: Tensor, aligned: Tensor) -> Tensor:
+        """Nats per frame whose class is known."""
+        frames = min(scores.shape[1], aligned.shape[1])
+        known = aligned[:, :frames].to(scores.device)
+        scores = scores[:, :frames].float().transpose(1, 2)
+        missed = F.cross_entropy(scores, known, ignore_index=UNKNOWN, reduction="sum")
+        return missed / (known != UNKNOWN).sum().clamp(min=1)
 
     def _ctc(self, scores: Tensor, batch: Batch) -> Tensor:
         """Nats per unit, in full precision."""
@@ -206,6 +223,14 @@ class Recognition:
         return {"loss": losses / units, "wer": rates["wer"], "cer": rates["cer"]}
 
 
+def _padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Stack rows of different length, `UNKNOWN` after their ends."""
+    tensors = [torch.from_numpy(row) for row in rows]
+    if not tensors:
+        return torch.zeros(0, 0, dtype=torch.int64)
+    return nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=UNKNOWN)
+
+
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
     """Return the mean and the inverse standard deviation of every bin."""
     total, squares, count = np.zeros(BINS), np.zeros(BINS), 0
@@ -231,7 +256,8 @@ def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]
     units = Units.learn([u.text for u in training], config.units)
     torch.manual_seed(config.loop.seed)
     model = Conformer(config.model, *cmvn(frames, training), len(units.symbols))
-    task = Recognition(config, model, units, frames, utterances, noise)
+    aligned = alignment.prepare(data, training, out / "alignment.npz")
+    task = Recognition(config, model, units, frames, aligned, utterances, noise)
     metrics = fit(task, config.loop, out, resume)
     hours = sum(frames.count(u) for u in training) / 360_000
     written = config.model_copy(update={"symbols": units.symbols})

@@ -1,0 +1,115 @@
+"""What is said when: training speech aligned to its text by pocketsphinx's English model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.features.fbank import SAMPLE_RATE
+from mera_train import audio
+from mera_train.asr.data import Utterance
+
+PHONES = (
+    "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G",
+    "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH",
+    "UH", "UW", "V", "W", "Y", "Z", "ZH",
+)  # fmt: skip
+"""The CMU dictionary's phones; silence and noise are one."""
+
+UNKNOWN, SILENCE = -1, -2
+
+
+class Alignment:
+    """The phone and the word of every frame of the utterances that could be aligned."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as file:
+            self._rows: dict[str, NDArray[np.int16]] = {name: file[name] for name in file.files}
+
+    def phones(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Return the numbers of `PHONES` at the times ``at [n]`` (s), `UNKNOWN` where none is."""
+        return self._at(utterance, at)[0].astype(np.int64)
+
+    def classes(
+        self, utterance: Utterance, words: Sequence[Sequence[int]], at: NDArray[np.floating]
+    ) -> NDArray[np.int64]:
+        """Return the class at the times ``at [n]`` (s): 0 in silence, `UNKNOWN` where none is.
+
+        Args:
+            words: the classes of each word; they share its time in equal parts.
+        """
+        word = self._at(utterance, at)[1].astype(np.int64)
+        found = np.where(word == SILENCE, 0, UNKNOWN).astype(np.int64)
+        for number, classes in enumerate(words):
+            inside = np.flatnonzero(word == number)
+            found[inside] = np.asarray(classes)[
+                np.arange(len(inside)) * len(classes) // max(1, len(inside))
+            ]
+        return found
+
+    def _at(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int16]:
+        rows = self._rows[_name(utterance)]
+        frame = (at * 100).astype(np.int64)
+        found = np.full((2, len(at)), UNKNOWN, np.int16)
+        inside = frame < rows.shape[1]
+        found[:, inside] = rows[:, frame[inside]]
+        return found
+
+
+def prepare(data: Path, utterances: Sequence[Utterance], path: Path) -> Alignment:
+    """Align ``utterances`` into ``path`` (.npz), once: a minute of processor for 50 of speech."""
+    if not path.exists():
+        with ProcessPoolExecutor() as pool:
+            found = pool.map(partial(_align, data), utterances, chunksize=32)
+            rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
+        np.savez_compressed(path, **rows)
+    return Alignment(path)
+
+
+def _name(utterance: Utterance) -> str:
+    return f"{utterance.corpus}/{utterance.file}"
+
+
+def _align(data: Path, utterance: Utterance) -> NDArray[np.int16]:
+    """Return phone and word of every frame ``[2, n]``; none if a word is not in the dictionary."""
+    samples = audio.read(data / f"{utterance.corpus}.zip", utterance.file, 1.0)
+    pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
+    decoder = _decoder()
+    try:
+        # Words first, then the phones inside them.
+        decoder.set_align_text(utterance.text)
+        _hear(decoder, pcm)
+        decoder.set_alignment()
+        _hear(decoder, pcm)
+    except RuntimeError:
+        return np.zeros((2, 0), np.int16)
+    rows = np.full((2, len(samples) * 100 // SAMPLE_RATE + 1), UNKNOWN, np.int16)
+    spoken = 0
+    for word in decoder.get_alignment():
+        here = slice(word.start, word.start + word.duration)
+        silent = word.name.startswith("<") or word.name.startswith("[")
+        rows[1, here] = SILENCE if silent else spoken
+        spoken += not silent
+        for phone in word:
+            number = PHONES.index(phone.name) if phone.name in PHONES else 0
+            rows[0, phone.start : phone.start + phone.duration] = number
+    return rows if spoken == len(utterance.text.split()) else rows[:, :0]
+
+
+def _hear(decoder: Any, pcm: bytes) -> None:
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+
+
+@cache
+def _decoder() -> Any:
+    from pocketsphinx import Decoder
+
+    return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", bestpath=False)
