@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
-from mera_train.text.data import NLPCC, Sentence, sentences
+from mera_train.text.data import Sentence, sentences
 from mera_train.text.disturb import Disturbance, disturb
 
 SMP = ("usual_train.json", "usual_eval_labeled.txt", "usual_test_labeled.txt", "virus_train.txt",
@@ -39,9 +39,6 @@ def write(data: Path, meld: str = "Oh!,surprise,negative\n") -> Path:
             archive.writestr(
                 f"chsims/{name}_text_m_label.csv", SIMS + "a,valid,0,-0.4,闭嘴。,Shut up.\n"
             )
-    nlpcc = data / NLPCC
-    nlpcc.parent.mkdir(parents=True, exist_ok=True)
-    nlpcc.write_text('标签,文本\nlike,"好, 赞"\nnone,转\n', encoding="utf-8")
     return data
 
 
@@ -60,11 +57,6 @@ def test_every_corpus_is_read_into_the_seven_emotions(tmp_path: Path) -> None:
     goemotions = [row for row in rows if row.corpus == "goemotions" and row.split == "dev"]
     assert [row.emotions for row in goemotions] == [("happy",), ("angry", "happy")]
     assert all(row.text == normalise(row.text) for row in rows)
-    nlpcc = [row for row in rows if row.corpus == "nlpcc2013"]
-    assert [(row.text, row.emotions) for row in nlpcc] == [
-        ("好, 赞", ("happy",)),
-        ("转", ("neutral",)),
-    ]
     rated = [row for row in rows if row.corpus == "chsims"]
     assert [(row.split, row.emotions, row.valence) for row in rated] == [("dev", (), -0.4)] * 2
 
@@ -81,9 +73,6 @@ def test_an_unknown_label_and_a_missing_archive_are_named(tmp_path: Path) -> Non
         sentences(tmp_path)
     with pytest.raises(InputError, match="'bored' is not an emotion label"):
         sentences(write(tmp_path, "Oh!,bored,neutral\n"))
-    (write(tmp_path) / NLPCC).unlink()
-    with pytest.raises(InputError, match="clone https://"):
-        sentences(tmp_path)
 
 
 @given(st.text(max_size=80), st.integers())

@@ -22,6 +22,7 @@ from mera_train import checkpoint
 from mera_train.asr import alignment, augment
 from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.card import card
 from mera_train.asr.data import Frames, Utterance, batches, noises, prepare, speech
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.units import Units
@@ -261,24 +262,5 @@ def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]
     metrics = fit(task, config.loop, out, resume)
     hours = sum(frames.count(u) for u in training) / 360_000
     written = config.model_copy(update={"symbols": units.symbols})
-    checkpoint.save(out, model, written, metrics, card(written, hours, metrics))
+    checkpoint.save(out, model, written, metrics, card(metrics, hours, len(units.symbols)))
     return metrics
-
-
-def card(config: Config, hours: float, metrics: dict[str, float]) -> str:
-    """The model card: what it learnt from, how well, under which licence."""
-    return f"""\
-# Streaming speech recognizer (English)
-
-A causal conformer with CTC over {len(config.symbols)} subwords, trained from nothing on
-{hours:.1f} hours of read speech: **that is very little**. It knows the words of simple read
-sentences and misses many others; it is no open-vocabulary recognizer.
-
-* Data: speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers are children;
-  without the sentences that its test also has), seven LibriSpeech speakers (CC BY 4.0), one man
-  reading LJSpeech sentences (Apache-2.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0).
-* Dev (ten speechocean762 train speakers kept out; used to choose the weights): word error rate
-  {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
-* Test figures: docs/results/asr.md.
-* Not covered: spontaneous and emotional speech, far-field microphones, other languages.
-"""

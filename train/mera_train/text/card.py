@@ -34,7 +34,6 @@ BERT 0.739, MELD words alone bc-LSTM 0.564 weighted F1 *with* dialogue context.
 | MELD | English television dialogue | GPL-3.0 |
 | CARER | English tweets; its *love* counts as happy, as in GoEmotions' grouping | research |
 | SMP2020-EWECT, usual and virus | Chinese microblogs; no *disgust* | research |
-| NLPCC 2013 | Chinese microblogs, with *disgust*; its *like* counts as happy | research |
 | CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
 
 The weights inherit *research use*. Dev splits chose weights, mixture and temperature. Long \
@@ -44,7 +43,7 @@ training sentences that occur in a dev or test split of any corpus were left out
 
 It sees one sentence at a time: no dialogue, no irony that needs a context, no speaker. Written \
 forum and microblog language is most of what it knows; valence is coarse where a corpus names \
-emotions only. Other languages than English and Chinese: do not ask it.
+emotions only. Disgust in Chinese is learnt from English alone. Other languages: do not ask it.
 """
 
 

@@ -16,16 +16,12 @@ from mera_edge.labels import EMOTIONS, VALENCE, to_emotion
 
 ARCHIVE = "text.zip"
 
-NLPCC = "nlpcc2013/data/dataset/Nlpcc2013Train.tsv"
-_NLPCC_FROM = "https://github.com/spianmo/MultiClassify_LSTM_ForChinese"
-
 SPOKEN = {
     "goemotions": EMOTIONS,
     "meld": EMOTIONS,
     "carer": ("happy", "sad", "angry", "fear", "surprise"),
     "smp_usual": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
     "smp_virus": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
-    "nlpcc2013": EMOTIONS,
     "chsims": (),
 }
 """The emotions that a corpus can name. Its labels say nothing about the others: a Chinese sentence
@@ -36,9 +32,8 @@ LONG = 24
 
 ENGLISH = frozenset({"goemotions", "meld", "carer"})
 
-# CARER tells *love* from *joy*; GoEmotions files its own love under joy, and so do we. NLPCC's
-# *like* is said of what pleases: GoEmotions' admiration and approval, which are joy there.
-_HAPPY = {"love": "happy", "like": "happy", "none": "neutral"}
+# CARER tells *love* from *joy*; GoEmotions files its own love under joy, and so do we.
+_CARER = {"love": "happy"}
 _SENTIMENT = {"positive": 0.7, "neutral": 0.0, "negative": -0.6}
 
 
@@ -59,10 +54,10 @@ def sentences(data: Path) -> list[Sentence]:
     """Read all corpora. Long training sentences that are also held out somewhere are left out.
 
     Args:
-        data: the folder that holds ``text.zip`` and ``nlpcc2013``.
+        data: the folder that holds ``text.zip``.
 
     Raises:
-        InputError: a corpus is missing, or a label is none of ours.
+        InputError: the archive is missing, or a label is none of ours.
     """
     path = data / ARCHIVE
     if not path.is_file():
@@ -70,7 +65,6 @@ def sentences(data: Path) -> list[Sentence]:
     with zipfile.ZipFile(path) as archive:
         rows = [*_goemotions(archive), *_meld(archive), *_carer(archive), *_smp(archive)]
         rows += _chsims(archive)
-    rows += _nlpcc(data / NLPCC)
     held_out = {row.text for row in rows if row.split != "train" and len(row.text) >= LONG}
     return [row for row in rows if row.split != "train" or row.text not in held_out]
 
@@ -99,7 +93,7 @@ def _carer(archive: zipfile.ZipFile) -> Iterator[Sentence]:
     for split, name in (("train", "train"), ("dev", "val"), ("test", "test")):
         for line in _lines(archive, f"carer/{name}.txt"):
             text, label = line.rsplit(";", 1)
-            yield _sentence("carer", split, text, [_HAPPY.get(label, label)])
+            yield _sentence("carer", split, text, [_CARER.get(label, label)])
 
 
 def _smp(archive: zipfile.ZipFile) -> Iterator[Sentence]:
@@ -123,16 +117,6 @@ def _chsims(archive: zipfile.ZipFile) -> Iterator[Sentence]:
             text = normalise(row["chinese"])
             if row["val"] and text:
                 yield Sentence("chsims", splits[row["split"]], text, (), float(row["val"]))
-
-
-def _nlpcc(path: Path) -> Iterator[Sentence]:
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", f"clone {_NLPCC_FROM} to {path.parents[2]}")
-    for line in path.read_text(encoding="utf-8-sig").splitlines()[1:]:
-        label, _, text = line.partition(",")
-        sentence = _sentence("nlpcc2013", "train", text.strip('"'), [_HAPPY.get(label, label)])
-        if sentence.text:
-            yield sentence
 
 
 def _sentence(corpus: str, split: str, text: str, labels: list[str]) -> Sentence:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from mera_edge.evaluation import classification
 from mera_edge.features.fbank import BINS
-from mera_edge.labels import VALENCE, project, to_emotion
+from mera_edge.labels import VALENCE, to_emotion
 from mera_train import checkpoint
 from mera_train.loop import LoopConfig, fit
 from mera_train.voice.augment import AugmentConfig, disturb
+from mera_train.voice.card import card
 from mera_train.voice.data import (
     DEV_SPEAKERS,
     LABELS,
@@ -33,6 +33,7 @@ from mera_train.voice.data import (
     prepare,
     speech,
 )
+from mera_train.voice.measure import allowed, judge, listen, surprise, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 
 FOLDS = 6
@@ -173,66 +174,9 @@ class Emotion:
         return {"loss": float(loss), "uar": metrics["uar"], "accuracy": metrics["accuracy"]}
 
 
-def surprise(scores: Tensor, classes: Tensor, smoothing: float) -> Tensor:
-    """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right."""
-    log = scores.float().log_softmax(2)
-    right = (log + torch.log(classes).unsqueeze(1)).logsumexp(2)
-    return -(1 - smoothing) * right - smoothing * log.mean(2)
-
-
-def allowed(utterances: Sequence[Utterance]) -> Tensor:
-    """Return 1 where a class of `LABELS` fits an utterance, else 0: ``[n, C]``."""
-    rows = torch.zeros(len(utterances), len(LABELS))
-    for row, utterance in zip(rows, utterances, strict=True):
-        row[LABELS.index(utterance.label)] = 1
-        if utterance.label == "neutral" and utterance.corpus != RAVDESS:
-            row[LABELS.index("calm")] = 1
-    return rows
-
-
 def valences(utterances: Sequence[Utterance]) -> Tensor:
     """Return the valence ``[n]`` that stands for each acted emotion."""
     return torch.tensor([VALENCE[to_emotion(u.label)] for u in utterances])
-
-
-def listen(
-    model: nn.Module, frames: Frames, utterances: Sequence[Utterance], device: torch.device
-) -> Tensor:
-    """Return the last scores ``[n, C]`` of whole recordings; what fills no chunk is left out."""
-    heard: Any = model
-    chunk = heard.config.chunk
-    recordings = [frames.whole(u) for u in utterances]
-    lengths = [max(1, len(r) // chunk) for r in recordings]
-    answers = torch.zeros(len(utterances), len(LABELS))
-    with torch.inference_mode():
-        for group in np.array_split(np.argsort(lengths), max(1, len(lengths) // 32)):
-            longest = max(lengths[i] for i in group)
-            batch = np.stack([np.resize(recordings[i], (longest * chunk, BINS)) for i in group])
-            scores = heard(torch.from_numpy(batch).to(device), heard.empty(len(group)))[0]
-            last = torch.tensor([lengths[i] - 1 for i in group])
-            answers[torch.from_numpy(group)] = scores[torch.arange(len(group)), last].float().cpu()
-    return answers
-
-
-def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """Compare with the truth: RAVDESS on its eight labels, other corpora on the seven."""
-    truth = [u.label for u in utterances]
-    if all(u.corpus == RAVDESS for u in utterances):
-        return classification(truth, probabilities, LABELS)
-    names = LABELS[:-1]
-    return classification([to_emotion(t) for t in truth], project(probabilities, LABELS), names)
-
-
-def temperature(scores: Tensor, classes: Tensor) -> float:
-    """Return what to divide scores by, so that they are as sure as they are right.
-
-    The minimum of the log loss over 0.5 to 5 (Guo et al., 2017).
-    """
-    candidates = np.geomspace(0.5, 5, 200)
-    losses = [
-        float(surprise(scores.unsqueeze(1) / float(t), classes, 0.0).mean()) for t in candidates
-    ]
-    return float(candidates[int(np.argmin(losses))])
 
 
 def copies(augment: AugmentConfig) -> list[Copy]:
@@ -264,7 +208,7 @@ def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]
         return cross_validate(config, frames, every, unseen, noise, out, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     model, _, metrics = _fit(config, frames, split, unseen, noise, out, resume)
-    checkpoint.save(out, model, config, metrics, card(config, metrics))
+    checkpoint.save(out, model, config, metrics, card(metrics, config.unseen, config.model.chunk))
     return metrics
 
 
@@ -333,34 +277,3 @@ def _fit(
         answers = listen(model, frames, members, device).softmax(1).numpy()
         metrics[corpus] = judge(answers, members)
     return model, scores, metrics
-
-
-def card(config: Config, metrics: dict[str, Any]) -> str:
-    """The model card: what it learnt from, how well, under which licence."""
-    ravdess = metrics[RAVDESS]
-    across = "".join(
-        f"* {corpus}, never trained or tuned on, {len(metrics[corpus]['per_class'])} classes: "
-        f"UAR {metrics[corpus]['uar']:.1%}, expected calibration error "
-        f"{metrics[corpus]['ece']:.3f}.\n"
-        for corpus in config.unseen
-    )
-    return f"""\
-# Voice: how something is said
-
-A causal convolutional encoder over log-mel frames with carried attentive pooling. It answers every
-{config.model.chunk * 10} ms with probabilities of {", ".join(LABELS)}, valence and an embedding.
-**Non-commercial use only**: the data's licences say so.
-
-* Data: RAVDESS speech (CC BY-NC-SA 4.0; acted English, two sentences), nEMO (CC BY-NC-SA 4.0;
-  acted Polish), noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0); rooms are simulated.
-* Speakers: RAVDESS actors {", ".join(DEV_SPEAKERS[RAVDESS])} and nEMO speaker
-  {", ".join(DEV_SPEAKERS["nemo"])} chose the weights and the temperature
-  ({metrics["temperature"]:.2f}, inside the graph); RAVDESS actors
-  {", ".join(TEST_SPEAKERS[RAVDESS])} were never used.
-* RAVDESS actors {", ".join(TEST_SPEAKERS[RAVDESS])}, eight classes, {ravdess["n"]} recordings: UAR
-  {ravdess["uar"]:.1%}, expected calibration error {ravdess["ece"]:.3f}. Two voices are a small
-  sample: the six folds in docs/results/voice.md measure the method.
-{across}* Acted emotions of adults. Spontaneous speech, children, other languages, far microphones:
-  less sure. Happy, angry and surprised voices are taken for each other. Valence is learnt from
-  the acted label, not from ratings. No statement about how a person really feels.
-"""

@@ -1,0 +1,73 @@
+"""How well a voice encoder hears: whole recordings, as the device hears them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mera_edge.evaluation import classification
+from mera_edge.features.fbank import BINS
+from mera_edge.labels import project, to_emotion
+from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
+
+
+def surprise(scores: Tensor, classes: Tensor, smoothing: float) -> Tensor:
+    """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right."""
+    log = scores.float().log_softmax(2)
+    right = (log + torch.log(classes).unsqueeze(1)).logsumexp(2)
+    return -(1 - smoothing) * right - smoothing * log.mean(2)
+
+
+def allowed(utterances: Sequence[Utterance]) -> Tensor:
+    """Return 1 where a class of `LABELS` fits an utterance, else 0: ``[n, C]``."""
+    rows = torch.zeros(len(utterances), len(LABELS))
+    for row, utterance in zip(rows, utterances, strict=True):
+        row[LABELS.index(utterance.label)] = 1
+        if utterance.label == "neutral" and utterance.corpus != RAVDESS:
+            row[LABELS.index("calm")] = 1
+    return rows
+
+
+def listen(
+    model: nn.Module, frames: Frames, utterances: Sequence[Utterance], device: torch.device
+) -> Tensor:
+    """Return the last scores ``[n, C]`` of whole recordings; what fills no chunk is left out."""
+    heard: Any = model
+    chunk = heard.config.chunk
+    recordings = [frames.whole(u) for u in utterances]
+    lengths = [max(1, len(r) // chunk) for r in recordings]
+    answers = torch.zeros(len(utterances), len(LABELS))
+    with torch.inference_mode():
+        for group in np.array_split(np.argsort(lengths), max(1, len(lengths) // 32)):
+            longest = max(lengths[i] for i in group)
+            batch = np.stack([np.resize(recordings[i], (longest * chunk, BINS)) for i in group])
+            scores = heard(torch.from_numpy(batch).to(device), heard.empty(len(group)))[0]
+            last = torch.tensor([lengths[i] - 1 for i in group])
+            answers[torch.from_numpy(group)] = scores[torch.arange(len(group)), last].float().cpu()
+    return answers
+
+
+def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """Compare with the truth: RAVDESS on its eight labels, other corpora on the seven."""
+    truth = [u.label for u in utterances]
+    if all(u.corpus == RAVDESS for u in utterances):
+        return classification(truth, probabilities, LABELS)
+    names = LABELS[:-1]
+    return classification([to_emotion(t) for t in truth], project(probabilities, LABELS), names)
+
+
+def temperature(scores: Tensor, classes: Tensor) -> float:
+    """Return what to divide scores by, so that they are as sure as they are right.
+
+    The minimum of the log loss over 0.5 to 5 (Guo et al., 2017).
+    """
+    candidates = np.geomspace(0.5, 5, 200)
+    losses = [
+        float(surprise(scores.unsqueeze(1) / float(t), classes, 0.0).mean()) for t in candidates
+    ]
+    return float(candidates[int(np.argmin(losses))])
