@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -49,6 +49,9 @@ class Config(BaseModel):
     balance: float = Field(
         0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
     )
+    rarity: float = Field(
+        0.0, ge=0, le=1, description="what rare emotions weigh for the n-grams: 1 as much as others"
+    )
     penalty: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
     iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
     smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
@@ -90,6 +93,7 @@ class TextTask:
         counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
         self.words = [word for word, _ in counts.most_common(5000)]
         self.priors = _priors(self.train, config.balance)
+        self.weights = _weights(self.train, config.rarity)
 
     def plan(self, epoch: int) -> Sequence[list[int]]:
         """Sentences of similar length together, in random order."""
@@ -132,9 +136,13 @@ class TextTask:
 
     def fit_ngrams(self) -> None:
         """Fit the n-gram classifier to one disturbed version of the training sentences."""
-        batches = [self.load(plan, 0) for plan in self.plan(0)]
-        named = [(batch, batch.target.sum(dim=1) > 0) for batch in batches]
-        examples = [(b.tokens[here], b.target[here], b.offset[here]) for b, here in named]
+        examples = []
+        for plan in self.plan(0):
+            batch = self.load(plan, 0)
+            named = batch.target.sum(dim=1) > 0
+            weights = torch.stack([self.weights[self.train[index].corpus] for index in plan])
+            unsaid = batch.offset.masked_fill(torch.isfinite(batch.offset), 0)
+            examples.append((batch.tokens[named], (batch.target * weights)[named], unsaid[named]))
         fit_ngrams(self.model.ngrams, examples, self.config.penalty, self.config.iterations)
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
@@ -249,18 +257,27 @@ def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[st
     return metrics
 
 
-def _priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
-    """What is added to the logits of each corpus while training, ``[7]``; -inf: cannot be said."""
-    priors = {}
+def _shares(rows: Sequence[Sentence]) -> Iterator[tuple[str, list[float]]]:
+    """How often each corpus names each emotion; 0: it cannot."""
     for corpus, sayable in SPOKEN.items():
         counts = Counter(e for row in rows if row.corpus == corpus for e in row.emotions)
-        total = sum(counts.values())
-        priors[corpus] = torch.tensor(
-            [
-                balance * math.log(max(1, counts[emotion]) / total)
-                if emotion in sayable
-                else -math.inf
-                for emotion in EMOTIONS
-            ]
+        total = max(1, sum(counts.values()))
+        yield corpus, [max(1, counts[e]) / total if e in sayable else 0.0 for e in EMOTIONS]
+
+
+def _priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
+    """What is added to the logits of each corpus while training, ``[7]``; -inf: cannot be said."""
+    return {
+        corpus: torch.tensor([balance * math.log(s) if s else -math.inf for s in shares])
+        for corpus, shares in _shares(rows)
+    }
+
+
+def _weights(rows: Sequence[Sentence], rarity: float) -> dict[str, Tensor]:
+    """How much each emotion of a corpus counts, ``[7]``; the mean over its sentences is near 1."""
+    return {
+        corpus: torch.tensor(
+            [(1 / (len(SPOKEN[corpus]) * s)) ** rarity if s else 0.0 for s in shares]
         )
-    return priors
+        for corpus, shares in _shares(rows)
+    }
