@@ -33,7 +33,7 @@ BERT 0.739, MELD words alone bc-LSTM 0.564 weighted F1 *with* dialogue context.
 | GoEmotions (Ekman grouping) | English forum comments | Apache-2.0 |
 | MELD | English television dialogue | GPL-3.0 |
 | CARER | English tweets; its *love* counts as happy, as in GoEmotions' grouping | research |
-| SMP2020-EWECT, usual and virus | Chinese microblogs; no *disgust* | research |
+| SMP2020-EWECT, usual (virus: tested only) | Chinese microblogs; no *disgust* | research |
 | CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
 
 The weights inherit *research use*. Dev splits chose weights, mixture and temperature. Long \

@@ -45,9 +45,9 @@ class GatedConvolution(nn.Module):
 class NgramClassifier(nn.Module):
     """Logistic regression over the n-grams of tokens that training saw often: hard to beat.
 
-    A hash table with one probe: an n-gram's number decides its slot, and only if the slot's key is
-    that number does it count. Each known n-gram has an inverse document frequency; as usual for
-    TF-IDF, a sentence's are divided by their norm. `mera_train.text.ngrams` fits it.
+    A hash table with two probes: an n-gram's number decides its two slots, and only if the key of
+    one is that number does it count. Each known n-gram has an inverse document frequency; as usual
+    for TF-IDF, a sentence's are divided by their norm. `mera_train.text.ngrams` fits it.
     """
 
     def __init__(self, slots: int, orders: int, vocabulary: int) -> None:
@@ -70,11 +70,16 @@ class NgramClassifier(nn.Module):
             found.append(torch.where(last > 0, number, torch.zeros_like(number)))
         return torch.cat(found, dim=1)
 
+    def find(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the slots of n-grams, and which of them are known; both shaped as ``numbers``."""
+        first, second = numbers % self.slots, numbers // self.slots % self.slots
+        slots = torch.where(rows(self.keys, second) == numbers, second, first)
+        return slots, (rows(self.keys, slots) == numbers) & (numbers > 0)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits ``[B, 7]`` of ``tokens [B, L]``."""
         numbers = self.numbers(tokens)
-        slots = numbers % self.slots
-        known = (rows(self.keys, slots) == numbers) & (numbers > 0)
+        slots, known = self.find(numbers)
         found = rows(self.weights, slots)
         value = torch.where(known, found[..., -1], torch.zeros_like(found[..., -1]))
         norm = (value**2).sum(dim=1, keepdim=True).clamp(min=1e-6).sqrt()

@@ -16,6 +16,10 @@ Example = tuple[Tensor, Tensor, Tensor]
 """A batch: tokens ``[B, L]``, target ``[B, 7]``, what is added to its logits ``[B, 7]``."""
 
 
+RARE = 3
+"""Sentences that an n-gram must occur in to be learnt at all."""
+
+
 def fit_ngrams(
     classifier: NgramClassifier, examples: Sequence[Example], penalty: float, iterations: int
 ) -> None:
@@ -32,9 +36,8 @@ def fit_ngrams(
     """
     ngrams, sentences, count = _occurrences(classifier, [tokens for tokens, _, _ in examples])
     _choose(classifier, ngrams, count)
-    slots = ngrams % classifier.slots
-    known = classifier.keys.numpy()[slots] == ngrams
-    slots, sentences = torch.from_numpy(slots[known]), torch.from_numpy(sentences[known])
+    slots, known = classifier.find(torch.from_numpy(ngrams))
+    slots, sentences = slots[known], torch.from_numpy(sentences)[known]
     value = classifier.weights[slots, -1]
     norm = torch.zeros(count).index_add_(0, sentences, value**2).sqrt()
     tfidf = torch.sparse_coo_tensor(
@@ -65,15 +68,20 @@ def _occurrences(
 
 
 def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: int) -> None:
-    """Give every slot to the most frequent n-gram that falls into it."""
+    """Give every slot to the most frequent n-gram that falls into it, first or second choice."""
     found, frequency = np.unique(ngrams, return_counts=True)
+    often = frequency >= RARE
+    found, frequency = found[often], frequency[often]
     rare_first = np.argsort(frequency, kind="stable")
     found, frequency = found[rare_first], frequency[rare_first]
     keys = np.zeros(classifier.slots, np.int64)
     scale = np.zeros(classifier.slots, np.float32)
-    # Where several fall into one slot, numpy leaves the last of them.
-    keys[found % classifier.slots] = found
-    scale[found % classifier.slots] = np.log((1 + sentences) / (1 + frequency)) + 1
+    for choice in (found % classifier.slots, found // classifier.slots % classifier.slots):
+        homeless = ~np.isin(found, keys)
+        free = homeless & (keys[choice] == 0)
+        # Where several fall into one slot, numpy leaves the last of them.
+        keys[choice[free]] = found[free]
+        scale[choice[free]] = np.log((1 + sentences) / (1 + frequency[free])) + 1
     classifier.keys.copy_(torch.from_numpy(keys))
     classifier.weights[:, -1] = torch.from_numpy(scale)
 

@@ -56,7 +56,7 @@ class Config(BaseModel):
     iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
     smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
     valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
-    repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch")
+    repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
 
 
 class Batch:
