@@ -59,15 +59,19 @@ class NgramClassifier(nn.Module):
         self.register_buffer("bias", torch.zeros(len(EMOTIONS)))
 
     def numbers(self, tokens: Tensor) -> Tensor:
-        """Return the n-grams of ``tokens [B, L]`` as numbers ``[B, orders * L]``; 0: none there.
+        """Return the n-grams of ``tokens [B, L]`` as numbers ``[B, orders * L]``, each once.
 
         Tokens are digits to the base of the vocabulary, so every n-gram has a number of its own.
+        0 stands where there is none, or one that has come before.
         """
         number, found = torch.zeros_like(tokens), []
+        length = tokens.shape[1]
+        earlier = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril(-1)
         for order in range(self.orders):
             last = nn.functional.pad(tokens[:, order:], (0, order))
             number = number + last * self.vocabulary**order
-            found.append(torch.where(last > 0, number, torch.zeros_like(number)))
+            again = ((number.unsqueeze(2) == number.unsqueeze(1)) & earlier).any(dim=2)
+            found.append(torch.where((last > 0) & ~again, number, torch.zeros_like(number)))
         return torch.cat(found, dim=1)
 
     def find(self, numbers: Tensor) -> tuple[Tensor, Tensor]:

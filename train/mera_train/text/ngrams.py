@@ -60,7 +60,7 @@ def _occurrences(
     ngrams, sentences, count = [], [], 0
     for tokens in batches:
         for numbers in classifier.numbers(tokens).numpy():
-            found = np.unique(numbers[numbers > 0])
+            found = numbers[numbers > 0]
             ngrams.append(found)
             sentences.append(np.full(len(found), count))
             count += 1
@@ -97,7 +97,7 @@ def _regress(
     optimizer = torch.optim.LBFGS(
         [parameters],
         max_iter=iterations,
-        history_size=6,
+        history_size=20,
         tolerance_grad=0,
         tolerance_change=0,
         line_search_fn="strong_wolfe",
