@@ -31,7 +31,7 @@ def all_sound(media: MediaFile) -> np.ndarray:
 
 
 @given(st.lists(st.floats(0.01, 2.0), min_size=1, max_size=30))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_however_it_is_polled_the_sound_is_the_same(steps: list[float]) -> None:
     whole = all_sound(opened(CLIP))
     media, parts, now = opened(CLIP), [], 0.0

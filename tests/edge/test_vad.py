@@ -67,14 +67,14 @@ levels = st.lists(st.floats(-90, 0), min_size=1, max_size=20)
 
 
 @given(levels, st.integers(1, 5000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_how_the_sound_is_cut_does_not_matter(decibels: list[float], piece: int) -> None:
     sound = np.concatenate([noise(0.1, level) for level in decibels])
     assert heard(sound, piece)[-1] == heard(sound)[-1]
 
 
 @given(levels)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_gate_never_flutters(decibels: list[float]) -> None:
     """Once open it stays open for the hangover at least."""
     answers = heard(np.concatenate([noise(0.1, level) for level in decibels]))

@@ -51,9 +51,7 @@ def evidence(modality: str, seed: int, captured_s: float = 1.0) -> Evidence:
     )
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     present=st.sets(st.sampled_from(MODALITIES), min_size=1),
     seed=st.integers(0, 2**31),

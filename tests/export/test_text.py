@@ -55,7 +55,7 @@ def stage(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> TextStage:
     return TextStage(Bundle.open(out))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text())
 def test_any_text_gives_probabilities_or_nothing(stage: TextStage, text: str) -> None:
     evidence = stage.accept(text, 1.5)

@@ -64,7 +64,7 @@ def test_the_stage_says_what_training_computed_on_the_whole_recording(bundle: Bu
 
 
 @given(cuts=st.lists(st.integers(1, 90), min_size=1, max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_how_the_frames_are_cut_does_not_matter(bundle: Bundle, cuts: list[int]) -> None:
     frames = log_mel(sound(1.5))
     whole = VoiceStage(bundle).accept(frames, 1.5)

@@ -48,7 +48,7 @@ def test_streaming_equals_offline_at_equal_context(subsampling: int) -> None:
     torch.testing.assert_close(streamed, whole(model, frames)[: len(streamed)], atol=1e-4, rtol=0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 99), st.sampled_from([1, 2, 4]))
 def test_a_chunk_sees_itself_and_a_bounded_past_only(changed: int, chunk: int) -> None:
     model = conformer(subsampling=4, chunk=chunk, left_chunks=2)

@@ -16,9 +16,7 @@ TOKENS = st.lists(st.integers(1, VOCABULARY - 1), min_size=1, max_size=6)
 
 
 @given(TOKENS, TOKENS)
-def test_every_ngram_has_a_number_of_its_own_and_comes_once(
-    one: list[int], other: list[int]
-) -> None:
+def test_every_ngram_has_a_number_and_comes_once(one: list[int], other: list[int]) -> None:
     classifier = NgramClassifier(101, 3, VOCABULARY)
 
     def ngrams(tokens: list[int]) -> set[tuple[int, ...]]:
