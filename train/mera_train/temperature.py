@@ -19,7 +19,8 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     """
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
-    logits = logits.detach().double()
+    # Copies, because autograd refuses what was made in inference mode.
+    logits, truth = logits.detach().clone().double(), truth.clone()
 
     def closure() -> Tensor:
         optimizer.zero_grad()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Bundle = Annotated[
-    "Path | None",
+    Path | None,
     typer.Option("--bundle", help="Bundle directory or zip; the one in the package by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
