@@ -67,7 +67,7 @@ def pictures() -> NDArray[np.uint8]:
     """Return the portrait as a slowly moving camera sees it, ``[n, SIDE, SIDE, 3]`` (RGB)."""
     from skimage.data import astronaut
 
-    portrait = astronaut()  # type: ignore[no-untyped-call]
+    portrait = astronaut()
     random = np.random.default_rng(0)
     times, *route = zip(*PATH, strict=True)
     frames = []
