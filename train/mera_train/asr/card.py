@@ -12,10 +12,10 @@ A causal conformer with CTC over {symbols} subwords, trained from nothing on
 {hours:.1f} hours of read speech: **that is very little**. It knows the words of simple read
 sentences and misses many others; it is no open-vocabulary recognizer.
 
-* Data: speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers are children;
-  without the sentences that its test also has), seven LibriSpeech speakers (CC BY 4.0), one man
-  reading LJSpeech sentences (Apache-2.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0).
-  pocketsphinx (BSD) aligned the training texts to the sound.
+* Data and licences: speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers are
+  children; without the sentences that its test also has), seven LibriSpeech speakers (CC BY 4.0),
+  one man reading LJSpeech sentences (Apache-2.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC
+  3.0: non-commercial). pocketsphinx (BSD) aligned the training texts to the sound.
 * Dev (ten speechocean762 train speakers kept out; used to choose the weights): word error rate
   {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
 * Test figures: docs/results/asr.md.
