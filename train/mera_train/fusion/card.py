@@ -37,7 +37,8 @@ strangers. In one person they are not, so expect less.
 The encoders' answers on their *dev* splits, which they were not fitted to, though their best \
 weights and temperatures were chosen there: FER+ validation (labels MIT, pictures FER2013: \
 research), the RAVDESS actors kept from training (CC BY-NC-SA 4.0), dev sentences of GoEmotions \
-(Apache-2.0), MELD (GPL-3.0), CARER and SMP2020 (research). Their licences make this one non-commercial, for research.
+(Apache-2.0), MELD (GPL-3.0), CARER and SMP2020 (research). Their licences make this \
+one non-commercial, for research.
 
 Labels for single modalities are generated while training; they correlate with what each \
 modality really shows by {agreement}.
