@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnx
 
@@ -13,6 +14,8 @@ from mera_calibration.ranges import Ranges
 from mera_edge.bundle import RoleName
 from mera_edge.errors import CheckFailed
 from mera_export.tables import WEIGHTED, quantize_tables, table_gathers
+
+Target = Literal["cpu", "tensorrt"]
 
 _ANSWERS = ("probabilities", "log_probs", "valence", "weights")
 """Outputs whose last layers, the heads, stay in float."""
@@ -72,15 +75,21 @@ def layers(model: onnx.ModelProto) -> list[str]:
 
 
 def quantize(
-    model: onnx.ModelProto, ranges: Ranges, preset: Preset, leave: Collection[str] = ()
+    model: onnx.ModelProto,
+    ranges: Ranges,
+    preset: Preset,
+    leave: Collection[str] = (),
+    target: Target = "cpu",
 ) -> onnx.ModelProto:
-    """Return a copy with Q/DQ nodes: U8 activations, S8 weights with a scale per channel.
+    """Return a copy with Q/DQ nodes, weights in S8 with a scale per channel.
 
     Args:
         model: in full precision, every node with a name.
         ranges: of its activations.
         preset: what to quantize.
         leave: names of layers to leave in full precision, beside the heads.
+        target: ``cpu`` has U8 activations, which is faster there; ``tensorrt`` takes symmetric S8
+            only, biases and tables in float (`mera_export.legality` has its rules).
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -89,7 +98,9 @@ def quantize(
     copy.CopyFrom(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     chosen = [name for name in layers(model) if name not in set(leave)]
-    quantize_tables(copy, chosen)
+    cpu = target == "cpu"
+    if cpu:
+        quantize_tables(copy, chosen)
     stays = [
         node.name
         for node in copy.graph.node
@@ -101,12 +112,19 @@ def quantize(
             per_channel=True,
             reduce_range=False,
             weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8,
+            activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
             tensors_range=ranges.tensors,
             nodes_to_quantize=[],
             nodes_to_exclude=[*stays, *_beside(copy, set(stays))],
             op_types_to_quantize=list(preset.operators),
-            extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
+            extra_options={
+                "ActivationSymmetric": not cpu,
+                "WeightSymmetric": True,
+                "QuantizeBias": cpu,
+                # TensorRT fuses what follows a layer into it, in float, unless Q/DQ is between.
+                "OpTypesToExcludeOutputQuantization": [] if cpu else list(WEIGHTED),
+                "DedicatedQDQPair": not cpu,
+            },
         )
         copy = quantizer.quantize_model()
     del copy.metadata_props[:]

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
+from mera_edge.errors import InputError
 from mera_export import report
 from mera_export.int8 import Options, Outcome, check, quantize_role
 from mera_export.material import Material, material
@@ -26,13 +27,15 @@ class Refinement:
         materials: where examples come from.
 
     Raises:
-        InputError: an option makes no sense.
+        InputError: an option makes no sense, or there is no such folder.
     """
 
     def __init__(
         self, data: Path, options: Options, console: Console, materials: Materials = material
     ) -> None:
         check(options)
+        if not data.is_dir():
+            raise InputError(f"{data} is no directory", "give the directory with the corpora")
         self.data, self.options, self.console, self.materials = data, options, console, materials
         self.outcomes: list[Outcome] = []
 

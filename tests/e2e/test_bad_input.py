@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mera_edge.sample import CLIP
 
 from mera_edge.bundle.load import DEFAULT
+from mera_edge.sample import CLIP
 
 
 def bad_files(directory: Path) -> dict[str, Path]:

@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from mera_edge.sample import CLIP
 
 from mera_edge.events import EmotionEvent
+from mera_edge.sample import CLIP
 
 
 def lines(out: str) -> list[dict]:
