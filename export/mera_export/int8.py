@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
@@ -224,8 +225,8 @@ def _dev(examples: Sequence[Example], options: Options) -> list[Sample]:
 
 def _some(subject: Subject, bundle: Bundle, chosen: CalibrationSet) -> list[dict[str, Array]]:
     """Return steps from the middle of many samples, where caches are filled."""
-    steps = [fed[len(fed) // 2] for fed in recorded(subject, bundle, chosen)]
-    return steps[:_FEEDS]
+    fed = islice(recorded(subject, bundle, chosen), _FEEDS)
+    return [steps[len(steps) // 2] for steps in fed]
 
 
 def check(options: Options) -> None:
