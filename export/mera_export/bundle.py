@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -19,6 +19,9 @@ ROLES: tuple[RoleName, ...] = ("asr", "voice", "face", "text", "fusion")
 
 _MADE_WITH = ("mera-edge", "torch", "onnx")
 
+Refine = Callable[[Bundle], Mapping[RoleName, RoleEntry]]
+"""From a bundle in full precision to the entries of the roles whose files it replaced in there."""
+
 
 def export_bundle(
     checkpoints: Path,
@@ -26,6 +29,7 @@ def export_bundle(
     roles: Sequence[RoleName] = ROLES,
     name: str = "default",
     progress: Callable[[str], None] = lambda role: None,
+    refine: Refine | None = None,
 ) -> Bundle:
     """Export checkpoints to a bundle.
 
@@ -35,6 +39,7 @@ def export_bundle(
         roles: which roles to export.
         name: the bundle's name.
         progress: told the role that is being exported.
+        refine: makes something better (smaller) of the exported models, before they appear.
 
     Raises:
         InputError: a checkpoint is missing or unreadable, or ``out`` holds something else.
@@ -61,7 +66,12 @@ def export_bundle(
             roles=entries,
         )
         (new / MANIFEST).write_text(manifest.to_json())
-        Bundle.open(new)
+        exported = Bundle.open(new)
+        if refine is not None:
+            roles_now = {**entries, **refine(exported)}
+            manifest = manifest.model_copy(update={"roles": roles_now})
+            (new / MANIFEST).write_text(manifest.to_json())
+            Bundle.open(new)
         if out.exists():
             shutil.move(out, Path(scratch) / "old")
         new.rename(out)

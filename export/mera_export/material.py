@@ -1,0 +1,130 @@
+"""The corpora as material for calibration (training split) and for the gate (dev split).
+
+The test splits are never touched: a choice made on them would make their figures worthless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_calibration.samples import Example
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import log_mel
+from mera_edge.labels import to_emotion
+from mera_edge.runtime.evaluate import spoken
+
+
+@dataclass(frozen=True)
+class Material:
+    """Examples of one role."""
+
+    train: Sequence[Example]
+    dev: Sequence[Example]
+
+
+def material(role: RoleName, data: Path, bundle: Bundle) -> Material:
+    """List the examples of a role; nothing is decoded that is not drawn.
+
+    Args:
+        role: one that can be quantized.
+        data: the folder of the corpora, as for `mera-edge train`.
+        bundle: whose models they are for.
+
+    Raises:
+        InputError: a corpus is missing.
+    """
+    makers = {"voice": _voice, "face": _face, "text": _text, "asr": _asr}
+    found = makers[role](data, bundle)
+    if not found.dev:
+        raise InputError(
+            f"{data} has no dev material for {role}, so INT8 cannot be compared with FP32",
+            "give the corpora that the model was trained on",
+        )
+    return found
+
+
+def _voice(data: Path, bundle: Bundle) -> Material:
+    from mera_train.voice import data as voices
+
+    train, dev = [], []
+    for corpus, chosen in voices.DEV_SPEAKERS.items():
+        tested = voices.TEST_SPEAKERS.get(corpus, ())
+        where = voices.location(data, corpus)
+        for row in voices.speech(data, corpus):
+            example = Example(
+                f"{corpus}/{row.file}",
+                to_emotion(row.label),
+                f"{corpus}/{row.speaker}",
+                partial(_frames, where, row.file),
+            )
+            if row.speaker in chosen:
+                dev.append(example)
+            elif row.speaker not in tested:
+                train.append(example)
+    return Material(train, dev)
+
+
+def _asr(data: Path, bundle: Bundle) -> Material:
+    from mera_train.asr import data as speeches
+
+    parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for row in speeches.speech(data):
+        where = data / f"{row.corpus}.zip"
+        parts[row.split].append(
+            Example(
+                f"{row.corpus}/{row.file}",
+                spoken(row.text),
+                f"{row.corpus}/{row.speaker}",
+                partial(_frames, where, row.file),
+            )
+        )
+    return Material(parts["train"], parts["dev"])
+
+
+def _face(data: Path, bundle: Bundle) -> Material:
+    from mera_edge.features.face import crop
+    from mera_train.face import data as faces
+
+    size = bundle.role("face").engine().inputs["face"].shape[-1]
+    parts = faces.load(data)
+
+    def examples(split: str) -> list[Example]:
+        part = parts[split]
+        return [
+            Example(name, faces.LABELS[label], "", partial(crop, picture, size))
+            for name, picture, label in zip(
+                part.names, part.pictures, faces.plurality(part.votes), strict=True
+            )
+            if label >= 0
+        ]
+
+    return Material(examples("train"), examples("valid"))
+
+
+def _text(data: Path, bundle: Bundle) -> Material:
+    from mera_train.text import data as texts
+
+    parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for number, row in enumerate(texts.sentences(data)):
+        # As in training's own measuring: one emotion, or it cannot be right or wrong.
+        if len(row.emotions) == 1:
+            name = f"{row.corpus}/{row.split}/{number}"
+            parts[row.split].append(
+                Example(name, row.emotions[0], row.corpus, partial(str, row.text))
+            )
+    return Material(parts["train"], parts["dev"])
+
+
+def _frames(corpus: Path, file: str) -> NDArray[np.float32]:
+    from mera_train import audio
+
+    frames: Any = log_mel(audio.read(corpus, file))
+    return np.asarray(frames, np.float32)

@@ -1,0 +1,93 @@
+"""`mera-edge export --int8`: what it exits with, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mera_edge.bundle import Bundle
+from mera_edge.cli import main
+from mera_edge.labels import MODALITIES
+from mera_export.bundle import export_bundle
+from mera_train import checkpoint
+from mera_train.fusion.model import ModelConfig, Mtme
+from mera_train.fusion.train import Config
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the one role that has no INT8."""
+    directory = tmp_path_factory.mktemp("checkpoints")
+    torch.manual_seed(0)
+    network = Mtme(ModelConfig(fused=8, unimodal=4), dict.fromkeys(MODALITIES, 4))
+    config = Config(encoders=Path("bundle"), model=network.config)
+    checkpoint.save(directory / "fusion", network, config, {}, "# Fusion")
+    return directory
+
+
+def run(*arguments: str | Path) -> int:
+    try:
+        main(["export", *map(str, arguments)])
+    except SystemExit as left:
+        return int(left.code or 0)
+    return 0
+
+
+def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, report = tmp_path / "bundle", tmp_path / "report"
+    arguments = ["--int8", "--checkpoints", checkpoints, "--out", out, "--data", tmp_path]
+    assert run(*arguments, "--role", "fusion", "--report", report) == 1
+    printed = capsys.readouterr()
+    assert "no INT8 for fusion" in printed.err
+    assert "FP32" in printed.out
+    assert Bundle.open(out).role("fusion").entry.precision == "fp32", "it falls back"
+    facts = json.loads((report / "export.json").read_text())
+    assert facts["roles"]["fusion"]["accepted"] is False
+    assert "so small" in facts["roles"]["fusion"]["reasons"][0]
+    assert "FP32, because:" in (report / "export.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give the directory with the corpora as --data"),
+        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", ".", "--ranges", "guess"], "'guess'"),
+        (["--data", ".", "--prefer", "beauty"], "'beauty'"),
+        (["--data", ".", "--samples", "0"], "at least one"),
+    ],
+)
+def test_bad_usage_is_said_before_anything_is_exported(
+    checkpoints: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "bundle"
+    given = ["--int8", "--checkpoints", checkpoints, "--role", "fusion", "--out", out]
+    assert run(*given, *arguments) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+    assert not out.exists()
+
+
+def test_an_interrupted_refinement_leaves_the_old_bundle_whole(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    export_bundle(checkpoints, out, ["fusion"])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def interrupted(bundle: Bundle) -> dict[str, object]:
+        (bundle.directory / "fusion.onnx").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(checkpoints, out, ["fusion"], refine=interrupted)  # type: ignore[arg-type]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle"}

@@ -1,0 +1,190 @@
+"""What TensorRT would refuse is named before a device is asked. TensorRT itself is *not run*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mera_calibration.ranges import find
+from mera_calibration.samples import draw
+from mera_calibration.subjects import SUBJECTS
+from mera_edge.engine.onnx import OnnxEngine
+from mera_export.legality import violations
+from mera_export.quantize import PRESETS, quantize, write
+
+
+@pytest.fixture
+def model(faces) -> onnx.ModelProto:
+    """The face encoder as it goes to TensorRT."""
+    bundle, material = faces()
+    chosen = draw("face", material.train, 32, seed=0)
+    ranges = find(SUBJECTS["face"], bundle, chosen, "minmax", PRESETS["face"].operators)
+    full = onnx.load(bundle.role("face").path())
+    return quantize(full, ranges, PRESETS["face"], target="tensorrt")
+
+
+def constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
+
+
+def replace(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
+    constant(model, name).CopyFrom(numpy_helper.from_array(value, name))
+
+
+def node(model: onnx.ModelProto, kind: str, place: int = 0) -> onnx.NodeProto:
+    return [n for n in model.graph.node if n.op_type == kind][place]
+
+
+def weight_of(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
+    layer = next(n for n in model.graph.node if n.name == name)
+    return next(n for n in model.graph.node if n.output[0] == layer.input[1])
+
+
+def test_our_file_is_legal_and_still_answers(model: onnx.ModelProto, tmp_path: Path) -> None:
+    assert violations(model) == []
+    write(model, tmp_path / "face.onnx")
+    answer = OnnxEngine(tmp_path / "face.onnx").run({"face": np.zeros((1, 1, 16, 16), np.float32)})
+    assert answer["probabilities"].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_the_cpu_likes_is_not_legal(faces) -> None:
+    bundle, material = faces()
+    chosen = draw("face", material.train, 32, seed=0)
+    ranges = find(SUBJECTS["face"], bundle, chosen, "minmax", PRESETS["face"].operators)
+    full = onnx.load(bundle.role("face").path())
+    found = violations(quantize(full, ranges, PRESETS["face"]))
+    assert any("unsigned" in violation.what for violation in found)
+
+
+def unsigned(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    replace(model, spoiled.input[2], np.uint8(0))
+    return spoiled.name
+
+
+def off_centre(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    replace(model, spoiled.input[2], np.int8(3))
+    return spoiled.name
+
+
+def wrong_axis(model: onnx.ModelProto) -> str:
+    spoiled = weight_of(model, "conv2")
+    next(a for a in spoiled.attribute if a.name == "axis").i = 1
+    return spoiled.name
+
+
+def too_few_scales(model: onnx.ModelProto) -> str:
+    spoiled = weight_of(model, "conv2")
+    replace(model, spoiled.input[1], np.full(31, 0.1, np.float32))
+    return spoiled.name
+
+
+def many_scales(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    replace(model, spoiled.input[1], np.array([0.1, 0.2], np.float32))
+    return spoiled.name
+
+
+def zero_scale(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    replace(model, spoiled.input[1], np.float32(0))
+    return spoiled.name
+
+
+def computed_scale(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    model.graph.node.insert(0, helper.make_node("Abs", [spoiled.input[1]], ["computed"], "abs"))
+    spoiled.input[1] = "computed"
+    return spoiled.name
+
+
+def lonely(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    model.graph.node.append(helper.make_node("Cast", [spoiled.output[0]], ["read"], "cast", to=1))
+    return spoiled.name
+
+
+def float_weights(model: onnx.ModelProto) -> str:
+    layer = next(n for n in model.graph.node if n.name == "conv2")
+    model.graph.initializer.append(
+        numpy_helper.from_array(np.zeros((32, 16, 3, 3), np.float32), "plain")
+    )
+    layer.input[1] = "plain"
+    return layer.name
+
+
+def integer_bias(model: onnx.ModelProto) -> str:
+    values = {"bias": np.zeros(32, np.int32), "bias_scale": np.float32(1)}
+    model.graph.initializer.extend(numpy_helper.from_array(v, k) for k, v in values.items())
+    widen = helper.make_node("DequantizeLinear", ["bias", "bias_scale"], ["b"], "bias_dequantize")
+    model.graph.node.insert(0, widen)
+    next(n for n in model.graph.node if n.name == "conv2").input.append("b")
+    return widen.name
+
+
+def quantized_softmax(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "Softmax")
+    spoiled.input[0] = node(model, "DequantizeLinear", -1).output[0]
+    return spoiled.name
+
+
+def foreign_domain(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    spoiled.domain = "com.microsoft"
+    return spoiled.name
+
+
+def integer_operator(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "Tanh")
+    spoiled.op_type = "MatMulInteger"
+    return spoiled.name
+
+
+def open_shape(model: onnx.ModelProto) -> str:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    return "face"
+
+
+def doubles(model: onnx.ModelProto) -> str:
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    return "probabilities"
+
+
+def too_new(model: onnx.ModelProto) -> str:
+    model.opset_import[0].version = 25
+    return "graph"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (unsigned, "unsigned"),
+        (off_centre, "zero point is not 0"),
+        (wrong_axis, "axis 1, not 0"),
+        (too_few_scales, "31 scales for 32 channels"),
+        (many_scales, "more than one scale"),
+        (zero_scale, "not positive"),
+        (computed_scale, "scale is no constant"),
+        (lonely, "without its DequantizeLinear"),
+        (float_weights, "only its weights stayed in float"),
+        (integer_bias, "stores int32"),
+        (quantized_softmax, "Softmax should stay in float"),
+        (foreign_domain, "is no operator of ONNX"),
+        (integer_operator, "does not read MatMulInteger"),
+        (open_shape, "not fixed"),
+        (doubles, "DOUBLE"),
+        (too_new, "opset 25"),
+    ],
+)
+def test_a_spoiled_graph_is_refused_by_node(
+    model: onnx.ModelProto, spoil: Callable[[onnx.ModelProto], str], what: str
+) -> None:
+    name = spoil(model)
+    found = violations(model)
+    assert any(v.node == name and what in v.what for v in found), found
