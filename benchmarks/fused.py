@@ -1,6 +1,6 @@
 """The fused answer of bundles on composed test examples, as the fusion's card reports it.
 
-    python benchmarks/fused.py CHECKPOINT DATA BUNDLE...
+python benchmarks/fused.py CHECKPOINT DATA BUNDLE...
 """
 
 from __future__ import annotations
