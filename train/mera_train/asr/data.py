@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,12 +12,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import BINS, log_mel
-from mera_train import audio
+from mera_edge.features.fbank import log_mel
+from mera_train import audio, frames
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
@@ -80,11 +78,10 @@ class Frames:
     """The log-mel frames of many recordings at several speeds, in one memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
-        self._frames = np.load(path.with_suffix(".npy"), mmap_mode="r")
-        self._spans: dict[tuple[str, str, float], tuple[int, int]] = {}
-        for line in path.with_suffix(".jsonl").read_text().splitlines():
-            row = json.loads(line)
-            self._spans[row["corpus"], row["file"], row["speed"]] = (row["start"], row["end"])
+        self._frames, rows = frames.read(path)
+        self._spans: dict[tuple[str, str, float], tuple[int, int]] = {
+            (row["corpus"], row["file"], row["speed"]): (row["start"], row["end"]) for row in rows
+        }
 
     def count(self, utterance: Utterance, speed: float = 1.0) -> int:
         """Return the number of frames (100 a second)."""
@@ -102,26 +99,14 @@ def prepare(
 ) -> Frames:
     """Compute the frames of ``utterances`` at every speed into ``path`` (.npy, .jsonl), once.
 
-    Only training utterances are sped up and slowed down. Half precision is enough: it resolves
-    a hundredth of a decibel, and the file is half as large.
+    Only training utterances are sped up and slowed down.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
-    if path.with_suffix(".jsonl").exists():
-        return Frames(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parts, lines, start = [], [], 0
-    with ProcessPoolExecutor() as pool:
-        for (utterance, speed), part in zip(
-            jobs, pool.map(partial(_frames, data), jobs, chunksize=64), strict=True
-        ):
-            span = {"speed": speed, "start": start, "end": start + len(part)}
-            lines.append(json.dumps({**asdict(utterance), **span}))
-            parts.append(part)
-            start += len(part)
-    out = open_memmap(path.with_suffix(".npy"), "w+", np.float16, (start, BINS))
-    np.concatenate(parts, out=out)
-    out.flush()
-    path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
+    if not frames.written(path):
+        with ProcessPoolExecutor() as pool:
+            found = pool.map(partial(_frames, data), jobs, chunksize=64)
+            facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
+            frames.write(path, zip(facts, found, strict=True))
     return Frames(path)
 
 

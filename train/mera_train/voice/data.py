@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -13,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import BINS, SAMPLE_RATE, log_mel
+from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
+from mera_train import frames
 from mera_train.audio import read
 from mera_train.voice.rooms import echo
 
@@ -136,13 +135,13 @@ class Frames:
     """The log-mel frames of many recordings, each in several copies, in one mapped file."""
 
     def __init__(self, path: Path) -> None:
-        self._frames = np.load(path.with_suffix(".npy"), mmap_mode="r")
-        self._spans: dict[tuple[str, str, int], Span] = {}
-        for line in path.with_suffix(".jsonl").read_text().splitlines():
-            row = json.loads(line)
-            self._spans[row["corpus"], row["file"], row["copy"]] = Span(
+        self._frames, rows = frames.read(path)
+        self._spans = {
+            (row["corpus"], row["file"], row["copy"]): Span(
                 row["start"], row["end"], row["first"], row["last"]
             )
+            for row in rows
+        }
 
     def whole(self, utterance: Utterance, copy: int = 0) -> NDArray[np.float32]:
         """Return all frames ``[n, 80]``."""
@@ -167,22 +166,17 @@ def prepare(
     path: Path,
 ) -> Frames:
     """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
-    if path.with_suffix(".jsonl").exists():
-        return Frames(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    jobs = [(u, i, copy) for u in utterances for i, copy in enumerate(copies(u))]
-    parts, lines, start = [], [], 0
-    with ProcessPoolExecutor() as pool:
-        answers = pool.map(partial(_frames, data), jobs, chunksize=32)
-        for (utterance, index, _), (part, first, last) in zip(jobs, answers, strict=True):
-            span = Span(start, start + len(part), first, last)
-            lines.append(json.dumps({**asdict(utterance), "copy": index, **asdict(span)}))
-            parts.append(part)
-            start += len(part)
-    out = open_memmap(path.with_suffix(".npy"), "w+", np.float16, (start, BINS))
-    np.concatenate(parts, out=out)
-    out.flush()
-    path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n")
+    if not frames.written(path):
+        jobs = [(u, i, copy) for u in utterances for i, copy in enumerate(copies(u))]
+        with ProcessPoolExecutor() as pool:
+            found = pool.map(partial(_frames, data), jobs, chunksize=32)
+            frames.write(
+                path,
+                (
+                    ({**asdict(utterance), "copy": index, "first": first, "last": last}, part)
+                    for (utterance, index, _), (part, first, last) in zip(jobs, found, strict=True)
+                ),
+            )
     return Frames(path)
 
 
