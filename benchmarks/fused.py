@@ -22,7 +22,7 @@ from mera_train.fusion.train import Config, compare
 def main() -> None:
     directory, data, *bundles = map(Path, sys.argv[1:])
     loaded = checkpoint.load(directory)
-    config = Config.model_validate(loaded.config)
+    config = loaded.settings(Config)
     mixed: Composition = config.composition.model_copy(update={"examples": 4200})
     print("| bundle | clean: fused macro-F1 | best single | disturbed: fused | best single |")
     print("| --- | --- | --- | --- | --- |")
@@ -30,9 +30,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             pools = collect(Bundle.open(path), data, "test", Path(scratch) / "evidence")
         widths = {name: pool.embeddings.shape[1] for name, pool in pools.items()}
-        network = Mtme(config.model, widths)
-        network.load_state_dict(loaded.weights)
-        network.eval()
+        network = loaded.fill(Mtme(config.model, widths))
         cells = []
         for how in (CLEAN.model_copy(update={"examples": 4200}), mixed):
             with torch.inference_mode():

@@ -45,14 +45,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    config = Config.model_validate(loaded.config)
-    model = Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
-    model.load_state_dict(loaded.weights)
-    model.eval()
+    config = loaded.settings(Config)
+    model = loaded.fill(
+        Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
+    )
     shape = config.model
     inputs = example(model)
     metadata = {

@@ -36,14 +36,13 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``face.onnx`` in ``out``.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    config = Config.model_validate(loaded.config)
-    model = FaceNet(config.model)
-    model.load_state_dict(loaded.weights)
-    module = Answers(model).eval()
+    config = loaded.settings(Config)
+    model = loaded.fill(FaceNet(config.model))
+    module = Answers(model)
     generator = torch.Generator().manual_seed(0)
     shape = (1, 1, config.model.size, config.model.size)
     inputs = {"face": torch.rand(shape, generator=generator) * 255}

@@ -52,15 +52,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``fusion.onnx`` in ``out``.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    config = Config.model_validate(loaded.config)
+    config = loaded.settings(Config)
     widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
-    network = Mtme(config.model, widths)
-    network.load_state_dict(loaded.weights)
-    module = Answers(network).eval()
+    network = loaded.fill(Mtme(config.model, widths))
+    module = Answers(network)
     generator = torch.Generator().manual_seed(0)
     inputs = {name: torch.randn(1, widths[name], generator=generator) for name in MODALITIES}
     scores = torch.randn(1, len(MODALITIES), len(EMOTIONS), generator=generator)

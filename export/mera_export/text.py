@@ -44,15 +44,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``text.onnx`` and ``text-tokenizer.json`` in ``out``.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
     tokenizer = read(checkpoint_directory)
-    config = Config.model_validate(loaded.config)
-    model = TextEncoder(config.model)
-    model.load_state_dict(loaded.weights)
-    module = Answers(model).eval()
+    config = loaded.settings(Config)
+    model = loaded.fill(TextEncoder(config.model))
+    module = Answers(model)
     inputs = {"tokens": torch.zeros(1, config.longest, dtype=torch.int64)}
     found = tokenize(tokenizer, [normalise(EXAMPLE)], config.longest)
     inputs["tokens"][:, : found.shape[1]] = found

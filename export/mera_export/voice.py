@@ -41,14 +41,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``voice.onnx`` in ``out``.
 
     Raises:
-        InputError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    config = Config.model_validate(loaded.config)
-    model = VoiceEncoder(config.model, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
-    model.load_state_dict(loaded.weights)
-    model.eval()
+    config = loaded.settings(Config)
+    model = loaded.fill(
+        VoiceEncoder(config.model, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
+    )
     streaming, inputs = Streaming(model), example(model)
     names = [*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names)]
     path = out / "voice.onnx"

@@ -88,7 +88,7 @@ def test_the_newest_words_of_a_long_text_count(stage: TextStage) -> None:
 
 def test_padding_does_not_change_the_answer(trained: Path) -> None:
     loaded = checkpoint.load(trained)
-    model = TextEncoder(Config.model_validate(loaded.config).model)
+    model = TextEncoder(loaded.settings(Config).model)
     model.load_state_dict(loaded.weights)
     model.eval()
     tokenizer = learn(SENTENCES * 5, 200)

@@ -142,6 +142,6 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     assert set(metrics) == {"loss", "wer", "cer"}
     saved = checkpoint.load(tmp_path)
     assert saved.metrics == metrics
-    assert saved.config["symbols"][0] == BLANK
+    assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
     assert "CC BY" in saved.card

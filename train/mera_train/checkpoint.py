@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
@@ -14,6 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mera_edge.errors import InputError
+from mera_train import configuration
+
+Config = TypeVar("Config", bound=BaseModel)
+Network = TypeVar("Network", bound=nn.Module)
 
 FILES = ("model.safetensors", "config.yaml", "metrics.json", "card.md")
 
@@ -24,9 +28,33 @@ class Checkpoint:
 
     directory: Path
     weights: dict[str, Tensor]
-    config: dict[str, Any]
     metrics: dict[str, Any]
     card: str
+
+    def settings(self, model: type[Config]) -> Config:
+        """Return the configuration that the model was trained with.
+
+        Raises:
+            ConfigError: it is not one of this version; the message names the key.
+        """
+        return configuration.read(self.directory / "config.yaml", model)
+
+    def fill(self, network: Network) -> Network:
+        """Give ``network`` the weights and make it ready to answer.
+
+        Raises:
+            InputError: they are not of its shape.
+        """
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            # The first line says which class, the others which tensors.
+            where = str(error).splitlines()[1].strip()
+            raise InputError(
+                f"{self.directory}: the weights do not fit config.yaml: {where}",
+                "take both from the same training",
+            ) from error
+        return network.eval()
 
 
 def save(
@@ -60,8 +88,7 @@ def load(directory: Path) -> Checkpoint:
             )
     try:
         weights = load_file(directory / "model.safetensors")
-        config = yaml.safe_load((directory / "config.yaml").read_text())
         metrics = json.loads((directory / "metrics.json").read_text())
-    except (SafetensorError, yaml.YAMLError, json.JSONDecodeError) as error:
+    except (SafetensorError, json.JSONDecodeError) as error:
         raise InputError(f"{directory} cannot be read: {error}", "train it again") from error
-    return Checkpoint(directory, weights, config, metrics, (directory / "card.md").read_text())
+    return Checkpoint(directory, weights, metrics, (directory / "card.md").read_text())
