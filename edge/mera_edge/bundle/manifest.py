@@ -49,8 +49,11 @@ class Tensor(_Facts):
 class RoleEntry(_Facts):
     """The model that plays one role, and all that is needed to run, judge and cite it."""
 
-    files: dict[str, FileEntry] = Field(description="`model`, and what goes with it")
-    precision: Literal["fp32", "fp16", "int8"]
+    files: dict[str, FileEntry] = Field(
+        description="`model`, what goes with it, and `tensorrt`: the model to build an engine from"
+    )
+    precision: Literal["fp32", "int8"] = Field(description="of `model`")
+    tensorrt: Literal["fp16", "int8"] | None = Field(None, description="precision of `tensorrt`")
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...] = Field((), description="the classifier's labels, in order")

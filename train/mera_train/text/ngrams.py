@@ -74,15 +74,17 @@ def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: i
     found, frequency = found[often], frequency[often]
     rare_first = np.argsort(frequency, kind="stable")
     found, frequency = found[rare_first], frequency[rare_first]
-    keys = np.zeros(classifier.slots, np.int64)
+    lives = np.zeros(classifier.slots, np.int64)
     scale = np.zeros(classifier.slots, np.float32)
-    for choice in (found % classifier.slots, found // classifier.slots % classifier.slots):
-        homeless = ~np.isin(found, keys)
-        free = homeless & (keys[choice] == 0)
+    for slots in classifier.choices(torch.from_numpy(found)):
+        choice = slots.numpy()
+        homeless = ~np.isin(found, lives)
+        free = homeless & (lives[choice] == 0)
         # Where several fall into one slot, numpy leaves the last of them.
-        keys[choice[free]] = found[free]
+        lives[choice[free]] = found[free]
         scale[choice[free]] = np.log((1 + sentences) / (1 + frequency[free])) + 1
-    classifier.keys.copy_(torch.from_numpy(keys))
+    numbers = torch.from_numpy(lives)
+    classifier.keys.copy_(torch.where(numbers > 0, classifier.key(numbers), 0))
     classifier.weights[:, -1] = torch.from_numpy(scale)
 
 
