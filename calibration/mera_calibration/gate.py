@@ -1,4 +1,4 @@
-"""Whether INT8 is as good as full precision and worth having."""
+"""Whether a smaller precision is as good as the full one and worth having."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STREAMS = 8
 
 @dataclass(frozen=True)
 class Limits:
-    """What INT8 may cost."""
+    """What a smaller precision may cost."""
 
     max_drop: float = 0.5
     """Points (hundredths) of the task metric."""
@@ -38,43 +38,43 @@ class Side:
 
     bytes: int
     score: Score
-    median_ms: float
-    """Of one run of the model on one thread; the two sides took turns."""
+    median_ms: float | None
+    """Of one run of the model on one thread; the two sides took turns. ``None``: not timed."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Full precision and INT8 side by side, on the same development material."""
+    """Two precisions side by side, on the same development material."""
 
-    fp32: Side
-    int8: Side
+    full: Side
+    small: Side
     n: int
     agreement: float
     """Share of examples with the same answer."""
     streaming: float | None
-    """Largest difference between INT8 in pieces and INT8 at once; ``None`` without memory."""
+    """Largest difference between the smaller in pieces and at once; ``None`` without memory."""
 
     @property
     def drop(self) -> float:
         """Points of the task metric lost."""
-        return 100 * (self.fp32.score.metric - self.int8.score.metric)
+        return 100 * (self.full.score.metric - self.small.score.metric)
 
     @property
     def class_drops(self) -> dict[str, float]:
         """Points of recall lost, by class."""
-        before, after = self.fp32.score.per_class, self.int8.score.per_class
+        before, after = self.full.score.per_class, self.small.score.per_class
         return {name: 100 * (before[name] - after[name]) for name in before}
 
 
 def quality(comparison: Comparison, limits: Limits) -> list[str]:
-    """Return why INT8 is not as good as full precision; nothing when it is."""
+    """Return why the smaller is not as good; nothing when it is."""
     reasons = []
     # Written this way round so that NaN fails too.
     if not comparison.drop <= limits.max_drop:
         reasons.append(
             f"the task metric drops by {comparison.drop:.2f} points, {limits.max_drop:g} allowed"
         )
-    before, after = comparison.fp32.score.ece, comparison.int8.score.ece
+    before, after = comparison.full.score.ece, comparison.small.score.ece
     if before is not None and after is not None and not after - before <= limits.max_ece:
         reasons.append(
             f"the calibration error rises by {after - before:.3f}, {limits.max_ece:g} allowed"
@@ -85,11 +85,12 @@ def quality(comparison: Comparison, limits: Limits) -> list[str]:
 
 
 def worth(comparison: Comparison, limits: Limits) -> list[str]:
-    """Return why INT8 is not worth having; nothing when it is."""
-    if limits.prefer == "size":
-        ratio = comparison.int8.bytes / comparison.fp32.bytes
+    """Return why the smaller is not worth having; nothing when it is."""
+    full, small = comparison.full, comparison.small
+    if limits.prefer == "size" or full.median_ms is None or small.median_ms is None:
+        ratio = small.bytes / full.bytes
         return [] if ratio < 1 else [f"it is not smaller (ratio {ratio:.2f})"]
-    ratio = comparison.int8.median_ms / comparison.fp32.median_ms
+    ratio = small.median_ms / full.median_ms
     return [] if ratio < 1 else [f"it is not faster (ratio of times {ratio:.2f})"]
 
 
@@ -115,9 +116,12 @@ def stream_difference(subject: Subject, bundle: Bundle, samples: Sequence[Sample
     )
 
 
-def as_facts(comparison: Comparison) -> dict[str, Any]:
-    """Return what does not depend on the machine, for the manifest."""
-    sides = {"fp32": comparison.fp32, "int8": comparison.int8}
+def as_facts(comparison: Comparison, precision: str) -> dict[str, Any]:
+    """Return what does not depend on the machine, for the manifest; ``precision`` is the smaller's.
+
+    Times are left out: they would make every bundle another one.
+    """
+    sides = {"fp32": comparison.full, precision: comparison.small}
     return {
         "split": "dev",
         "n": comparison.n,

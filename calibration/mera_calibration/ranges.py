@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from mera_calibration.samples import CalibrationSet
+import numpy as np
+
+from mera_calibration.samples import CalibrationSet, Sample
 from mera_calibration.subjects import Subject
 from mera_calibration.view import Recorder, WithEngine
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
 
@@ -28,8 +30,8 @@ _AT_ONCE = 32
 class Ranges:
     """What calibration found."""
 
-    tensors: Any
-    """`onnxruntime.quantization.calibrate.TensorsData`, as the quantizer takes it."""
+    tensors: dict[str, tuple[float, float]]
+    """Least and greatest value of every tensor, by its name in the graph."""
     method: Method
     samples: int
     steps: int
@@ -47,17 +49,16 @@ class Feeds:
 
 
 def recorded(
-    subject: Subject, bundle: Bundle, chosen: CalibrationSet
+    subject: Subject, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> Iterator[list[dict[str, Array]]]:
     """Let the device's stage go through the samples; yield what its model was fed for each.
 
     A stream is heard from its beginning, chunk by chunk, so its caches are those of the device.
     """
-    role = bundle.role(chosen.role)
-    recorder = Recorder(role.engine())
-    listen = subject.listen(WithEngine(bundle, role.name, recorder))
+    recorder = Recorder(bundle.role(role).engine())
+    listen = subject.listen(WithEngine(bundle, role, recorder))
     recorder.take()
-    for sample in chosen.samples:
+    for sample in samples:
         listen(sample.given)
         if fed := recorder.take():
             yield fed
@@ -107,7 +108,7 @@ def find(
             calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
         )
         waiting: list[dict[str, Array]] = []
-        for fed in recorded(subject, bundle, chosen):
+        for fed in recorded(subject, bundle, chosen.role, chosen.samples):
             samples, steps = samples + 1, steps + len(fed)
             waiting += fed
             while len(waiting) >= _AT_ONCE:
@@ -121,7 +122,11 @@ def find(
                 f"{chosen.role} gave its model nothing to do",
                 "they are too short or empty: give other training material with --data",
             )
-        tensors = calibrator.compute_data()
+        found = calibrator.compute_data()
+    tensors = {}
+    for name, data in found.items():
+        least, greatest = data.range_value
+        tensors[name] = (np.asarray(least).item(), np.asarray(greatest).item())
     return Ranges(tensors, method, samples, steps)
 
 
@@ -130,25 +135,3 @@ def _quiet() -> Iterator[None]:
     """ONNX Runtime's calibrators print their progress on stdout, where only results belong."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
-
-
-def understood(subject: Subject, bundle: Bundle, chosen: CalibrationSet) -> float:
-    """Return how well the full-precision model does on its own training material.
-
-    Raises:
-        InputError: no better than chance: random data, wrong labels, or features of another kind.
-    """
-    listen = subject.listen(bundle)
-    labels = subject.labels(bundle)
-    truth = [sample.example.label for sample in chosen.samples]
-    score = subject.score(truth, [listen(sample.given) for sample in chosen.samples], labels)
-    chance = 1 / len(set(truth)) if score.per_class else 0.0
-    # Three standard deviations of pure luck.
-    luck = 3 * (chance * (1 - chance) / len(truth)) ** 0.5
-    if score.metric <= chance + luck:
-        raise InputError(
-            f"on the calibration samples for {chosen.role} its model is no better than chance "
-            f"({subject.metric} {score.metric:.2f})",
-            "this is not what it was trained on: check --data, and that the checkpoint is trained",
-        )
-    return score.metric

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mera_edge.bundle import RoleName
 from mera_edge.errors import InputError
 
 FEWEST = 16
@@ -46,7 +47,7 @@ class Sample:
 class CalibrationSet:
     """What ranges are found on."""
 
-    role: str
+    role: RoleName
     seed: int
     samples: tuple[Sample, ...]
 
@@ -74,7 +75,7 @@ class CalibrationSet:
 
 
 def draw(
-    role: str, examples: Sequence[Example], count: int, seed: int, classes: bool = True
+    role: RoleName, examples: Sequence[Example], count: int, seed: int, classes: bool = True
 ) -> CalibrationSet:
     """Draw a calibration set.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from mera_edge.engine import Engine
@@ -14,7 +14,7 @@ WARM_UP = 3
 
 
 def interleaved(
-    engines: Sequence[Engine], feeds: Sequence[dict[str, Array]], rounds: int = 5
+    engines: Sequence[Engine], feeds: Sequence[Mapping[str, Array]], rounds: int = 5
 ) -> list[float]:
     """Return the median time of one run of each engine in milliseconds.
 

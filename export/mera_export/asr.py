@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
 from mera_train.asr.model import Conformer
 from mera_train.asr.train import Config
+from mera_train.checkpoint import Checkpoint
 
 OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
 
@@ -41,6 +42,19 @@ class Streaming(nn.Module):
         return self.model.stream(x, attn_cache, conv_cache, attn_mask)
 
 
+def prepare(loaded: Checkpoint) -> Prepared:
+    """Build the recognizer of a checkpoint.
+
+    Raises:
+        InputError, ConfigError: the checkpoint does not fit itself.
+    """
+    config = loaded.settings(Config)
+    model = loaded.fill(
+        Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
+    )
+    return Prepared(model, Streaming(model), example(model), OUTPUTS)
+
+
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``.
 
@@ -50,11 +64,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
-    model = loaded.fill(
-        Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
-    )
     shape = config.model
-    inputs = example(model)
     metadata = {
         "model_type": "wenet_ctc",
         "head": shape.heads,
@@ -69,9 +79,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     }
     model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
     exported = to_onnx(
-        Streaming(model),
-        inputs,
-        OUTPUTS,
+        prepare(loaded),
         model_path,
         {key: str(value) for key, value in metadata.items()},
         {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -42,7 +44,8 @@ def export_bundle(
         refine: makes something better (smaller) of the exported models, before they appear.
 
     Raises:
-        InputError: a checkpoint is missing or unreadable, or ``out`` holds something else.
+        InputError: a checkpoint is missing or unreadable, ``out`` holds something else, or the disk
+            is full.
         CheckFailed: a model does not compute the same in ONNX Runtime as in torch.
     """
     for role in roles:
@@ -51,7 +54,8 @@ def export_bundle(
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise InputError(f"{out} is not empty and holds no bundle", "choose another directory")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+    beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
+    with _room_for(out), beside as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
         entries: dict[RoleName, RoleEntry] = {}
@@ -76,3 +80,17 @@ def export_bundle(
             shutil.move(out, Path(scratch) / "old")
         new.rename(out)
     return Bundle.open(out)
+
+
+@contextlib.contextmanager
+def _room_for(out: Path) -> Iterator[None]:
+    """Turn a full disk, quota or file size limit into an error with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise InputError(
+            f"there is no room for {out} ({error.strerror})",
+            "make room there, or choose another directory; an old bundle is as it was",
+        ) from error

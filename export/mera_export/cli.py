@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from mera_edge.bundle import Bundle
-from mera_edge.errors import CheckFailed, InputError
+from mera_edge.errors import CheckFailed
 
 app = typer.Typer()
 
 
 @app.callback(invoke_without_command=True)
 def export(
-    out: Annotated[Path, typer.Option(help="the bundle's directory; an old bundle is replaced")],
+    out: Annotated[Path, typer.Option(help="the new bundle; an old one is replaced")] = Path(
+        "bundle"
+    ),
     checkpoints: Annotated[
         Path, typer.Option(help="directory with one checkpoint per role")
     ] = Path("train/checkpoints"),
@@ -28,60 +30,101 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="eight bits where the gate finds them as good")
     ] = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="what shall run it: cpu, tensorrt, or both: give it twice"),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="directory with the corpora: calibrates on train, compares on dev"),
     ] = None,
-    max_drop: Annotated[float, typer.Option(help="points of the task metric INT8 may lose")] = 0.5,
+    calibration: Annotated[
+        Path | None, typer.Option(help="what `mera-edge calibrate` wrote, instead of --data/train")
+    ] = None,
+    no_gate: Annotated[
+        bool, typer.Option("--no-gate", help="compare nothing; the bundle says so")
+    ] = False,
+    max_drop: Annotated[float, typer.Option(help="points of the task metric that may be lost")] = (
+        0.5
+    ),
     max_ece: Annotated[float, typer.Option(help="by which the calibration error may rise")] = 0.02,
     prefer: Annotated[str, typer.Option(help="what INT8 must win: speed or size")] = "speed",
-    ranges: Annotated[str, typer.Option(help="minmax, entropy or percentile")] = "minmax",
+    ranges: Annotated[str, typer.Option(help="minmax, entropy or percentile")] = "percentile",
     samples: Annotated[int, typer.Option(help="calibration samples per role")] = 256,
     seed: Annotated[int, typer.Option(help="of the calibration samples")] = 0,
     report: Annotated[
-        Path | None, typer.Option(help="directory for export.json and export.md")
+        Path | None, typer.Option(help="directory for export.json, export.md and export.svg")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(help="export nothing: compare this bundle with its checkpoints")
     ] = None,
 ) -> None:
     """Export checkpoints to a bundle that a device runs, checked against torch."""
+    progress = Console(stderr=True)
+    if verify is not None:
+        _verify(verify, checkpoints, data, max_drop, progress)
+        return
     from mera_export.bundle import ROLES, export_bundle
 
-    progress = Console(stderr=True)
-    refinement: Any = None
-    if int8:
+    refinement = None
+    if int8 or data is not None or target not in (None, ["cpu"]):
         from mera_calibration.gate import Limits
-        from mera_export.int8 import Options
-        from mera_export.refine import Refinement
+        from mera_export.refine import Options, Refinement
 
-        if data is None:
-            raise InputError(
-                "INT8 needs material to calibrate on and to compare with",
-                "give the directory with the corpora as --data",
-            )
-        # Words that are none of ours are refused there, with a remedy.
-        limits = Limits(max_drop, max_ece, prefer)  # type: ignore[arg-type]
-        options = Options(limits, ranges, samples, seed=seed)  # type: ignore[arg-type]
-        refinement = Refinement(data, options, progress)
+        # Words that are none of ours are refused by `Options.check`, with a remedy.
+        options = Options(
+            int8=int8,
+            targets=tuple(dict.fromkeys(target or ["cpu"])),  # type: ignore[arg-type]
+            limits=Limits(max_drop, max_ece, prefer),  # type: ignore[arg-type]
+            gate=not no_gate,
+            ranges=ranges,  # type: ignore[arg-type]
+            samples=samples,
+            seed=seed,
+        )
+        refinement = Refinement(options, data, calibration, progress)
     bundle = export_bundle(
         checkpoints,
         out,
-        role or ROLES,  # type: ignore[arg-type]  (checked there, with a remedy)
+        # Checked there, with a remedy.
+        role or ROLES,  # type: ignore[arg-type]
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
         refine=refinement,
     )
-    _show(bundle, out)
     if refinement is not None:
         refinement.publish(report)
-        refused = [one.role for one in refinement.outcomes if not one.accepted and role]
-        if refused:
-            raise CheckFailed(
-                f"no INT8 for {', '.join(refused)}: the bundle has it in full precision",
-                "the report says why; without --role the fallback is accepted",
-            )
+    _show(bundle, out)
+    if refinement is not None and (reasons := refinement.refused(role or ())):
+        raise CheckFailed(
+            f"{out} is not what was asked for: {'; '.join(reasons)}",
+            "the report says why; a role that is not asked for by name may fall back",
+        )
+
+
+def _verify(
+    bundle: Path, checkpoints: Path, data: Path | None, max_drop: float, progress: Console
+) -> None:
+    from mera_calibration.gate import Limits
+    from mera_export.verify import verify
+
+    with progress.status("verifying") as status:
+        checks = verify(bundle, checkpoints, data, Limits(max_drop), status.update)
+    table = Table("role", "check", "found", "", title=str(bundle))
+    for check in checks:
+        mark = "[green]yes[/]" if check.passed else "[bold red]no[/]"
+        table.add_row(check.role, check.what, check.found, mark)
+    Console().print(table)
+    if data is None:
+        progress.print("give --data to compare answers to real material too", style="dim")
+    if failed := [f"{check.role}: {check.what}" for check in checks if not check.passed]:
+        raise CheckFailed(f"{bundle} is not verified: {'; '.join(failed)}", "export it again")
 
 
 def _show(bundle: Bundle, out: Path) -> None:
-    table = Table("role", "precision", "size", title=str(out))
+    table = Table("role", "precision", "for TensorRT", "size", title=str(out))
+    total = 0
     for name, entry in bundle.manifest.roles.items():
-        size = sum(file.bytes for file in entry.files.values())
-        table.add_row(name, entry.precision, f"{size / 1e6:.2f} MB")
+        size = sum(file.bytes for key, file in entry.files.items() if key != "tensorrt")
+        total += size
+        table.add_row(name, entry.precision, entry.tensorrt or "", f"{size / 1e6:.2f} MB")
+    table.add_row("all", "", "", f"{total / 1e6:.2f} MB")
     Console().print(table)

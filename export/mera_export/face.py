@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.face import SPEC
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.checkpoint import Checkpoint
 from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet
 from mera_train.face.train import Config
@@ -32,6 +33,20 @@ class Answers(nn.Module):
         return torch.softmax(logits / self.model.temperature, dim=1), valence, embedding
 
 
+def prepare(loaded: Checkpoint) -> Prepared:
+    """Build the encoder of a checkpoint.
+
+    Raises:
+        InputError, ConfigError: the checkpoint does not fit itself.
+    """
+    config = loaded.settings(Config)
+    model = loaded.fill(FaceNet(config.model))
+    generator = torch.Generator().manual_seed(0)
+    shape = (1, 1, config.model.size, config.model.size)
+    inputs = {"face": torch.rand(shape, generator=generator) * 255}
+    return Prepared(model, Answers(model), inputs, OUTPUTS)
+
+
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``face.onnx`` in ``out``.
 
@@ -40,14 +55,8 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    config = loaded.settings(Config)
-    model = loaded.fill(FaceNet(config.model))
-    module = Answers(model)
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, 1, config.model.size, config.model.size)
-    inputs = {"face": torch.rand(shape, generator=generator) * 255}
-    path = out / "face.onnx"
-    exported = to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(LABELS)}, UNITS)
+    prepared, path = prepare(loaded), out / "face.onnx"
+    exported = to_onnx(prepared, path, {"labels": ",".join(LABELS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",
@@ -55,7 +64,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         outputs=exported.outputs,
         labels=LABELS,
         features=SPEC,
-        calibration={"temperature": float(model.temperature)},
+        calibration={"temperature": float(loaded.weights["temperature"])},
         metrics=loaded.metrics,
         licence="research (the pictures are FER2013's; FER+'s labels are MIT)",
         card=loaded.card,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
 from mera_train.fusion.model import Mtme
 from mera_train.fusion.train import Config
@@ -59,15 +59,15 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     config = loaded.settings(Config)
     widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
     network = loaded.fill(Mtme(config.model, widths))
-    module = Answers(network)
     generator = torch.Generator().manual_seed(0)
     inputs = {name: torch.randn(1, widths[name], generator=generator) for name in MODALITIES}
     scores = torch.randn(1, len(MODALITIES), len(EMOTIONS), generator=generator)
     inputs["unimodal_probabilities"] = torch.softmax(scores, dim=2)
     inputs["present"] = torch.ones(1, len(MODALITIES))
     inputs["age_s"] = torch.tensor([[0.2, 0.1, 1.5]])
+    prepared = Prepared(network, Answers(network), inputs, OUTPUTS)
     path = out / "fusion.onnx"
-    exported = to_onnx(module, inputs, OUTPUTS, path, {"labels": ",".join(EMOTIONS)}, UNITS)
+    exported = to_onnx(prepared, path, {"labels": ",".join(EMOTIONS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,19 @@ _DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.bool: "bool"}
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A trained network in the form in which it is exported."""
+
+    network: nn.Module
+    """What the checkpoint holds."""
+    module: nn.Module
+    """Around it: ``forward`` takes ``inputs`` in order and returns ``outputs``."""
+    inputs: Mapping[str, torch.Tensor]
+    """Realistic examples."""
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Exported:
     """What came of an export: the interface for the manifest, and how near it is to torch."""
 
@@ -37,19 +50,15 @@ class Exported:
 
 
 def to_onnx(
-    module: nn.Module,
-    inputs: Mapping[str, torch.Tensor],
-    outputs: Sequence[str],
+    prepared: Prepared,
     path: Path,
     metadata: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
 ) -> Exported:
-    """Export ``module`` with static shapes and compare it with ONNX Runtime.
+    """Export a network with static shapes and compare it with ONNX Runtime on its inputs.
 
     Args:
-        module: in eval mode; its ``forward`` takes ``inputs`` in order and returns ``outputs``.
-        inputs: name -> example tensor, with realistic values: the comparison runs on them.
-        outputs: names, in the order that ``forward`` returns them.
+        prepared: the network.
         path: the file to write. The same module gives the same bytes.
         metadata: what other runtimes look up in ``metadata_props``.
         units: what the numbers of an input or output are, for the manifest.
@@ -57,7 +66,7 @@ def to_onnx(
     Raises:
         CheckFailed: the difference is above `TOLERANCE`; no file is left behind.
     """
-    module.eval()
+    module, inputs, outputs = prepared.module.eval(), prepared.inputs, prepared.outputs
     examples = tuple(inputs.values())
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():

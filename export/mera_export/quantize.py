@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import onnx
 
 from mera_calibration.ranges import Ranges
@@ -31,6 +32,8 @@ class Preset:
     operators: tuple[str, ...]
     """Layers with weights are always meant as Conv, Gemm *and* MatMul: optimizers turn one into
     the other, and a list without it would quantize nothing and not say so."""
+    tensorrt: str = ""
+    """Why TensorRT is not for them, if it is not."""
 
 
 # Convolutions swallow the Relu after them. Sums around blocks, norms, softmax and sigmoid are where
@@ -44,7 +47,7 @@ PRESETS: dict[RoleName, Preset] = {
     "asr": _ENCODER,
     "voice": _ENCODER,
     "face": _PICTURES,
-    "text": _ENCODER,
+    "text": Preset(_ENCODER.operators, "it looks up hashed n-grams, which a CPU does at once"),
 }
 
 
@@ -74,6 +77,14 @@ def layers(model: onnx.ModelProto) -> list[str]:
     ] + [node.name for node in table_gathers(model)]
 
 
+def sizes(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the bytes of the weights of every layer in `layers`."""
+    known = {tensor.name: tensor.ByteSize() for tensor in model.graph.initializer}
+    place = {node.name: 0 if node.op_type == "Gather" else 1 for node in model.graph.node}
+    inputs = {node.name: node.input for node in model.graph.node}
+    return {name: known[inputs[name][place[name]]] for name in layers(model)}
+
+
 def quantize(
     model: onnx.ModelProto,
     ranges: Ranges,
@@ -91,7 +102,8 @@ def quantize(
         target: ``cpu`` has U8 activations, which is faster there; ``tensorrt`` takes symmetric S8
             only, biases and tables in float (`mera_export.legality` has its rules).
     """
-    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     copy = onnx.ModelProto()
@@ -107,13 +119,15 @@ def quantize(
         if node.op_type in WEIGHTED and node.name not in chosen
     ]
     if any(node.op_type in WEIGHTED and node.name in chosen for node in copy.graph.node):
+        # Made anew every time: the quantizer changes it.
+        spans = {name: tuple(map(np.float32, span)) for name, span in ranges.tensors.items()}
         quantizer = QDQQuantizer(
             copy,
             per_channel=True,
             reduce_range=False,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
-            tensors_range=ranges.tensors,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
             nodes_to_quantize=[],
             nodes_to_exclude=[*stays, *_beside(copy, set(stays))],
             op_types_to_quantize=list(preset.operators),

@@ -1,68 +1,256 @@
-"""Every role of a freshly exported bundle through the INT8 gate, with progress and a report."""
+"""Every role of a freshly exported bundle in smaller precisions, with progress and a report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, get_args
 
 from rich.console import Console
 
+from mera_calibration import calibration, gate
+from mera_calibration.ranges import METHODS, Method
+from mera_calibration.samples import Sample
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
+from mera_edge.bundle.manifest import FileEntry
 from mera_edge.errors import InputError
 from mera_export import report
-from mera_export.int8 import Options, Outcome, check, quantize_role
+from mera_export.fused import Fused
 from mera_export.material import Material, material
+from mera_export.quantize import PRESETS, Target
+from mera_export.trial import Attempt, Outcome, Trial, some
 
 Materials = Callable[[RoleName, Path, Bundle], Material]
 
 
+@dataclass(frozen=True)
+class Options:
+    """What to make smaller, how, and when to be content."""
+
+    int8: bool = True
+    targets: tuple[Target, ...] = ("cpu",)
+    limits: gate.Limits = field(default_factory=gate.Limits)
+    gate: bool = True
+    """Whether anything is compared at all."""
+    ranges: Method = "percentile"
+    samples: int = 256
+    dev: int = 1500
+    """Most dev examples that the gate hears."""
+    seed: int = 0
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InputError: names the option.
+        """
+        for given, known, name in (
+            (self.targets, get_args(Target), "--target"),
+            ((self.ranges,), METHODS, "--ranges"),
+            ((self.limits.prefer,), get_args(gate.Prefer), "--prefer"),
+        ):
+            for value in given:
+                if value not in known:
+                    raise InputError(f"{name} {value!r} is unknown", f"give {' or '.join(known)}")
+        if self.samples < 1 or self.dev < 1:
+            raise InputError("at least one sample is needed", "give --samples a positive number")
+
+
 class Refinement:
-    """What `export_bundle` calls to make INT8 of full precision; keeps what came of it.
+    """What `export_bundle` calls to make models smaller; keeps what came of it.
 
     Args:
-        data: the folder of the corpora.
-        options: how, and when to be content.
+        options: what, how, and when to be content.
+        data: the folder of the corpora; not needed without a gate if there is a calibration.
+        calibrations: a folder that `mera-edge calibrate` wrote; ``None`` to calibrate here.
         console: where progress goes.
         materials: where examples come from.
 
     Raises:
-        InputError: an option makes no sense, or there is no such folder.
+        InputError: an option makes no sense, or there is nothing to calibrate or compare with.
     """
 
     def __init__(
-        self, data: Path, options: Options, console: Console, materials: Materials = material
+        self,
+        options: Options,
+        data: Path | None,
+        calibrations: Path | None,
+        console: Console,
+        materials: Materials = material,
     ) -> None:
-        check(options)
-        if not data.is_dir():
+        options.check()
+        if data is not None and not data.is_dir():
             raise InputError(f"{data} is no directory", "give the directory with the corpora")
-        self.data, self.options, self.console, self.materials = data, options, console, materials
+        if data is None and options.gate:
+            raise InputError(
+                "there is no material to compare with full precision",
+                "give the directory with the corpora as --data, or go without: --no-gate",
+            )
+        if data is None and options.int8 and calibrations is None:
+            raise InputError(
+                "INT8 needs ranges, and there is no material to find them on",
+                "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
+            )
+        self.options, self.data, self.calibrations = options, data, calibrations
+        self.console, self.materials = console, materials
         self.outcomes: list[Outcome] = []
+        self.fused: Fused | None = None
 
     def __call__(self, bundle: Bundle) -> Mapping[RoleName, RoleEntry]:
-        """Try every role of the bundle; return the entries of those that are INT8 now."""
+        """Try every role of the bundle; return the entries of those that changed."""
         entries: dict[RoleName, RoleEntry] = {}
-        with self.console.status("INT8") as status:
+        with self.console.status("comparing precisions") as status:
+            fused = None
+            if self.options.gate and self.data is not None and Fused.possible(bundle):
+                fused = Fused(self.data, status.update)
+                fused.ask("fp32", bundle)
             for role in bundle.manifest.roles:
-                if role not in SUBJECTS:
-                    why = "it is so small that INT8 would save nothing"
-                    self.outcomes.append(Outcome(role, False, (why,)))
-                    continue
-                outcome, entries[role] = quantize_role(
-                    bundle,
-                    role,
-                    self.materials(role, self.data, bundle),
-                    self.options,
-                    bundle.directory,
-                    status.update,
-                )
+                outcome, entries[role] = self._role(bundle, role, status.update)
                 self.outcomes.append(outcome)
-                verdict = "INT8" if outcome.accepted else f"FP32: {outcome.reasons[0]}"
-                self.console.print(f"{role} … {verdict}", style="dim")
+                self.console.print(f"{role} … {_verdict(outcome)}", style="dim")
+            if fused is not None and self.options.int8:
+                now = bundle.manifest.model_copy(update={"roles": entries})
+                fused.ask("int8", Bundle(bundle.directory, now))
+            self.fused = fused
         return entries
+
+    def refused(self, roles: Sequence[str]) -> list[str]:
+        """Return why the bundle is not what was demanded; nothing when it is.
+
+        Args:
+            roles: those that were asked for by name: they must be INT8.
+        """
+        reasons = []
+        if self.options.int8:
+            reasons = [
+                f"no INT8 for {outcome.role} on {target}"
+                for outcome in self.outcomes
+                for target in self.options.targets
+                if outcome.role in roles
+                and ((taken := outcome.taken(target)) is None or taken.precision != "int8")
+            ]
+        if self.fused is not None and self.fused.drop > self.options.limits.max_drop:
+            reasons.append(f"the fused answer loses {self.fused.drop:.2f} points")
+        return reasons
 
     def publish(self, directory: Path | None) -> None:
         """Print the comparison, and write it to ``directory`` if there is one."""
-        Console().print(report.terminal(self.outcomes))
+        result = report.Report(self.options.limits, tuple(self.outcomes), self.fused)
+        Console().print(result.terminal())
         if directory is not None:
-            report.save(self.outcomes, self.options.limits, directory)
+            result.save(directory)
+
+    def _role(
+        self, bundle: Bundle, role: RoleName, progress: Callable[[str], None]
+    ) -> tuple[Outcome, RoleEntry]:
+        entry = bundle.role(role).entry
+        if role not in SUBJECTS:
+            return Outcome(role, why="it is so small that nothing would be saved"), entry
+        given = None if self.data is None else self.materials(role, self.data, bundle)
+        dev = self._dev(role, given)
+        options = self.options
+        # Beside the bundle: what is accepted gets there by rename.
+        beside = bundle.directory.parent
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".trial-") as scratch:
+            trial = Trial(bundle, role, dev, options.limits, Path(scratch), progress)
+            ranges = self._calibration(bundle, role, given, progress) if options.int8 else None
+            attempts: list[Attempt] = []
+            for target in options.targets:
+                attempts += _attempts(trial, target, ranges, Path(scratch) / f"{target}.onnx")
+            outcome = Outcome(
+                role,
+                tuple(attempts),
+                trial.measure(),
+                len(dev or ()),
+                ranges.facts() if ranges else {},
+                trial.costs,
+                PRESETS[role].tensorrt if "tensorrt" in options.targets else "",
+            )
+            for target in options.targets:
+                if taken := outcome.taken(target):
+                    path = Path(scratch) / f"{target}.onnx"
+                    entry = _placed(entry, taken, outcome, path, bundle.directory)
+        return outcome, entry
+
+    def _dev(self, role: RoleName, given: Material | None) -> list[Sample] | None:
+        if given is None or not self.options.gate:
+            return None
+        if not given.dev:
+            raise InputError(
+                f"{self.data} has no dev material for {role}, so precisions cannot be compared",
+                "give the corpora that the model was trained on, or go without: --no-gate",
+            )
+        return some(given.dev, self.options.dev, self.options.seed)
+
+    def _calibration(
+        self,
+        bundle: Bundle,
+        role: RoleName,
+        given: Material | None,
+        progress: Callable[[str], None],
+    ) -> calibration.Calibration:
+        if self.calibrations is not None:
+            return calibration.load(self.calibrations, role, bundle)
+        options, examples = self.options, given.train if given else ()
+        return calibration.calibrate(
+            bundle,
+            role,
+            examples,
+            PRESETS[role].operators,
+            options.ranges,
+            options.samples,
+            options.seed,
+            progress,
+        )
+
+
+def _attempts(
+    trial: Trial, target: Target, ranges: calibration.Calibration | None, path: Path
+) -> list[Attempt]:
+    """Try what a target could run, the smallest first; the last file stays at ``path``."""
+    if target == "tensorrt" and PRESETS[trial.role].tensorrt:
+        return []
+    attempts = []
+    if ranges is not None:
+        attempts.append(trial.int8(target, ranges, path))
+    if target == "tensorrt" and not (attempts and attempts[-1].accepted):
+        attempts.append(trial.fp16(path))
+    return attempts
+
+
+def _placed(
+    entry: RoleEntry, taken: Attempt, outcome: Outcome, path: Path, directory: Path
+) -> RoleEntry:
+    """Move an accepted model into the bundle and describe it."""
+    key = "model" if taken.target == "cpu" else "tensorrt"
+    name = entry.files["model"].path if taken.target == "cpu" else f"{outcome.role}-tensorrt.onnx"
+    # A new file in place of the old: an engine that still has the old one mapped keeps it.
+    path.replace(directory / name)
+    facts: dict[str, Any] = {"gate": "passed" if taken.comparison else "not checked"}
+    if taken.precision == "int8":
+        facts |= {**outcome.calibration, "left": list(taken.left)}
+    of = taken.precision if key == "model" else f"tensorrt_{taken.precision}"
+    metrics = dict(entry.metrics)
+    if taken.comparison is not None:
+        metrics[of] = gate.as_facts(taken.comparison, taken.precision)
+    return entry.model_copy(
+        update={
+            "precision" if key == "model" else "tensorrt": taken.precision,
+            "files": {**entry.files, key: FileEntry.of(directory / name)},
+            "calibration": {**entry.calibration, of: facts},
+            "metrics": metrics,
+        }
+    )
+
+
+def _verdict(outcome: Outcome) -> str:
+    if not outcome.attempts:
+        return f"FP32: {outcome.why}" if outcome.why else "FP32"
+    words = []
+    for attempt in outcome.attempts:
+        told = "taken" if attempt.accepted else f"refused, {attempt.reasons[0]}"
+        words.append(f"{attempt.precision.upper()} for {attempt.target}: {told}")
+    return "; ".join(words)

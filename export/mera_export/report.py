@@ -1,120 +1,194 @@
-"""What an INT8 export came to: a table for the terminal, JSON, Markdown."""
+"""What an export came to: a table for the terminal, JSON, Markdown and a picture."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from mera_calibration.gate import Limits
+from mera_calibration.gate import Limits, Side
 from mera_calibration.subjects import SUBJECTS
-from mera_export.int8 import Outcome
+from mera_export.fused import Fused
+from mera_export.picture import draw
+from mera_export.trial import Attempt, Outcome
 
-SCHEMA = "mera-edge/export-report/1"
+SCHEMA = "mera-edge/export-report/2"
 COLUMNS = (
-    "role", "runs as", "n", "metric", "FP32", "INT8", "drop (points)", "ECE FP32", "ECE INT8",
-    "agreement", "worst class (points)", "MB FP32", "MB INT8", "ms FP32", "ms INT8", "ratio",
-    "layers in INT8", "Q / DQ",
+    "role", "target", "precision", "verdict", "n", "metric", "FP32", "smaller", "drop (points)",
+    "ECE FP32", "ECE smaller", "agreement", "worst class (points)", "MB FP32", "MB smaller",
+    "ms FP32", "ms smaller", "ratio of times", "layers in INT8", "Q / DQ",
 )  # fmt: skip
 
 
-def as_json(outcomes: Sequence[Outcome], limits: Limits) -> dict[str, Any]:
-    """Return everything that was measured."""
-    return {
-        "schema": SCHEMA,
-        "limits": asdict(limits),
-        "roles": {outcome.role: asdict(outcome) for outcome in outcomes},
-    }
+@dataclass(frozen=True)
+class Report:
+    """Everything that was measured."""
 
+    limits: Limits
+    outcomes: tuple[Outcome, ...]
+    fused: Fused | None = None
 
-def rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """Return the table, a row per role; what was not measured is empty."""
-    table = []
-    for outcome in outcomes:
-        row = [outcome.role, "INT8" if outcome.accepted else "FP32"]
-        found, proof = outcome.comparison, outcome.proof
-        if found is None:
-            table.append(row + [""] * (len(COLUMNS) - len(row)))
-            continue
-        full, small = found.fp32, found.int8
-        worst = max(found.class_drops.items(), key=lambda item: item[1], default=None)
-        row += [
-            str(found.n),
-            SUBJECTS[outcome.role].metric,
-            f"{full.score.metric:.4f}",
-            f"{small.score.metric:.4f}",
-            f"{found.drop:+.2f}",
-            "" if full.score.ece is None else f"{full.score.ece:.3f}",
-            "" if small.score.ece is None else f"{small.score.ece:.3f}",
-            f"{found.agreement:.1%}",
-            "" if worst is None else f"{worst[0]} {worst[1]:+.1f}",
-            f"{full.bytes / 1e6:.2f}",
-            f"{small.bytes / 1e6:.2f}",
-            f"{full.median_ms:.2f}",
-            f"{small.median_ms:.2f}",
-            f"{small.median_ms / full.median_ms:.2f}",
-            "" if proof is None else f"{proof.layers} of {proof.of}",
-            "" if proof is None else f"{proof.quantize} / {proof.dequantize}",
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        fused = None
+        if self.fused is not None:
+            fused = {"split": self.fused.split, "macro_f1": self.fused.scores}
+        return {
+            "schema": SCHEMA,
+            "limits": asdict(self.limits),
+            "roles": {outcome.role: asdict(outcome) for outcome in self.outcomes},
+            "fused": fused,
+        }
+
+    def rows(self) -> list[list[str]]:
+        """Return the table, a row per attempt; what was not measured is empty."""
+        return [
+            row + [""] * (len(COLUMNS) - len(row))
+            for outcome in self.outcomes
+            for row in _rows(outcome)
         ]
-        table.append(row)
-    return table
 
+    def terminal(self) -> Table:
+        """Return the table turned round: an attempt per column, which fits a terminal."""
+        rows = self.rows()
+        table = Table("", *(row[0] for row in rows), title="Full precision against smaller ones")
+        for name, *values in list(zip(COLUMNS, *rows, strict=True))[1:]:
+            if any(values):
+                table.add_row(name, *values)
+        if self.fused is not None:
+            for name, scores in _by_condition(self.fused):
+                table.add_row(f"fused, {name}", scores)
+        return table
 
-def terminal(outcomes: Sequence[Outcome]) -> Table:
-    """Return the table turned round: a role per column, which fits a terminal."""
-    table = Table("", *(outcome.role for outcome in outcomes), title="FP32 against INT8")
-    for name, *values in list(zip(COLUMNS, *rows(outcomes), strict=True))[1:]:
-        table.add_row(name, *values)
-    return table
-
-
-def markdown(outcomes: Sequence[Outcome], limits: Limits) -> str:
-    """Return the report as Markdown."""
-    lines = [
-        "# FP32 against INT8",
-        "",
-        f"The gate: at most {limits.max_drop:g} points of the task metric and {limits.max_ece:g} "
-        "of the calibration error (ECE) lost on the dev split, streaming equal to offline, and "
-        f"{'faster' if limits.prefer == 'speed' else 'smaller'}. Times are medians of runs of the "
-        "model on one thread in which both precisions took turns.",
-        "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + " --- |" * len(COLUMNS),
-        *("| " + " | ".join(row) + " |" for row in rows(outcomes)),
-    ]
-    for outcome in outcomes:
-        lines += ["", f"## {outcome.role}", "", *_story(outcome)]
-    return "\n".join(lines) + "\n"
-
-
-def _story(outcome: Outcome) -> list[str]:
-    lines = ["INT8." if outcome.accepted else "FP32, because:"]
-    lines += [f"* {reason}" for reason in outcome.reasons]
-    if facts := outcome.calibration:
-        lines += [
+    def markdown(self) -> str:
+        """Return the report as Markdown."""
+        limits = self.limits
+        lines = [
+            "# Full precision against smaller ones",
             "",
-            f"Ranges by {facts['ranges']} on {facts['samples']} training samples, "
-            f"{facts['steps']} runs of the model, seed {facts['seed']}.",
+            "![Size, time and accuracy of every role](export.svg)",
+            "",
+            f"The gate: at most {limits.max_drop:g} points of the task metric and "
+            f"{limits.max_ece:g} of the calibration error (ECE) lost on the dev split, streaming "
+            f"equal to offline, and {'faster' if limits.prefer == 'speed' else 'smaller'}. Times "
+            "are medians of runs of the model on one thread of this machine in which both "
+            "precisions took turns. What is for TensorRT was compared in ONNX Runtime and not "
+            "timed: *not run with TensorRT*.",
+            "",
+            "| " + " | ".join(COLUMNS) + " |",
+            "|" + " --- |" * len(COLUMNS),
+            *("| " + " | ".join(row) + " |" for row in self.rows()),
         ]
-    if outcome.left:
-        lines += ["", f"Left in float for the gate's sake: {', '.join(outcome.left)}."]
+        if self.fused is not None:
+            lines += [
+                "",
+                "The fused answer, macro-F1 on composed examples of the split "
+                f"{self.fused.split}"
+                + (", on which the fusion was trained too" if self.fused.split == "dev" else "")
+                + ":",
+                "",
+                *(f"* {name}: {scores}" for name, scores in _by_condition(self.fused)),
+            ]
+        for outcome in self.outcomes:
+            lines += ["", f"## {outcome.role}", "", *_story(outcome)]
+        return "\n".join(lines) + "\n"
+
+    def save(self, directory: Path) -> None:
+        """Write ``export.json``, ``export.md`` and ``export.svg``."""
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n"
+        (directory / "export.json").write_text(text, encoding="utf-8")
+        (directory / "export.md").write_text(self.markdown(), encoding="utf-8")
+        (directory / "export.svg").write_text(draw(self.outcomes), encoding="utf-8")
+
+
+def _rows(outcome: Outcome) -> Iterator[list[str]]:
+    metric = SUBJECTS[outcome.role].metric if outcome.full else ""
+    for attempt in outcome.attempts:
+        row = [outcome.role, attempt.target, attempt.precision.upper()]
+        row.append("taken" if attempt.accepted else "refused")
+        yield row + _figures(outcome, attempt, metric)
+    if not outcome.attempts:
+        row = [outcome.role, "cpu", "FP32", "", str(outcome.n) if outcome.n else "", metric]
+        if full := outcome.full:
+            ece = "" if full.score.ece is None else f"{full.score.ece:.3f}"
+            row += [f"{full.score.metric:.4f}", "", "", ece, "", "", "", f"{full.bytes / 1e6:.2f}"]
+            row += ["", _ms(full)]
+        yield row
+
+
+def _figures(outcome: Outcome, attempt: Attempt, metric: str) -> list[str]:
+    found, proof = attempt.comparison, attempt.proof
+    proved = ["", ""]
+    if proof is not None:
+        proved = [f"{proof.layers} of {proof.of}", f"{proof.quantize} / {proof.dequantize}"]
+    if found is None:
+        size = "" if proof is None else f"{proof.bytes / 1e6:.2f}"
+        return ["", "", "", "", "", "", "", "", "", "", size, "", "", "", *proved]
+    full, small = found.full, found.small
+    worst = max(found.class_drops.items(), key=lambda item: item[1], default=None)
+    ratio = ""
+    if full.median_ms is not None and small.median_ms is not None:
+        ratio = f"{small.median_ms / full.median_ms:.2f}"
+    return [
+        str(found.n),
+        metric,
+        f"{full.score.metric:.4f}",
+        f"{small.score.metric:.4f}",
+        f"{found.drop:+.2f}",
+        "" if full.score.ece is None else f"{full.score.ece:.3f}",
+        "" if small.score.ece is None else f"{small.score.ece:.3f}",
+        f"{found.agreement:.1%}",
+        "" if worst is None else f"{worst[0]} {worst[1]:+.1f}",
+        f"{full.bytes / 1e6:.2f}",
+        f"{small.bytes / 1e6:.2f}",
+        _ms(full),
+        _ms(small),
+        ratio,
+        *proved,
+    ]
+
+
+def _ms(side: Side) -> str:
+    return "" if side.median_ms is None else f"{side.median_ms:.2f}"
+
+
+def _by_condition(fused: Fused) -> Iterator[tuple[str, str]]:
+    for name in fused.scores["fp32"]:
+        values = [f"{precision.upper()} {of[name]:.4f}" for precision, of in fused.scores.items()]
+        yield name, ", ".join(values)
+
+
+def _story(outcome: Outcome) -> Iterator[str]:
+    if outcome.why or not outcome.attempts:
+        yield f"FP32{': ' + outcome.why if outcome.why else ''}."
+    for attempt in outcome.attempts:
+        name = f"{attempt.precision.upper()} for {attempt.target}"
+        if attempt.accepted:
+            yield f"* {name}: taken" + ("." if attempt.comparison else ", **without a gate**.")
+        else:
+            yield f"* {name}: refused, because {'; '.join(attempt.reasons)}."
+        if attempt.left:
+            yield f"  Left in float for the gate's sake: {', '.join(attempt.left)}."
+        if attempt.comparison and attempt.comparison.class_drops:
+            drops = attempt.comparison.class_drops.items()
+            lost = ", ".join(f"{name} {drop:+.1f}" for name, drop in drops)
+            yield f"  Recall lost by class, in points: {lost}."
+    if facts := outcome.calibration:
+        yield ""
+        yield (
+            f"Ranges by {facts['ranges']} on {facts['samples']} training samples, "
+            f"{facts['steps']} runs of the model, seed {facts['seed']}."
+        )
     if outcome.costs:
-        lines += ["", "What quantizing a block alone costs (divergence of the answers, nats):", ""]
-        lines += [f"* {cost.divergence:.2g}: {', '.join(cost.block)}" for cost in outcome.costs]
-    if outcome.comparison and outcome.comparison.class_drops:
-        drops = outcome.comparison.class_drops.items()
-        lines += ["", "Recall lost by class, in points: "]
-        lines[-1] += ", ".join(f"{name} {drop:+.1f}" for name, drop in drops) + "."
-    return lines
-
-
-def save(outcomes: Sequence[Outcome], limits: Limits, directory: Path) -> None:
-    """Write ``export.json`` and ``export.md``."""
-    directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(as_json(outcomes, limits), indent=1, ensure_ascii=False) + "\n"
-    (directory / "export.json").write_text(text, encoding="utf-8")
-    (directory / "export.md").write_text(markdown(outcomes, limits), encoding="utf-8")
+        yield ""
+        yield "What quantizing a block alone costs, and what it saves:"
+        yield ""
+        yield "| divergence of the answers, nats | microseconds saved | block |"
+        yield "| --- | --- | --- |"
+        for cost in outcome.costs:
+            yield f"| {cost.divergence:.2g} | {cost.saved_us:.0f} | {', '.join(cost.block)} |"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -12,10 +11,11 @@ from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.labels import EMOTIONS
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.checkpoint import Checkpoint
 from mera_train.text.model import TextEncoder
-from mera_train.text.tokenizer import TOKENIZER, read, tokenize
+from mera_train.text.tokenizer import read, tokenize
 from mera_train.text.train import Config
 
 OUTPUTS = ("probabilities", "valence", "embedding")
@@ -40,6 +40,20 @@ class Answers(nn.Module):
         return probabilities, valence.unsqueeze(1), embedding
 
 
+def prepare(loaded: Checkpoint) -> Prepared:
+    """Build the encoder of a checkpoint.
+
+    Raises:
+        InputError, ConfigError: the checkpoint does not fit itself.
+    """
+    config = loaded.settings(Config)
+    model = loaded.fill(TextEncoder(config.model))
+    inputs = {"tokens": torch.zeros(1, config.longest, dtype=torch.int64)}
+    found = tokenize(read(loaded.directory), [normalise(EXAMPLE)], config.longest)
+    inputs["tokens"][:, : found.shape[1]] = found
+    return Prepared(model, Answers(model), inputs, OUTPUTS)
+
+
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``text.onnx`` and ``text-tokenizer.json`` in ``out``.
 
@@ -48,16 +62,11 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    tokenizer = read(checkpoint_directory)
     config = loaded.settings(Config)
-    model = loaded.fill(TextEncoder(config.model))
-    module = Answers(model)
-    inputs = {"tokens": torch.zeros(1, config.longest, dtype=torch.int64)}
-    found = tokenize(tokenizer, [normalise(EXAMPLE)], config.longest)
-    inputs["tokens"][:, : found.shape[1]] = found
     model_path, tokenizer_path = out / "text.onnx", out / "text-tokenizer.json"
-    exported = to_onnx(module, inputs, OUTPUTS, model_path, {"labels": ",".join(EMOTIONS)}, UNITS)
-    shutil.copyfile(checkpoint_directory / TOKENIZER, tokenizer_path)
+    exported = to_onnx(prepare(loaded), model_path, {"labels": ",".join(EMOTIONS)}, UNITS)
+    # Without the white space that a checkpoint has for its readers.
+    tokenizer_path.write_text(read(checkpoint_directory).to_str(), encoding="utf-8")
     return RoleEntry(
         files={"model": FileEntry.of(model_path), "tokenizer": FileEntry.of(tokenizer_path)},
         precision="fp32",
@@ -66,7 +75,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         labels=EMOTIONS,
         features=SPEC,
         settings={"longest": config.longest},
-        calibration={"temperature": float(model.temperature)},
+        calibration={"temperature": float(loaded.weights["temperature"])},
         metrics=loaded.metrics,
         licence="research (two of the five corpora are for research, MELD's text is GPL-3.0)",
         card=loaded.card,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.checkpoint import Checkpoint
 from mera_train.voice.data import LABELS
 from mera_train.voice.model import VoiceEncoder
 from mera_train.voice.train import Config
@@ -37,6 +38,20 @@ class Streaming(nn.Module):
         return scores[:, 0].softmax(1), valence, embedding[:, 0], *after
 
 
+def prepare(loaded: Checkpoint) -> Prepared:
+    """Build the encoder of a checkpoint.
+
+    Raises:
+        InputError, ConfigError: the checkpoint does not fit itself.
+    """
+    config = loaded.settings(Config)
+    model = loaded.fill(
+        VoiceEncoder(config.model, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
+    )
+    outputs = (*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names))
+    return Prepared(model, Streaming(model), example(model), outputs)
+
+
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """Export a checkpoint to ``voice.onnx`` in ``out``.
 
@@ -46,13 +61,8 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
-    model = loaded.fill(
-        VoiceEncoder(config.model, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
-    )
-    streaming, inputs = Streaming(model), example(model)
-    names = [*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names)]
     path = out / "voice.onnx"
-    exported = to_onnx(streaming, inputs, names, path, {"labels": " ".join(LABELS)}, UNITS)
+    exported = to_onnx(prepare(loaded), path, {"labels": " ".join(LABELS)}, UNITS)
     return RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",

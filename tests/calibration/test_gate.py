@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mera_calibration.gate import Comparison, Limits, Side, as_facts, quality, worth
-from mera_calibration.sensitivity import Cost, blocks, divergence, rescue
+from mera_calibration.sensitivity import Cost, blocks, divergence, rescue, spare
 from mera_calibration.subjects import SUBJECTS, Score, subject
 from mera_calibration.timing import interleaved
 from mera_edge.errors import InputError
@@ -18,8 +18,8 @@ from mera_edge.errors import InputError
 
 def comparison(metric: float = 0.8, ece: float = 0.05, streaming: float = 0.0) -> Comparison:
     return Comparison(
-        fp32=Side(1000, Score(0.8, 0.05, {"happy": 0.9, "sad": 0.7}), 2.0),
-        int8=Side(300, Score(metric, ece, {"happy": 0.9, "sad": 0.6}), 1.0),
+        full=Side(1000, Score(0.8, 0.05, {"happy": 0.9, "sad": 0.7}), 2.0),
+        small=Side(300, Score(metric, ece, {"happy": 0.9, "sad": 0.6}), 1.0),
         n=100,
         agreement=0.99,
         streaming=streaming,
@@ -45,16 +45,16 @@ def test_quality(measured: Comparison, reasons: list[str]) -> None:
 
 
 def test_worth_is_speed_or_size() -> None:
-    slow = replace(comparison(), int8=replace(comparison().int8, median_ms=2.5))
+    slow = replace(comparison(), small=replace(comparison().small, median_ms=2.5))
     assert worth(comparison(), Limits()) == []
     assert "not faster (ratio of times 1.25)" in worth(slow, Limits())[0]
     assert worth(slow, Limits(prefer="size")) == []
-    large = replace(slow, int8=replace(slow.int8, bytes=1200))
+    large = replace(slow, small=replace(slow.small, bytes=1200))
     assert "not smaller" in worth(large, Limits(prefer="size"))[0]
 
 
 def test_the_manifest_gets_no_times_and_the_drop_of_every_class() -> None:
-    facts = as_facts(comparison())
+    facts = as_facts(comparison(), "int8")
     assert facts["class_drops"] == {"happy": 0.0, "sad": 10.0}
     assert "ms" not in str(facts)
 
@@ -82,6 +82,14 @@ def test_the_fewest_blocks_are_left_out(count: int, data: st.DataObject) -> None
         assert left is None, "a model without any eight bits is no INT8 model"
     else:
         assert left == {f"n{i}" for i in range(needed)}
+
+
+@given(st.sets(st.integers(0, 9), min_size=1), st.sets(st.integers(0, 9)))
+def test_of_a_bad_block_only_the_bad_nodes_stay_in_float(block: set[int], bad: set[int]) -> None:
+    left = frozenset(f"n{i}" for i in block | bad)
+    needed = frozenset(f"n{i}" for i in bad)
+    sizes = {f"n{i}": 100 - i for i in range(10)}
+    assert spare(left, sizes, lambda leave: needed <= leave) == needed
 
 
 def test_divergence_is_zero_for_equal_answers_and_grows() -> None:

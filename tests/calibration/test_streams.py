@@ -98,7 +98,7 @@ def chosen(count: int, frames: int) -> CalibrationSet:
 
 def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
     calibration = chosen(3, frames=4 * CHUNK + 3)
-    streams = list(recorded(SUBJECTS["voice"], bundle, calibration))
+    streams = list(recorded(SUBJECTS["voice"], bundle, "voice", calibration.samples))
     assert [len(stream) for stream in streams] == [4, 4, 4]
     engine = bundle.role("voice").engine()
     for stream, sample in zip(streams, calibration.samples, strict=True):
@@ -121,7 +121,7 @@ def test_ranges_span_what_the_stream_computed(bundle: Bundle, method: str) -> No
     calibration = chosen(20, frames=5 * CHUNK)
     found = find(SUBJECTS["voice"], bundle, calibration, method, ["Conv"])  # type: ignore[arg-type]
     assert (found.samples, found.steps) == (20, 100)
-    low, high = (float(np.squeeze(edge)) for edge in found.tensors["seen"].range_value)
+    low, high = found.tensors["seen"]
     every = np.concatenate([sample.given for sample in calibration.samples])
     assert high == pytest.approx(every.max(), rel=0.05)
     # Caches start at zero, which chunks without their past would never show.

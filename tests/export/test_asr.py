@@ -3,21 +3,28 @@
 The network has random weights: it writes nonsense, which is as good for comparing transcripts.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import sherpa_onnx
 import torch
 from numpy.typing import NDArray
 
+from mera_calibration.ranges import find
+from mera_calibration.samples import CalibrationSet, Example, Sample
+from mera_calibration.subjects import SUBJECTS
 from mera_edge.asr import EndpointRules, Recognizer
 from mera_edge.asr.decode import Greedy
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
+from mera_edge.bundle.manifest import FileEntry
 from mera_edge.errors import BundleError
 from mera_edge.features.fbank import LogMel, log_mel
 from mera_export import asr
+from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.train import Config
@@ -49,6 +56,23 @@ def bundle(model: Conformer, tmp_path_factory: pytest.TempPathFactory) -> Bundle
     manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"asr": entry})
     (out / "bundle.json").write_text(manifest.to_json())
     return Bundle.open(out)
+
+
+@pytest.fixture(scope="module")
+def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same in eight bits."""
+    directory = tmp_path_factory.mktemp("small")
+    heard = [Sample(Example(str(s), "", "", int), 0.0, log_mel(sound(3.0, s))) for s in range(8)]
+    chosen, operators = CalibrationSet("asr", 0, tuple(heard)), PRESETS["asr"].operators
+    ranges = find(SUBJECTS["asr"], bundle, chosen, "minmax", operators)
+    entry = bundle.role("asr").entry
+    shutil.copyfile(bundle.role("asr").path("tokens"), directory / "asr-tokens.txt")
+    full = bundle.role("asr").path()
+    write(quantize(onnx.load(full), ranges, PRESETS["asr"]), directory / "asr.onnx")
+    prove(full, directory / "asr.onnx")
+    files = {**entry.files, "model": FileEntry.of(directory / "asr.onnx")}
+    now = entry.model_copy(update={"files": files, "precision": "int8"})
+    return Bundle(directory, bundle.manifest.model_copy(update={"roles": {"asr": now}}))
 
 
 def sound(seconds: float, seed: int = 0) -> NDArray[np.float32]:
@@ -120,7 +144,11 @@ def test_streaming_on_the_device_equals_torch_offline(bundle: Bundle, model: Con
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sherpa_onnx_writes_the_same_from_the_same_file(bundle: Bundle, seed: int) -> None:
+@pytest.mark.parametrize("precision", ["bundle", "small"])
+def test_sherpa_onnx_writes_the_same_from_the_same_file(
+    precision: str, seed: int, request: pytest.FixtureRequest
+) -> None:
+    bundle: Bundle = request.getfixturevalue(precision)
     role, samples = bundle.role("asr"), sound(5.0, seed)
     theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
         tokens=str(role.path("tokens")),

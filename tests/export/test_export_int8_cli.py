@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,19 +45,19 @@ def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
     arguments = ["--int8", "--checkpoints", checkpoints, "--out", out, "--data", tmp_path]
     assert run(*arguments, "--role", "fusion", "--report", report) == 1
     printed = capsys.readouterr()
-    assert "no INT8 for fusion" in printed.err
+    assert "no INT8 for fusion on cpu" in printed.err
     assert "FP32" in printed.out
     assert Bundle.open(out).role("fusion").entry.precision == "fp32", "it falls back"
     facts = json.loads((report / "export.json").read_text())
-    assert facts["roles"]["fusion"]["accepted"] is False
-    assert "so small" in facts["roles"]["fusion"]["reasons"][0]
-    assert "FP32, because:" in (report / "export.md").read_text()
+    assert "so small" in facts["roles"]["fusion"]["why"]
+    assert "FP32: it is so small" in (report / "export.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give the directory with the corpora as --data"),
+        (["--no-gate"], "mera-edge calibrate"),
         (["--data", "nowhere"], "nowhere is no directory"),
         (["--data", ".", "--ranges", "guess"], "'guess'"),
         (["--data", ".", "--prefer", "beauty"], "'beauty'"),
@@ -74,6 +76,24 @@ def test_bad_usage_is_said_before_anything_is_exported(
     assert run(*given, *arguments) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert not out.exists()
+
+
+def test_a_full_disk_leaves_the_old_bundle_whole(checkpoints: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    export_bundle(checkpoints, out, ["fusion"])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500));"
+        "from mera_edge.cli import main; main(sys.argv[1:])"
+    )
+    given = ["export", "--checkpoints", checkpoints, "--role", "fusion", "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", limited, *map(str, given)], capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "there is no room for" in done.stderr and "Traceback" not in done.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
 
 
 def test_an_interrupted_refinement_leaves_the_old_bundle_whole(

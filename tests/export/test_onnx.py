@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mera_edge.errors import CheckFailed
-from mera_export.onnx import to_onnx
+from mera_export.onnx import Prepared, to_onnx
 
 
 class Causal(nn.Module):
@@ -35,29 +35,33 @@ INPUTS = {
     "unread": torch.zeros(1, dtype=torch.int64),
     "cache": torch.zeros(1, 2, 4),
 }
-OUTPUTS = ["probabilities", "next_cache"]
+OUTPUTS = ("probabilities", "next_cache")
+
+
+def prepared(module: nn.Module) -> Prepared:
+    return Prepared(module, module, INPUTS, OUTPUTS)
 
 
 def test_the_interface_is_kept_with_inputs_that_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "causal.onnx"
-    assert to_onnx(Causal(), INPUTS, OUTPUTS, path, {"left_context": "2"}).difference < 1e-5
+    assert to_onnx(prepared(Causal()), path, {"left_context": "2"}).difference < 1e-5
     model = onnx.load(path)
     assert [node.name for node in model.graph.input] == list(INPUTS)
-    assert [node.name for node in model.graph.output] == OUTPUTS
+    assert [node.name for node in model.graph.output] == list(OUTPUTS)
     assert {(p.key, p.value) for p in model.metadata_props} == {("left_context", "2")}
 
 
 def test_the_same_module_gives_the_same_bytes_without_paths(tmp_path: Path) -> None:
     module = Causal()
     for name in ("one", "two"):
-        to_onnx(module, INPUTS, OUTPUTS, tmp_path / name)
+        to_onnx(prepared(module), tmp_path / name)
     written = (tmp_path / "one").read_bytes()
     assert written == (tmp_path / "two").read_bytes()
     assert b".py" not in written
 
 
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "other.onnx"
+    path, module = tmp_path / "other.onnx", DifferentWhenTraced()
     with pytest.raises(CheckFailed, match=r"other\.onnx: torch and ONNX Runtime differ by 1"):
-        to_onnx(DifferentWhenTraced(), {"x": torch.ones(1)}, ["y"], path)
+        to_onnx(Prepared(module, module, {"x": torch.ones(1)}, ("y",)), path)
     assert not path.exists()

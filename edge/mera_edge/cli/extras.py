@@ -29,6 +29,7 @@ class Extra:
 
 VERBS = {
     "train": Extra("mera_train.cli", "train", "Train a model in full precision."),
+    "calibrate": Extra("mera_export.calibrate", "export", "Find the ranges that INT8 needs."),
     "export": Extra("mera_export.cli", "export", "Export checkpoints to a bundle."),
 }
 

@@ -1,0 +1,68 @@
+"""`mera-edge calibrate`: ranges found once, for exports where the corpora are not."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mera_edge.errors import InputError
+
+app = typer.Typer()
+
+
+@app.callback(invoke_without_command=True)
+def calibrate(
+    data: Annotated[Path, typer.Option(help="directory with the corpora; only train is drawn")],
+    checkpoints: Annotated[
+        Path, typer.Option(help="directory with one checkpoint per role")
+    ] = Path("train/checkpoints"),
+    out: Annotated[Path, typer.Option(help="gets a file ROLE.json for every role")] = Path(
+        "ranges"
+    ),
+    role: Annotated[
+        list[str] | None, typer.Option(help="only this role; may be given again")
+    ] = None,
+    ranges: Annotated[str, typer.Option(help="minmax, entropy or percentile")] = "percentile",
+    samples: Annotated[int, typer.Option(help="calibration samples per role")] = 256,
+    seed: Annotated[int, typer.Option(help="of the calibration samples")] = 0,
+) -> None:
+    """Find the ranges of activations that INT8 needs, on training material only."""
+    from mera_calibration.calibration import calibrate as find
+    from mera_calibration.subjects import SUBJECTS
+    from mera_export.bundle import export_bundle
+    from mera_export.material import material
+    from mera_export.quantize import PRESETS
+    from mera_export.refine import Options
+
+    Options(ranges=ranges, samples=samples).check()  # type: ignore[arg-type]
+    if not data.is_dir():
+        raise InputError(f"{data} is no directory", "give the directory with the corpora")
+    roles = role or list(SUBJECTS)
+    for name in roles:
+        if name not in SUBJECTS:
+            raise InputError(f"{name!r} is not quantized", f"one of {', '.join(SUBJECTS)}")
+    progress = Console(stderr=True)
+    table = Table("role", "samples", "runs", "tensors", "file")
+    with progress.status("calibrating") as status, tempfile.TemporaryDirectory() as scratch:
+        bundle = export_bundle(checkpoints, Path(scratch) / "full", roles)  # type: ignore[arg-type]
+        for name in bundle.manifest.roles:
+            given = material(name, data, bundle).train
+            found = find(
+                bundle,
+                name,
+                given,
+                PRESETS[name].operators,
+                ranges,  # type: ignore[arg-type]
+                samples,
+                seed,
+                status.update,
+            )
+            path = found.save(out)
+            of = found.ranges
+            table.add_row(name, str(of.samples), str(of.steps), str(len(of.tensors)), str(path))
+    Console().print(table)

@@ -1,0 +1,91 @@
+"""The fused answer of whole bundles, compared on the same composed examples."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mera_edge.bundle import Bundle
+from mera_edge.evaluation import classification
+from mera_edge.events import Evidence
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.stages.fusion import FusionStage
+from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
+from mera_train.fusion.evidence import Pool, collect
+
+EXAMPLES = 4200
+"""Composed for every figure; a multiple of seven, so that every emotion is as frequent."""
+
+CONDITIONS = {
+    "clean": CLEAN.model_copy(update={"examples": EXAMPLES}),
+    "disturbed": Composition(examples=EXAMPLES),
+}
+
+
+class Fused:
+    """Macro-F1 of the fused answer under two conditions, for one bundle after another.
+
+    Args:
+        data: the folder of the corpora.
+        progress: told what is being done.
+        split: ``dev``, which the fusion was trained on too, or ``test``.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        progress: Callable[[str], None] = lambda message: None,
+        split: str = "dev",
+    ) -> None:
+        self.data, self.progress, self.split = data, progress, split
+        self.scores: dict[str, dict[str, float]] = {}
+        """By precision and condition."""
+
+    @staticmethod
+    def possible(bundle: Bundle) -> bool:
+        """Whether the bundle has all that a fused answer needs."""
+        return all(bundle.has(role) for role in (*MODALITIES, "fusion"))
+
+    @property
+    def drop(self) -> float:
+        """Points that INT8 loses, under the condition where it loses most."""
+        full, small = self.scores["fp32"], self.scores.get("int8")
+        return 0.0 if small is None else max(100 * (full[name] - small[name]) for name in full)
+
+    def ask(self, precision: str, bundle: Bundle) -> dict[str, float]:
+        """Let every encoder and the fusion of ``bundle`` answer; keep and return macro-F1."""
+        self.progress(f"fused answer, {precision.upper()}")
+        with tempfile.TemporaryDirectory() as scratch:
+            pools = collect(bundle, self.data, self.split, Path(scratch) / "evidence")
+        stage = FusionStage(bundle)
+        scores = {name: fuse(stage, pools, how) for name, how in CONDITIONS.items()}
+        self.scores[precision] = scores
+        return scores
+
+
+def fuse(stage: FusionStage, pools: dict[str, Pool], how: Composition) -> float:
+    """Return the macro-F1 of the fused answers to composed examples."""
+    examples = compose(pools, how, 7)
+    now_s = 1000.0
+    answers = [
+        stage.fuse(_evidence(examples, row, now_s), now_s).probabilities
+        for row in range(len(examples))
+    ]
+    truth = [EMOTIONS[emotion] for emotion in examples.emotions]
+    return float(classification(truth, np.stack(answers), EMOTIONS)["macro_f1"])
+
+
+def _evidence(examples: Composed, row: int, now_s: float) -> list[Evidence]:
+    return [
+        Evidence(
+            modality=name,
+            captured_s=now_s - float(examples.age_s[row, column]),
+            probabilities=examples.probabilities[row, column],
+            valence=0.0,
+            embedding=examples.embeddings[name][row],
+        )
+        for column, name in enumerate(MODALITIES)
+    ]

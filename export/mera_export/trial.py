@@ -1,0 +1,219 @@
+"""One role in smaller precisions, each compared with the full one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+
+from mera_calibration import gate, sensitivity
+from mera_calibration.calibration import Calibration
+from mera_calibration.ranges import recorded
+from mera_calibration.samples import Example, Sample
+from mera_calibration.subjects import Answer, Score, Subject, subject
+from mera_calibration.timing import interleaved
+from mera_calibration.view import WithEngine
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.engine.protocol import Array
+from mera_edge.errors import CheckFailed
+from mera_export.half import half
+from mera_export.legality import violations
+from mera_export.quantize import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
+
+_FEEDS = 48
+"""Steps that time the models and rank their blocks."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A model in a smaller precision, for one target."""
+
+    target: Target
+    precision: Literal["int8", "fp16"]
+    reasons: tuple[str, ...] = ()
+    """Why it is not taken; none when it is."""
+    comparison: gate.Comparison | None = None
+    """``None`` without a gate, or when it did not come so far."""
+    proof: Proof | None = None
+    left: tuple[str, ...] = ()
+    """Layers that stay in float because the gate would not hold otherwise."""
+
+    @property
+    def accepted(self) -> bool:
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one role."""
+
+    role: RoleName
+    attempts: tuple[Attempt, ...] = ()
+    full: gate.Side | None = None
+    """In full precision; ``None`` without material."""
+    n: int = 0
+    """Examples that the figures are of."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    costs: tuple[sensitivity.Cost, ...] = ()
+    """What each block costs alone; empty when it was not asked."""
+    why: str = ""
+    """Why nothing was tried."""
+
+    def taken(self, target: Target) -> Attempt | None:
+        """The attempt that a target runs; ``None`` for full precision."""
+        return next((a for a in self.attempts if a.target == target and a.accepted), None)
+
+
+class Trial:
+    """Tries smaller precisions for one role.
+
+    Args:
+        bundle: in full precision.
+        role: which role.
+        dev: what the gate hears; ``None`` to go without a gate.
+        limits: when it is content.
+        scratch: a directory for candidates.
+        progress: told what is being done.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        role: RoleName,
+        dev: Sequence[Sample] | None,
+        limits: gate.Limits,
+        scratch: Path,
+        progress: Progress = lambda message: None,
+    ) -> None:
+        self.bundle, self.role, self.limits = bundle, role, limits
+        self.scratch, self.progress = scratch, progress
+        self.subject: Subject = subject(role)
+        self.path = bundle.role(role).path()
+        self.model = onnx.load(self.path)
+        self.engine = bundle.role(role).engine()
+        self.dev = dev
+        self.labels = self.subject.labels(bundle)
+        self.costs: tuple[sensitivity.Cost, ...] = ()
+        if dev is not None:
+            progress(f"{role}: {len(dev)} dev examples in full precision")
+            self.feeds = _steps(self.subject, bundle, role, dev)
+            self.answers = gate.answers(self.subject, bundle, dev)
+            self.score = self._score(self.answers)
+
+    def measure(self) -> gate.Side | None:
+        """Measure full precision alone."""
+        if self.dev is None:
+            return None
+        (took,) = interleaved([self.engine], self.feeds)
+        return gate.Side(self.path.stat().st_size, self.score, took)
+
+    def int8(self, target: Target, calibration: Calibration, out: Path) -> Attempt:
+        """Quantize all layers, or as many as the gate bears; the file goes to ``out``."""
+        self._calibration, self._target = calibration, target
+        names, left = layers(self.model), frozenset[str]()
+        try:
+            self._candidate(left, out)
+            comparison = self.compare(out)
+            if comparison is not None and gate.quality(comparison, self.limits):
+                left, comparison = self._rescue(names, comparison, out)
+            proof = prove(self.path, out, left)
+        except CheckFailed as error:
+            return Attempt(target, "int8", (str(error),))
+        kept = tuple(name for name in names if name in left)
+        return Attempt(target, "int8", self._reasons(comparison, out), comparison, proof, kept)
+
+    def fp16(self, out: Path) -> Attempt:
+        """Convert all of it to half precision; the file goes to ``out``."""
+        self._target = "tensorrt"
+        write(half(self.model), out)
+        comparison = self.compare(out)
+        return Attempt("tensorrt", "fp16", self._reasons(comparison, out), comparison)
+
+    def compare(self, path: Path) -> gate.Comparison | None:
+        """Measure a candidate beside full precision; nothing without dev material."""
+        if self.dev is None:
+            return None
+        engine = OnnxEngine(path)
+        bundle = WithEngine(self.bundle, self.role, engine)
+        self.progress(f"{self.role}: {len(self.dev)} dev examples for {self._target}")
+        answers = gate.answers(self.subject, bundle, self.dev)
+        # What TensorRT will run is timed on the device: here it would say nothing.
+        full_ms = small_ms = None
+        if self._target == "cpu":
+            full_ms, small_ms = interleaved([self.engine, engine], self.feeds)
+        return gate.Comparison(
+            full=gate.Side(self.path.stat().st_size, self.score, full_ms),
+            small=gate.Side(path.stat().st_size, self._score(answers), small_ms),
+            n=len(self.dev),
+            agreement=gate.agreement(self.answers, answers),
+            streaming=gate.stream_difference(self.subject, bundle, self.dev),
+        )
+
+    def _rescue(
+        self, names: Sequence[str], refused: gate.Comparison, out: Path
+    ) -> tuple[frozenset[str], gate.Comparison]:
+        """Find what must stay in full precision; as refused, if nothing helps."""
+        self.progress(f"{self.role}: {gate.quality(refused, self.limits)[0]}; ranking layers")
+        scratch = self.scratch / f"{self.role}-block.onnx"
+        ranked = sensitivity.rank(
+            names, lambda leave: self._candidate(leave, scratch), self.engine, self.feeds[:16]
+        )
+        self.costs = tuple(ranked)
+        seen: dict[frozenset[str], gate.Comparison] = {frozenset(): refused}
+
+        def holds(leave: frozenset[str]) -> bool:
+            if leave not in seen:
+                self._candidate(leave, out)
+                found = self.compare(out)
+                if found is None:
+                    raise RuntimeError("a gate without dev material")
+                seen[leave] = found
+            return not gate.quality(seen[leave], self.limits)
+
+        left = sensitivity.rescue(ranked, holds)
+        left = sensitivity.spare(left, sizes(self.model), holds) if left else frozenset()
+        self._candidate(left, out)
+        return left, seen[left]
+
+    def _candidate(self, leave: frozenset[str], path: Path) -> OnnxEngine:
+        """Quantize all layers but ``leave`` and load the result."""
+        preset, ranges = PRESETS[self.role], self._calibration.ranges
+        write(quantize(self.model, ranges, preset, leave, self._target), path)
+        return OnnxEngine(path)
+
+    def _reasons(self, comparison: gate.Comparison | None, out: Path) -> tuple[str, ...]:
+        reasons: list[str] = []
+        if comparison is not None:
+            reasons = [*gate.quality(comparison, self.limits), *gate.worth(comparison, self.limits)]
+        if self._target == "tensorrt":
+            found = violations(onnx.load(out))
+            reasons += [f"TensorRT would not take {v.node}: {v.what}" for v in found[:3]]
+        return tuple(reasons)
+
+    def _score(self, answers: Sequence[Answer]) -> Score:
+        truth = [sample.example.label for sample in self.dev or ()]
+        return self.subject.score(truth, answers, self.labels)
+
+
+def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
+    """Read up to ``most`` examples, drawn at random.
+
+    Not evenly over classes: confidence is calibrated for how often each occurs.
+    """
+    order = np.random.default_rng(seed).permutation(len(examples))[:most]
+    return [Sample(examples[i], 0.0, examples[i].load()) for i in sorted(order)]
+
+
+def _steps(
+    asked: Subject, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
+) -> list[dict[str, Array]]:
+    """Return steps from the middle of samples of all kinds, where caches are filled."""
+    every = samples[:: max(1, len(samples) // _FEEDS)]
+    return [steps[len(steps) // 2] for steps in recorded(asked, bundle, role, every)]

@@ -1,0 +1,118 @@
+"""`mera-edge export --verify BUNDLE`: whether a bundle still answers as its checkpoints do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from mera_calibration import gate
+from mera_calibration.samples import Sample
+from mera_calibration.subjects import SUBJECTS, Subject, difference
+from mera_edge.bundle import Bundle, Role, RoleName
+from mera_edge.engine.onnx import OnnxEngine
+from mera_export.bundle import ROLES, export_bundle
+from mera_export.legality import violations
+from mera_export.material import Material, material
+from mera_export.onnx import TOLERANCE
+from mera_export.trial import some
+
+EXAMPLES = 1500
+"""Most dev examples that both sides hear, as many as the gate does."""
+
+Materials = Callable[[RoleName, Path, Bundle], Material]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing compared."""
+
+    role: str
+    what: str
+    found: str
+    passed: bool
+
+
+def verify(
+    path: Path,
+    checkpoints: Path,
+    data: Path | None = None,
+    limits: gate.Limits | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+    materials: Materials = material,
+) -> list[Check]:
+    """Compare torch, ONNX in full precision and the bundle; streams with the whole.
+
+    Args:
+        path: the bundle.
+        checkpoints: what it was made of.
+        data: the folder of the corpora. Without it no role is asked anything: torch is compared
+            with ONNX, and the files for TensorRT are looked through.
+        limits: what the bundle's precisions may cost.
+        progress: told what is being done.
+        materials: where examples come from.
+
+    Raises:
+        BundleError: the bundle is altered or incomplete.
+        InputError: a checkpoint or a corpus is missing.
+        CheckFailed: torch and ONNX do not compute the same.
+    """
+    bundle = Bundle.open(path)
+    files = sum(len(entry.files) for entry in bundle.manifest.roles.values())
+    checks = [Check("bundle", "hashes", f"{files} files as described", True)]
+    roles = [role for role in bundle.manifest.roles if role in ROLES]
+    with tempfile.TemporaryDirectory(prefix="mera-verify-") as scratch:
+        # The export itself compares torch with ONNX, and raises.
+        full = export_bundle(
+            checkpoints, Path(scratch) / "full", roles, progress=lambda r: progress(f"{r}: torch")
+        )
+        for role in roles:
+            checks.append(Check(role, "torch = ONNX", f"within {TOLERANCE:g}", True))
+            checks += _tensorrt(bundle.role(role))
+            if role not in SUBJECTS:
+                same = bundle.role(role).path().read_bytes() == full.role(role).path().read_bytes()
+                words = "the same bytes" if same else "other bytes"
+                checks.append(Check(role, "checkpoint = bundle", words, same))
+            elif data is not None:
+                progress(f"{role}: {EXAMPLES} examples")
+                dev = some(materials(role, data, full).dev, EXAMPLES, 0)
+                checks += _compared(role, full, bundle, dev, limits or gate.Limits())
+    return checks
+
+
+def _compared(
+    role: RoleName, full: Bundle, bundle: Bundle, dev: list[Sample], limits: gate.Limits
+) -> Iterator[Check]:
+    asked: Subject = SUBJECTS[role]
+    one, other = gate.answers(asked, full, dev), gate.answers(asked, bundle, dev)
+    precision = bundle.role(role).entry.precision
+    name = f"FP32 = {precision.upper()}"
+    if precision == "fp32":
+        apart = max(map(difference, one, other))
+        yield Check(role, name, f"apart by {apart:.2g}", apart <= TOLERANCE)
+    else:
+        truth, labels = [sample.example.label for sample in dev], asked.labels(full)
+        before, after = (asked.score(truth, answers, labels) for answers in (one, other))
+        drop = 100 * (before.metric - after.metric)
+        share = gate.agreement(one, other)
+        words = f"{asked.metric} drops {drop:.2f} points, {share:.1%} equal answers"
+        yield Check(role, name, words, drop <= limits.max_drop)
+    apart_in_pieces = gate.stream_difference(asked, bundle, dev)
+    if apart_in_pieces is not None:
+        words = f"apart by {apart_in_pieces:.2g}"
+        passed = apart_in_pieces <= gate.STREAMING_TOLERANCE
+        yield Check(role, "stream = offline", words, passed)
+
+
+def _tensorrt(role: Role) -> Iterator[Check]:
+    if role.entry.tensorrt is None:
+        return
+    path = role.path("tensorrt")
+    found = violations(onnx.load(path))
+    words = "nothing that TensorRT refuses" if not found else f"{found[0].node}: {found[0].what}"
+    yield Check(role.name, f"TensorRT {role.entry.tensorrt.upper()}", words, not found)
+    same = OnnxEngine(path).inputs == role.engine().inputs
+    yield Check(role.name, "inputs of both files", "equal" if same else "not equal", same)

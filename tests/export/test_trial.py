@@ -1,0 +1,157 @@
+"""A smaller precision as good as the full one is taken, any other refused, with the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from mera_calibration.calibration import Calibration, calibrate, load
+from mera_calibration.gate import Limits
+from mera_calibration.ranges import METHODS, Method
+from mera_edge.bundle import Bundle
+from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.errors import CheckFailed, InputError
+from mera_export.legality import violations
+from mera_export.material import Material
+from mera_export.quantize import PRESETS, Target, layers, prove
+from mera_export.trial import Attempt, Trial, some
+
+BY_SIZE = Limits(prefer="size")
+OPERATORS = PRESETS["face"].operators
+
+
+def calibrated(bundle: Bundle, material: Material, method: Method = "minmax") -> Calibration:
+    return calibrate(bundle, "face", material.train, OPERATORS, method, 64)
+
+
+def run(
+    bundle: Bundle,
+    material: Material,
+    tmp_path: Path,
+    limits: Limits = BY_SIZE,
+    method: Method = "minmax",
+    target: Target = "cpu",
+) -> tuple[Attempt, Trial, Path]:
+    """Try eight bits."""
+    trial = Trial(bundle, "face", some(material.dev, 400, 0), limits, tmp_path)
+    out = tmp_path / "small.onnx"
+    return trial.int8(target, calibrated(bundle, material, method), out), trial, out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_good_model_becomes_int8_and_proves_it(faces, tmp_path: Path, method: Method) -> None:
+    attempt, trial, path = run(*faces(), tmp_path, method=method)
+    assert attempt.accepted, attempt.reasons
+    found, proof = attempt.comparison, attempt.proof
+    assert found is not None and proof is not None
+    assert found.full.score.metric > 0.9
+    assert abs(found.drop) <= 0.5 and found.agreement > 0.97
+    assert proof.layers == 3 and proof.of == 5, "the heads stay in float"
+    assert proof.quantize > 0 and proof.dequantize > proof.quantize
+    assert found.small.bytes == path.stat().st_size < 0.7 * found.full.bytes
+    assert not attempt.left and not trial.costs
+
+
+def test_activations_have_u8_and_weights_a_scale_per_channel(faces, tmp_path: Path) -> None:
+    _, _, path = run(*faces(), tmp_path)
+    model = onnx.load(path)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    widen = {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    weights = {n.name: widen[n.input[1]] for n in model.graph.node if n.op_type == "Conv"}
+    assert set(weights) == {"conv1", "conv2"}
+    for name, channels in (("conv1", 16), ("conv2", 32)):
+        stored, scale, zero = (constants[key] for key in weights[name].input)
+        assert stored.dtype == np.int8 and scale.shape == (channels,) and not zero.any()
+    activations = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
+    assert {constants[n.input[2]].dtype for n in activations} == {np.dtype(np.uint8)}
+    assert {entry.key: entry.value for entry in model.metadata_props} == {
+        "labels": "neutral,happy,sad,angry"
+    }
+
+
+def test_tensorrt_gets_symmetric_eight_bits_that_are_legal_and_not_timed(
+    faces, tmp_path: Path
+) -> None:
+    attempt, _, path = run(*faces(), tmp_path, target="tensorrt")
+    assert attempt.accepted, attempt.reasons
+    assert violations(onnx.load(path)) == []
+    assert attempt.comparison is not None and attempt.comparison.small.median_ms is None
+
+
+def test_half_precision_has_float_at_its_borders(faces, tmp_path: Path) -> None:
+    bundle, material = faces()
+    trial = Trial(bundle, "face", some(material.dev, 400, 0), BY_SIZE, tmp_path)
+    attempt = trial.fp16(tmp_path / "half.onnx")
+    assert attempt.accepted, attempt.reasons
+    found = attempt.comparison
+    assert found is not None and found.agreement > 0.99
+    assert found.small.bytes < 0.65 * found.full.bytes
+    engine = OnnxEngine(tmp_path / "half.onnx")
+    assert engine.inputs == bundle.role("face").engine().inputs
+    assert engine.metadata == bundle.role("face").engine().metadata
+
+
+def test_the_same_inputs_give_the_same_bytes(faces, tmp_path: Path) -> None:
+    bundle, material = faces()
+    _, _, path = run(bundle, material, tmp_path)
+    before = path.read_bytes()
+    _, _, path = run(bundle, material, tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_calibration_comes_back_from_its_file(faces, tmp_path: Path) -> None:
+    bundle, material = faces()
+    found = calibrated(bundle, material)
+    path = found.save(tmp_path / "found")
+    before = path.read_bytes()
+    assert calibrated(bundle, material).save(tmp_path / "found").read_bytes() == before
+    assert load(tmp_path / "found", "face", bundle) == found
+    assert found.facts()["samples"] == 64
+    other, _ = faces(outlier=2.0)
+    with pytest.raises(InputError, match="another face model"):
+        load(tmp_path / "found", "face", other)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(InputError, match=r"face\.json cannot be read"):
+        load(tmp_path / "found", "face", bundle)
+
+
+def test_sensitivity_rescues_a_fragile_model(faces, tmp_path: Path) -> None:
+    bundle, material = faces(outlier=3000.0)
+    attempt, trial, path = run(bundle, material, tmp_path)
+    assert attempt.accepted, attempt.reasons
+    assert set(attempt.left) == {"conv1", "conv2"}
+    costs = {cost.block[0]: cost.divergence for cost in trial.costs}
+    assert min(costs["conv1"], costs["conv2"]) > 5 * costs["embed"]
+    assert attempt.comparison is not None and attempt.comparison.drop <= 0.5
+    assert prove(bundle.role("face").path(), path, attempt.left).layers == 1
+
+
+def test_the_gate_refuses_what_cannot_be_rescued(faces, tmp_path: Path) -> None:
+    bundle, material = faces(outlier=3000.0)
+    limits = Limits(max_drop=-50.0, prefer="size")
+    attempt, _, _ = run(bundle, material, tmp_path, limits)
+    assert not attempt.accepted
+    assert "the task metric drops by" in attempt.reasons[0]
+
+
+def test_without_a_layer_to_quantize_there_is_no_proof(faces, tmp_path: Path) -> None:
+    bundle, _ = faces()
+    full = bundle.role("face").path()
+    with pytest.raises(CheckFailed, match="3 of 3 layers were not quantized"):
+        prove(full, full)
+    with pytest.raises(CheckFailed, match="no layer to quantize"):
+        prove(full, full, layers(onnx.load(full)))
+
+
+def test_labels_that_do_not_fit_are_noticed_before_calibrating(faces, tmp_path: Path) -> None:
+    bundle, material = faces()
+    random = np.random.default_rng(0)
+    wrong = [
+        type(e)(e.name, str(random.choice(["neutral", "happy", "sad", "angry"])), "", e.load)
+        for e in material.train
+    ]
+    with pytest.raises(InputError, match="no better than chance"):
+        calibrated(bundle, Material(wrong, material.dev))
