@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mera_edge.bundle import Bundle
-from mera_edge.errors import CheckFailed
+from mera_edge.errors import CheckFailed, InputError
 
 app = typer.Typer()
 
@@ -44,6 +44,9 @@ def export(
     no_gate: Annotated[
         bool, typer.Option("--no-gate", help="compare nothing; the bundle says so")
     ] = False,
+    fine_tune: Annotated[
+        int, typer.Option(help="steps to train a role on with that INT8 spoils, such as 200")
+    ] = 0,
     max_drop: Annotated[float, typer.Option(help="points of the task metric that may be lost")] = (
         0.5
     ),
@@ -55,6 +58,10 @@ def export(
     report: Annotated[
         Path | None, typer.Option(help="directory for export.json, export.md and export.svg")
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="export nothing: build engines of this bundle, on the device itself"),
+    ] = None,
     verify: Annotated[
         Path | None, typer.Option(help="export nothing: compare this bundle with its checkpoints")
     ] = None,
@@ -63,6 +70,13 @@ def export(
     progress = Console(stderr=True)
     if verify is not None:
         _verify(verify, checkpoints, data, max_drop, progress)
+        return
+    if bundle is not None:
+        if target != ["tensorrt"]:
+            raise InputError(
+                "only TensorRT needs engines of a bundle", "give --target tensorrt, and only that"
+            )
+        _build(bundle, progress)
         return
     from mera_export.bundle import ROLES, export_bundle
 
@@ -80,9 +94,10 @@ def export(
             ranges=ranges,  # type: ignore[arg-type]
             samples=samples,
             seed=seed,
+            fine_tune=fine_tune,
         )
-        refinement = Refinement(options, data, calibration, progress)
-    bundle = export_bundle(
+        refinement = Refinement(options, data, calibration, progress, checkpoints=checkpoints)
+    exported = export_bundle(
         checkpoints,
         out,
         # Checked there, with a remedy.
@@ -92,11 +107,26 @@ def export(
     )
     if refinement is not None:
         refinement.publish(report)
-    _show(bundle, out)
+    _show(exported, out)
     if refinement is not None and (reasons := refinement.refused(role or ())):
         raise CheckFailed(
             f"{out} is not what was asked for: {'; '.join(reasons)}",
             "the report says why; a role that is not asked for by name may fall back",
+        )
+    if "tensorrt" in (target or ()):
+        remedy = f"mera-edge export --target tensorrt --bundle {out}"
+        progress.print(f"engines are built on the device: {remedy}", style="dim")
+
+
+def _build(bundle: Path, progress: Console) -> None:
+    from mera_export.tensorrt import build_engines, table
+
+    with progress.status("building engines") as status:
+        results = build_engines(Bundle.open(bundle), status.update)
+    Console().print(table(results))
+    if failed := [one.role for one in results if one.path is None]:
+        raise CheckFailed(
+            f"no engine for {', '.join(failed)}", "ONNX Runtime runs them; the table says why"
         )
 
 

@@ -30,6 +30,9 @@ FOREIGN = frozenset(
 IN_FLOAT = frozenset({"LayerNormalization", "InstanceNormalization", "Softmax", "Sigmoid"})
 """What loses accuracy in eight bits and has no eight-bit kernel to gain from."""
 
+_WEIGHTS = frozenset({TensorProto.INT8, TensorProto.UINT8, TensorProto.BFLOAT16})
+"""Element types that constants may have beside those of inputs and outputs."""
+
 _ELEMENTS = frozenset(
     {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}
 )
@@ -82,6 +85,10 @@ class _Walk:
             if tensor.elem_type not in _ELEMENTS:
                 kind = TensorProto.DataType.Name(tensor.elem_type)
                 yield Violation(value.name, f"no engine takes or gives {kind}")
+        for constant in self.model.graph.initializer:
+            if constant.data_type not in _ELEMENTS | _WEIGHTS:
+                kind = TensorProto.DataType.Name(constant.data_type)
+                yield Violation(constant.name, f"no engine holds {kind}")
 
     def operators(self) -> Iterator[Violation]:
         for node in self.nodes:

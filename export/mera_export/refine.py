@@ -12,12 +12,14 @@ from rich.console import Console
 
 from mera_calibration import calibration, gate
 from mera_calibration.ranges import METHODS, Method
-from mera_calibration.samples import Sample
+from mera_calibration.samples import Sample, draw
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.errors import InputError
 from mera_export import report
+from mera_export.bundle import export_bundle
+from mera_export.finetune import fine_tune
 from mera_export.fused import Fused
 from mera_export.material import Material, material
 from mera_export.quantize import PRESETS, Target
@@ -40,6 +42,8 @@ class Options:
     dev: int = 1500
     """Most dev examples that the gate hears."""
     seed: int = 0
+    fine_tune: int = 0
+    """Steps to train a role on with that is refused in INT8; 0: it stays in full precision."""
 
     def check(self) -> None:
         """Refuse what makes no sense.
@@ -68,6 +72,7 @@ class Refinement:
         calibrations: a folder that `mera-edge calibrate` wrote; ``None`` to calibrate here.
         console: where progress goes.
         materials: where examples come from.
+        checkpoints: of the bundle, for fine-tuning.
 
     Raises:
         InputError: an option makes no sense, or there is nothing to calibrate or compare with.
@@ -80,6 +85,7 @@ class Refinement:
         calibrations: Path | None,
         console: Console,
         materials: Materials = material,
+        checkpoints: Path = Path("train/checkpoints"),
     ) -> None:
         options.check()
         if data is not None and not data.is_dir():
@@ -89,13 +95,18 @@ class Refinement:
                 "there is no material to compare with full precision",
                 "give the directory with the corpora as --data, or go without: --no-gate",
             )
+        if options.fine_tune and (data is None or calibrations is not None):
+            raise InputError(
+                "a network that is trained on needs ranges of its own",
+                "give --data, and no --calibration",
+            )
         if data is None and options.int8 and calibrations is None:
             raise InputError(
                 "INT8 needs ranges, and there is no material to find them on",
                 "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
             )
         self.options, self.data, self.calibrations = options, data, calibrations
-        self.console, self.materials = console, materials
+        self.console, self.materials, self.checkpoints = console, materials, checkpoints
         self.outcomes: list[Outcome] = []
         self.fused: Fused | None = None
 
@@ -160,6 +171,12 @@ class Refinement:
             attempts: list[Attempt] = []
             for target in options.targets:
                 attempts += _attempts(trial, target, ranges, Path(scratch) / f"{target}.onnx")
+            spoilt = any(a.target == "cpu" and not a.accepted for a in attempts)
+            if spoilt and options.fine_tune and given:
+                tuned = self._tuned(bundle, role, given, Path(scratch), progress)
+                trial.instead(tuned.role(role).path())
+                ranges = self._calibration(tuned, role, given, progress)
+                attempts.append(trial.int8("cpu", ranges, Path(scratch) / "cpu.onnx"))
             outcome = Outcome(
                 role,
                 tuple(attempts),
@@ -174,6 +191,22 @@ class Refinement:
                     path = Path(scratch) / f"{target}.onnx"
                     entry = _placed(entry, taken, outcome, path, bundle.directory)
         return outcome, entry
+
+    def _tuned(
+        self,
+        bundle: Bundle,
+        role: RoleName,
+        given: Material,
+        scratch: Path,
+        progress: Callable[[str], None],
+    ) -> Bundle:
+        """Return a bundle whose model of ``role`` has learnt to bear eight bits."""
+        options, classes = self.options, SUBJECTS[role].metric != "1 - WER"
+        chosen = draw(role, given.train, options.samples, options.seed, classes)
+        tuned = scratch / "tuned" / role
+        source = self.checkpoints / role
+        fine_tune(source, role, bundle, chosen.samples, tuned, options.fine_tune, progress=progress)
+        return export_bundle(tuned.parent, scratch / "exported", [role])
 
     def _dev(self, role: RoleName, given: Material | None) -> list[Sample] | None:
         if given is None or not self.options.gate:
@@ -232,6 +265,7 @@ def _placed(
     facts: dict[str, Any] = {"gate": "passed" if taken.comparison else "not checked"}
     if taken.precision == "int8":
         facts |= {**outcome.calibration, "left": list(taken.left)}
+        facts |= {"fine_tuned": True} if taken.fine_tuned else {}
     of = taken.precision if key == "model" else f"tensorrt_{taken.precision}"
     metrics = dict(entry.metrics)
     if taken.comparison is not None:

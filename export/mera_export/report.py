@@ -168,6 +168,7 @@ def _story(outcome: Outcome) -> Iterator[str]:
         yield f"FP32{': ' + outcome.why if outcome.why else ''}."
     for attempt in outcome.attempts:
         name = f"{attempt.precision.upper()} for {attempt.target}"
+        name += ", fine-tuned" if attempt.fine_tuned else ""
         if attempt.accepted:
             yield f"* {name}: taken" + ("." if attempt.comparison else ", **without a gate**.")
         else:

@@ -44,6 +44,8 @@ class Attempt:
     proof: Proof | None = None
     left: tuple[str, ...] = ()
     """Layers that stay in float because the gate would not hold otherwise."""
+    fine_tuned: bool = False
+    """Whether the network was trained on, to bear eight bits."""
 
     @property
     def accepted(self) -> bool:
@@ -95,7 +97,7 @@ class Trial:
         self.bundle, self.role, self.limits = bundle, role, limits
         self.scratch, self.progress = scratch, progress
         self.subject: Subject = subject(role)
-        self.path = bundle.role(role).path()
+        self.path = self.source = bundle.role(role).path()
         self.model = onnx.load(self.path)
         self.engine = bundle.role(role).engine()
         self.dev = dev
@@ -114,6 +116,10 @@ class Trial:
         (took,) = interleaved([self.engine], self.feeds)
         return gate.Side(self.path.stat().st_size, self.score, took)
 
+    def instead(self, source: Path) -> None:
+        """Make smaller models of another one from now on; what they are compared with stays."""
+        self.source, self.model = source, onnx.load(source)
+
     def int8(self, target: Target, calibration: Calibration, out: Path) -> Attempt:
         """Quantize all layers, or as many as the gate bears; the file goes to ``out``."""
         self._calibration, self._target = calibration, target
@@ -123,11 +129,12 @@ class Trial:
             comparison = self.compare(out)
             if comparison is not None and gate.quality(comparison, self.limits):
                 left, comparison = self._rescue(names, comparison, out)
-            proof = prove(self.path, out, left)
+            proof = prove(self.source, out, left)
         except CheckFailed as error:
             return Attempt(target, "int8", (str(error),))
         kept = tuple(name for name in names if name in left)
-        return Attempt(target, "int8", self._reasons(comparison, out), comparison, proof, kept)
+        reasons, tuned = self._reasons(comparison, out), self.source != self.path
+        return Attempt(target, "int8", reasons, comparison, proof, kept, tuned)
 
     def fp16(self, out: Path) -> Attempt:
         """Convert all of it to half precision; the file goes to ``out``."""

@@ -161,6 +161,12 @@ def too_new(model: onnx.ModelProto) -> str:
     return "graph"
 
 
+def short_keys(model: onnx.ModelProto) -> str:
+    table = numpy_helper.from_array(np.zeros((4, 2), np.int16), "keys")
+    model.graph.initializer.append(table)
+    return "keys"
+
+
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
@@ -179,6 +185,7 @@ def too_new(model: onnx.ModelProto) -> str:
         (integer_operator, "does not read MatMulInteger"),
         (open_shape, "not fixed"),
         (doubles, "DOUBLE"),
+        (short_keys, "no engine holds INT16"),
         (too_new, "opset 25"),
     ],
 )

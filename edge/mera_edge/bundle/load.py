@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from mera_edge.errors import BundleError
 
 if TYPE_CHECKING:
     from mera_edge.engine import Engine
+    from mera_edge.engine.choose import Model, Provider
 
 DEFAULT = Path(__file__).parent / "default"
 """The bundle that ships inside the package."""
@@ -31,6 +33,10 @@ class Role:
     name: RoleName
     directory: Path
     entry: RoleEntry
+    provider: Provider = "auto"
+    """What its model shall run on."""
+    fallbacks: dict[RoleName, str] = field(default_factory=dict)
+    """Gets the reason when it runs on something else; all roles of a bundle share it."""
 
     def path(self, file: str = "model") -> Path:
         """Return where one of the role's files lies.
@@ -43,14 +49,30 @@ class Role:
         return self.directory / self.entry.files[file].path
 
     def engine(self) -> Engine:
-        """Load the role's model.
+        """Load the role's model, on the CPU if `provider` cannot run it.
 
         Raises:
-            EngineError: the engine cannot load it.
+            EngineError: not even the CPU can.
         """
-        from mera_edge.engine.onnx import OnnxEngine
+        from mera_edge.engine.choose import choose
 
-        return OnnxEngine(self.path())
+        engine, reason = choose(self.model, self.provider)
+        self.fallbacks.pop(self.name, None)
+        if reason:
+            self.fallbacks[self.name] = reason
+        return engine
+
+    @property
+    def model(self) -> Model:
+        """The files that engines are made of."""
+        from mera_edge.engine.choose import Model
+
+        if self.entry.tensorrt is None:
+            return Model(self.name, self.path())
+        file = self.entry.files["tensorrt"]
+        return Model(
+            self.name, self.path(), self.path("tensorrt"), file.sha256, self.entry.tensorrt
+        )
 
     def require_features(self, spec: dict[str, Any]) -> None:
         """Refuse a model that was trained on other features than ``spec``.
@@ -74,17 +96,28 @@ class Role:
 class Bundle:
     """A verified bundle. Make one with `Bundle.open`."""
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        providers: Mapping[RoleName, Provider] | None = None,
+    ) -> None:
         self.directory = directory
         self.manifest = manifest
+        self.providers = dict(providers or {})
+        self.fallbacks: dict[RoleName, str] = {}
+        """Why a role does not run on what was asked for; of roles that have been loaded."""
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
-    def open(cls, path: Path | None = None) -> Bundle:
+    def open(
+        cls, path: Path | None = None, providers: Mapping[RoleName, Provider] | None = None
+    ) -> Bundle:
         """Open and verify a bundle.
 
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
+            providers: what roles shall run on; ``auto`` where nothing is said.
 
         Raises:
             BundleError: a file is missing or altered, the schema is unknown, a path leaves the
@@ -94,15 +127,17 @@ class Bundle:
         if path.is_file() and zipfile.is_zipfile(path):
             unpacked = tempfile.TemporaryDirectory(prefix="mera-edge-")
             _unzip(path, Path(unpacked.name))
-            bundle = cls._open_directory(Path(unpacked.name))
+            bundle = cls._open_directory(Path(unpacked.name), providers)
             bundle._unpacked = unpacked
             return bundle
         if not path.is_dir():
             raise BundleError(f"{path} is no bundle", "give a bundle's directory or its zip")
-        return cls._open_directory(path)
+        return cls._open_directory(path, providers)
 
     @classmethod
-    def _open_directory(cls, directory: Path) -> Bundle:
+    def _open_directory(
+        cls, directory: Path, providers: Mapping[RoleName, Provider] | None
+    ) -> Bundle:
         manifest = _read(directory / MANIFEST)
         for name, role in manifest.roles.items():
             for file in role.files.values():
@@ -115,7 +150,7 @@ class Bundle:
                     raise BundleError(
                         f"{path} ({name}) is not the file that {MANIFEST} describes", _AGAIN
                     )
-        return cls(directory, manifest)
+        return cls(directory, manifest, providers)
 
     def has(self, role: str) -> bool:
         """Whether the bundle has a model for a role."""
@@ -129,7 +164,8 @@ class Bundle:
         """
         for known, entry in self.manifest.roles.items():
             if known == name:
-                return Role(known, self.directory, entry)
+                provider = self.providers.get(known, "auto")
+                return Role(known, self.directory, entry, provider, self.fallbacks)
         raise BundleError(
             f"the bundle {self.manifest.name} has no {name}",
             f"it has {', '.join(self.manifest.roles)}: export one with the role you need",

@@ -25,6 +25,10 @@ def run(
     budget_ms: Annotated[
         int | None, typer.Option(help="Time an answer may take to compute.")
     ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=auto, cpu, cuda, onnx-tensorrt or tensorrt; may be given again."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     report: options.Report = None,
     bundle: options.Bundle = None,
@@ -54,6 +58,7 @@ def run(
             "camera": camera,
             "mic": mic,
             "sink": tuple(sink) if sink else None,
+            "providers": dict(given.partition("=")[::2] for given in provider or ()) or None,
             "budget_ms": budget_ms,
             "bundle": bundle,
         },
@@ -63,7 +68,7 @@ def run(
     sinks: list[Sink] = [LiveView(console)] if live else [JsonLines(s) for s in settings.sink]
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(settings.bundle), settings.budget_ms)
+    pipeline = Pipeline(Bundle.open(settings.bundle, settings.providers), settings.budget_ms)
     pipeline.warm_up()
     with stop_on_signals() as stop:
         summary = run_session(

@@ -24,15 +24,16 @@ class OnnxEngine:
     Args:
         path: the file.
         threads: threads inside one operator. One is right for small models next to other things.
-        providers: execution providers in order of preference. The first must really start:
-            ONNX Runtime would otherwise run on the CPU without a word.
+        providers: execution providers in order of preference, each its name or a pair of name and
+            options. The first must really start: ONNX Runtime would otherwise run on the CPU
+            without a word.
 
     Raises:
         EngineError: the file is no usable model, or the provider did not start.
     """
 
     def __init__(
-        self, path: Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
+        self, path: Path, threads: int = 1, providers: Sequence[Any] = ("CPUExecutionProvider",)
     ) -> None:
         import onnxruntime
         from onnxruntime.capi.onnxruntime_pybind11_state import (
@@ -59,15 +60,16 @@ class OnnxEngine:
                 f"{path} cannot be loaded by ONNX Runtime ({error})",
                 "check the file with `mera-edge models verify`",
             ) from error
-        if session.get_providers()[0] != providers[0]:
+        wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
+        if session.get_providers()[0] != wanted:
             raise EngineError(
-                f"{providers[0]} did not start for {path.name}",
+                f"{wanted} did not start for {path.name}",
                 f"it runs on {session.get_providers()[0]} instead: `mera-edge doctor` says why",
             )
         self._path = path
         self._session = session
         self._failures = (Fail, InvalidArgument)
-        self.provider: str = providers[0]
+        self.provider: str = wanted
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
         self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}

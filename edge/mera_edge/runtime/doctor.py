@@ -12,6 +12,7 @@ from typing import Literal
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.pull import CATALOGUE, pulled
+from mera_edge.engine import cache, cuda
 from mera_edge.errors import MeraError
 
 
@@ -58,10 +59,17 @@ def _providers() -> Iterator[Finding]:
 
     # What is listed as available need not start: the bundle's models show what really runs.
     yield Finding("providers", "ok", f"offered: {', '.join(onnxruntime.get_available_providers())}")
+    yield Finding("TensorRT", *_tensorrt())
+
+
+def _tensorrt() -> tuple[Literal["ok", "note"], str, str]:
+    if not cuda.present():
+        return "note", "no GPU; models run on the CPU", "nothing to do"
     if not importlib.util.find_spec("tensorrt"):
-        yield Finding(
-            "TensorRT", "note", "not installed; models run on ONNX Runtime", "nothing to do"
-        )
+        remedy = "only for engines on the GPU: pip install 'mera-edge[tensorrt]'"
+        return "note", "not installed; models run on the CPU", remedy
+    engines = len(list(cache.directory().glob("*.engine")))
+    return "ok", f"installed; {engines} engines in {cache.directory()}", ""
 
 
 def _bundle(path: Path | None) -> Iterator[Finding]:
@@ -78,6 +86,8 @@ def _bundle(path: Path | None) -> Iterator[Finding]:
             yield Finding(f"model {name}", "fail", error.what, error.remedy)
         else:
             yield Finding(f"model {name}", "ok", f"{role.precision} on {engine.provider}")
+            if reason := opened.fallbacks.get(name):
+                yield Finding(f"model {name}", "note", reason, "it runs, but not there")
 
 
 def _published() -> Iterator[Finding]:

@@ -65,6 +65,7 @@ class Pipeline:
         self._text = TextStage(bundle)
         self._face = FaceStage(bundle)
         self._fusion = FusionStage(bundle)
+        self._fallbacks = {str(role): why for role, why in bundle.fallbacks.items()} or None
         self.reset()
 
     def reset(self) -> None:
@@ -148,6 +149,7 @@ class Pipeline:
                 budget_ms=self._budget_ms,
                 late=compute_ms > self._budget_ms,
             ),
+            fallbacks=self._fallbacks,
         )
 
     def _hear(self, sounds: list[Sound], last: bool) -> None:
