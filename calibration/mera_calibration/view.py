@@ -31,7 +31,7 @@ class WithEngine(Bundle):
         found = super().role(name)
         if name != self._replaced:
             return found
-        return _Replaced(found.name, found.directory, found.entry, self._engine)
+        return _Replaced(**vars(found), replacement=self._engine)
 
 
 class Recorder:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from mera_edge.bundle.manifest import RoleName
+from mera_edge.engine.choose import Provider
 from mera_edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -20,8 +22,15 @@ else:
 
 SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
 PREFIX = "MERA_EDGE_"
-_NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS"})
+_NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS", "MERA_EDGE_ENGINES"})
 """Variables with our prefix that say where things lie, not how to run."""
+
+
+def _pairs(value: Any) -> Any:
+    """Read ``face=cuda,voice=cpu``, as the environment has to say it, into a mapping."""
+    if not isinstance(value, str):
+        return value
+    return dict(pair.partition("=")[::2] for pair in value.split(","))
 
 
 class Settings(BaseModel):
@@ -37,6 +46,9 @@ class Settings(BaseModel):
     sink: tuple[str, ...] = Field(("-",), description="where events go: `-` or a .jsonl file")
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
+    providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
+        {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
+    )
 
 
 def load(

@@ -110,6 +110,9 @@ class EmotionEvent(_Message):
     modalities: dict[ModalityName, Modality]
     transcript: Transcript
     latency: Latency
+    fallbacks: dict[str, str] | None = Field(
+        None, description="by role, why its model is not on what was asked for but on the CPU"
+    )
 
     def to_json(self) -> str:
         """Return the event as one line of JSON, without the fields that are absent."""

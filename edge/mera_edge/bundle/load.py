@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
 from mera_edge.bundle.manifest import SCHEMA, Manifest, RoleEntry, RoleName, sha256
+from mera_edge.engine import Engine
+from mera_edge.engine.choose import Provider, choose
 from mera_edge.errors import BundleError
-
-if TYPE_CHECKING:
-    from mera_edge.engine import Engine
 
 DEFAULT = Path(__file__).parent / "default"
 """The bundle that ships inside the package."""
+
+Providers = Mapping[RoleName, Provider]
 
 MANIFEST = "bundle.json"
 _AGAIN = "copy or export the bundle again"
@@ -31,6 +34,10 @@ class Role:
     name: RoleName
     directory: Path
     entry: RoleEntry
+    provider: Provider
+    """What `engine` is asked for."""
+    fallbacks: dict[RoleName, str]
+    """Of the bundle: where `engine` writes down why it is something else."""
 
     def path(self, file: str = "model") -> Path:
         """Return where one of the role's files lies.
@@ -43,14 +50,15 @@ class Role:
         return self.directory / self.entry.files[file].path
 
     def engine(self) -> Engine:
-        """Load the role's model.
+        """Load the role's model on what was asked for, else on the CPU, with the reason kept.
 
         Raises:
-            EngineError: the engine cannot load it.
+            EngineError: not even ONNX Runtime on the CPU can load it.
         """
-        from mera_edge.engine.onnx import OnnxEngine
-
-        return OnnxEngine(self.path())
+        engine, reason = choose(self, self.provider)
+        if reason is not None:
+            self.fallbacks[self.name] = reason
+        return engine
 
     def require_features(self, spec: dict[str, Any]) -> None:
         """Refuse a model that was trained on other features than ``spec``.
@@ -72,19 +80,28 @@ class Role:
 
 
 class Bundle:
-    """A verified bundle. Make one with `Bundle.open`."""
+    """A verified bundle. Make one with `Bundle.open`.
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    Attributes:
+        fallbacks: why a role runs on the CPU and not on what was asked for, once it was loaded.
+    """
+
+    def __init__(
+        self, directory: Path, manifest: Manifest, providers: Providers = MappingProxyType({})
+    ) -> None:
         self.directory = directory
         self.manifest = manifest
+        self.fallbacks: dict[RoleName, str] = {}
+        self._providers = providers
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
-    def open(cls, path: Path | None = None) -> Bundle:
+    def open(cls, path: Path | None = None, providers: Providers = MappingProxyType({})) -> Bundle:
         """Open and verify a bundle.
 
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
+            providers: what a role's model shall run on; ``auto`` for those not named.
 
         Raises:
             BundleError: a file is missing or altered, the schema is unknown, a path leaves the
@@ -94,15 +111,15 @@ class Bundle:
         if path.is_file() and zipfile.is_zipfile(path):
             unpacked = tempfile.TemporaryDirectory(prefix="mera-edge-")
             _unzip(path, Path(unpacked.name))
-            bundle = cls._open_directory(Path(unpacked.name))
+            bundle = cls._open_directory(Path(unpacked.name), providers)
             bundle._unpacked = unpacked
             return bundle
         if not path.is_dir():
             raise BundleError(f"{path} is no bundle", "give a bundle's directory or its zip")
-        return cls._open_directory(path)
+        return cls._open_directory(path, providers)
 
     @classmethod
-    def _open_directory(cls, directory: Path) -> Bundle:
+    def _open_directory(cls, directory: Path, providers: Providers) -> Bundle:
         manifest = _read(directory / MANIFEST)
         for name, role in manifest.roles.items():
             for file in role.files.values():
@@ -115,7 +132,7 @@ class Bundle:
                     raise BundleError(
                         f"{path} ({name}) is not the file that {MANIFEST} describes", _AGAIN
                     )
-        return cls(directory, manifest)
+        return cls(directory, manifest, providers)
 
     def has(self, role: str) -> bool:
         """Whether the bundle has a model for a role."""
@@ -129,7 +146,8 @@ class Bundle:
         """
         for known, entry in self.manifest.roles.items():
             if known == name:
-                return Role(known, self.directory, entry)
+                provider = self._providers.get(known, "auto")
+                return Role(known, self.directory, entry, provider, self.fallbacks)
         raise BundleError(
             f"the bundle {self.manifest.name} has no {name}",
             f"it has {', '.join(self.manifest.roles)}: export one with the role you need",

@@ -63,7 +63,7 @@ def run(
     sinks: list[Sink] = [LiveView(console)] if live else [JsonLines(s) for s in settings.sink]
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(settings.bundle), settings.budget_ms)
+    pipeline = Pipeline(Bundle.open(settings.bundle, settings.providers), settings.budget_ms)
     pipeline.warm_up()
     with stop_on_signals() as stop:
         summary = run_session(

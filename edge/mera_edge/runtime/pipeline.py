@@ -58,6 +58,7 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, budget_ms: int = 100) -> None:
         self._budget_ms = budget_ms
+        self._fallbacks = bundle.fallbacks
         self._log_mel = LogMel()
         self._activity = VoiceActivity()
         self._recognizer = Recognizer(bundle)
@@ -148,6 +149,7 @@ class Pipeline:
                 budget_ms=self._budget_ms,
                 late=compute_ms > self._budget_ms,
             ),
+            fallbacks=dict(self._fallbacks) or None,
         )
 
     def _hear(self, sounds: list[Sound], last: bool) -> None:

@@ -1,0 +1,194 @@
+"""Where TensorRT's engines lie, and which of them fits this device.
+
+An engine runs only on the TensorRT and the GPU that built it. Each has a record beside it with
+the parts of its key, so that a search that finds none can say what differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mera_edge.bundle.manifest import FileEntry
+from mera_edge.errors import EngineError
+
+if TYPE_CHECKING:
+    from mera_edge.bundle.manifest import RoleEntry
+    from mera_edge.engine.cuda import Device
+
+BUILD = "build it here: mera-edge export --target tensorrt --bundle DIR"
+"""What to do where no engine fits."""
+
+_RELEASE = Path("/etc/nv_tegra_release")
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Key(_Facts):
+    """All that decides whether an engine may be used."""
+
+    onnx: str = Field(description="SHA-256 of the model that it was built from")
+    precision: str
+    shapes: dict[str, tuple[int, ...]] = Field(description="of the inputs")
+    tensorrt: str = Field(description="version")
+    gpu: str
+    capability: str = Field(description="compute capability")
+    l4t: str | None = Field(description="release of Jetson Linux")
+    options: dict[str, int | str] = Field({}, description="how it was built")
+
+    @classmethod
+    def of(
+        cls,
+        entry: RoleEntry,
+        version: str,
+        device: Device,
+        options: Mapping[str, int | str] = MappingProxyType({}),
+        release: Path = _RELEASE,
+    ) -> Key:
+        """Return the key of an engine for a role on this device."""
+        return cls(
+            onnx=entry.files["tensorrt"].sha256,
+            precision=str(entry.tensorrt),
+            shapes={tensor.name: tensor.shape for tensor in entry.inputs},
+            tensorrt=version,
+            gpu=device.name,
+            capability=device.capability,
+            l4t=_l4t(release),
+            options=dict(options),
+        )
+
+    def differences(self, other: Key) -> list[str]:
+        """Say in what ``other``, the key of an engine, differs; options do not count."""
+        names = {
+            "tensorrt": "TensorRT", "gpu": "GPU", "capability": "compute capability",
+            "l4t": "Jetson Linux", "precision": "precision", "shapes": "input shapes",
+        }  # fmt: skip
+        return [
+            f"built for {name} {getattr(other, part)}, this is {getattr(self, part)}"
+            for part, name in names.items()
+            if getattr(self, part) != getattr(other, part)
+        ]
+
+
+class Record(_Facts):
+    """What lies beside an engine."""
+
+    key: Key
+    engine: FileEntry
+    metadata: dict[str, str] = Field(description="of the model that it was built from")
+    layers: dict[str, int] = Field(description="how many layers run in which precision")
+    probed: bool = Field(False, description="whether a child process has run it here")
+
+    @classmethod
+    def beside(cls, engine: Path) -> Record:
+        """Read the record of an engine.
+
+        Raises:
+            EngineError: there is none, or it cannot be read.
+        """
+        path = engine.with_suffix(".json")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise EngineError(f"{path} cannot be read ({error})", BUILD) from error
+
+    def write(self, directory: Path) -> None:
+        """Put the record beside its engine."""
+        path = directory / Path(self.engine.path).with_suffix(".json")
+        write(path, self.model_dump_json(indent=1).encode())
+
+
+def directory() -> Path:
+    """Where engines lie: ``MERA_EDGE_ENGINES``, else the user's cache directory."""
+    chosen = os.environ.get("MERA_EDGE_ENGINES")
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "mera-edge" / "engines"
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file of the cache: it appears whole or not at all.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            arrived = Path(scratch) / path.name
+            arrived.write_bytes(data)
+            arrived.replace(path)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written ({error})", "make room there") from error
+
+
+def store(key: Key, data: bytes, metadata: Mapping[str, str], layers: Mapping[str, int]) -> Path:
+    """Keep an engine; the record comes last, so that what has one is whole.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    digest = hashlib.sha256(key.model_dump_json().encode()).hexdigest()
+    path = directory() / f"{digest[:32]}.engine"
+    write(path, data)
+    record = Record(
+        key=key, engine=FileEntry.of(path), metadata=dict(metadata), layers=dict(layers)
+    )
+    record.write(path.parent)
+    return path
+
+
+def remove(engine: Path) -> None:
+    """Forget an engine."""
+    engine.with_suffix(".json").unlink(missing_ok=True)
+    engine.unlink(missing_ok=True)
+
+
+def built_from(onnx: str) -> list[tuple[Path, Record]]:
+    """Return all engines of a model, the newest first, wherever they were built."""
+    found = []
+    for path in directory().glob("*.engine"):
+        try:
+            record = Record.beside(path)
+        except EngineError:
+            # Half written, or of another version of ours: as good as none.
+            continue
+        if record.key.onnx == onnx:
+            found.append((path, record))
+    return sorted(found, key=lambda one: one[0].stat().st_mtime, reverse=True)
+
+
+def find(wanted: Key) -> tuple[Path, Record]:
+    """Return the newest engine that fits here, whatever options it was built with.
+
+    Raises:
+        EngineError: there is none, or it was altered; the message says why.
+    """
+    candidates = built_from(wanted.onnx)
+    if not candidates:
+        raise EngineError("no engine was built from this model", BUILD)
+    path, record = min(candidates, key=lambda one: len(wanted.differences(one[1].key)))
+    if differences := wanted.differences(record.key):
+        raise EngineError(f"its engine does not fit: {'; '.join(differences)}", BUILD)
+    if FileEntry.of(path) != record.engine:
+        raise EngineError(f"{path} is not the engine that was built", BUILD)
+    return path, record
+
+
+def _l4t(path: Path) -> str | None:
+    """Return the release of Jetson Linux, for example ``36.4.3``; ``None`` on other machines."""
+    if not path.is_file():
+        return None
+    found = re.search(r"R(\d+).*?REVISION: *([\d.]+)", path.read_text(encoding="utf-8"))
+    return f"{found[1]}.{found[2]}" if found else None

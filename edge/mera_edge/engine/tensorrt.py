@@ -1,0 +1,163 @@
+"""TensorRT behind the `Engine` protocol.
+
+*Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT and CUDA.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mera_edge.engine.cache import BUILD, Record
+from mera_edge.engine.cuda import Cuda
+from mera_edge.engine.protocol import Array, TensorSpec
+from mera_edge.errors import EngineError, MissingExtra
+
+OLDEST = (10, 3)
+"""The TensorRT of JetPack 6."""
+
+
+class TensorRtEngine:
+    """One engine file, built on this device by `mera-edge export --target tensorrt`.
+
+    Loading an engine that does not fit the device can end the process: `engine.choose` loads only
+    what `engine.probe` has run before.
+
+    Args:
+        path: the engine; what `engine.cache` knows of it lies beside it.
+        trt: the module ``tensorrt``; imported when ``None``.
+        cuda: the device; the first one when ``None``.
+
+    Raises:
+        EngineError: there is no GPU, TensorRT is too old, or it does not take the engine.
+        MissingExtra: TensorRT or cuda-bindings is not installed.
+    """
+
+    def __init__(self, path: Path, trt: Any = None, cuda: Cuda | None = None) -> None:
+        # The device first: without one TensorRT ends the process.
+        self._cuda = Cuda() if cuda is None else cuda
+        trt = load_tensorrt() if trt is None else trt
+        self.provider = "TensorRT"
+        self.metadata: Mapping[str, str] = Record.beside(path).metadata
+        self._name = path.name
+        self._log = make_log(trt)
+        try:
+            self._runtime = trt.Runtime(self._log)
+            engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        except (TypeError, RuntimeError, OSError) as error:
+            raise EngineError(f"TensorRT does not load {path} ({error})", BUILD) from error
+        if engine is None:
+            raise EngineError(f"TensorRT does not take {path} ({self._log.why()})", BUILD)
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise EngineError(f"{path.name} has no room on the device ({self._log.why()})")
+        self._stream = self._cuda.stream()
+        self.inputs: dict[str, TensorSpec] = {}
+        self.outputs: dict[str, TensorSpec] = {}
+        self._addresses: dict[str, int] = {}
+        weakref.finalize(self, _release, self._cuda, self._addresses, self._stream)
+        for index in range(engine.num_io_tensors):
+            spec = _spec(trt, engine, engine.get_tensor_name(index), path)
+            size = max(1, spec.dtype.itemsize * int(np.prod(spec.shape)))
+            self._addresses[spec.name] = self._cuda.allocate(size)
+            self._context.set_tensor_address(spec.name, self._addresses[spec.name])
+            given = engine.get_tensor_mode(spec.name) == trt.TensorIOMode.INPUT
+            (self.inputs if given else self.outputs)[spec.name] = spec
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if feeds.keys() != self.inputs.keys():
+            odd = ", ".join(sorted(feeds.keys() ^ self.inputs.keys()))
+            raise EngineError(f"{self._name} did not run: inputs are missing or unknown: {odd}")
+        # Kept until the stream is done with them.
+        given = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        for name, spec in self.inputs.items():
+            array = given[name]
+            if (array.shape, array.dtype) != (spec.shape, spec.dtype):
+                raise EngineError(
+                    f"{self._name} did not run: {name} is {array.dtype} {array.shape}, "
+                    f"not {spec.dtype} {spec.shape}"
+                )
+            self._cuda.upload(self._addresses[name], array, self._stream)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise EngineError(f"{self._name} did not run: {self._log.why()}")
+        answers = {name: np.empty(spec.shape, spec.dtype) for name, spec in self.outputs.items()}
+        for name, array in answers.items():
+            self._cuda.download(array, self._addresses[name], self._stream)
+        self._cuda.synchronize(self._stream)
+        return answers
+
+
+def load_tensorrt() -> Any:
+    """Import TensorRT; a device must have been found before.
+
+    Raises:
+        MissingExtra: it is not installed.
+        EngineError: it does not start, or is older than `OLDEST`.
+    """
+    try:
+        import tensorrt
+    except ModuleNotFoundError as error:
+        raise MissingExtra("TensorRT", "tensorrt") from error
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            f"TensorRT does not start ({error})",
+            "on a Jetson it comes with JetPack: make the environment with --system-site-packages",
+        ) from error
+    require_version(tensorrt)
+    return tensorrt
+
+
+def require_version(trt: Any) -> None:
+    """Refuse a TensorRT that is older than `OLDEST`.
+
+    Raises:
+        EngineError: names both versions.
+    """
+    found = tuple(int(part) for part in trt.__version__.split(".")[:2])
+    if found < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise EngineError(
+            f"TensorRT {trt.__version__} is too old, {oldest} is the oldest that is supported",
+            "install JetPack 6 or newer; until then models run on ONNX Runtime",
+        )
+
+
+def make_log(trt: Any) -> Any:
+    """Make a logger for TensorRT that keeps its errors and prints nothing.
+
+    Its ``why()`` returns the errors since the last call as one line.
+    """
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.errors.append(message)
+
+        def why(self) -> str:
+            found, self.errors = self.errors, []
+            return "; ".join(found) or "TensorRT gives no reason"
+
+    return Log()
+
+
+def _spec(trt: Any, engine: Any, name: str, path: Path) -> TensorSpec:
+    shape = tuple(engine.get_tensor_shape(name))
+    kind = engine.get_tensor_dtype(name)
+    if min(shape, default=1) < 0:
+        raise EngineError(f"{path.name}: {name} has the open shape {shape}", BUILD)
+    try:
+        return TensorSpec(name, shape, np.dtype(trt.nptype(kind)))
+    except TypeError as error:
+        raise EngineError(f"{path.name}: {name} is {kind}, which numpy does not have") from error
+
+
+def _release(cuda: Cuda, addresses: dict[str, int], stream: Any) -> None:
+    cuda.release(list(addresses.values()), stream)
