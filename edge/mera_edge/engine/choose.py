@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from mera_edge.engine.probe import COMMAND, probe
 from mera_edge.engine.protocol import Engine
 from mera_edge.errors import EngineError, MeraError
 
 if TYPE_CHECKING:
     from mera_edge.bundle.load import Role
+    from mera_edge.engine.cuda import Cuda
 
 Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt"]
 """``auto``: TensorRT where an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt``
@@ -47,18 +50,29 @@ def _was_built(role: Role) -> bool:
     return file is not None and bool(built_from(file.sha256))
 
 
-def _tensorrt(role: Role) -> Engine:
+def built_engine(
+    role: Role,
+    trt: Any = None,
+    cuda: Cuda | None = None,
+    probe_command: Sequence[str] = COMMAND,
+) -> Engine:
+    """Load the engine that was built here for a role, after a child process has run it once.
+
+    Raises:
+        BundleError: the role has no model for TensorRT.
+        EngineError: there is no GPU, no engine that fits, or the probe failed.
+        MissingExtra: TensorRT or cuda-bindings is not installed.
+    """
     from mera_edge.engine.cache import Key, find
     from mera_edge.engine.cuda import Cuda
-    from mera_edge.engine.probe import probe
     from mera_edge.engine.tensorrt import TensorRtEngine, load_tensorrt
 
     role.path("tensorrt")
-    cuda = Cuda()
-    trt = load_tensorrt()
+    cuda = Cuda() if cuda is None else cuda
+    trt = load_tensorrt() if trt is None else trt
     path, record = find(Key.of(role.entry, trt.__version__, cuda.device))
     if not record.probed:
-        probe(path)
+        probe(path, command=probe_command)
     return TensorRtEngine(path, trt, cuda)
 
 
@@ -94,4 +108,4 @@ def _onnx_tensorrt(role: Role) -> Engine:
     )
 
 
-_LOADERS = {"tensorrt": _tensorrt, "cuda": _cuda, "onnx-tensorrt": _onnx_tensorrt}
+_LOADERS = {"tensorrt": built_engine, "cuda": _cuda, "onnx-tensorrt": _onnx_tensorrt}

@@ -1,0 +1,270 @@
+"""Engines of TensorRT, built on the device that will run them.
+
+*Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT 10.3, 10.12 and 11. Quantization
+is explicit: the model brings its Q/DQ nodes or its FP16, no calibrator is asked. Needs neither
+torch nor onnx.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.engine import cache
+from mera_edge.engine.cuda import Cuda
+from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.engine.probe import COMMAND, probe
+from mera_edge.engine.tensorrt import load_tensorrt, make_log, require_version
+from mera_edge.errors import EngineError, InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Progress = Callable[[str], None]
+
+PRECISIONS: Final = ("INT8", "FP16", "FP32", "other")
+
+_NAMES = {"int8": "INT8", "fp16": "FP16", "half": "FP16", "fp32": "FP32", "float": "FP32"}
+"""What inspectors of different versions call an element type."""
+
+_MOVES = frozenset({"Constant", "NoOp", "Reformat", "Shuffle", "Signal", "Wait"})
+"""Kinds of layers that compute nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build."""
+
+    workspace_mb: int = 512
+    """Most scratch memory an engine may use: a Jetson shares its memory with everything else."""
+    rebuild: bool = False
+    """Whether to build where a fitting engine is there already."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of one role."""
+
+    role: RoleName
+    precision: str
+    path: Path | None
+    """The engine in the cache, run once by the probe; ``None`` when there is none."""
+    reason: str
+    """Why there is none."""
+    layers: dict[str, int]
+    """How many layers run in each of `PRECISIONS`, as the engine's inspector tells."""
+    seconds: float
+    """That it took to build; 0 where it was there already."""
+
+
+def build_engines(
+    bundle: Bundle,
+    options: Options,
+    progress: Progress,
+    trt: Any = None,
+    cuda: Cuda | None = None,
+    probe_command: Sequence[str] = COMMAND,
+) -> list[Built]:
+    """Build, keep and probe an engine for every role that has a model for TensorRT.
+
+    Args:
+        bundle: exported for TensorRT.
+        options: how.
+        progress: told what is being done, and how far it is.
+        trt: the module ``tensorrt``; imported when ``None``.
+        cuda: the device; the first one when ``None``.
+        probe_command: the child process that tries an engine.
+
+    Returns:
+        One result per role, in the bundle's order; a role that fails does not stop the others.
+
+    Raises:
+        InputError: no role has a model for TensorRT.
+        EngineError: there is no GPU, or TensorRT is too old or does not start.
+        MissingExtra: TensorRT or cuda-bindings is not installed.
+    """
+    roles = [name for name, entry in bundle.manifest.roles.items() if "tensorrt" in entry.files]
+    if not roles:
+        raise InputError(
+            f"the bundle {bundle.manifest.name} has no model for TensorRT",
+            "export it with --target tensorrt where the checkpoints are",
+        )
+    cuda = Cuda() if cuda is None else cuda
+    trt = load_tensorrt() if trt is None else trt
+    require_version(trt)
+    builder = Builder(trt, cuda, options, progress, probe_command)
+    return [builder.build(bundle, name) for name in roles]
+
+
+class Builder:
+    """Builds engines with the TensorRT of this device, whichever it is."""
+
+    def __init__(
+        self,
+        trt: Any,
+        cuda: Cuda,
+        options: Options,
+        progress: Progress,
+        probe_command: Sequence[str],
+    ) -> None:
+        self._trt, self._cuda, self._options = trt, cuda, options
+        self._progress, self._probe_command = progress, probe_command
+        self._log = make_log(trt)
+        # Weak typing went with 11. Strong typing is complete from 10.12 on, which is also where
+        # this flag came.
+        has_weak = hasattr(trt.BuilderFlag, "INT8")
+        self._weak = has_weak and not hasattr(trt.BuilderFlag, "DISTRIBUTIVE_INDEPENDENCE")
+
+    def build(self, bundle: Bundle, name: RoleName) -> Built:
+        """Build the engine of one role, or find it in the cache."""
+        role, began = bundle.role(name), time.perf_counter()
+        precision = str(role.entry.tensorrt)
+        given: dict[str, int | str] = {
+            "workspace_mb": self._options.workspace_mb,
+            "typing": "weak" if self._weak else "strong",
+        }
+        key = cache.Key.of(role.entry, self._trt.__version__, self._cuda.device, given)
+        if not self._options.rebuild and (found := _there(key)):
+            path, record = found
+            return Built(name, precision, path, "", record.layers, 0.0)
+        try:
+            data = self._serialized(role.path("tensorrt"), name, precision)
+            layers = self._layers(data)
+            path = cache.store(key, data, OnnxEngine(role.path()).metadata, layers)
+            self._progress(f"{name}: trying the engine")
+            _probe(path, self._probe_command)
+        except (EngineError, OSError) as error:
+            what = error.what if isinstance(error, EngineError) else str(error)
+            return Built(name, precision, None, what, {}, 0.0)
+        return Built(name, precision, path, "", layers, time.perf_counter() - began)
+
+    def _serialized(self, model: Path, name: str, precision: str) -> bytes:
+        trt = self._trt
+        try:
+            builder = trt.Builder(self._log)
+        except (TypeError, RuntimeError) as error:
+            raise EngineError(f"TensorRT does not start: {self._log.why()} ({error})") from error
+        network = builder.create_network(self._network_flags())
+        parser = trt.OnnxParser(network, self._log)
+        if not parser.parse(model.read_bytes()):
+            raise EngineError(f"TensorRT does not read {model.name}: {_complaints(parser)}")
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, self._options.workspace_mb << 20)
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if self._weak:
+            config.set_flag(trt.BuilderFlag.FP16)
+            if precision == "int8":
+                # With Q/DQ nodes in the model no calibrator is asked for.
+                config.set_flag(trt.BuilderFlag.INT8)
+        self._progress(f"{name}: building for {self._cuda.device.name}, which takes minutes")
+        if hasattr(trt, "IProgressMonitor"):
+            monitor = _monitor(trt, name, self._progress)
+            config.progress_monitor = monitor
+        timings = cache.directory() / f"timings-{trt.__version__}-{self._cuda.device.capability}"
+        known = timings.read_bytes() if timings.is_file() else b""
+        if not config.set_timing_cache(config.create_timing_cache(known), False):
+            config.set_timing_cache(config.create_timing_cache(b""), False)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise EngineError(f"TensorRT built no engine of {model.name}: {self._log.why()}")
+        cache.write(timings, bytes(config.get_timing_cache().serialize()))
+        return bytes(plan)
+
+    def _network_flags(self) -> int:
+        kinds = self._trt.NetworkDefinitionCreationFlag
+        # What 11 removed is what it always does.
+        wanted = ["EXPLICIT_BATCH"] if self._weak else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
+        return sum(1 << int(getattr(kinds, kind)) for kind in wanted if hasattr(kinds, kind))
+
+    def _layers(self, data: bytes) -> dict[str, int]:
+        runtime = self._trt.Runtime(self._log)
+        engine = runtime.deserialize_cuda_engine(data)
+        if engine is None:
+            raise EngineError(f"TensorRT does not load what it built: {self._log.why()}")
+        inspector = engine.create_engine_inspector()
+        facts = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
+        return layers_by_precision(json.loads(facts))
+
+
+def layers_by_precision(facts: dict[str, Any]) -> dict[str, int]:
+    """Count the layers of an engine by the least exact element type they read.
+
+    Args:
+        facts: the inspector's JSON of an engine that was built with detailed profiling.
+
+    Returns:
+        A count for each of `PRECISIONS`. Layers that only move data are left out.
+    """
+    counts: Counter[str] = Counter()
+    for layer in facts["Layers"]:
+        if isinstance(layer, str) or layer["LayerType"] in _MOVES:
+            continue
+        words = " ".join(one["Format/Datatype"] for one in layer["Inputs"]).lower().split()
+        read = {_NAMES[word] for word in words if word in _NAMES}
+        counts[next((kind for kind in PRECISIONS if kind in read), "other")] += 1
+    return {kind: counts[kind] for kind in PRECISIONS}
+
+
+def table(built: Sequence[Built]) -> Table:
+    """Return the results as a table for the terminal."""
+    from rich.table import Table
+
+    shown = Table("role", "precision", *(f"{kind} layers" for kind in PRECISIONS), "engine")
+    for one in built:
+        counts = (str(one.layers[kind]) if one.layers else "" for kind in PRECISIONS)
+        took = f"built in {one.seconds:.0f} s" if one.seconds else "there already"
+        shown.add_row(one.role, one.precision, *counts, one.reason or took)
+    return shown
+
+
+def _there(key: cache.Key) -> tuple[Path, cache.Record] | None:
+    try:
+        path, record = cache.find(key)
+    except EngineError:
+        return None
+    return (path, record) if record.key == key and record.probed else None
+
+
+def _probe(path: Path, command: Sequence[str]) -> None:
+    try:
+        probe(path, command=command)
+    except EngineError:
+        cache.remove(path)
+        raise
+
+
+def _complaints(parser: Any) -> str:
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    return "; ".join(
+        f"node {error.node_name() or error.node()} ({error.node_operator()}): {error.desc()}"
+        for error in errors
+    )
+
+
+def _monitor(trt: Any, name: str, progress: Progress) -> Any:
+    """Make an object that TensorRT tells how far it is; only the outermost phases are passed on."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self.steps[phase_name] = num_steps
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self.steps:
+                progress(f"{name}: {phase_name}, {step + 1} of {self.steps[phase_name]}")
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
