@@ -86,8 +86,8 @@ def build_engines(
 
     Raises:
         InputError: no role has a model for TensorRT.
-        EngineError: there is no GPU, or TensorRT is too old or does not start.
-        MissingExtra: TensorRT or cuda-bindings is not installed.
+        EngineError: there is no GPU, or TensorRT is missing, too old or does not start.
+        MissingExtra: cuda-bindings is not installed.
     """
     roles = [name for name, entry in bundle.manifest.roles.items() if "tensorrt" in entry.files]
     if not roles:

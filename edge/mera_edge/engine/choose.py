@@ -60,8 +60,8 @@ def built_engine(
 
     Raises:
         BundleError: the role has no model for TensorRT.
-        EngineError: there is no GPU, no engine that fits, or the probe failed.
-        MissingExtra: TensorRT or cuda-bindings is not installed.
+        EngineError: there is no GPU, no TensorRT, no engine that fits, or the probe failed.
+        MissingExtra: cuda-bindings is not installed.
     """
     from mera_edge.engine.cache import Key, find
     from mera_edge.engine.cuda import Cuda

@@ -15,7 +15,7 @@ import numpy as np
 from mera_edge.engine.cache import BUILD, Record
 from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.protocol import Array, TensorSpec
-from mera_edge.errors import EngineError, MissingExtra
+from mera_edge.errors import EngineError
 
 OLDEST = (10, 3)
 """The TensorRT of JetPack 6."""
@@ -33,8 +33,8 @@ class TensorRtEngine:
         cuda: the device; the first one when ``None``.
 
     Raises:
-        EngineError: there is no GPU, TensorRT is too old, or it does not take the engine.
-        MissingExtra: TensorRT or cuda-bindings is not installed.
+        EngineError: there is no GPU, TensorRT is missing or too old, or does not take the engine.
+        MissingExtra: cuda-bindings is not installed.
     """
 
     def __init__(self, path: Path, trt: Any = None, cuda: Cuda | None = None) -> None:
@@ -95,17 +95,16 @@ def load_tensorrt() -> Any:
     """Import TensorRT; a device must have been found before.
 
     Raises:
-        MissingExtra: it is not installed.
-        EngineError: it does not start, or is older than `OLDEST`.
+        EngineError: it is not installed, does not start, or is older than `OLDEST`.
     """
     try:
         import tensorrt
-    except ModuleNotFoundError as error:
-        raise MissingExtra("TensorRT", "tensorrt") from error
     except (ImportError, OSError) as error:
+        # Not `MissingExtra`: pip would bring a version that the Jetson's driver does not know.
         raise EngineError(
-            f"TensorRT does not start ({error})",
-            "on a Jetson it comes with JetPack: make the environment with --system-site-packages",
+            f"TensorRT is not installed, or not whole ({error})",
+            "on a Jetson it comes with JetPack: make the environment with --system-site-packages; "
+            "elsewhere run: pip install 'mera-edge[tensorrt]'",
         ) from error
     require_version(tensorrt)
     return tensorrt
