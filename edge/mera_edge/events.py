@@ -111,7 +111,7 @@ class EmotionEvent(_Message):
     transcript: Transcript
     latency: Latency
     fallbacks: dict[str, str] | None = Field(
-        None, description="by role, why its model is not on what was asked for but on the CPU"
+        None, description="by role, why its model runs on the CPU and not on what was asked for"
     )
 
     def to_json(self) -> str:

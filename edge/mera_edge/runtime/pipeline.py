@@ -149,7 +149,7 @@ class Pipeline:
                 budget_ms=self._budget_ms,
                 late=compute_ms > self._budget_ms,
             ),
-            fallbacks=dict(self._fallbacks) or None,
+            fallbacks=self._fallbacks or None,
         )
 
     def _hear(self, sounds: list[Sound], last: bool) -> None:
