@@ -72,6 +72,14 @@ def test_imports_in_the_runtime_only_go_down(path: Path) -> None:
     assert not found, f"{inside} imports {found}"
 
 
+def test_engines_are_built_without_what_is_never_on_the_device() -> None:
+    code = "import mera_export.cli, mera_export.tensorrt, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not NEVER_ON_THE_DEVICE & set(loaded.stdout.split())
+
+
 def test_importing_the_package_is_light() -> None:
     code = (
         "import sys, time; start = time.perf_counter(); import mera_edge;"

@@ -12,7 +12,7 @@ from mera_edge.engine import Engine, TensorSpec
 from mera_edge.engine.protocol import Array
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Replaced(Role):
     replacement: Engine
 
@@ -31,7 +31,7 @@ class WithEngine(Bundle):
         found = super().role(name)
         if name != self._replaced:
             return found
-        return _Replaced(found.name, found.directory, found.entry, replacement=self._engine)
+        return _Replaced(**vars(found), replacement=self._engine)
 
 
 class Recorder:

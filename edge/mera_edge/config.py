@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mera_edge.bundle.manifest import RoleName
 from mera_edge.engine.choose import Provider
@@ -22,8 +22,15 @@ else:
 
 SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
 PREFIX = "MERA_EDGE_"
-_NOT_SETTINGS = frozenset({"MERA_EDGE_ENGINES", "MERA_EDGE_MODELS"})
+_NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS", "MERA_EDGE_ENGINES"})
 """Variables with our prefix that say where things lie, not how to run."""
+
+
+def _pairs(value: Any) -> Any:
+    """Read ``face=cuda,voice=cpu``, as the environment has to say it, into a mapping."""
+    if not isinstance(value, str):
+        return value
+    return dict(pair.partition("=")[::2] for pair in value.split(","))
 
 
 class Settings(BaseModel):
@@ -38,10 +45,10 @@ class Settings(BaseModel):
     mic: str = Field("default", description="index, name, sound file, `default`, or `none`")
     sink: tuple[str, ...] = Field(("-",), description="where events go: `-` or a .jsonl file")
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
-    providers: dict[RoleName, Provider] = Field(
-        {}, description="role = auto, cpu, cuda, onnx-tensorrt or tensorrt; auto where unsaid"
-    )
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
+    providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
+        {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
+    )
 
 
 def load(
@@ -66,7 +73,7 @@ def load(
     for name, value in environment.items():
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             key = name.removeprefix(PREFIX).lower()
-            values[key] = (_listed(key, value), name)
+            values[key] = (value.split(",") if key == "sink" else value, name)
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = (value, f"--{key.replace('_', '-')}")
@@ -85,15 +92,6 @@ def load(
             f"{values[key][1]}: {key} = {values[key][0]!r}: {first['msg']}",
             Settings.model_fields[key].description or "",
         ) from error
-
-
-def _listed(key: str, value: str) -> Any:
-    """Take apart what has several parts in one variable: ``a,b`` and ``face=cuda,voice=cpu``."""
-    if key == "sink":
-        return value.split(",")
-    if key == "providers":
-        return dict(part.partition("=")[::2] for part in value.split(","))
-    return value
 
 
 def _read(path: Path) -> dict[str, Any]:

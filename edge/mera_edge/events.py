@@ -111,7 +111,7 @@ class EmotionEvent(_Message):
     transcript: Transcript
     latency: Latency
     fallbacks: dict[str, str] | None = Field(
-        None, description="roles that do not run on what was asked for, and why"
+        None, description="by role, why its model runs on the CPU and not on what was asked for"
     )
 
     def to_json(self) -> str:

@@ -119,10 +119,10 @@ def export(
 
 
 def _build(bundle: Path, progress: Console) -> None:
-    from mera_export.tensorrt import build_engines, table
+    from mera_export.tensorrt import Options, build_engines, table
 
     with progress.status("building engines") as status:
-        results = build_engines(Bundle.open(bundle), status.update)
+        results = build_engines(Bundle.open(bundle), Options(), status.update)
     Console().print(table(results))
     if failed := [one.role for one in results if one.path is None]:
         raise CheckFailed(

@@ -2,7 +2,8 @@
 
 A walk over the ONNX graph; nothing of TensorRT is imported. The rules are those of explicit
 quantization from TensorRT 10.3 (JetPack 6) on: signed, symmetric, scales that are constants, one
-scale per tensor for activations and one per output channel for weights.
+scale per tensor for activations and one per output channel for weights. What the parser reads is
+taken from the operator table and the importers of onnx-tensorrt 10.1, the newest public one before.
 """
 
 from __future__ import annotations
@@ -20,22 +21,44 @@ OLDEST_OPSET, NEWEST_OPSET = 13, 20
 
 FOREIGN = frozenset(
     {
-        "BitShift", "Compress", "ConvInteger", "Det", "DynamicQuantizeLinear", "MatMulInteger",
-        "MelWeightMatrix", "Multinomial", "Optional", "QLinearConv", "QLinearMatMul",
-        "SequenceAt", "SequenceConstruct", "SplitToSequence", "StringNormalizer", "Unique",
+        "AffineGrid", "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr",
+        "BitwiseXor", "BlackmanWindow", "CenterCropPad", "Col2Im", "Compress",
+        "ConcatFromSequence", "ConvInteger", "DFT", "Det", "DynamicQuantizeLinear",
+        "HammingWindow", "HannWindow", "ImageDecoder", "MatMulInteger", "MaxRoiPool", "MaxUnpool",
+        "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "Optional",
+        "OptionalGetElement", "OptionalHasElement", "QLinearConv", "QLinearMatMul",
+        "RegexFullMatch", "STFT", "SequenceAt", "SequenceConstruct", "SequenceEmpty",
+        "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
+        "SoftmaxCrossEntropyLoss", "SplitToSequence", "StringConcat", "StringNormalizer",
+        "StringSplit", "TfIdfVectorizer", "Unique",
     }
 )  # fmt: skip
-"""Operators that exporters and quantizers like to make and TensorRT's parser does not read."""
+"""Operators that the parser does not read."""
+
+ON_FLOATS = frozenset(
+    {
+        "AveragePool", "BatchNormalization", "Ceil", "Clip", "Conv", "ConvTranspose", "Cos",
+        "CumSum", "Einsum", "Elu", "Erf", "Exp", "Floor", "Gemm", "GlobalAveragePool",
+        "GlobalMaxPool", "HardSigmoid", "HardSwish", "InstanceNormalization",
+        "LayerNormalization", "LeakyRelu", "Log", "LogSoftmax", "MatMul", "MaxPool", "Mish",
+        "PRelu", "Pow", "Reciprocal", "Resize", "Round", "Selu", "Sigmoid", "Sin", "Softmax",
+        "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
+    }
+)  # fmt: skip
+"""Operators that TensorRT has for floats only."""
+
+CONSTANT_INPUT = {
+    "CumSum": 1, "OneHot": 1, "Pad": 3, "ReduceMax": 1, "ReduceMean": 1, "ReduceMin": 1,
+    "ReduceSum": 1, "Slice": 3, "Squeeze": 1, "Unsqueeze": 1,
+}  # fmt: skip
+"""Which input, the axes mostly, must be known when the engine is built."""
 
 IN_FLOAT = frozenset({"LayerNormalization", "InstanceNormalization", "Softmax", "Sigmoid"})
 """What loses accuracy in eight bits and has no eight-bit kernel to gain from."""
 
-_WEIGHTS = frozenset({TensorProto.INT8, TensorProto.UINT8, TensorProto.BFLOAT16})
-"""Element types that constants may have beside those of inputs and outputs."""
-
-_ELEMENTS = frozenset(
-    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}
-)
+_FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
+_ELEMENTS = _FLOATS | {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}
+_QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 @dataclass(frozen=True)
@@ -50,7 +73,14 @@ class Violation:
 def violations(model: onnx.ModelProto) -> list[Violation]:
     """Return everything that is wrong with a graph; nothing when TensorRT should take it."""
     walk = _Walk(model)
-    return [*walk.versions(), *walk.shapes(), *walk.operators(), *walk.pairs(), *walk.weights()]
+    return [
+        *walk.versions(),
+        *walk.shapes(),
+        *walk.elements(),
+        *walk.operators(),
+        *walk.pairs(),
+        *walk.weights(),
+    ]
 
 
 class _Walk:
@@ -60,8 +90,12 @@ class _Walk:
             tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
         }
         for node in self.nodes:
-            if node.op_type == "Constant" and node.attribute[0].HasField("t"):
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+            if node.op_type == "Constant":
+                value = onnx.helper.get_attribute_value(node.attribute[0])
+                tensor = isinstance(value, TensorProto)
+                array = numpy_helper.to_array(value) if tensor else np.asarray(value)
+                self.constants[node.output[0]] = array
+        self.types = _types(model)
         self.makers = {name: node for node in self.nodes for name in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
@@ -85,31 +119,47 @@ class _Walk:
             if tensor.elem_type not in _ELEMENTS:
                 kind = TensorProto.DataType.Name(tensor.elem_type)
                 yield Violation(value.name, f"no engine takes or gives {kind}")
-        for constant in self.model.graph.initializer:
-            if constant.data_type not in _ELEMENTS | _WEIGHTS:
-                kind = TensorProto.DataType.Name(constant.data_type)
-                yield Violation(constant.name, f"no engine holds {kind}")
+
+    def elements(self) -> Iterator[Violation]:
+        ends = {value.name for value in [*self.model.graph.input, *self.model.graph.output]}
+        for name, kind in self.types.items():
+            readers, maker = self.readers.get(name, []), self.makers.get(name)
+            # Eight bits are seen only on their way to or from Q/DQ, where `pairs` looks.
+            seen = [node.op_type for node in ([maker] if maker else []) + readers]
+            if name in ends or kind in _ELEMENTS or _QUANTIZING.intersection(seen):
+                continue
+            if maker is None:
+                yield Violation(name, f"it is {_name(kind)}")
+            else:
+                yield _at(maker, f"it makes {_name(kind)}")
 
     def operators(self) -> Iterator[Violation]:
         for node in self.nodes:
             if node.domain not in ("", "ai.onnx"):
-                yield Violation(node.name, f"{node.domain}.{node.op_type} is no operator of ONNX")
+                yield _at(node, f"{node.domain}.{node.op_type} is no operator of ONNX")
             elif node.op_type in FOREIGN:
-                yield Violation(node.name, f"the parser does not read {node.op_type}")
+                yield _at(node, f"the parser does not read {node.op_type}")
             elif node.op_type in IN_FLOAT and self._dequantized(node.input[0]):
-                yield Violation(node.name, f"{node.op_type} should stay in float, without Q/DQ")
+                yield _at(node, f"{node.op_type} should stay in float, without Q/DQ")
+            elif node.op_type in ON_FLOATS:
+                kind = self.types.get(node.input[0], TensorProto.FLOAT)
+                if kind not in _FLOATS:
+                    yield _at(node, f"{node.op_type} is for floats, not {_name(kind)}")
+            place = CONSTANT_INPUT.get(node.op_type, len(node.input))
+            if any(name and name not in self.constants for name in node.input[place : place + 1]):
+                yield _at(node, f"its input {node.input[place]} must be a constant")
 
     def pairs(self) -> Iterator[Violation]:
         for node in self.nodes:
             if node.op_type == "QuantizeLinear":
                 readers = self.readers.get(node.output[0], [])
                 if not readers or any(r.op_type != "DequantizeLinear" for r in readers):
-                    yield Violation(node.name, "a QuantizeLinear without its DequantizeLinear")
+                    yield _at(node, "a QuantizeLinear without its DequantizeLinear")
             elif node.op_type == "DequantizeLinear":
                 maker = self.makers.get(node.input[0])
                 whole = maker is not None and maker.op_type == "QuantizeLinear"
                 if not whole and node.input[0] not in self.constants:
-                    yield Violation(node.name, "a DequantizeLinear without its QuantizeLinear")
+                    yield _at(node, "a DequantizeLinear without its QuantizeLinear")
             else:
                 continue
             yield from self._parameters(node)
@@ -117,23 +167,29 @@ class _Walk:
     def _parameters(self, node: onnx.NodeProto) -> Iterator[Violation]:
         scale = self.constants.get(node.input[1])
         if scale is None:
-            yield Violation(node.name, "its scale is no constant")
+            yield _at(node, "its scale is no constant")
             return
         if not (np.isfinite(scale).all() and (scale > 0).all()):
-            yield Violation(node.name, "its scale is not positive")
+            yield _at(node, "its scale is not positive")
         stored = self.constants.get(node.input[0])
         if stored is not None and stored.dtype not in (np.int8, np.float32, np.float16):
-            yield Violation(node.name, f"it stores {stored.dtype}, only int8 is read")
+            yield _at(node, f"it stores {stored.dtype}, only int8 is read")
         if len(node.input) > 2 and node.input[2]:
             zero = self.constants.get(node.input[2])
             if zero is None:
-                yield Violation(node.name, "its zero point is no constant")
+                yield _at(node, "its zero point is no constant")
             elif zero.dtype == np.uint8:
-                yield Violation(node.name, "its zero point is unsigned, int8 is wanted")
+                yield _at(node, "its zero point is unsigned, int8 is wanted")
+            elif zero.dtype != np.int8:
+                yield _at(node, f"its zero point is {zero.dtype}, int8 is wanted")
             elif zero.any():
-                yield Violation(node.name, "its zero point is not 0: quantize symmetrically")
+                yield _at(node, "its zero point is not 0: quantize symmetrically")
+            elif zero.size != scale.size:
+                yield _at(node, f"{zero.size} zero points for {scale.size} scales")
+        elif node.op_type == "QuantizeLinear":
+            yield _at(node, "it has no zero point, which means unsigned: give an int8 0")
         if scale.size > 1 and not self._weight(node):
-            yield Violation(node.name, "an activation has more than one scale")
+            yield _at(node, "an activation has more than one scale")
 
     def weights(self) -> Iterator[Violation]:
         for node in self.nodes:
@@ -142,19 +198,21 @@ class _Walk:
             of_input, of_weight = map(self._dequantized, node.input[:2])
             if bool(of_input) != bool(of_weight):
                 side = "weights" if of_input else "input"
-                yield Violation(node.name, f"only its {side} stayed in float: it runs in float")
+                yield _at(node, f"only its {side} stayed in float: it runs in float")
             if of_weight is None or not self._weight(of_weight):
                 continue
             scale = self.constants.get(of_weight.input[1])
             stored = self._stored(of_weight)
             if scale is None or scale.size == 1 or stored is None:
                 continue
-            axis, wanted = _attribute(of_weight, "axis", 1), _channels(node, stored.ndim)
-            if axis % stored.ndim != wanted:
-                yield Violation(of_weight.name, f"its scales lie on axis {axis}, not {wanted}")
+            axis, wanted = _attribute(of_weight, "axis", None), _channels(node, stored.ndim)
+            if axis is None:
+                yield _at(of_weight, "it names no axis: ONNX means 1, TensorRT 0")
+            elif axis % stored.ndim != wanted:
+                yield _at(of_weight, f"its scales lie on axis {axis}, not {wanted}")
             elif scale.size != stored.shape[wanted]:
                 sizes = f"{scale.size} scales for {stored.shape[wanted]} channels"
-                yield Violation(of_weight.name, sizes)
+                yield _at(of_weight, sizes)
 
     def _dequantized(self, name: str) -> onnx.NodeProto | None:
         maker = self.makers.get(name)
@@ -183,5 +241,26 @@ def _channels(node: onnx.NodeProto, rank: int) -> int:
     return rank - 1
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
+def _attribute(node: onnx.NodeProto, name: str, default: int | None) -> int | None:
     return next((int(a.i) for a in node.attribute if a.name == name), default)
+
+
+def _types(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the element type of every tensor that is stored, given, or can be inferred."""
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except onnx.shape_inference.InferenceError:
+        # Of a graph that makes no sense the declared types are all there is.
+        graph = model.graph
+    values = [*graph.value_info, *graph.input, *graph.output]
+    kinds = {value.name: int(value.type.tensor_type.elem_type) for value in values}
+    inferred = {name: kind for name, kind in kinds.items() if kind != TensorProto.UNDEFINED}
+    return inferred | {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
+
+
+def _at(node: onnx.NodeProto, what: str) -> Violation:
+    return Violation(node.name or node.output[0], what)
+
+
+def _name(kind: int) -> str:
+    return str(TensorProto.DataType.Name(kind))

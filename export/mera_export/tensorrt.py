@@ -1,38 +1,50 @@
-"""Engines for TensorRT, built on the device that shall run them.
+"""Engines of TensorRT, built on the device that will run them.
 
-Nothing of torch or onnx is imported: this runs on a Jetson. **Not run with TensorRT**: tested with
-a stand-in that has the names of its Python interface from 10.3 (JetPack 6) to 11.4. Eight bits are
-explicit, as Q/DQ nodes in the model; calibrators were removed with TensorRT 11.
+*Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT 10.3, 10.12 and 11. Quantization
+is explicit: the model brings its Q/DQ nodes or its FP16, no calibrator is asked. Needs neither
+torch nor onnx.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from rich.table import Table
+from typing import TYPE_CHECKING, Any, Final
 
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine import cache
-from mera_edge.engine.choose import Model, key
-from mera_edge.engine.cuda import Cuda, present
+from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.onnx import OnnxEngine
-from mera_edge.engine.probe import probe
-from mera_edge.engine.protocol import TensorSpec
-from mera_edge.engine.tensorrt import tensorrt
-from mera_edge.errors import EngineError, InputError, MeraError
+from mera_edge.engine.probe import COMMAND, probe
+from mera_edge.engine.tensorrt import load_tensorrt, make_log, require_version
+from mera_edge.errors import EngineError, InputError
 
-WORKSPACE = 1024 << 20
-"""Bytes that the builder may use, as `mera_edge.engine.choose.OPTIONS` says: a Jetson has 8 GB for
-everything."""
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Progress = Callable[[str], None]
+
+PRECISIONS: Final = ("INT8", "FP16", "FP32", "other")
+
+_NAMES = {"int8": "INT8", "fp16": "FP16", "half": "FP16", "fp32": "FP32", "float": "FP32"}
+"""What inspectors of different versions call an element type."""
+
+_MOVES = frozenset({"Constant", "NoOp", "Reformat", "Shuffle", "Signal", "Wait"})
+"""Kinds of layers that compute nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to build."""
+
+    workspace_mb: int = 512
+    """Most scratch memory an engine may use: a Jetson shares its memory with everything else."""
+    rebuild: bool = False
+    """Whether to build where a fitting engine is there already."""
 
 
 @dataclass(frozen=True)
@@ -41,267 +53,218 @@ class Built:
 
     role: RoleName
     precision: str
-    path: Path | None = None
-    """The engine; ``None`` when there is none."""
-    seconds: float = 0.0
-    layers: dict[str, int] = field(default_factory=dict)
-    """How many layers run in which precision."""
-    reason: str = ""
-    """Why there is none, or why it is not to be trusted."""
-
-
-class Builder:
-    """Builds engines with whatever TensorRT there is, chosen by what it has, not by its number.
-
-    Args:
-        trt: a module like `tensorrt`.
-        progress: told what is being done.
-
-    Raises:
-        InputError: it is too old: it lacks what every version from 10.3 on has.
-    """
-
-    def __init__(self, trt: Any, progress: Progress = lambda message: None) -> None:
-        for name in ("OnnxParser", "Builder", "LayerInformationFormat", "MemoryPoolType"):
-            if not hasattr(trt, name):
-                raise InputError(f"this TensorRT has no {name}", "10.3 or newer is needed")
-        self._trt, self._progress = trt, progress
-        self._complaints: list[str] = []
-        self._logger = _logger(trt, self._complaints)
-
-    def build(self, onnx: Path, precision: str) -> tuple[bytes, dict[str, int]]:
-        """Build an engine.
-
-        Args:
-            onnx: with Q/DQ nodes, or in FP16.
-            precision: ``int8`` or ``fp16``: what the model is in.
-
-        Returns:
-            The engine, and how many layers it runs in which precision.
-
-        Raises:
-            EngineError: the parser or the builder refuses; says which node and why.
-        """
-        trt = self._trt
-        builder = trt.Builder(self._logger)
-        network = builder.create_network(self._network_flags())
-        parser = trt.OnnxParser(network, self._logger)
-        if not parser.parse(onnx.read_bytes()):
-            raise EngineError(
-                f"TensorRT cannot read {onnx.name}: {self._parser_errors(parser)}",
-                "run `mera-edge export --verify` where the bundle was made",
-            )
-        config = builder.create_builder_config()
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-        # Without it the inspector does not know what a layer runs in.
-        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-        self._allow(config, precision)
-        if hasattr(trt, "IProgressMonitor"):
-            config.progress_monitor = _monitor(trt, onnx.stem, self._progress)
-        timings = cache.directory() / f"timings-{trt.__version__}.cache"
-        known = timings.read_bytes() if timings.is_file() else b""
-        config.set_timing_cache(config.create_timing_cache(known), False)
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            told = self._complaints[-1] if self._complaints else "without a word"
-            raise EngineError(
-                f"TensorRT builds no engine of {onnx.name}: {told}",
-                "close what else uses memory and try again",
-            )
-        cache.write(timings, bytes(config.get_timing_cache().serialize()))
-        engine = bytes(plan)
-        return engine, self._inspect(engine)
-
-    @property
-    def strong(self) -> bool:
-        """Whether the types of the network's tensors decide, as they do since 10.12.
-
-        In 11 nothing else is left; before, what came with it tells that it is complete.
-        """
-        trt = self._trt
-        return not hasattr(trt.BuilderFlag, "INT8") or hasattr(trt, "EngineStat")
-
-    def _network_flags(self) -> int:
-        flags, kinds = 0, self._trt.NetworkDefinitionCreationFlag
-        if hasattr(self._trt.BuilderFlag, "INT8"):
-            # In 11 both are gone or mean nothing.
-            names = ["EXPLICIT_BATCH", *(["STRONGLY_TYPED"] if self.strong else [])]
-            for name in names:
-                if hasattr(kinds, name):
-                    flags |= 1 << int(getattr(kinds, name))
-        return flags
-
-    def _allow(self, config: Any, precision: str) -> None:
-        if self.strong:
-            return
-        config.set_flag(self._trt.BuilderFlag.FP16)
-        if precision == "int8":
-            # With Q/DQ nodes in the network no calibrator is asked for.
-            config.set_flag(self._trt.BuilderFlag.INT8)
-
-    def _parser_errors(self, parser: Any) -> str:
-        told = []
-        for number in range(parser.num_errors):
-            error = parser.get_error(number)
-            node = error.node_name() if hasattr(error, "node_name") else error.node()
-            told.append(f"node {node}: {error.desc()}")
-        return "; ".join(told[:3]) or "without a word"
-
-    def _inspect(self, engine: bytes) -> dict[str, int]:
-        loaded = self._trt.Runtime(self._logger).deserialize_cuda_engine(engine)
-        if loaded is None:
-            raise EngineError("the engine that was just built does not load", cache.BUILD)
-        inspector = loaded.create_engine_inspector()
-        return precisions(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
+    path: Path | None
+    """The engine in the cache, run once by the probe; ``None`` when there is none."""
+    reason: str
+    """Why there is none."""
+    layers: dict[str, int]
+    """How many layers run in each of `PRECISIONS`, as the engine's inspector tells."""
+    seconds: float
+    """That it took to build; 0 where it was there already."""
 
 
 def build_engines(
     bundle: Bundle,
-    progress: Progress = lambda message: None,
+    options: Options,
+    progress: Progress,
     trt: Any = None,
-    device: Cuda | None = None,
-    trial: Callable[[Path], None] = probe,
+    cuda: Cuda | None = None,
+    probe_command: Sequence[str] = COMMAND,
 ) -> list[Built]:
-    """Build, keep and try an engine for every role that has a model for TensorRT.
+    """Build, keep and probe an engine for every role that has a model for TensorRT.
 
     Args:
-        bundle: with models for TensorRT.
-        progress: told what is being done.
-        trt: a module like `tensorrt`, which is imported when ``None``.
-        device: the GPU.
-        trial: runs an engine in a process of its own.
-
-    Raises:
-        InputError: there is nothing to build of, or TensorRT is too old.
-        MissingExtra: TensorRT is not installed.
-        EngineError: there is no GPU.
-    """
-    models = [bundle.role(name).model for name in bundle.manifest.roles]
-    models = [model for model in models if model.tensorrt is not None]
-    if not models:
-        raise InputError(
-            f"the bundle {bundle.manifest.name} has no model for TensorRT",
-            "export it with --target tensorrt where its checkpoints are",
-        )
-    if device is None:
-        if not present():
-            raise EngineError(
-                "there is no GPU", "engines are built on the device that shall run them"
-            )
-        device = Cuda()
-    trt = tensorrt() if trt is None else trt
-    builder = Builder(trt, progress)
-    return [_one(model, builder, trt, device, progress, trial) for model in models]
-
-
-def precisions(information: str) -> dict[str, int]:
-    """Count the layers of an engine by the precision of their outputs.
-
-    Args:
-        information: what the engine inspector gives as JSON.
+        bundle: exported for TensorRT.
+        options: how.
+        progress: told what is being done, and how far it is.
+        trt: the module ``tensorrt``; imported when ``None``.
+        cuda: the device; the first one when ``None``.
+        probe_command: the child process that tries an engine.
 
     Returns:
-        For example ``{"INT8": 41, "FP16": 3}``. This is the proof that eight bits are run: builders
-        have been seen to take a quantized model and run none of it in INT8.
+        One result per role, in the bundle's order; a role that fails does not stop the others.
+
+    Raises:
+        InputError: no role has a model for TensorRT.
+        EngineError: there is no GPU, or TensorRT is missing, too old or does not start.
+        MissingExtra: cuda-bindings is not installed.
     """
-    names = {"int8": "INT8", "half": "FP16", "fp16": "FP16", "float": "FP32", "fp32": "FP32"}
+    roles = [name for name, entry in bundle.manifest.roles.items() if "tensorrt" in entry.files]
+    if not roles:
+        raise InputError(
+            f"the bundle {bundle.manifest.name} has no model for TensorRT",
+            "export it with --target tensorrt where the checkpoints are",
+        )
+    cuda = Cuda() if cuda is None else cuda
+    trt = load_tensorrt() if trt is None else trt
+    require_version(trt)
+    builder = Builder(trt, cuda, options, progress, probe_command)
+    return [builder.build(bundle, name) for name in roles]
+
+
+class Builder:
+    """Builds engines with the TensorRT of this device, whichever it is."""
+
+    def __init__(
+        self,
+        trt: Any,
+        cuda: Cuda,
+        options: Options,
+        progress: Progress,
+        probe_command: Sequence[str],
+    ) -> None:
+        self._trt, self._cuda, self._options = trt, cuda, options
+        self._progress, self._probe_command = progress, probe_command
+        self._log = make_log(trt)
+        # Weak typing went with 11. Strong typing is complete from 10.12 on, which is also where
+        # this flag came.
+        has_weak = hasattr(trt.BuilderFlag, "INT8")
+        self._weak = has_weak and not hasattr(trt.BuilderFlag, "DISTRIBUTIVE_INDEPENDENCE")
+
+    def build(self, bundle: Bundle, name: RoleName) -> Built:
+        """Build the engine of one role, or find it in the cache."""
+        role, began = bundle.role(name), time.perf_counter()
+        precision = str(role.entry.tensorrt)
+        given: dict[str, int | str] = {
+            "workspace_mb": self._options.workspace_mb,
+            "typing": "weak" if self._weak else "strong",
+        }
+        key = cache.Key.of(role.entry, self._trt.__version__, self._cuda.device, given)
+        if not self._options.rebuild and (found := _there(key)):
+            path, record = found
+            return Built(name, precision, path, "", record.layers, 0.0)
+        try:
+            data = self._serialized(role.path("tensorrt"), name, precision)
+            layers = self._layers(data)
+            path = cache.store(key, data, OnnxEngine(role.path()).metadata, layers)
+            self._progress(f"{name}: trying the engine")
+            _probe(path, self._probe_command)
+        except (EngineError, OSError) as error:
+            what = error.what if isinstance(error, EngineError) else str(error)
+            return Built(name, precision, None, what, {}, 0.0)
+        return Built(name, precision, path, "", layers, time.perf_counter() - began)
+
+    def _serialized(self, model: Path, name: str, precision: str) -> bytes:
+        trt = self._trt
+        try:
+            builder = trt.Builder(self._log)
+        except (TypeError, RuntimeError) as error:
+            raise EngineError(f"TensorRT does not start: {self._log.why()} ({error})") from error
+        network = builder.create_network(self._network_flags())
+        parser = trt.OnnxParser(network, self._log)
+        if not parser.parse(model.read_bytes()):
+            raise EngineError(f"TensorRT does not read {model.name}: {_complaints(parser)}")
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, self._options.workspace_mb << 20)
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if self._weak:
+            config.set_flag(trt.BuilderFlag.FP16)
+            if precision == "int8":
+                # With Q/DQ nodes in the model no calibrator is asked for.
+                config.set_flag(trt.BuilderFlag.INT8)
+        self._progress(f"{name}: building for {self._cuda.device.name}, which takes minutes")
+        if hasattr(trt, "IProgressMonitor"):
+            monitor = _monitor(trt, name, self._progress)
+            config.progress_monitor = monitor
+        timings = cache.directory() / f"timings-{trt.__version__}-{self._cuda.device.capability}"
+        known = timings.read_bytes() if timings.is_file() else b""
+        if not config.set_timing_cache(config.create_timing_cache(known), False):
+            config.set_timing_cache(config.create_timing_cache(b""), False)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise EngineError(f"TensorRT built no engine of {model.name}: {self._log.why()}")
+        cache.write(timings, bytes(config.get_timing_cache().serialize()))
+        return bytes(plan)
+
+    def _network_flags(self) -> int:
+        kinds = self._trt.NetworkDefinitionCreationFlag
+        # What 11 removed is what it always does.
+        wanted = ["EXPLICIT_BATCH"] if self._weak else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
+        return sum(1 << int(getattr(kinds, kind)) for kind in wanted if hasattr(kinds, kind))
+
+    def _layers(self, data: bytes) -> dict[str, int]:
+        runtime = self._trt.Runtime(self._log)
+        engine = runtime.deserialize_cuda_engine(data)
+        if engine is None:
+            raise EngineError(f"TensorRT does not load what it built: {self._log.why()}")
+        inspector = engine.create_engine_inspector()
+        facts = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
+        return layers_by_precision(json.loads(facts))
+
+
+def layers_by_precision(facts: dict[str, Any]) -> dict[str, int]:
+    """Count the layers of an engine by the least exact element type they read.
+
+    Args:
+        facts: the inspector's JSON of an engine that was built with detailed profiling.
+
+    Returns:
+        A count for each of `PRECISIONS`. Layers that only move data are left out.
+    """
     counts: Counter[str] = Counter()
-    for layer in json.loads(information).get("Layers", []):
-        if not isinstance(layer, dict):
+    for layer in facts["Layers"]:
+        if isinstance(layer, str) or layer["LayerType"] in _MOVES:
             continue
-        formats = " ".join(
-            str(output.get("Format/Datatype", output.get("Datatype", "")))
-            for output in layer.get("Outputs", [])
-        ).lower()
-        found = next((name for word, name in names.items() if word in formats), None)
-        if found is not None:
-            counts[found] += 1
-    return dict(counts)
+        words = " ".join(one["Format/Datatype"] for one in layer["Inputs"]).lower().split()
+        read = {_NAMES[word] for word in words if word in _NAMES}
+        counts[next((kind for kind in PRECISIONS if kind in read), "other")] += 1
+    return {kind: counts[kind] for kind in PRECISIONS}
 
 
-def table(results: Iterable[Built]) -> Table:
+def table(built: Sequence[Built]) -> Table:
     """Return the results as a table for the terminal."""
-    shown = Table("role", "model", "layers by precision", "seconds", "engine")
-    for one in results:
-        layers = ", ".join(f"{count} {name}" for name, count in sorted(one.layers.items()))
-        where = one.reason or str(one.path)
-        shown.add_row(one.role, one.precision.upper(), layers, f"{one.seconds:.0f}", where)
+    from rich.table import Table
+
+    shown = Table("role", "precision", *(f"{kind} layers" for kind in PRECISIONS), "engine")
+    for one in built:
+        counts = (str(one.layers[kind]) if one.layers else "" for kind in PRECISIONS)
+        took = f"built in {one.seconds:.0f} s" if one.seconds else "there already"
+        shown.add_row(one.role, one.precision, *counts, one.reason or took)
     return shown
 
 
-def _one(
-    model: Model,
-    builder: Builder,
-    trt: Any,
-    device: Cuda,
-    progress: Progress,
-    trial: Callable[[Path], None],
-) -> Built:
-    role: Any = model.role
-    wanted = key(model, trt, device)
-    began = time.monotonic()
+def _there(key: cache.Key) -> tuple[Path, cache.Record] | None:
     try:
-        try:
-            path = cache.find(model.role, wanted)
-            layers = cache.read(path).layers
-            progress(f"{role}: its engine is there already")
-        except EngineError:
-            if model.tensorrt is None:
-                raise
-            progress(f"{role}: building an engine; this takes minutes")
-            engine, layers = builder.build(model.tensorrt, model.precision)
-            path = cache.store(model.role, engine, _record(model, wanted, engine, layers))
-        progress(f"{role}: a trial run in another process")
-        trial(path)
-    except (MeraError, OSError) as error:
-        return Built(role, model.precision, seconds=time.monotonic() - began, reason=str(error))
-    return Built(role, model.precision, path, time.monotonic() - began, layers)
+        path, record = cache.find(key)
+    except EngineError:
+        return None
+    return (path, record) if record.key == key and record.probed else None
 
 
-def _record(model: Model, wanted: cache.Key, engine: bytes, layers: dict[str, int]) -> cache.Record:
-    # ONNX Runtime reads the interface: TensorRT forgets the order and what no layer reads.
-    source = OnnxEngine(model.onnx)
+def _probe(path: Path, command: Sequence[str]) -> None:
+    try:
+        probe(path, command=command)
+    except EngineError:
+        cache.remove(path)
+        raise
 
-    def tensors(specs: Iterable[TensorSpec]) -> tuple[cache.Tensor, ...]:
-        return tuple(cache.Tensor(name=s.name, shape=s.shape, dtype=s.dtype.name) for s in specs)
 
-    return cache.Record(
-        schema=cache.SCHEMA,
-        key=wanted,
-        sha256=hashlib.sha256(engine).hexdigest(),
-        inputs=tensors(source.inputs.values()),
-        outputs=tensors(source.outputs.values()),
-        metadata=source.metadata,
-        layers=layers,
+def _complaints(parser: Any) -> str:
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    return "; ".join(
+        f"node {error.node_name() or error.node()} ({error.node_operator()}): {error.desc()}"
+        for error in errors
     )
 
 
-def _logger(trt: Any, complaints: list[str]) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                complaints.append(message)
-
-    return Logger()
-
-
 def _monitor(trt: Any, name: str, progress: Progress) -> Any:
+    """Make an object that TensorRT tells how far it is; only the outermost phases are passed on."""
+
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self._steps: dict[str, int] = {}
+            self.steps: dict[str, int] = {}
 
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            self._steps[phase] = steps
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            if parent_phase is None:
+                self.steps[phase_name] = num_steps
 
-        def step_complete(self, phase: str, step: int) -> bool:
-            progress(f"{name}: {phase}, step {step + 1} of {self._steps.get(phase, 0)}")
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            if phase_name in self.steps:
+                progress(f"{name}: {phase_name}, {step + 1} of {self.steps[phase_name]}")
             return True
 
-        def phase_finish(self, phase: str) -> None:
-            self._steps.pop(phase, None)
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
 
     return Monitor()

@@ -156,15 +156,52 @@ def doubles(model: onnx.ModelProto) -> str:
     return "probabilities"
 
 
+def short_keys(model: onnx.ModelProto) -> str:
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(4, np.int16), "keys"))
+    return "keys"
+
+
+def double_inside(model: onnx.ModelProto) -> str:
+    cast = helper.make_node("Cast", ["centred"], ["wide"], "widen", to=TensorProto.DOUBLE)
+    back = helper.make_node("Cast", ["wide"], ["narrow"], "back", to=TensorProto.FLOAT)
+    model.graph.node.extend([cast, back])
+    return "widen"
+
+
+def integer_clip(model: onnx.ModelProto) -> str:
+    cast = helper.make_node("Cast", ["centred"], ["whole"], "cast", to=TensorProto.INT64)
+    model.graph.node.extend([cast, helper.make_node("Clip", ["whole"], ["clipped"], "clip")])
+    return "clip"
+
+
+def computed_axes(model: onnx.ModelProto) -> str:
+    shape = helper.make_node("Shape", ["centred"], ["axes"], "shape")
+    squeeze = helper.make_node("Squeeze", ["centred", "axes"], ["squeezed"], "squeeze")
+    model.graph.node.extend([shape, squeeze])
+    return "squeeze"
+
+
+def no_axis(model: onnx.ModelProto) -> str:
+    spoiled = weight_of(model, "conv2")
+    spoiled.attribute.remove(next(a for a in spoiled.attribute if a.name == "axis"))
+    return spoiled.name
+
+
+def no_zero_point(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    del spoiled.input[2:]
+    return spoiled.name
+
+
+def many_zero_points(model: onnx.ModelProto) -> str:
+    spoiled = node(model, "QuantizeLinear")
+    replace(model, spoiled.input[2], np.zeros(2, np.int8))
+    return spoiled.name
+
+
 def too_new(model: onnx.ModelProto) -> str:
     model.opset_import[0].version = 25
     return "graph"
-
-
-def short_keys(model: onnx.ModelProto) -> str:
-    table = numpy_helper.from_array(np.zeros((4, 2), np.int16), "keys")
-    model.graph.initializer.append(table)
-    return "keys"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +222,13 @@ def short_keys(model: onnx.ModelProto) -> str:
         (integer_operator, "does not read MatMulInteger"),
         (open_shape, "not fixed"),
         (doubles, "DOUBLE"),
-        (short_keys, "no engine holds INT16"),
+        (short_keys, "INT16"),
+        (double_inside, "makes DOUBLE"),
+        (integer_clip, "Clip is for floats, not INT64"),
+        (computed_axes, "input axes must be a constant"),
+        (no_axis, "ONNX means 1, TensorRT 0"),
+        (no_zero_point, "no zero point"),
+        (many_zero_points, "2 zero points for 1 scales"),
         (too_new, "opset 25"),
     ],
 )

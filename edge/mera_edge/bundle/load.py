@@ -6,21 +6,22 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
 from mera_edge.bundle.manifest import SCHEMA, Manifest, RoleEntry, RoleName, sha256
+from mera_edge.engine import Engine
+from mera_edge.engine.choose import Provider, choose
 from mera_edge.errors import BundleError
-
-if TYPE_CHECKING:
-    from mera_edge.engine import Engine
-    from mera_edge.engine.choose import Model, Provider
 
 DEFAULT = Path(__file__).parent / "default"
 """The bundle that ships inside the package."""
+
+Providers = Mapping[RoleName, Provider]
 
 MANIFEST = "bundle.json"
 _AGAIN = "copy or export the bundle again"
@@ -33,10 +34,10 @@ class Role:
     name: RoleName
     directory: Path
     entry: RoleEntry
-    provider: Provider = "auto"
-    """What its model shall run on."""
-    fallbacks: dict[RoleName, str] = field(default_factory=dict)
-    """Gets the reason when it runs on something else; all roles of a bundle share it."""
+    provider: Provider
+    """What `engine` is asked for."""
+    fallbacks: dict[RoleName, str]
+    """Of the bundle: where `engine` writes down why it is something else."""
 
     def path(self, file: str = "model") -> Path:
         """Return where one of the role's files lies.
@@ -49,30 +50,15 @@ class Role:
         return self.directory / self.entry.files[file].path
 
     def engine(self) -> Engine:
-        """Load the role's model, on the CPU if `provider` cannot run it.
+        """Load the role's model on what was asked for, else on the CPU, with the reason kept.
 
         Raises:
-            EngineError: not even the CPU can.
+            EngineError: not even ONNX Runtime on the CPU can load it.
         """
-        from mera_edge.engine.choose import choose
-
-        engine, reason = choose(self.model, self.provider)
-        self.fallbacks.pop(self.name, None)
-        if reason:
+        engine, reason = choose(self, self.provider)
+        if reason is not None:
             self.fallbacks[self.name] = reason
         return engine
-
-    @property
-    def model(self) -> Model:
-        """The files that engines are made of."""
-        from mera_edge.engine.choose import Model
-
-        if self.entry.tensorrt is None:
-            return Model(self.name, self.path())
-        file = self.entry.files["tensorrt"]
-        return Model(
-            self.name, self.path(), self.path("tensorrt"), file.sha256, self.entry.tensorrt
-        )
 
     def require_features(self, spec: dict[str, Any]) -> None:
         """Refuse a model that was trained on other features than ``spec``.
@@ -94,30 +80,28 @@ class Role:
 
 
 class Bundle:
-    """A verified bundle. Make one with `Bundle.open`."""
+    """A verified bundle. Make one with `Bundle.open`.
+
+    Attributes:
+        fallbacks: why a role runs on the CPU and not on what was asked for, once it was loaded.
+    """
 
     def __init__(
-        self,
-        directory: Path,
-        manifest: Manifest,
-        providers: Mapping[RoleName, Provider] | None = None,
+        self, directory: Path, manifest: Manifest, providers: Providers = MappingProxyType({})
     ) -> None:
         self.directory = directory
         self.manifest = manifest
-        self.providers = dict(providers or {})
         self.fallbacks: dict[RoleName, str] = {}
-        """Why a role does not run on what was asked for; of roles that have been loaded."""
+        self._providers = providers
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
-    def open(
-        cls, path: Path | None = None, providers: Mapping[RoleName, Provider] | None = None
-    ) -> Bundle:
+    def open(cls, path: Path | None = None, providers: Providers = MappingProxyType({})) -> Bundle:
         """Open and verify a bundle.
 
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
-            providers: what roles shall run on; ``auto`` where nothing is said.
+            providers: what a role's model shall run on; ``auto`` for those not named.
 
         Raises:
             BundleError: a file is missing or altered, the schema is unknown, a path leaves the
@@ -135,9 +119,7 @@ class Bundle:
         return cls._open_directory(path, providers)
 
     @classmethod
-    def _open_directory(
-        cls, directory: Path, providers: Mapping[RoleName, Provider] | None
-    ) -> Bundle:
+    def _open_directory(cls, directory: Path, providers: Providers) -> Bundle:
         manifest = _read(directory / MANIFEST)
         for name, role in manifest.roles.items():
             for file in role.files.values():
@@ -164,7 +146,7 @@ class Bundle:
         """
         for known, entry in self.manifest.roles.items():
             if known == name:
-                provider = self.providers.get(known, "auto")
+                provider = self._providers.get(known, "auto")
                 return Role(known, self.directory, entry, provider, self.fallbacks)
         raise BundleError(
             f"the bundle {self.manifest.name} has no {name}",

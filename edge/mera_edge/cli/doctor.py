@@ -23,9 +23,11 @@ def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
     from dataclasses import asdict
 
     from mera_edge.cli.console import stdout
+    from mera_edge.config import load
     from mera_edge.runtime.doctor import examine
 
-    findings = examine(bundle)
+    settings = load(flags={"bundle": bundle})
+    findings = examine(settings.bundle, settings.providers)
     if json:
         print(to_json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:

@@ -1,169 +1,194 @@
-"""Engines that TensorRT built on this device: where they lie and what each was built for.
+"""Where TensorRT's engines lie, and which of them fits this device.
 
-An engine runs only with the very TensorRT and the very GPU that it was built with, so all of that
-is in its key, and a record beside it can say what has changed since.
+An engine runs only on the TensorRT and the GPU that built it. Each has a record beside it with
+the parts of its key, so that a search that finds none can say what differs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import re
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mera_edge.bundle.manifest import sha256
+from mera_edge.bundle.manifest import FileEntry
 from mera_edge.errors import EngineError
 
-SCHEMA: Final = "mera-edge/engine/1"
-BUILD = "build it on this device: mera-edge export --target tensorrt --bundle DIR"
+if TYPE_CHECKING:
+    from mera_edge.bundle.manifest import RoleEntry
+    from mera_edge.engine.cuda import Device
+
+BUILD = "build it here: mera-edge export --target tensorrt --bundle DIR"
+"""What to do where no engine fits."""
+
 _RELEASE = Path("/etc/nv_tegra_release")
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Key(_Facts):
+    """All that decides whether an engine may be used."""
+
+    onnx: str = Field(description="SHA-256 of the model that it was built from")
+    precision: str
+    shapes: dict[str, tuple[int, ...]] = Field(description="of the inputs")
+    tensorrt: str = Field(description="version")
+    gpu: str
+    capability: str = Field(description="compute capability")
+    l4t: str | None = Field(description="release of Jetson Linux")
+    options: dict[str, int | str] = Field({}, description="how it was built")
+
+    @classmethod
+    def of(
+        cls,
+        entry: RoleEntry,
+        version: str,
+        device: Device,
+        options: Mapping[str, int | str] = MappingProxyType({}),
+        release: Path = _RELEASE,
+    ) -> Key:
+        """Return the key of an engine for a role on this device."""
+        return cls(
+            onnx=entry.files["tensorrt"].sha256,
+            precision=str(entry.tensorrt),
+            shapes={tensor.name: tensor.shape for tensor in entry.inputs},
+            tensorrt=version,
+            gpu=device.name,
+            capability=device.capability,
+            l4t=_l4t(release),
+            options=dict(options),
+        )
+
+    def differences(self, other: Key) -> list[str]:
+        """Say in what ``other``, the key of an engine, differs; options do not count."""
+        names = {
+            "tensorrt": "TensorRT", "gpu": "GPU", "capability": "compute capability",
+            "l4t": "Jetson Linux", "precision": "precision", "shapes": "input shapes",
+        }  # fmt: skip
+        return [
+            f"built for {name} {getattr(other, part)}, this is {getattr(self, part)}"
+            for part, name in names.items()
+            if getattr(self, part) != getattr(other, part)
+        ]
+
+
+class Record(_Facts):
+    """What lies beside an engine."""
+
+    key: Key
+    engine: FileEntry
+    metadata: dict[str, str] = Field(description="of the model that it was built from")
+    layers: dict[str, int] = Field(description="how many layers run in which precision")
+    probed: bool = Field(False, description="whether a child process has run it here")
+
+    @classmethod
+    def beside(cls, engine: Path) -> Record:
+        """Read the record of an engine.
+
+        Raises:
+            EngineError: there is none, or it cannot be read.
+        """
+        path = engine.with_suffix(".json")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise EngineError(f"{path} cannot be read ({error})", BUILD) from error
+
+    def write(self, directory: Path) -> None:
+        """Put the record beside its engine."""
+        path = directory / Path(self.engine.path).with_suffix(".json")
+        write(path, self.model_dump_json(indent=1).encode())
 
 
 def directory() -> Path:
     """Where engines lie: ``MERA_EDGE_ENGINES``, else the user's cache directory."""
-    if chosen := os.environ.get("MERA_EDGE_ENGINES"):
+    chosen = os.environ.get("MERA_EDGE_ENGINES")
+    if chosen:
         return Path(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "mera-edge" / "engines"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """All that decides whether an engine can run. Shapes are fixed in the ONNX file."""
-
-    onnx: str
-    """SHA-256 of the model that it is built from."""
-    precision: str
-    tensorrt: str
-    gpu: str
-    capability: str
-    system: str
-    """Release of the Jetson's system; empty elsewhere."""
-    options: str
-    """Of the builder."""
-
-    def digest(self) -> str:
-        """Return what the file's name has of it."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
-
-    def differences(self, other: Key) -> str:
-        """Name the fields in which ``other`` differs."""
-        return "; ".join(
-            f"{field.name} was {getattr(other, field.name)!r}, is {getattr(self, field.name)!r}"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
-        )
-
-
-class Tensor(BaseModel):
-    """An input or output, in the order of the ONNX file."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-
-class Record(BaseModel):
-    """What lies beside an engine."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_: Literal["mera-edge/engine/1"] = Field(SCHEMA, alias="schema")
-    key: Key
-    sha256: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    metadata: dict[str, str]
-    layers: dict[str, int]
-    """How many layers run in which precision."""
-    probed: bool = False
-    """Whether it has run once, in a process of its own."""
-
-
-def system_release(file: Path = _RELEASE) -> str:
-    """Return the first line of the Jetson's release file, or nothing."""
-    return file.read_text().splitlines()[0].strip() if file.is_file() else ""
-
-
-def path_of(role: str, key: Key) -> Path:
-    """Return where the engine of a role lies or would lie."""
-    return directory() / f"{role}-{key.digest()}.engine"
-
-
-def store(role: str, engine: bytes, record: Record) -> Path:
-    """Keep an engine: it appears whole or not at all, its record last.
+def write(path: Path, data: bytes) -> None:
+    """Write a file of the cache: it appears whole or not at all.
 
     Raises:
-        OSError: there is no room, or no right to write.
+        EngineError: it cannot be written.
     """
-    path = path_of(role, record.key)
-    write(path, engine)
-    _note(path, record)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            arrived = Path(scratch) / path.name
+            arrived.write_bytes(data)
+            arrived.replace(path)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written ({error})", "make room there") from error
+
+
+def store(key: Key, data: bytes, metadata: Mapping[str, str], layers: Mapping[str, int]) -> Path:
+    """Keep an engine; the record comes last, so that what has one is whole.
+
+    Raises:
+        EngineError: it cannot be written.
+    """
+    digest = hashlib.sha256(key.model_dump_json().encode()).hexdigest()
+    path = directory() / f"{digest[:32]}.engine"
+    write(path, data)
+    record = Record(
+        key=key, engine=FileEntry.of(path), metadata=dict(metadata), layers=dict(layers)
+    )
+    record.write(path.parent)
     return path
 
 
-def probed(path: Path) -> None:
-    """Note that an engine has run."""
-    _note(path, read(path).model_copy(update={"probed": True}))
+def remove(engine: Path) -> None:
+    """Forget an engine."""
+    engine.with_suffix(".json").unlink(missing_ok=True)
+    engine.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Record:
-    """Read the record of an engine and check the engine against it.
-
-    Raises:
-        EngineError: one of the two is missing, altered or of another version.
-    """
-    beside = path.with_suffix(".json")
-    try:
-        record = Record.model_validate_json(beside.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        raise EngineError(f"{beside} cannot be read", BUILD) from error
-    if not path.is_file() or sha256(path) != record.sha256:
-        raise EngineError(f"{path} is not the engine that was built", BUILD)
-    return record
-
-
-def find(role: str, key: Key) -> Path:
-    """Return the engine for ``key``.
-
-    Raises:
-        EngineError: there is none; says what differs from the one that was built, if one was.
-    """
-    path = path_of(role, key)
-    if path.with_suffix(".json").is_file():
-        read(path)
-        return path
-    for beside in sorted(directory().glob(f"{role}-*.json")):
+def built_from(onnx: str) -> list[tuple[Path, Record]]:
+    """Return all engines of a model, the newest first, wherever they were built."""
+    found = []
+    for path in directory().glob("*.engine"):
         try:
-            other = read(beside.with_suffix(".engine")).key
+            record = Record.beside(path)
         except EngineError:
-            continue  # Whatever it is, it is not ours to explain.
-        if other.onnx == key.onnx:
-            raise EngineError(f"the engine was built for another: {key.differences(other)}", BUILD)
-    raise EngineError("no engine has been built", BUILD)
+            # Half written, or of another version of ours: as good as none.
+            continue
+        if record.key.onnx == onnx:
+            found.append((path, record))
+    return sorted(found, key=lambda one: one[0].stat().st_mtime, reverse=True)
 
 
-def _note(path: Path, record: Record) -> None:
-    write(path.with_suffix(".json"), record.model_dump_json(by_alias=True, indent=1).encode())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all.
+def find(wanted: Key) -> tuple[Path, Record]:
+    """Return the newest engine that fits here, whatever options it was built with.
 
     Raises:
-        OSError: there is no room, or no right to write.
+        EngineError: there is none, or it was altered; the message says why.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    candidates = built_from(wanted.onnx)
+    if not candidates:
+        raise EngineError("no engine was built from this model", BUILD)
+    path, record = min(candidates, key=lambda one: len(wanted.differences(one[1].key)))
+    if differences := wanted.differences(record.key):
+        raise EngineError(f"its engine does not fit: {'; '.join(differences)}", BUILD)
+    if FileEntry.of(path) != record.engine:
+        raise EngineError(f"{path} is not the engine that was built", BUILD)
+    return path, record
+
+
+def _l4t(path: Path) -> str | None:
+    """Return the release of Jetson Linux, for example ``36.4.3``; ``None`` on other machines."""
+    if not path.is_file():
+        return None
+    found = re.search(r"R(\d+).*?REVISION: *([\d.]+)", path.read_text(encoding="utf-8"))
+    return f"{found[1]}.{found[2]}" if found else None

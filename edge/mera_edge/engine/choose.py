@@ -1,116 +1,111 @@
-"""What a model runs on: what was asked for, or the CPU and the reason."""
+"""What a role's model runs on: what was asked for, or ONNX Runtime on the CPU with the reason."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from mera_edge.engine import cache, cuda
-from mera_edge.engine.onnx import OnnxEngine
-from mera_edge.engine.probe import probe
+from mera_edge.engine.probe import COMMAND, probe
 from mera_edge.engine.protocol import Engine
-from mera_edge.engine.tensorrt import TensorRtEngine, tensorrt
 from mera_edge.errors import EngineError, MeraError
 
+if TYPE_CHECKING:
+    from mera_edge.bundle.load import Role
+    from mera_edge.engine.cuda import Cuda
+
 Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt"]
-"""``auto``: an engine of ours where one can be, else the CPU. ``cuda``, ``onnx-tensorrt``: ONNX
-Runtime's providers of that name. ``tensorrt``: an engine of ours."""
-
-OPTIONS = "workspace 1024 MiB"
-"""Of the builder, as engines of ours are looked for."""
+"""``auto``: TensorRT where an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt``
+are providers of ONNX Runtime; ``tensorrt`` is our own engine."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """The files of one role."""
+def choose(role: Role, asked: Provider) -> tuple[Engine, str | None]:
+    """Load a role's model.
 
-    role: str
-    onnx: Path
-    tensorrt: Path | None = None
-    """What an engine is built from."""
-    sha256: str = ""
-    """Of `tensorrt`."""
-    precision: str = ""
-    """Of `tensorrt`."""
-
-
-def choose(model: Model, provider: Provider = "auto") -> tuple[Engine, str]:
-    """Load a model.
+    *Not run on a GPU or a Jetson* except for ``cpu``, and for how the others fail without one.
 
     Returns:
-        The engine, and why it is not what was asked for (nothing, if it is).
+        The engine, and why it is not what was asked for (``None`` when it is). ``auto`` asks for
+        TensorRT only where an engine of this model was built: elsewhere the CPU is no fallback.
 
     Raises:
-        EngineError: not even the CPU can run it.
+        EngineError: ONNX Runtime cannot load the model on the CPU either.
     """
-    makers: dict[Provider, Callable[[Model], Engine]] = {
-        "cuda": lambda m: OnnxEngine(m.onnx, providers=_cuda()),
-        "onnx-tensorrt": lambda m: OnnxEngine(m.onnx, providers=_onnx_tensorrt()),
-        "tensorrt": own,
-    }
-    if provider == "auto":
-        # A machine without a GPU lacks nothing: no reason is given.
-        able = model.tensorrt is not None and cuda.present() and _installed()
-        provider = "tensorrt" if able else "cpu"
-    if provider == "cpu":
-        return OnnxEngine(model.onnx), ""
+    from mera_edge.engine.onnx import OnnxEngine
+
+    if asked == "auto":
+        asked = "tensorrt" if _was_built(role) else "cpu"
+    if asked == "cpu":
+        return OnnxEngine(role.path()), None
     try:
-        return makers[provider](model), ""
-    except MeraError as error:
-        return OnnxEngine(model.onnx), f"{provider}: {error}"
+        return _LOADERS[asked](role), None
+    except (MeraError, OSError) as error:
+        what = error.what if isinstance(error, MeraError) else error
+        return OnnxEngine(role.path()), f"{asked}: {what}"
 
 
-def own(model: Model, trt: Any = None, device: cuda.Cuda | None = None) -> Engine:
-    """Load the engine that was built of ``model`` on this device.
+def _was_built(role: Role) -> bool:
+    from mera_edge.engine.cache import built_from
+
+    file = role.entry.files.get("tensorrt")
+    return file is not None and bool(built_from(file.sha256))
+
+
+def built_engine(
+    role: Role,
+    trt: Any = None,
+    cuda: Cuda | None = None,
+    probe_command: Sequence[str] = COMMAND,
+) -> Engine:
+    """Load the engine that was built here for a role, after a child process has run it once.
 
     Raises:
-        EngineError, MissingExtra: there is none, or it does not run; says why.
+        BundleError: the role has no model for TensorRT.
+        EngineError: there is no GPU, no TensorRT, no engine that fits, or the probe failed.
+        MissingExtra: cuda-bindings is not installed.
     """
-    if model.tensorrt is None:
-        raise EngineError(
-            f"the bundle has no {model.role} for TensorRT", "export it with --target tensorrt"
-        )
-    if device is None:
-        if not cuda.present():
-            raise EngineError("there is no GPU", "run on the CPU")
-        device = cuda.Cuda()
-    trt = tensorrt() if trt is None else trt
-    path = cache.find(model.role, key(model, trt, device))
-    probe(path)
-    return TensorRtEngine(path, trt, device)
+    from mera_edge.engine.cache import Key, find
+    from mera_edge.engine.cuda import Cuda
+    from mera_edge.engine.tensorrt import TensorRtEngine, load_tensorrt
+
+    role.path("tensorrt")
+    cuda = Cuda() if cuda is None else cuda
+    trt = load_tensorrt() if trt is None else trt
+    path, record = find(Key.of(role.entry, trt.__version__, cuda.device))
+    if not record.probed:
+        probe(path, command=probe_command)
+    return TensorRtEngine(path, trt, cuda)
 
 
-def key(model: Model, trt: Any, device: cuda.Cuda) -> cache.Key:
-    """Return what an engine of ``model`` must have been built for to run here."""
-    found = device.device()
-    return cache.Key(
-        onnx=model.sha256,
-        precision=model.precision,
-        tensorrt=str(trt.__version__),
-        gpu=found.name,
-        capability=found.capability,
-        system=cache.system_release(),
-        options=OPTIONS,
+def _cuda(role: Role) -> Engine:
+    from mera_edge.engine.onnx import OnnxEngine
+
+    return OnnxEngine(role.path(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+
+
+def _onnx_tensorrt(role: Role) -> Engine:
+    from mera_edge.engine.cache import directory
+    from mera_edge.engine.onnx import OnnxEngine
+
+    if role.entry.precision == "int8" and role.entry.tensorrt is None:
+        raise EngineError(f"the bundle has {role.name} only in the INT8 of the CPU")
+    kept = directory() / "onnxruntime"
+    kept.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(kept),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(kept),
+        "trt_fp16_enable": role.entry.tensorrt is not None,
+        "trt_int8_enable": role.entry.tensorrt == "int8",
+    }
+    return OnnxEngine(
+        role.path("model" if role.entry.tensorrt is None else "tensorrt"),
+        providers=[
+            ("TensorrtExecutionProvider", options),
+            "CUDAExecutionProvider",
+            "CPUExecutionProvider",
+        ],
     )
 
 
-def _installed() -> bool:
-    return importlib.util.find_spec("tensorrt") is not None
-
-
-def _cuda() -> tuple[Any, ...]:
-    return ("CUDAExecutionProvider", "CPUExecutionProvider")
-
-
-def _onnx_tensorrt() -> tuple[Any, ...]:
-    kept = str(cache.directory() / "onnxruntime")
-    options = {
-        "trt_engine_cache_enable": True,
-        "trt_engine_cache_path": kept,
-        "trt_timing_cache_enable": True,
-        "trt_fp16_enable": True,
-    }
-    return (("TensorrtExecutionProvider", options), *_cuda())
+_LOADERS = {"tensorrt": built_engine, "cuda": _cuda, "onnx-tensorrt": _onnx_tensorrt}

@@ -1,8 +1,11 @@
-"""The CUDA device, if there is one. **Not run on a GPU**: tested with a stand-in for the driver."""
+"""The little of CUDA that an engine needs: which device, its memory, one stream.
+
+*Not run on a GPU or a Jetson*: tested with a stand-in for the CUDA runtime that copies in host
+memory.
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,79 +14,89 @@ from typing import Any
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import EngineError, MissingExtra
 
-DEVICE_FILES = ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/nvhost-ctrl-gpu")
-"""One of them is there where a GPU is. Without one CUDA is not even started: TensorRT would
-bring the process down."""
+DEVICE_FILES = (Path("/dev/nvidia0"), Path("/dev/nvhost-gpu"), Path("/dev/nvgpu"))
+"""One of them exists where a driver runs a GPU: the first on a PC, the others on a Jetson."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Device:
     """A GPU."""
 
     name: str
     capability: str
-    """Compute capability, such as ``8.7``."""
-
-
-def present(files: Sequence[str] = DEVICE_FILES) -> bool:
-    """Whether this machine has a GPU, as far as the file system tells."""
-    return any(Path(file).exists() for file in files)
+    """Compute capability, for example ``8.7``."""
 
 
 class Cuda:
-    """Memory and a stream of the first device.
+    """The first GPU, through the CUDA runtime.
 
     Args:
-        runtime: a module like `cuda.bindings.runtime`, which is imported when ``None``.
+        runtime: the module ``cuda.bindings.runtime``; imported when ``None``.
+        files: what must exist before CUDA is started at all: without a GPU it, and what is built
+            on it, can end the process.
 
     Raises:
-        MissingExtra: the bindings are not installed.
-        EngineError: the driver refuses.
+        EngineError: there is no GPU, or CUDA does not start.
+        MissingExtra: cuda-bindings is not installed.
     """
 
-    def __init__(self, runtime: Any = None) -> None:
-        if runtime is None:
-            try:
-                runtime = importlib.import_module("cuda.bindings.runtime")
-            except ImportError as error:
-                raise MissingExtra("cuda-bindings", "tensorrt") from error
-        self._runtime = runtime
-        if self._call("cudaGetDeviceCount") < 1:
-            raise EngineError("CUDA finds no device", "check the driver with nvidia-smi")
-        self.stream: int = int(self._call("cudaStreamCreate"))
+    def __init__(self, runtime: Any = None, files: Sequence[Path] = DEVICE_FILES) -> None:
+        if not any(file.exists() for file in files):
+            raise EngineError("there is no NVIDIA GPU here", "models run on the CPU as well")
+        self._runtime = _runtime() if runtime is None else runtime
+        facts = self._checked("cudaGetDeviceProperties", 0)
+        self.device = Device(facts.name.decode().rstrip("\0"), f"{facts.major}.{facts.minor}")
 
-    def device(self) -> Device:
-        """Describe the device."""
-        facts = self._call("cudaGetDeviceProperties", 0)
-        name = facts.name.decode() if isinstance(facts.name, bytes) else str(facts.name)
-        return Device(name.strip("\0 "), f"{facts.major}.{facts.minor}")
+    def stream(self) -> Any:
+        """Make a stream; ``int`` of it is what TensorRT takes."""
+        return self._checked("cudaStreamCreate")
 
     def allocate(self, size: int) -> int:
         """Return the address of ``size`` bytes on the device."""
-        return int(self._call("cudaMalloc", size))
+        return int(self._checked("cudaMalloc", size))
 
-    def free(self, address: int) -> None:
-        """Give memory back."""
-        self._call("cudaFree", address)
-
-    def upload(self, array: Array, address: int) -> None:
-        """Copy a contiguous array to the device, in the stream."""
+    def upload(self, address: int, array: Array, stream: Any) -> None:
+        """Copy a contiguous array to the device."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
-        self._call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self.stream)
+        self._checked("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, stream)
 
-    def download(self, address: int, array: Array) -> None:
-        """Copy from the device into a contiguous array, in the stream."""
+    def download(self, array: Array, address: int, stream: Any) -> None:
+        """Copy from the device into a contiguous array; it is there after `synchronize`."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        self._call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self.stream)
+        self._checked("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, stream)
 
-    def wait(self) -> None:
-        """Wait until everything in the stream is done."""
-        self._call("cudaStreamSynchronize", self.stream)
+    def synchronize(self, stream: Any) -> None:
+        """Wait for all that was put on a stream."""
+        self._checked("cudaStreamSynchronize", stream)
 
-    def _call(self, name: str, *arguments: object) -> Any:
-        error, *values = getattr(self._runtime, name)(*arguments)
-        if int(error) != 0:
-            _, words = self._runtime.cudaGetErrorString(error)
-            told = words.decode() if isinstance(words, bytes) else str(words)
-            raise EngineError(f"{name} failed: {told}", "check the driver with nvidia-smi")
+    def release(self, addresses: Sequence[int], stream: Any) -> None:
+        """Give memory and a stream back."""
+        for address in addresses:
+            self._checked("cudaFree", address)
+        self._checked("cudaStreamDestroy", stream)
+
+    def _checked(self, function: str, *arguments: Any) -> Any:
+        error, *values = getattr(self._runtime, function)(*arguments)
+        if error != self._runtime.cudaError_t.cudaSuccess:
+            _, name = self._runtime.cudaGetErrorName(error)
+            raise EngineError(
+                f"{function} of CUDA failed: {name.decode()}", _REMEDIES.get(name, "")
+            )
         return values[0] if values else None
+
+
+_REMEDIES = {
+    b"cudaErrorInsufficientDriver": "cuda-bindings is newer than the driver: on JetPack 6 "
+    "pip install 'cuda-bindings>=12.6,<13'",
+    b"cudaErrorMemoryAllocation": "the memory of the GPU is full: run fewer models on it",
+}
+
+
+def _runtime() -> Any:
+    try:
+        from cuda.bindings import runtime
+    except ModuleNotFoundError as error:
+        raise MissingExtra("cuda-bindings", "tensorrt") from error
+    except ImportError as error:
+        raise EngineError(f"cuda-bindings does not start ({error})") from error
+    return runtime

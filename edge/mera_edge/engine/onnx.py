@@ -17,6 +17,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(bool)": np.dtype(np.bool_),
 }
 
+ExecutionProvider = str | tuple[str, Mapping[str, Any]]
+"""Name of an execution provider, or its name and options."""
+
 
 class OnnxEngine:
     """One ONNX file in one ONNX Runtime session.
@@ -24,27 +27,38 @@ class OnnxEngine:
     Args:
         path: the file.
         threads: threads inside one operator. One is right for small models next to other things.
-        providers: execution providers in order of preference, each its name or a pair of name and
-            options. The first must really start: ONNX Runtime would otherwise run on the CPU
-            without a word.
+        providers: execution providers in order of preference, with or without options. The first
+            must really start: ONNX Runtime would otherwise run on the CPU without a word.
 
     Raises:
         EngineError: the file is no usable model, or the provider did not start.
     """
 
     def __init__(
-        self, path: Path, threads: int = 1, providers: Sequence[Any] = ("CPUExecutionProvider",)
+        self,
+        path: Path,
+        threads: int = 1,
+        providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",),
     ) -> None:
         import onnxruntime
         from onnxruntime.capi.onnxruntime_pybind11_state import (
+            EPFail,
             Fail,
             InvalidArgument,
             InvalidGraph,
             InvalidProtobuf,
             NoSuchFile,
             NotImplemented,
+            RuntimeException,
         )
 
+        asked = providers[0] if isinstance(providers[0], str) else providers[0][0]
+        available = onnxruntime.get_available_providers()
+        if asked not in available:
+            raise EngineError(
+                f"{asked} did not start for {path.name}",
+                f"this ONNX Runtime has only {', '.join(available)}: install the one for your GPU",
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -52,24 +66,27 @@ class OnnxEngine:
         # A thread that spins between two ticks takes a core from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+            # Its own fallback prints on stdout, where the events go.
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=list(providers), enable_fallback=0
+            )
         except (
-            Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile, NotImplemented,
+            EPFail, Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile,
+            NotImplemented, RuntimeException,
         ) as error:  # fmt: skip
             raise EngineError(
                 f"{path} cannot be loaded by ONNX Runtime ({error})",
                 "check the file with `mera-edge models verify`",
             ) from error
-        wanted = providers[0] if isinstance(providers[0], str) else providers[0][0]
-        if session.get_providers()[0] != wanted:
+        if session.get_providers()[0] != asked:
             raise EngineError(
-                f"{wanted} did not start for {path.name}",
+                f"{asked} did not start for {path.name}",
                 f"it runs on {session.get_providers()[0]} instead: `mera-edge doctor` says why",
             )
         self._path = path
         self._session = session
         self._failures = (Fail, InvalidArgument)
-        self.provider: str = wanted
+        self.provider: str = asked
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
         self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}

@@ -1,4 +1,8 @@
-"""A first run of an engine in a process of its own: TensorRT crashes where others raise."""
+"""Whether an engine runs here: tried in a child process, because a bad one ends its process.
+
+*Not run on a GPU or a Jetson*: the handling of a child that crashes, hangs or complains is tested
+with other children.
+"""
 
 from __future__ import annotations
 
@@ -8,50 +12,51 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from mera_edge.engine import cache
 from mera_edge.errors import EngineError, MeraError
 
-_CHILD = (sys.executable, "-m", "mera_edge.engine.probe")
+COMMAND = (sys.executable, "-m", "mera_edge.engine.probe")
 
 
-def probe(path: Path, timeout_s: float = 120.0, child: Sequence[str] = _CHILD) -> None:
-    """Load and run an engine elsewhere; a success is noted beside it and not repeated.
+def probe(engine: Path, timeout_s: float = 120, command: Sequence[str] = COMMAND) -> None:
+    """Load an engine and run it once on zeros, in a child process; remember a success.
+
+    Args:
+        engine: in the cache, with its record beside it.
+        timeout_s: after which the child is ended.
+        command: the child, which gets the engine as its last argument.
 
     Raises:
-        EngineError: it did not run; says how it ended.
+        EngineError: it did not run; the message says whether it crashed, hung or was refused.
     """
-    if cache.read(path).probed:
-        return
+    from mera_edge.engine.cache import BUILD, Record
+
     try:
-        done = subprocess.run(
-            [*child, str(path)], capture_output=True, text=True, timeout=timeout_s, check=False
+        child = subprocess.run(
+            [*command, str(engine)], capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise EngineError(f"a trial run of {path.name} hung", cache.BUILD) from error
-    if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise EngineError(f"a trial run of {path.name} crashed ({name})", cache.BUILD)
-    if done.returncode > 0:
-        told = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise EngineError(f"a trial run of {path.name} failed: {told}", cache.BUILD)
-    cache.probed(path)
+        raise EngineError(f"{engine.name} was tried and hung for {timeout_s:g} s", BUILD) from error
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        raise EngineError(f"{engine.name} was tried and ended its process with {name}", BUILD)
+    if child.returncode:
+        said = child.stderr.strip().rpartition("\n")[2] or f"exit code {child.returncode}"
+        raise EngineError(f"{engine.name} was tried and failed: {said}", BUILD)
+    Record.beside(engine).model_copy(update={"probed": True}).write(engine.parent)
 
 
-def main(path: Path) -> None:
-    """Run an engine once, on zeros."""
+def main(engine: Path) -> None:
+    """Be the child: load an engine and run it once on zeros."""
+    import numpy as np
+
     from mera_edge.engine.tensorrt import TensorRtEngine
 
-    engine = TensorRtEngine(path)
-    answers = engine.run({n: np.zeros(s.shape, s.dtype) for n, s in engine.inputs.items()})
-    for name, array in answers.items():
-        if np.issubdtype(array.dtype, np.floating) and np.isnan(array).any():
-            raise EngineError(f"{name} has values that are no numbers")
+    loaded = TensorRtEngine(engine)
+    loaded.run({name: np.zeros(spec.shape, spec.dtype) for name, spec in loaded.inputs.items()})
 
 
 if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]))
-    except MeraError as error:
-        sys.exit(str(error))
+    except MeraError as problem:
+        sys.exit(problem.what)

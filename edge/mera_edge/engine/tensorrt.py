@@ -1,99 +1,162 @@
 """TensorRT behind the `Engine` protocol.
 
-**Not run with TensorRT**: tested with a stand-in that has the names of its Python interface from
-10.3 to 11.4.
+*Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT and CUDA.
 """
 
 from __future__ import annotations
 
-import importlib
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mera_edge.engine import cache
+from mera_edge.engine.cache import BUILD, Record
 from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.protocol import Array, TensorSpec
-from mera_edge.errors import EngineError, MissingExtra
+from mera_edge.errors import EngineError
 
-
-def tensorrt() -> Any:
-    """Import TensorRT.
-
-    Raises:
-        MissingExtra: it is not installed, or its libraries are not there.
-    """
-    try:
-        return importlib.import_module("tensorrt")
-    except (ImportError, OSError) as error:
-        raise MissingExtra(f"TensorRT ({error})", "tensorrt") from error
+OLDEST = (10, 3)
+"""The TensorRT of JetPack 6."""
 
 
 class TensorRtEngine:
-    """An engine of the cache, with buffers on the device that are allocated once.
+    """One engine file, built on this device by `mera-edge export --target tensorrt`.
+
+    Loading an engine that does not fit the device can end the process: `engine.choose` loads only
+    what `engine.probe` has run before.
 
     Args:
-        path: the engine; its record lies beside it.
-        trt: a module like `tensorrt`, which is imported when ``None``.
-        cuda: the device.
+        path: the engine; what `engine.cache` knows of it lies beside it.
+        trt: the module ``tensorrt``; imported when ``None``.
+        cuda: the device; the first one when ``None``.
 
     Raises:
-        EngineError: the engine does not load here, or has another interface than its record.
-        MissingExtra: TensorRT is not installed.
+        EngineError: there is no GPU, TensorRT is missing or too old, or does not take the engine.
+        MissingExtra: cuda-bindings is not installed.
     """
 
-    provider = "TensorRT"
-
     def __init__(self, path: Path, trt: Any = None, cuda: Cuda | None = None) -> None:
-        trt = tensorrt() if trt is None else trt
+        # The device first: without one TensorRT ends the process.
         self._cuda = Cuda() if cuda is None else cuda
-        record = cache.read(path)
-        self._path = path
-        self.metadata: dict[str, str] = record.metadata
-        self.inputs = {tensor.name: _spec(tensor) for tensor in record.inputs}
-        self.outputs = {tensor.name: _spec(tensor) for tensor in record.outputs}
-        # Kept: the engine lives no longer than the runtime that made it.
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
-            raise EngineError(f"{path} does not load with this TensorRT", cache.BUILD)
-        self._context = self._engine.create_execution_context()
+        trt = load_tensorrt() if trt is None else trt
+        self.provider = "TensorRT"
+        self.metadata: Mapping[str, str] = Record.beside(path).metadata
+        self._name = path.name
+        self._log = make_log(trt)
+        try:
+            self._runtime = trt.Runtime(self._log)
+            engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        except (TypeError, RuntimeError, OSError) as error:
+            raise EngineError(f"TensorRT does not load {path} ({error})", BUILD) from error
+        if engine is None:
+            raise EngineError(f"TensorRT does not take {path} ({self._log.why()})", BUILD)
+        self._context = engine.create_execution_context()
         if self._context is None:
-            raise EngineError(f"{path}: not enough memory on the device", "free some of it")
-        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        if missing := [name for name in self.outputs if name not in names]:
-            raise EngineError(f"{path} has no output {missing[0]}", cache.BUILD)
+            raise EngineError(f"{path.name} has no room on the device ({self._log.why()})")
+        self._stream = self._cuda.stream()
+        self.inputs: dict[str, TensorSpec] = {}
+        self.outputs: dict[str, TensorSpec] = {}
         self._addresses: dict[str, int] = {}
-        specs = {**self.inputs, **self.outputs}
-        # The builder drops inputs that no layer reads; nothing need be copied for them.
-        for name in names:
-            size = int(np.prod(specs[name].shape)) * specs[name].dtype.itemsize
-            self._addresses[name] = self._cuda.allocate(size)
-            self._context.set_tensor_address(name, self._addresses[name])
+        weakref.finalize(self, _release, self._cuda, self._addresses, self._stream)
+        for index in range(engine.num_io_tensors):
+            spec = _spec(trt, engine, engine.get_tensor_name(index), path)
+            size = max(1, spec.dtype.itemsize * int(np.prod(spec.shape)))
+            self._addresses[spec.name] = self._cuda.allocate(size)
+            self._context.set_tensor_address(spec.name, self._addresses[spec.name])
+            given = engine.get_tensor_mode(spec.name) == trt.TensorIOMode.INPUT
+            (self.inputs if given else self.outputs)[spec.name] = spec
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        held = []
+        if feeds.keys() != self.inputs.keys():
+            odd = ", ".join(sorted(feeds.keys() ^ self.inputs.keys()))
+            raise EngineError(f"{self._name} did not run: inputs are missing or unknown: {odd}")
+        # Kept until the stream is done with them.
+        given = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
         for name, spec in self.inputs.items():
-            given = feeds.get(name)
-            if given is None or given.shape != spec.shape or given.dtype != spec.dtype:
-                found = "missing" if given is None else f"{given.dtype} {given.shape}"
+            array = given[name]
+            if (array.shape, array.dtype) != (spec.shape, spec.dtype):
                 raise EngineError(
-                    f"{self._path.name}: {name} is {found}, not {spec.dtype} {spec.shape}"
+                    f"{self._name} did not run: {name} is {array.dtype} {array.shape}, "
+                    f"not {spec.dtype} {spec.shape}"
                 )
-            if name in self._addresses:
-                # Kept until the copy is done.
-                held.append(np.ascontiguousarray(given))
-                self._cuda.upload(held[-1], self._addresses[name])
-        if not self._context.execute_async_v3(self._cuda.stream):
-            raise EngineError(f"{self._path.name} did not run", cache.BUILD)
+            self._cuda.upload(self._addresses[name], array, self._stream)
+        if not self._context.execute_async_v3(int(self._stream)):
+            raise EngineError(f"{self._name} did not run: {self._log.why()}")
         answers = {name: np.empty(spec.shape, spec.dtype) for name, spec in self.outputs.items()}
         for name, array in answers.items():
-            self._cuda.download(self._addresses[name], array)
-        self._cuda.wait()
+            self._cuda.download(array, self._addresses[name], self._stream)
+        self._cuda.synchronize(self._stream)
         return answers
 
 
-def _spec(tensor: cache.Tensor) -> TensorSpec:
-    return TensorSpec(tensor.name, tensor.shape, np.dtype(tensor.dtype))
+def load_tensorrt() -> Any:
+    """Import TensorRT; a device must have been found before.
+
+    Raises:
+        EngineError: it is not installed, does not start, or is older than `OLDEST`.
+    """
+    try:
+        import tensorrt
+    except (ImportError, OSError) as error:
+        # Not `MissingExtra`: pip would bring a version that the Jetson's driver does not know.
+        raise EngineError(
+            f"TensorRT is not installed, or not whole ({error})",
+            "on a Jetson it comes with JetPack: make the environment with --system-site-packages; "
+            "elsewhere run: pip install 'mera-edge[tensorrt]'",
+        ) from error
+    require_version(tensorrt)
+    return tensorrt
+
+
+def require_version(trt: Any) -> None:
+    """Refuse a TensorRT that is older than `OLDEST`.
+
+    Raises:
+        EngineError: names both versions.
+    """
+    found = tuple(int(part) for part in trt.__version__.split(".")[:2])
+    if found < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise EngineError(
+            f"TensorRT {trt.__version__} is too old, {oldest} is the oldest that is supported",
+            "install JetPack 6 or newer; until then models run on ONNX Runtime",
+        )
+
+
+def make_log(trt: Any) -> Any:
+    """Make a logger for TensorRT that keeps its errors and prints nothing.
+
+    Its ``why()`` returns the errors since the last call as one line.
+    """
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
+                self.errors.append(message)
+
+        def why(self) -> str:
+            found, self.errors = self.errors, []
+            return "; ".join(found) or "TensorRT gives no reason"
+
+    return Log()
+
+
+def _spec(trt: Any, engine: Any, name: str, path: Path) -> TensorSpec:
+    shape = tuple(engine.get_tensor_shape(name))
+    kind = engine.get_tensor_dtype(name)
+    if min(shape, default=1) < 0:
+        raise EngineError(f"{path.name}: {name} has the open shape {shape}", BUILD)
+    try:
+        return TensorSpec(name, shape, np.dtype(trt.nptype(kind)))
+    except TypeError as error:
+        raise EngineError(f"{path.name}: {name} is {kind}, which numpy does not have") from error
+
+
+def _release(cuda: Cuda, addresses: dict[str, int], stream: Any) -> None:
+    cuda.release(list(addresses.values()), stream)

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 from mera_edge.bundle import Bundle
+from mera_edge.bundle.load import Providers
 from mera_edge.bundle.pull import CATALOGUE, pulled
-from mera_edge.engine import cache, cuda
+from mera_edge.engine.cache import directory
+from mera_edge.engine.cuda import Cuda
+from mera_edge.engine.tensorrt import load_tensorrt
 from mera_edge.errors import MeraError
 
 
@@ -30,7 +33,7 @@ class Finding:
 _RUNTIME = ("numpy", "onnxruntime", "opencv-python-headless", "av", "soxr", "kaldi-native-fbank")
 
 
-def examine(bundle: Path | None = None) -> list[Finding]:
+def examine(bundle: Path | None, providers: Providers) -> list[Finding]:
     """Check installation, providers, bundle, published models, camera and microphone.
 
     Takes at most a few seconds; opens devices for a moment but records nothing.
@@ -38,7 +41,8 @@ def examine(bundle: Path | None = None) -> list[Finding]:
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _installation,
         _providers,
-        lambda: _bundle(bundle),
+        _tensorrt,
+        lambda: _bundle(bundle, providers),
         _published,
         _opencv,
         _camera,
@@ -59,22 +63,27 @@ def _providers() -> Iterator[Finding]:
 
     # What is listed as available need not start: the bundle's models show what really runs.
     yield Finding("providers", "ok", f"offered: {', '.join(onnxruntime.get_available_providers())}")
-    yield Finding("TensorRT", *_tensorrt())
 
 
-def _tensorrt() -> tuple[Literal["ok", "note"], str, str]:
-    if not cuda.present():
-        return "note", "no GPU; models run on the CPU", "nothing to do"
+def _tensorrt() -> Iterator[Finding]:
     if not importlib.util.find_spec("tensorrt"):
-        remedy = "only for engines on the GPU: pip install 'mera-edge[tensorrt]'"
-        return "note", "not installed; models run on the CPU", remedy
-    engines = len(list(cache.directory().glob("*.engine")))
-    return "ok", f"installed; {engines} engines in {cache.directory()}", ""
-
-
-def _bundle(path: Path | None) -> Iterator[Finding]:
+        yield Finding(
+            "TensorRT", "note", "not installed; models run on ONNX Runtime", "nothing to do"
+        )
+        return
     try:
-        opened = Bundle.open(path)
+        cuda = Cuda()
+        found = load_tensorrt().__version__
+    except MeraError as error:
+        yield Finding("TensorRT", "note", f"not usable: {error.what}", error.remedy)
+    else:
+        gpu = f"{cuda.device.name}, compute capability {cuda.device.capability}"
+        yield Finding("TensorRT", "ok", f"{found} on {gpu}; engines in {directory()}")
+
+
+def _bundle(path: Path | None, providers: Providers) -> Iterator[Finding]:
+    try:
+        opened = Bundle.open(path, providers)
     except MeraError as error:
         yield Finding("bundle", "fail", error.what, error.remedy)
         return
@@ -84,10 +93,13 @@ def _bundle(path: Path | None) -> Iterator[Finding]:
             engine = opened.role(name).engine()
         except MeraError as error:
             yield Finding(f"model {name}", "fail", error.what, error.remedy)
+            continue
+        of_tensorrt = role.tensorrt if "tensorrt" in engine.provider.lower() else None
+        found = f"{of_tensorrt or role.precision} on {engine.provider}"
+        if name in opened.fallbacks:
+            yield Finding(f"model {name}", "note", f"{found}, because {opened.fallbacks[name]}")
         else:
-            yield Finding(f"model {name}", "ok", f"{role.precision} on {engine.provider}")
-            if reason := opened.fallbacks.get(name):
-                yield Finding(f"model {name}", "note", reason, "it runs, but not there")
+            yield Finding(f"model {name}", "ok", found)
 
 
 def _published() -> Iterator[Finding]:

@@ -58,6 +58,7 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, budget_ms: int = 100) -> None:
         self._budget_ms = budget_ms
+        self._fallbacks = bundle.fallbacks
         self._log_mel = LogMel()
         self._activity = VoiceActivity()
         self._recognizer = Recognizer(bundle)
@@ -65,7 +66,6 @@ class Pipeline:
         self._text = TextStage(bundle)
         self._face = FaceStage(bundle)
         self._fusion = FusionStage(bundle)
-        self._fallbacks = {str(role): why for role, why in bundle.fallbacks.items()} or None
         self.reset()
 
     def reset(self) -> None:
@@ -149,7 +149,7 @@ class Pipeline:
                 budget_ms=self._budget_ms,
                 late=compute_ms > self._budget_ms,
             ),
-            fallbacks=self._fallbacks,
+            fallbacks=self._fallbacks or None,
         )
 
     def _hear(self, sounds: list[Sound], last: bool) -> None:

@@ -1,0 +1,119 @@
+"""What cannot start falls back to the CPU, and the reason is told in every place."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mera_edge.bundle import Bundle
+from mera_edge.config import load
+from mera_edge.engine import cache
+from mera_edge.engine.choose import built_engine
+from mera_edge.engine.cuda import DEVICE_FILES, Cuda, Device
+from mera_edge.errors import ConfigError, EngineError
+from mera_edge.runtime.doctor import examine
+from mera_edge.runtime.pipeline import Pipeline, View
+from mera_edge.sources.base import Captured
+
+without_gpu = pytest.mark.skipif(
+    any(file.exists() for file in DEVICE_FILES), reason="there is a GPU here"
+)
+
+
+def child(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def reopened(bundle: Bundle, **providers: str) -> Bundle:
+    return Bundle.open(bundle.directory, providers)  # type: ignore[arg-type]
+
+
+def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -> None:
+    for opened in (bundle(), bundle(tensorrt=None), reopened(bundle(), voice="cpu")):
+        assert opened.role("voice").engine().provider == "CPUExecutionProvider"
+        assert opened.fallbacks == {}
+
+
+@without_gpu
+@pytest.mark.parametrize(
+    ("provider", "reason"),
+    [
+        ("tensorrt", "tensorrt: there is no NVIDIA GPU here"),
+        ("cuda", "cuda: CUDAExecutionProvider did not start for voice.onnx"),
+        ("onnx-tensorrt", "onnx-tensorrt: TensorrtExecutionProvider did not start for voice.onnx"),
+    ],
+)
+def test_what_was_asked_for_and_did_not_start_is_told(
+    bundle: Callable[..., Bundle], provider: str, reason: str
+) -> None:
+    opened = reopened(bundle(), voice=provider)
+    engine = opened.role("voice").engine()
+    assert engine.provider == "CPUExecutionProvider"
+    assert opened.fallbacks == {"voice": reason}
+    ones = np.ones((1, 2), np.float32)
+    assert engine.run({"x": ones, "cache_sum": ones})["total"].tolist() == [[2, 2]]
+
+
+@without_gpu
+def test_an_engine_that_was_built_and_cannot_run_is_told(bundle: Callable[..., Bundle]) -> None:
+    opened = bundle()
+    key = cache.Key.of(opened.role("voice").entry, "10.3.0", Device("Orin", "8.7"))
+    cache.store(key, b"engine", {}, {})
+    opened.role("voice").engine()
+    assert opened.fallbacks == {"voice": "tensorrt: there is no NVIDIA GPU here"}
+
+
+def test_an_engine_that_fits_is_tried_once_then_loaded(
+    bundle: Callable[..., Bundle], trt: Callable, gpu: Cuda
+) -> None:
+    role = bundle().role("voice")
+    module = trt()
+    plan = module.plan(role.path("tensorrt").read_bytes())
+    cache.store(cache.Key.of(role.entry, "10.3.0", gpu.device), plan, {}, {})
+    with pytest.raises(EngineError, match="SIGSEGV"):
+        built_engine(role, module, gpu, child("import os; os.kill(os.getpid(), 11)"))
+    assert built_engine(role, module, gpu, child("pass")).provider == "TensorRT"
+    assert built_engine(role, module, gpu, child("raise SystemExit(1)")).provider == "TensorRT"
+    with pytest.raises(EngineError, match=r"built for TensorRT 10\.3\.0, this is 10\.7\.0"):
+        built_engine(role, trt("10.7.0"), gpu, child("pass"))
+
+
+def test_a_bundle_without_a_model_for_tensorrt_is_told(bundle: Callable[..., Bundle]) -> None:
+    opened = reopened(bundle(tensorrt=None), voice="tensorrt")
+    opened.role("voice").engine()
+    assert "voice has no file 'tensorrt'" in opened.fallbacks["voice"]
+    opened = reopened(bundle(tensorrt=None, precision="int8"), voice="onnx-tensorrt")
+    opened.role("voice").engine()
+    assert "only in the INT8 of the CPU" in opened.fallbacks["voice"]
+
+
+@without_gpu
+def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
+    found = {f.what: f for f in examine(bundle().directory, {"voice": "cuda"})}
+    assert found["model voice"].state == "note"
+    assert "because cuda: CUDAExecutionProvider" in found["model voice"].found
+    assert found["TensorRT"].state == "note"
+
+
+@without_gpu
+def test_events_say_why() -> None:
+    pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}))
+    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True))
+    assert list(json.loads(event.to_json())["fallbacks"]) == ["face"]
+    pipeline = Pipeline(Bundle.open())
+    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True))
+    assert "fallbacks" not in json.loads(event.to_json())
+
+
+def test_providers_are_settings(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[providers]\nface = "cuda"\n')
+    assert load(file, environment={}).providers == {"face": "cuda"}
+    environment = {"MERA_EDGE_PROVIDERS": "face=tensorrt,voice=cpu", "MERA_EDGE_ENGINES": "x"}
+    assert load(file, environment=environment).providers == {"face": "tensorrt", "voice": "cpu"}
+    for bad in ("face", "face=gpu", "nose=cpu"):
+        with pytest.raises(ConfigError, match="MERA_EDGE_PROVIDERS: providers = "):
+            load(file, environment={"MERA_EDGE_PROVIDERS": bad})
