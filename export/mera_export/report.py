@@ -53,15 +53,25 @@ class Report:
         ]
 
     def terminal(self) -> Table:
-        """Return the table turned round: an attempt per column, which fits a terminal."""
-        rows = self.rows()
-        table = Table("", *(row[0] for row in rows), title="Full precision against smaller ones")
-        for name, *values in list(zip(COLUMNS, *rows, strict=True))[1:]:
-            if any(values):
-                table.add_row(name, *values)
+        """Return what fits a terminal: a row per attempt, and the fused answer."""
+        table = Table(
+            "role", "target", "runs as", "metric", "FP32", "smaller", "drop", "MB", "time",
+            title="Full precision against smaller ones",
+        )  # fmt: skip
+        for row in self.rows():
+            named = dict(zip(COLUMNS, row, strict=True))
+            taken = "FP32" if named["verdict"] == "refused" else named["precision"]
+            size = f"{named['MB FP32']} → {named['MB smaller']}" if named["MB smaller"] else ""
+            ratio = f"× {named['ratio of times']}" if named["ratio of times"] else ""
+            figures = (named[name] for name in ("metric", "FP32", "smaller", "drop (points)"))
+            table.add_row(named["role"], named["target"], taken, *figures, size, ratio)
         if self.fused is not None:
-            for name, scores in _by_condition(self.fused):
-                table.add_row(f"fused, {name}", scores)
+            for name, full in self.fused.scores["fp32"].items():
+                small = self.fused.scores.get("int8", {}).get(name)
+                cells = (
+                    ["", ""] if small is None else [f"{small:.4f}", f"{100 * (full - small):+.2f}"]
+                )
+                table.add_row("fused", name, "", "macro_f1", f"{full:.4f}", *cells)
         return table
 
     def markdown(self) -> str:
@@ -164,7 +174,7 @@ def _by_condition(fused: Fused) -> Iterator[tuple[str, str]]:
 
 
 def _story(outcome: Outcome) -> Iterator[str]:
-    if outcome.why or not outcome.attempts:
+    if not outcome.attempts:
         yield f"FP32{': ' + outcome.why if outcome.why else ''}."
     for attempt in outcome.attempts:
         name = f"{attempt.precision.upper()} for {attempt.target}"
@@ -179,6 +189,8 @@ def _story(outcome: Outcome) -> Iterator[str]:
             drops = attempt.comparison.class_drops.items()
             lost = ", ".join(f"{name} {drop:+.1f}" for name, drop in drops)
             yield f"  Recall lost by class, in points: {lost}."
+    if outcome.attempts and outcome.why:
+        yield f"* Nothing for TensorRT: {outcome.why}."
     if facts := outcome.calibration:
         yield ""
         yield (

@@ -1,0 +1,82 @@
+"""The models of the default bundle in eight bits, with the ranges that are kept in the project.
+
+Whether they are as good is for the gate, which needs the corpora; its report is in docs/results.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import sherpa_onnx
+
+from mera_calibration.calibration import load
+from mera_calibration.view import WithEngine
+from mera_edge.asr import Recognizer
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.sample import CLIP
+from mera_edge.sources.media import MediaFile
+from mera_export.legality import violations
+from mera_export.quantize import PRESETS, prove, quantize, write
+
+RANGES = Path("calibration/ranges")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("int8")
+
+
+def small(role: RoleName, directory: Path) -> Path:
+    """Quantize a model of the default bundle for the CPU."""
+    bundle, path = Bundle.open(), directory / f"{role}.onnx"
+    if not path.exists():
+        full = bundle.role(role).path()
+        ranges = load(RANGES, role, bundle).ranges
+        write(quantize(onnx.load(full), ranges, PRESETS[role]), path)
+        prove(full, path)
+    return path
+
+
+@pytest.mark.parametrize("role", PRESETS)
+def test_all_layers_are_quantized_and_a_third_of_the_size_is_left(
+    role: RoleName, directory: Path
+) -> None:
+    size = Bundle.open().role(role).path().stat().st_size
+    assert small(role, directory).stat().st_size < size / 3
+
+
+@pytest.mark.parametrize("role", [role for role, preset in PRESETS.items() if not preset.tensorrt])
+def test_tensorrt_would_take_it(role: RoleName) -> None:
+    bundle = Bundle.open()
+    model = onnx.load(bundle.role(role).path())
+    ranges = load(RANGES, role, bundle).ranges
+    assert violations(quantize(model, ranges, PRESETS[role], target="tensorrt")) == []
+
+
+def test_sherpa_onnx_hears_the_same_in_eight_bits(directory: Path) -> None:
+    bundle, path = Bundle.open(), small("asr", directory)
+    source = MediaFile(CLIP, picture=False)
+    source.open()
+    heard = np.concatenate([sound.samples for sound in source.poll(8.0).sounds])
+    source.close()
+    role = bundle.role("asr")
+    theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
+        tokens=str(role.path("tokens")),
+        model=str(path),
+        num_threads=1,
+        chunk_size=role.entry.settings["chunk_size"],
+        num_left_chunks=role.entry.settings["left_chunks"],
+    )
+    stream = theirs.create_stream()
+    stream.accept_waveform(SAMPLE_RATE, heard)
+    while theirs.is_ready(stream):
+        theirs.decode_stream(stream)
+    ours = Recognizer(WithEngine(bundle, "asr", OnnxEngine(path)))
+    ours.accept(LogMel().accept(heard), 8.0)
+    assert ours.hypothesis.text == theirs.get_result(stream).strip()
+    assert ours.hypothesis.text
