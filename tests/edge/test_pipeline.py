@@ -13,7 +13,9 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime.clock import RealClock, VirtualClock
-from mera_edge.runtime.pipeline import LONGEST_AGE_S, Pipeline, View
+from mera_edge.runtime.conclusion import LONGEST_AGE_S
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured, Picture, Sound

@@ -42,6 +42,7 @@ def run(
     from mera_edge.runtime.pipeline import Pipeline
     from mera_edge.runtime.session import run as run_session
     from mera_edge.runtime.session import stop_on_signals
+    from mera_edge.runtime.strain import StrainGauge
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines
@@ -63,7 +64,7 @@ def run(
     sinks: list[Sink] = [LiveView(console)] if live else [JsonLines(s) for s in settings.sink]
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(settings.bundle), settings.budget_ms)
+    pipeline = Pipeline(Bundle.open(settings.bundle), settings.budget_ms, StrainGauge())
     pipeline.warm_up()
     with stop_on_signals() as stop:
         summary = run_session(

@@ -15,7 +15,8 @@ import numpy as np
 from mera_edge.events import Emotion, EmotionEvent, Summary
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.runtime.clock import Clock
-from mera_edge.runtime.pipeline import Pipeline, View
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
 
@@ -55,8 +56,8 @@ def run(
         view = View(
             sound=any(source.has_sound for source in sources),
             picture=any(source.has_picture for source in sources),
+            is_media=not any(source.is_live for source in sources),
         )
-        is_media = not any(source.is_live for source in sources)
         clock.start()
         moment, ended = 0.0, False
         while not ended and not stop.is_set():
@@ -68,8 +69,6 @@ def run(
             captured = _merge([source.poll(now) for source in sources])
             ended = all(source.ended for source in sources)
             event = pipeline.tick(captured, now, view, last=ended or stop.is_set())
-            if is_media:
-                event = event.model_copy(update={"media_time_s": round(now, 3)})
             tally.add(event, time.perf_counter() - began)
             for sink in sinks:
                 sink.publish(event)

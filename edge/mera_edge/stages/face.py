@@ -15,7 +15,7 @@ from mera_edge.events import Evidence
 from mera_edge.features.face import SPEC, Image, crop, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import Picture
-from mera_edge.stages.face_detector import face_detector, largest_first
+from mera_edge.stages.face_detector import SEARCH_SIDE, face_detector, largest_first
 from mera_edge.stages.face_tracker import FaceTracker
 
 SEARCH_EVERY_S = 0.5
@@ -76,8 +76,12 @@ class FaceStage:
         self._searched_s = -math.inf
         self._smoothed: dict[int, tuple[float, Reading]] = {}
 
-    def accept(self, picture: Picture) -> list[Evidence]:
+    def accept(self, picture: Picture, search_side: int = SEARCH_SIDE) -> list[Evidence]:
         """Read the faces of the next picture of a stream.
+
+        Args:
+            picture: the picture.
+            search_side: see `FaceDetector.search`.
 
         Returns:
             One evidence per face in view, the largest first; ``person`` stays the same while a
@@ -87,7 +91,7 @@ class FaceStage:
         boxes = [self._detector.follow(image, track.box) for track in self._tracker.tracks]
         if now_s - self._searched_s >= SEARCH_EVERY_S:
             self._searched_s = now_s
-            boxes += self._detector.search(image)
+            boxes += self._detector.search(image, search_side)
         found = largest_first([box for box in boxes if box is not None])[:MOST_FACES]
         tracks = self._tracker.update(found, now_s)
         known = {track.person for track in self._tracker.tracks}
