@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from mera_edge import __version__
-from mera_edge.cli import demo, doctor, evaluate, extras, models, predict, run, transcribe
+from mera_edge.cli import bench, demo, doctor, evaluate, extras, models, predict, run, transcribe
 from mera_edge.errors import MeraError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.command("run")(run.run)
 app.command("transcribe")(transcribe.transcribe)
+app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
