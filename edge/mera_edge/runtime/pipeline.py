@@ -13,9 +13,6 @@ from mera_edge.runtime.perception import Perception, View
 from mera_edge.runtime.stopwatch import Stopwatch
 from mera_edge.sources.base import Captured
 
-Recording = Callable[[Observation, Cost], None]
-"""Takes what a tick's event follows from."""
-
 
 class Pipeline:
     """Voice, words and face of one room, fused.
@@ -25,19 +22,21 @@ class Pipeline:
         budget_ms: what a tick may take to compute; a tick that takes longer is marked late.
         strain: says how hard the machine is pressed. With it the pipeline leaves things out to
             stay within the budget; without it everything runs in every tick, whatever it takes.
-        record: called after every tick.
+
+    Attributes:
+        newest: what the newest event follows from.
     """
+
+    newest: tuple[Observation, Cost]
 
     def __init__(
         self,
         bundle: Bundle,
         budget_ms: int = 100,
         strain: Callable[[], Strain] | None = None,
-        record: Recording | None = None,
     ) -> None:
         self._budget_ms = budget_ms
         self._strain = strain
-        self._record = record
         self._budget = Budget(budget_ms)
         self._watch = Stopwatch()
         self._perception = Perception(bundle, self._watch)
@@ -83,6 +82,5 @@ class Pipeline:
         cost = Cost(time.time(), self._watch.total_ms, self._budget_ms)
         if self._strain is not None:
             self._budget.settle(now_s, cost.compute_ms, self._watch.stages_ms, self._strain())
-        if self._record is not None:
-            self._record(observation, cost)
+        self.newest = observation, cost
         return self._conclusion.event(observation, cost)
