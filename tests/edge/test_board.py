@@ -76,15 +76,20 @@ def test_over_current_is_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not gauge().hot
 
 
-def test_contention_is_the_share_of_time_in_which_something_waited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("proc/thread-self/schedstat", "7000000 2000000 5", "507000000 1502000000 9"),
+        ("proc/pressure/cpu", "some avg10=9 total=5000000\nfull total=0", "some total=6500000"),
+    ],
+)
+def test_contention_is_the_share_of_time_that_work_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str
 ) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pressure = "proc/pressure/cpu"
-    text = "some avg10=0.00 avg60=0.00 avg300=0.00 total={}\nfull avg10=0.00 total=0"
-    gauge = StrainGauge(write(tmp_path, {pressure: text.format(5_000_000)}))
-    write(tmp_path, {pressure: text.format(6_500_000)})
+    gauge = StrainGauge(write(tmp_path, {file: before}))
+    write(tmp_path, {file: after})
     assert gauge().contention == 0  # it has just looked
     now += 2.0
     assert gauge().contention == pytest.approx(0.75)

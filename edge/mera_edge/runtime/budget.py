@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mera_edge.stages.face import Search
 from mera_edge.stages.face_detector import SEARCH_SIDE
 
 
@@ -45,8 +46,10 @@ class Plan:
     face: bool = True
     face_before_ms: float = math.inf
     """When the tick has lasted longer than this already, the face is left out after all."""
-    search_side: int = SEARCH_SIDE
+    search: Search = field(default_factory=Search)
     partial_text: bool = True
+    frugal: bool = False
+    """Whether the recognizer rests while nobody speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ class Strain:
     """How hard the machine is pressed."""
 
     contention: float = 0.0
-    """Share of the last second, from 0 to 1, in which something waited for a processor."""
+    """Share, from 0 to 1, of the time in which work was to be done and waited for a processor."""
     hot: bool = False
     """Whether it is about to slow itself down, or does."""
 
+
+LIVE_SEARCH_S = 1.0
+"""Time between searches for new faces; known ones are followed in every picture that is read."""
 
 CONTENDED = 0.5
 """Contention from which on other processes count as the reason for a slow tick."""
@@ -115,7 +121,8 @@ class Budget:
         return Plan(
             face=level.face_every > 0 and self._tick % level.face_every == 0,
             face_before_ms=self._budget_ms - self._face_ms,
-            search_side=level.search_side,
+            search=Search(LIVE_SEARCH_S, level.search_side, frugal=True),
+            frugal=True,
             partial_text=level.partial_text,
         )
 

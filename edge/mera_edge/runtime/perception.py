@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.events import Evidence, Transcript
-from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
@@ -24,6 +24,12 @@ from mera_edge.stages.voice import VoiceStage
 
 LEAST_CONFIDENCE = 0.5
 """Of the recognizer in its words, below which they are shown but not taken for evidence."""
+
+REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
+"""Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
+syllable begins before the voice activity is sure of it."""
+
+_PRE_ROLL = round(PRE_ROLL_S / FRAME_SHIFT_S)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class Perception:
         self._skipped: list[str] = []
         self._before: NDArray[np.float32] | None = None
         self._was_speaking = False
-        self._heard_s = 0.0
+        self._heard_s = self._spoke_s = 0.0
+        self._unheard: NDArray[np.float32] | None = None
         self._partial = ""
         self._transcript = Transcript(text="", final=False, confidence=0.0)
 
@@ -87,7 +94,7 @@ class Perception:
         and picture are read as far as the plan has time for them.
         """
         self._new, self._skipped = {}, []
-        self._hear(captured, last)
+        self._hear(captured, plan, last)
         ended = self._read(plan, last)
         if captured.picture is not None:
             self._see(captured.picture, plan)
@@ -101,22 +108,21 @@ class Perception:
             is_media=view.is_media,
         )
 
-    def _hear(self, captured: Captured, last: bool) -> None:
+    def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
         for sound in captured.sounds:
             with self._watch.stage("vad"):
                 self._activity.accept(sound.samples)
             self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
             with self._watch.stage("log-mel"):
                 frames = self._log_mel.accept(sound.samples)
-            self._listen(frames)
+            self._listen(frames, plan)
         if last:
-            self._listen(self._log_mel.flush())
+            self._listen(self._log_mel.flush(), plan)
             with self._watch.stage("asr"):
                 self._recognizer.flush()
 
-    def _listen(self, frames: NDArray[np.float32]) -> None:
-        with self._watch.stage("asr"):
-            self._recognizer.accept(frames, self._heard_s)
+    def _listen(self, frames: NDArray[np.float32], plan: Plan) -> None:
+        self._recognize(frames, plan)
         if self._activity.speaking:
             if not self._was_speaking and self._before is not None:
                 # The first syllable began before the voice activity was sure of it.
@@ -125,6 +131,22 @@ class Perception:
                 self._add(self._voice.accept(frames, self._heard_s))
         self._before = frames
         self._was_speaking = self._activity.speaking
+
+    def _recognize(self, frames: NDArray[np.float32], plan: Plan) -> None:
+        if self._activity.speaking:
+            self._spoke_s = self._heard_s
+        if plan.frugal and self._heard_s - self._spoke_s >= REST_AFTER_S and not self._partial:
+            if self._unheard is None:
+                # What waits in the recognizer is silence, and would not be next to what follows.
+                self._recognizer.flush()
+                self._recognizer.reset()
+                self._unheard = frames[:0]
+            self._unheard = np.concatenate([self._unheard, frames])[-_PRE_ROLL:]
+            return
+        if self._unheard is not None:
+            frames, self._unheard = np.concatenate([self._unheard, frames]), None
+        with self._watch.stage("asr"):
+            self._recognizer.accept(frames, self._heard_s)
 
     def _read(self, plan: Plan, last: bool) -> bool:
         """Take the words; return whether an utterance ended."""
@@ -152,10 +174,10 @@ class Perception:
         if not plan.face or self._watch.total_ms > plan.face_before_ms:
             self._skipped.append("face")
             return
-        if plan.search_side < SEARCH_SIDE:
+        if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
         with self._watch.stage("face"):
-            faces = self._face.accept(picture, plan.search_side)
+            faces = self._face.accept(picture, plan.search)
         if faces:
             self._add(faces[0])
 

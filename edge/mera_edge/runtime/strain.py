@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -17,44 +16,46 @@ HOT_K, COOL_K = 2.0, 7.0
 
 
 class StrainGauge:
-    """Reads contention and heat, at most once a second.
+    """Reads contention and heat, at most once a second. Made and called by the thread that works.
 
-    Contention comes from the kernel's pressure stall information, and from the load average where
-    the kernel has none.
+    Contention is what the scheduler made this thread wait, over that and what it let it run. The
+    kernel's pressure stall information stands in where the scheduler keeps no such account: it is
+    about the whole machine, and high also when others contend for processors that we do not need.
     """
 
     def __init__(self, root: Path = SYSTEM) -> None:
         self._root = root
-        self._pressure = root / "proc/pressure/cpu"
         self._looked_s = time.monotonic()
-        self._stalled_us = self._stalled()
+        self._account = self._waited_and_worked()
         self._throttled = throttle_events(root)
         self._strain = Strain()
 
     def __call__(self) -> Strain:
         """Return the newest reading."""
         now = time.monotonic()
-        gone_s = now - self._looked_s
-        if gone_s >= EVERY_S:
-            self._strain = Strain(self._contention(gone_s), self._hot())
+        if now - self._looked_s >= EVERY_S:
+            self._strain = Strain(self._contention(), self._hot())
             self._looked_s = now
         return self._strain
 
-    def _contention(self, gone_s: float) -> float:
-        if self._stalled_us is None:
-            # Tasks beyond one per processor, per processor.
-            return min(1.0, max(0.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1))
-        # The total, not the kernel's averages: those remember ten seconds.
-        before, self._stalled_us = self._stalled_us, self._stalled()
-        return min(1.0, ((self._stalled_us or before) - before) / 1e6 / gone_s)
+    def _contention(self) -> float:
+        before, self._account = self._account, self._waited_and_worked()
+        waited, worked = (b - a for a, b in zip(before, self._account, strict=True))
+        return waited / (waited + worked) if waited > 0 else 0.0
 
-    def _stalled(self) -> float | None:
-        """Time, in microseconds, in which some task waited for a processor."""
+    def _waited_and_worked(self) -> tuple[float, float]:
+        """Time, in seconds since some moment, that work waited and that it did not."""
         try:
-            some = self._pressure.read_text(encoding="utf-8").splitlines()[0]
+            fields = (self._root / "proc/thread-self/schedstat").read_text(encoding="utf-8").split()
+            return float(fields[1]) / 1e9, float(fields[0]) / 1e9
         except (OSError, IndexError):
-            return None
-        return float(some.rpartition("total=")[2])
+            pass
+        try:
+            some = (self._root / "proc/pressure/cpu").read_text(encoding="utf-8").splitlines()[0]
+        except (OSError, IndexError):
+            return 0.0, 0.0
+        stalled_s = float(some.rpartition("total=")[2]) / 1e6
+        return stalled_s, time.monotonic() - stalled_s
 
     def _hot(self) -> bool:
         throttled, self._throttled = self._throttled, throttle_events(self._root)
