@@ -173,7 +173,8 @@ def test_what_cannot_be_measured_is_an_error(tmp_path: Path) -> None:
 FACTS: dict[str, Any] = {
     "schema": "mera-edge/bench/1", "bundle": "a", "clip": "c", "realtime": False,
     "budget_ms": 100, "ticks_per_second": 5.0, "passes": 3, "real_time_factor": 0.1,
-    "cpu_percent": 10, "compute_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
+    "cpu_percent": 10, "waited_percent": 0,
+    "compute_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
     "staleness_ms": None, "start_up_s": 0.6, "pss_mb": 170, "rss_mb": 200,
     "energy_mj_per_event": None,
     "machine": {"system": "s", "cores": 1, "python": "3", "onnxruntime": "1", "power_mode": None},

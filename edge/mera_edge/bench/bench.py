@@ -147,7 +147,10 @@ def _work(there: Connection, job: Job) -> None:
 
 
 def figures(measured: Pass) -> dict[str, Any]:
-    """Return the figures of what was measured: times in ms, energy in mJ, CPU in % of a core."""
+    """Return the figures of what was measured: times in ms, energy in mJ, CPU in % of a core.
+
+    ``waited_percent``, of the time too, says how far others' work is in the times.
+    """
     ticks = measured.ticks
     worked_ms = sum(tick.compute_ms + tick.stages_ms["decode"] for tick in ticks)
     names = dict.fromkeys(name for tick in ticks for name in tick.stages_ms)
@@ -157,6 +160,7 @@ def figures(measured: Pass) -> dict[str, Any]:
         "warm_up_ticks": measured.warm_up_ticks,
         "real_time_factor": round(worked_ms / 1000 / measured.stream_s, 4),
         "cpu_percent": round(100 * measured.cpu_s / measured.stream_s, 2),
+        "waited_percent": round(100 * measured.waited_s / measured.stream_s, 2),
         "compute_ms": spread([tick.compute_ms for tick in ticks]),
         "staleness_ms": spread([t.staleness_ms for t in ticks if t.staleness_ms is not None]),
         "stages": {

@@ -12,6 +12,7 @@ from mera_edge.runtime.board import EnergyMeter
 from mera_edge.runtime.clock import Clock
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
+from mera_edge.runtime.strain import waited_and_worked
 
 WARM_UP_S = 2.0
 """Stream time at the beginning of a process that is never counted: caches fill, memory grows."""
@@ -39,6 +40,8 @@ class Pass:
     """Ticks that were left out because the one before took too long."""
     stream_s: float = 0.0
     cpu_s: float = 0.0
+    waited_s: float = 0.0
+    """Time in which the pipeline's thread had work to do and another had its processor."""
     joules: float | None = None
     first_event_s: float = 0.0
     """When it came, on the monotonic clock of the machine."""
@@ -49,6 +52,7 @@ class Pass:
         self.dropped += other.dropped
         self.stream_s += other.stream_s
         self.cpu_s += other.cpu_s
+        self.waited_s += other.waited_s
         if self.joules is not None and other.joules is not None:
             self.joules += other.joules
 
@@ -85,6 +89,7 @@ class _Watch:
     def _restart(self) -> None:
         self._meter = EnergyMeter()
         self._cpu_s = time.process_time()
+        self._waited_s, _ = waited_and_worked()
         self._counted_from_s = self._before_s
 
     def publish(self, event: EmotionEvent) -> None:
@@ -108,6 +113,7 @@ class _Watch:
             )
         )
         measured.cpu_s = time.process_time() - self._cpu_s
+        measured.waited_s = waited_and_worked()[0] - self._waited_s
         measured.stream_s = now_s - self._counted_from_s
         measured.joules = self._meter.joules
 

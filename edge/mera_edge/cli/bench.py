@@ -142,7 +142,7 @@ def _results(results: list[dict[str, Any]]) -> Table:
 
     for figure in ("compute_ms", "staleness_ms"):
         row(f"{figure} p50 / p95 / p99 / max", [_spread(r[figure]) for r in results])
-    for figure in ("real_time_factor", "cpu_percent", "start_up_s", "pss_mb", "rss_mb"):
+    for figure in _FIGURES:
         row(figure, [f"{r[figure]:g}" for r in results])
     row("energy_mj_per_event", [_or_dash(r["energy_mj_per_event"]) for r in results])
     row("ticks, late, dropped", [f"{r['ticks']}, {r['late']}, {r['dropped']}" for r in results])
@@ -151,6 +151,11 @@ def _results(results: list[dict[str, Any]]) -> Table:
         stages = [r["stages"].get(name) for r in results]
         row(f"  {name}", [f"{s['share']:.1%}  {_spread(s['ms'])}" if s else "–" for s in stages])
     return table
+
+
+_FIGURES = (
+    "real_time_factor", "cpu_percent", "waited_percent", "start_up_s", "pss_mb", "rss_mb",
+)  # fmt: skip
 
 
 def _spread(values: dict[str, float] | None) -> str:

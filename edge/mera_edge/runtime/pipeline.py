@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from mera_edge.bundle import Bundle
+from mera_edge.engine.onnx import give_back_memory
 from mera_edge.events import EmotionEvent
 from mera_edge.runtime.budget import Budget, Plan, Strain
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
@@ -62,6 +63,7 @@ class Pipeline:
         """Run every model once, so that the first real tick is not the slow one."""
         self._conclusion.warm_up(self._perception.warm_up())
         self.reset()
+        give_back_memory()
 
     def tick(
         self, captured: Captured, now_s: float, view: View, last: bool = False

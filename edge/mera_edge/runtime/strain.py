@@ -26,7 +26,7 @@ class StrainGauge:
     def __init__(self, root: Path = SYSTEM) -> None:
         self._root = root
         self._looked_s = time.monotonic()
-        self._account = self._waited_and_worked()
+        self._account = waited_and_worked(self._root)
         self._throttled = throttle_events(root)
         self._strain = Strain()
 
@@ -39,26 +39,27 @@ class StrainGauge:
         return self._strain
 
     def _contention(self) -> float:
-        before, self._account = self._account, self._waited_and_worked()
+        before, self._account = self._account, waited_and_worked(self._root)
         waited, worked = (b - a for a, b in zip(before, self._account, strict=True))
         return waited / (waited + worked) if waited > 0 else 0.0
-
-    def _waited_and_worked(self) -> tuple[float, float]:
-        """Time, in seconds since some moment, that work waited and that it did not."""
-        try:
-            fields = (self._root / "proc/thread-self/schedstat").read_text(encoding="utf-8").split()
-            return float(fields[1]) / 1e9, float(fields[0]) / 1e9
-        except (OSError, IndexError):
-            pass
-        try:
-            some = (self._root / "proc/pressure/cpu").read_text(encoding="utf-8").splitlines()[0]
-        except (OSError, IndexError):
-            return 0.0, 0.0
-        stalled_s = float(some.rpartition("total=")[2]) / 1e6
-        return stalled_s, time.monotonic() - stalled_s
 
     def _hot(self) -> bool:
         throttled, self._throttled = self._throttled, throttle_events(self._root)
         left = headroom(self._root)
         limit = COOL_K if self._strain.hot else HOT_K
         return self._throttled > throttled or (left is not None and left <= limit)
+
+
+def waited_and_worked(root: Path = SYSTEM) -> tuple[float, float]:
+    """Return the time, in seconds since some moment, that this thread's work waited and did not."""
+    try:
+        fields = (root / "proc/thread-self/schedstat").read_text(encoding="utf-8").split()
+        return float(fields[1]) / 1e9, float(fields[0]) / 1e9
+    except (OSError, IndexError):
+        pass  # the kernel keeps no account of threads
+    try:
+        some = (root / "proc/pressure/cpu").read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return 0.0, 0.0
+    stalled_s = float(some.rpartition("total=")[2]) / 1e6
+    return stalled_s, time.monotonic() - stalled_s
