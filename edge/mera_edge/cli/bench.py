@@ -49,8 +49,10 @@ def bench(
 
     Every bundle runs in a process of its own. The first two seconds are warm-up and never counted.
     """
-    if sum((compare is not None, soak is not None, choose_providers)) > 1:
-        raise InputError("--compare, --soak and --choose-providers exclude each other", "give one")
+    if sum((compare is not None, soak is not None, choose_providers, report is not None)) > 1:
+        raise InputError(
+            "--compare, --soak, --choose-providers and --report exclude each other", "give one"
+        )
     if (soak is not None or choose_providers) and len(bundle or ()) > 1:
         raise InputError("this takes one bundle", "give --bundle once")
     first = bundle[0] if bundle else None
