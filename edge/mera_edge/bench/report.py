@@ -60,6 +60,7 @@ def _figures(shown: dict[str, Any]) -> str:
         "age of the answer, median": "–" if stale is None else f"{stale['p50']:.0f} ms",
         "real-time factor": f"{shown['real_time_factor']:.3f}",
         "from start to first event": f"{shown['start_up_s']:.2f} s",
+        "of the time waiting for others' work": f"{shown['waited_percent']:.1f} %",
         f"memory, PSS (RSS {shown['rss_mb']:.0f} MB)": f"{shown['pss_mb']:.0f} MB",
     }
     if shown["energy_mj_per_event"] is not None:

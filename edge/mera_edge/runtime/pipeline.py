@@ -21,8 +21,9 @@ class Pipeline:
     Args:
         bundle: the models.
         budget_ms: what a tick may take to compute; a tick that takes longer is marked late.
-        strain: says how hard the machine is pressed. With it the pipeline leaves things out to
-            stay within the budget; without it everything runs in every tick, whatever it takes.
+        strain: says how hard the machine is pressed. With it the pipeline rests while nothing
+            happens and leaves things out to stay within the budget; without it everything runs in
+            every tick, whatever it takes.
 
     Attributes:
         newest: what the newest event follows from.
