@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,11 +50,14 @@ class Replayed:
 
     def poll(self, until_s: float) -> Captured:
         self._on_poll(until_s)
-        began = time.perf_counter()
         if self._media.ended:
             self._media.close()
+            # The decoders of a closed file are freed by the cycle collector only, at its leisure:
+            # they would look like a leak of the pipeline.
+            gc.collect()
             self._media.open()
             self._began_s = self._now_s
+        began = time.perf_counter()
         captured = self._media.poll(until_s - self._began_s)
         self._now_s = until_s
         for index, sound in enumerate(captured.sounds):
