@@ -92,6 +92,7 @@ def test_stages_of_known_duration_are_measured_as_such() -> None:
     worked_s = (30 * 2 + 15 * 8) / 1000
     assert worked_s / 6 < facts["real_time_factor"] < 3 * worked_s / 6
     assert facts["cpu_percent"] < 50  # sleeping is no work
+    assert facts["cpu_ms"]["p50"] < facts["compute_ms"]["p50"]
 
 
 def test_warm_up_is_never_counted() -> None:
@@ -175,6 +176,7 @@ FACTS: dict[str, Any] = {
     "budget_ms": 100, "ticks_per_second": 5.0, "passes": 3, "real_time_factor": 0.1,
     "cpu_percent": 10, "waited_percent": 0,
     "compute_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
+    "cpu_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
     "staleness_ms": None, "start_up_s": 0.6, "pss_mb": 170, "rss_mb": 200,
     "energy_mj_per_event": None,
     "machine": {"system": "s", "cores": 1, "python": "3", "onnxruntime": "1", "power_mode": None},

@@ -162,6 +162,7 @@ def figures(measured: Pass) -> dict[str, Any]:
         "cpu_percent": round(100 * measured.cpu_s / measured.stream_s, 2),
         "waited_percent": round(100 * measured.waited_s / measured.stream_s, 2),
         "compute_ms": spread([tick.compute_ms for tick in ticks]),
+        "cpu_ms": spread([tick.cpu_ms for tick in ticks]),
         "staleness_ms": spread([t.staleness_ms for t in ticks if t.staleness_ms is not None]),
         "stages": {
             name: {

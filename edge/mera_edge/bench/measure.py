@@ -23,6 +23,8 @@ class Tick:
     """What one tick cost."""
 
     compute_ms: float
+    cpu_ms: float
+    """Processor time of the thread, decoding included: what others do is not in it."""
     staleness_ms: int | None
     stages_ms: dict[str, float]
     """Of every stage that ran, and of decoding the clip, which is not part of ``compute_ms``."""
@@ -83,6 +85,7 @@ class _Watch:
         self._pipeline, self._source = pipeline, source
         self._period_s, self._warm_up_s = period_s, warm_up_s
         self._before_s = 0.0
+        self._spent_s = time.thread_time()
         self._restart()
         self.measured = Pass()
 
@@ -95,6 +98,8 @@ class _Watch:
     def publish(self, event: EmotionEvent) -> None:
         now_s = event.media_time_s or 0.0
         gap_s, self._before_s = now_s - self._before_s, now_s
+        spent_s, self._spent_s = self._spent_s, time.thread_time()
+        cpu_ms = (self._spent_s - spent_s) * 1000
         measured = self.measured
         measured.first_event_s = measured.first_event_s or time.monotonic()
         if now_s < self._warm_up_s + self._period_s / 2:
@@ -106,6 +111,7 @@ class _Watch:
         measured.ticks.append(
             Tick(
                 event.latency.compute_ms,
+                cpu_ms,
                 event.latency.staleness_ms,
                 {"decode": self._source.decode_ms, **self._pipeline.stages_ms},
                 event.latency.late,

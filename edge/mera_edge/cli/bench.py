@@ -142,7 +142,7 @@ def _results(results: list[dict[str, Any]]) -> Table:
     def row(name: str, cells: list[str]) -> None:
         table.add_row(name, *cells)
 
-    for figure in ("compute_ms", "staleness_ms"):
+    for figure in ("compute_ms", "cpu_ms", "staleness_ms"):
         row(f"{figure} p50 / p95 / p99 / max", [_spread(r[figure]) for r in results])
     for figure in _FIGURES:
         row(figure, [f"{r[figure]:g}" for r in results])
@@ -187,7 +187,8 @@ def _growth(soaks: list[dict[str, Any]]) -> Table:
     table = Table("", "first", "last", "per hour", "± standard error", "", title=title)
     for name, fit in facts["growth"].items():
         cells = (f"{fit[key]:g}" for key in ("first", "last", "per_hour", "error"))
-        table.add_row(name, *cells, "grows" if fit["grows"] else "flat")
+        verdict = {True: "grows", False: "flat", None: "not judged"}[fit["grows"]]
+        table.add_row(name, *cells, verdict)
     return table
 
 
