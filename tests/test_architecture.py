@@ -25,7 +25,7 @@ FLOORS = [
     {"labels", "features", "errors"},
     {"sources", "engine", "bundle", "config", "events", "evaluation", "labelled"},
     {"asr", "stages", "sinks"},
-    {"runtime", "sample"},
+    {"runtime", "bench", "sample"},
     {"cli"},
 ]
 """From the ground up: a module imports from its own floor or from below."""

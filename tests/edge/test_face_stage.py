@@ -14,7 +14,7 @@ from mera_edge.errors import BundleError, EngineError, InputError
 from mera_edge.events import Evidence
 from mera_edge.features.face import Box, crop
 from mera_edge.sources.base import Picture
-from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceStage
+from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceStage, Search
 from mera_edge.stages.face_detector import Cascade, FaceDetector, YuNet, largest_first
 from mera_edge.stages.face_tracker import FORGOTTEN_AFTER_S
 from mera_export.bundle import export_bundle
@@ -80,6 +80,49 @@ def test_faces_are_found_in_the_pixels_of_the_picture() -> None:
     ] * 2
     assert found[0].overlap(Box(60, 100, 180, 180)) > 0.7
     assert found[1].overlap(Box(400, 200, 120, 120)) > 0.7
+
+
+@pytest.mark.parametrize(("side", "steps"), [(320, 3), (160, 3), (90, 2)])
+def test_a_search_in_steps_finds_what_a_whole_one_finds(side: int, steps: int) -> None:
+    image = cv2.resize(scene((20, 10, 460)), (side, round(side * 0.75)))
+    *unfinished, last = FaceDetector(Cascade()).search_in_steps(image)
+    assert unfinished == [[]] * (steps - 1)
+    path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
+    whole = cv2.CascadeClassifier(str(path)).detectMultiScale(
+        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), 1.15, 6, minSize=(32, 32), maxSize=(side, side)
+    )
+    assert [(b.x + b.width / 2, b.y + b.height / 2) for b in last] == [
+        pytest.approx((x + width / 2, y + height / 2)) for x, y, width, height in whole
+    ]
+    assert last
+
+
+def test_a_frugal_search_sees_a_new_face_some_pictures_later(stage: FaceStage) -> None:
+    seen = []
+    for step in range(5):
+        picture = Picture(scene((60 + step, 100, 180)), step / 5)
+        seen.append([e.person for e in stage.accept(picture, Search(frugal=True))])
+    assert seen == [[], [], [1], [1], [1]]
+
+
+def test_a_frugal_search_is_left_out_where_nothing_moves(
+    stage: FaceStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[float] = []
+    search = FaceDetector.search_in_steps
+
+    def noted(self: FaceDetector, image: np.ndarray, side: int) -> Iterator[list[Box]]:
+        searched.append(now)
+        return search(self, image, side)
+
+    monkeypatch.setattr(FaceDetector, "search_in_steps", noted)
+    grain = np.random.default_rng(0)
+    for step in range(1, 50):
+        now = step / 5
+        room = scene((200, 100, 200)) if now > 8 else scene()
+        image = (room + grain.integers(-4, 5, room.shape)).clip(0, 255).astype(np.uint8)
+        stage.accept(Picture(image, now), Search(frugal=True))
+    assert searched == pytest.approx([0.2, 5.2, 8.2], abs=0.01)
 
 
 def test_a_known_face_is_followed_and_given_up_when_it_is_gone() -> None:

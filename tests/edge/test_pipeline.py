@@ -9,11 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
+from mera_edge.runtime.budget import Strain
 from mera_edge.runtime.clock import RealClock, VirtualClock
-from mera_edge.runtime.pipeline import LONGEST_AGE_S, Pipeline, View
+from mera_edge.runtime.conclusion import LONGEST_AGE_S
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured, Picture, Sound
@@ -93,6 +97,37 @@ def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
         event = pipeline.tick(Captured([Sound(piece, (tick - 1) * 0.2)]), tick * 0.2, BOTH)
     assert event.emotion is not None
     assert np.isfinite(list(event.emotion.probabilities.values())).all()
+
+
+def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> None:
+    live = Pipeline(Bundle.open(), strain=Strain)
+    silence = np.random.default_rng(0).normal(0, 3e-4, 25 * TICK).astype(np.float32)
+    sound = [*np.split(silence, 25), *speech(4.0)]
+    heard = {}
+    for name, subject in (("offline", pipeline), ("live", live)):
+        subject.reset()
+        worked = []
+        for tick, piece in enumerate(sound):
+            captured = Captured([Sound(piece, tick * 0.2)])
+            subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
+            worked.append("asr" in subject.stages_ms)
+        heard[name] = len(subject.transcript.split()), worked.count(False)
+    assert heard["offline"][1] == 0
+    assert heard["live"][1] == pytest.approx(10, abs=3)
+    assert heard["live"][0] == pytest.approx(heard["offline"][0], rel=0.25)
+
+
+def test_what_is_left_out_is_said(pipeline: Pipeline) -> None:
+    hot = Pipeline(Bundle.open(), strain=lambda: Strain(hot=True))
+    source = Replayed(CLIP, for_s=45.0)
+    source.open()
+    skipped: list[tuple[str, ...]] = []
+    while not source.ended:
+        now = (len(skipped) + 1) / 5
+        skipped.append(hot.tick(source.poll(now), now, BOTH).latency.skipped)
+    assert skipped[0] == ()
+    assert {("face",), ("small faces",), ("text", "face"), ("text", "small faces")} <= set(skipped)
+    assert {name for left_out in skipped[-50:] for name in left_out} <= {"face", "text"}
 
 
 def test_a_second_run_starts_afresh(pipeline: Pipeline) -> None:

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 import typer
 
 from mera_edge import __version__
-from mera_edge.cli import demo, doctor, evaluate, extras, models, predict, run, transcribe
+from mera_edge.cli import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    extras,
+    models,
+    predict,
+    replay,
+    run,
+    transcribe,
+)
 from mera_edge.errors import MeraError
 
 app = typer.Typer(
@@ -21,7 +32,9 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("predict")(predict.predict)
 app.command("run")(run.run)
+app.command("replay")(replay.replay)
 app.command("transcribe")(transcribe.transcribe)
+app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)

@@ -15,3 +15,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a
 Report = Annotated[
     Path | None, typer.Option("--report", help="Write a self-contained HTML page here.")
 ]
+Record = Annotated[
+    Path | None,
+    typer.Option(
+        "--record", help="Write the evidence here, for `replay`: words, but no sound or picture."
+    ),
+]

@@ -18,6 +18,7 @@ def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings.")],
     json: options.Json = False,
     report: options.Report = None,
+    record: options.Record = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Say how the people in recorded FILES feel, as fast as the machine goes.
@@ -29,15 +30,17 @@ def predict(
     from mera_edge.cli import report as report_error
     from mera_edge.runtime.clock import VirtualClock
     from mera_edge.runtime.pipeline import Pipeline
+    from mera_edge.runtime.replay import Recorder
     from mera_edge.runtime.session import run, stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines
     from mera_edge.sources.media import MediaFile
 
-    if report is not None and len(files) > 1:
-        raise InputError("--report takes one file", "call predict once per file")
-    pipeline = Pipeline(Bundle.open(bundle))
+    if (report or record) and len(files) > 1:
+        raise InputError("--report and --record take one file", "call predict once per file")
+    models = Bundle.open(bundle)
+    pipeline = Pipeline(models)
     pipeline.warm_up()
     failed = False
     with stop_on_signals() as stop:
@@ -45,6 +48,8 @@ def predict(
             sinks: list[Sink] = [JsonLines("-")] if json else []
             if report is not None:
                 sinks.append(HtmlReport(report))
+            if record is not None:
+                sinks.append(Recorder(record, pipeline, models))
             try:
                 summary = run(
                     pipeline, [MediaFile(file)], VirtualClock(), sinks, stop, file=str(file)

@@ -31,6 +31,7 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     report: options.Report = None,
+    record: options.Record = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Say live how the person in front of the camera feels, until Ctrl-C.
@@ -44,8 +45,10 @@ def run(
     from mera_edge.config import load
     from mera_edge.runtime.clock import RealClock
     from mera_edge.runtime.pipeline import Pipeline
+    from mera_edge.runtime.replay import Recorder
     from mera_edge.runtime.session import run as run_session
     from mera_edge.runtime.session import stop_on_signals
+    from mera_edge.runtime.strain import StrainGauge
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines
@@ -68,7 +71,10 @@ def run(
     sinks: list[Sink] = [LiveView(console)] if live else [JsonLines(s) for s in settings.sink]
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(settings.bundle, settings.providers), settings.budget_ms)
+    models = Bundle.open(settings.bundle, settings.providers)
+    pipeline = Pipeline(models, settings.budget_ms, StrainGauge())
+    if record is not None:
+        sinks.append(Recorder(record, pipeline, models))
     pipeline.warm_up()
     with stop_on_signals() as stop:
         summary = run_session(

@@ -63,6 +63,9 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Small models gain nothing from an arena, which keeps what loading needed for ever.
+        options.enable_cpu_mem_arena = False
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         # A thread that spins between two ticks takes a core from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -98,6 +101,15 @@ class OnnxEngine:
         except (*self._failures, ValueError, RuntimeError) as error:
             raise EngineError(f"{self._path.name} did not run: {error}") from error
         return dict(zip(self._names, values, strict=True))
+
+
+def give_back_memory() -> None:
+    """Hand back to the system what loading models needed and freed, where the C library can."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 def _spec(node: object, path: Path) -> TensorSpec:

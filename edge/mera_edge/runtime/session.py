@@ -7,20 +7,15 @@ import math
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
-from mera_edge.events import Emotion, EmotionEvent, Summary
-from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.events import Summary
 from mera_edge.runtime.clock import Clock
-from mera_edge.runtime.pipeline import Pipeline, View
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
-
-_TIMES_KEPT = 10_000
-"""Compute times that the percentiles of a summary are over: the newest, in a long run."""
 
 
 def run(
@@ -46,7 +41,7 @@ def run(
     Raises:
         SourceError, InputError: a source cannot be opened.
     """
-    tally = _Tally()
+    tally = Tally()
     pipeline.reset()
     period = 1.0 / ticks_per_second
     try:
@@ -55,8 +50,8 @@ def run(
         view = View(
             sound=any(source.has_sound for source in sources),
             picture=any(source.has_picture for source in sources),
+            is_media=not any(source.is_live for source in sources),
         )
-        is_media = not any(source.is_live for source in sources)
         clock.start()
         moment, ended = 0.0, False
         while not ended and not stop.is_set():
@@ -68,12 +63,12 @@ def run(
             captured = _merge([source.poll(now) for source in sources])
             ended = all(source.ended for source in sources)
             event = pipeline.tick(captured, now, view, last=ended or stop.is_set())
-            if is_media:
-                event = event.model_copy(update={"media_time_s": round(now, 3)})
             tally.add(event, time.perf_counter() - began)
             for sink in sinks:
                 sink.publish(event)
-        summary = tally.summary(file, pipeline.transcript, clock.now(), interrupted=not ended)
+        summary = tally.summary(pipeline.transcript, clock.now()).model_copy(
+            update={"file": file, "interrupted": not ended}
+        )
     finally:
         for source in sources:
             source.close()
@@ -103,58 +98,3 @@ def _merge(parts: Sequence[Captured]) -> Captured:
         sounds=[sound for part in parts for sound in part.sounds],
         picture=max(pictures, key=lambda picture: picture.at_s, default=None),
     )
-
-
-class _Tally:
-    """Sums over the events of a run. Its size does not grow with the run."""
-
-    def __init__(self) -> None:
-        self._events = 0
-        self._present = dict.fromkeys(MODALITIES, 0)
-        self._probabilities = np.zeros(len(EMOTIONS))
-        self._valence = 0.0
-        self._confidence = 0.0
-        self._worked_s = 0.0
-        self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
-        self._slowest_ms = 0.0
-
-    def add(self, event: EmotionEvent, worked_s: float) -> None:
-        self._events += 1
-        self._worked_s += worked_s
-        self._compute_ms.append(event.latency.compute_ms)
-        self._slowest_ms = max(self._slowest_ms, event.latency.compute_ms)
-        for name, modality in event.modalities.items():
-            self._present[name] += modality.state == "used"
-        if event.emotion is not None:
-            confidence = event.emotion.confidence
-            self._probabilities += confidence * np.array(list(event.emotion.probabilities.values()))
-            self._valence += confidence * event.emotion.valence
-            self._confidence += confidence
-
-    def summary(
-        self, file: str | None, transcript: str, duration_s: float, interrupted: bool
-    ) -> Summary:
-        compute = self._compute_ms or [0.0]
-        emotion = None
-        if self._confidence:
-            emotion = Emotion.of(
-                self._probabilities / self._probabilities.sum(), self._valence / self._confidence
-            )
-        return Summary(
-            schema="mera-edge/summary/1",
-            file=file,
-            emotion=emotion,
-            transcript=transcript,
-            duration_s=round(duration_s, 3),
-            events=self._events,
-            evidence={
-                name: round(self._present[name] / max(1, self._events), 4) for name in MODALITIES
-            },
-            real_time_factor=round(self._worked_s / duration_s, 4) if duration_s else 0.0,
-            compute_ms={
-                "p50": round(float(np.percentile(compute, 50)), 2),
-                "p95": round(float(np.percentile(compute, 95)), 2),
-                "max": round(self._slowest_ms, 2),
-            },
-            interrupted=interrupted,
-        )

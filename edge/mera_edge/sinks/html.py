@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from datetime import datetime
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
 from mera_edge import __version__
-from mera_edge.errors import InputError
 from mera_edge.events import Emotion, EmotionEvent, Summary
 from mera_edge.labels import EMOTIONS
 from mera_edge.sinks.drawing import NAMES, clock, draw
-from mera_edge.sinks.palette import COLOURS
+from mera_edge.sinks.page import facts, page, refuse_directory, write
 from mera_edge.sinks.timeline import Timeline
 
 _AGES_KEPT = 10_000
@@ -33,8 +30,7 @@ class HtmlReport:
     """
 
     def __init__(self, path: Path) -> None:
-        if path.is_dir():
-            raise InputError(f"{path} is a directory", "name a file, for example report.html")
+        refuse_directory(path)
         self._path = path
         self._timeline = Timeline()
         self._began: float | None = None
@@ -61,34 +57,17 @@ class HtmlReport:
         Raises:
             InputError: it cannot be written; nothing is left behind.
         """
-        scratch = self._path.with_name(f".{self._path.name}.partial")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(self._page(summary), encoding="utf-8")
-            scratch.replace(self._path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                scratch.unlink(missing_ok=True)
-            raise InputError(
-                f"{self._path} cannot be written ({error.strerror})", "choose another place"
-            ) from error
+        write(self._path, self._page(summary))
 
     def _page(self, summary: Summary) -> str:
-        style = files("mera_edge.sinks").joinpath("page.css").read_text(encoding="utf-8")
-        swatches = "".join(f".{name}{{--c:{colour}}}" for name, colour in COLOURS.items())
-        title = escape(summary.file or "Live run")
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{title} · mera-edge</title><style>{style}{swatches}</style></head><body><main>"
-            f"<header><p class=brand>mera-edge</p><p class=file>{title}</p></header>"
+        return page(
+            summary.file or "Live run",
             f"{_answer(summary)}"
             f"<section><h2>Timeline</h2>{_legend()}<figure>{draw(self._timeline)}</figure>"
             f"{self._table()}</section>"
             f"<section><h2>Words</h2>{self._words()}</section>"
-            f"<section><h2>Cost and age</h2>{self._cost(summary)}</section>"
-            f"<footer>{_FOOTER} mera-edge {__version__}, events {escape('mera-edge/event/1')}."
-            "</footer></main></body></html>\n"
+            f"<section><h2>Cost and age</h2>{self._cost(summary)}</section>",
+            f"{_FOOTER} mera-edge {__version__}, events {escape('mera-edge/event/1')}.",
         )
 
     def _words(self) -> str:
@@ -102,18 +81,16 @@ class HtmlReport:
         return f"<ol class=words>{''.join(items)}</ol>"
 
     def _cost(self, summary: Summary) -> str:
-        facts = [
-            (f"{summary.compute_ms['p50']:.0f} ms", "compute, median"),
-            (f"{summary.compute_ms['p95']:.0f} ms", f"compute, p95 (budget {self._budget_ms} ms)"),
-            (f"{summary.compute_ms['max']:.0f} ms", f"slowest ({self._late} late)"),
-            (f"{summary.real_time_factor:.2f}", "real-time factor"),
-        ]
+        cells = {
+            "compute, median": f"{summary.compute_ms['p50']:.0f} ms",
+            f"compute, p95 (budget {self._budget_ms} ms)": f"{summary.compute_ms['p95']:.0f} ms",
+            f"slowest ({self._late} late)": f"{summary.compute_ms['max']:.0f} ms",
+            "real-time factor": f"{summary.real_time_factor:.2f}",
+        }
         if self._staleness_ms:
             stale = np.percentile(self._staleness_ms, 50)
-            facts.append((f"{stale:.0f} ms", "age of the answer, median"))
-        facts.append((str(summary.events), f"answers in {clock(summary.duration_s)}"))
-        cells = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for value, what in facts)
-        return f"<dl class=facts>{cells}</dl>"
+            cells["age of the answer, median"] = f"{stale:.0f} ms"
+        return facts({**cells, f"answers in {clock(summary.duration_s)}": str(summary.events)})
 
     def _table(self) -> str:
         rows = []

@@ -9,8 +9,8 @@ from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
 
 
-class JsonLines:
-    """One event per line, written at once; the summary is the last line.
+class Lines:
+    """Lines of text, each written at once.
 
     Args:
         target: ``-`` for stdout, else a file, which is replaced.
@@ -30,17 +30,12 @@ class JsonLines:
                 f"{target} cannot be written ({error.strerror})", "choose another file"
             ) from error
 
-    def publish(self, event: EmotionEvent) -> None:
-        """Write one event."""
-        self._write(event.to_json())
+    def write(self, line: str) -> None:
+        """Write one line.
 
-    def close(self, summary: Summary) -> None:
-        """Write the summary and close the file."""
-        self._write(summary.to_json())
-        if self._file is not sys.stdout:
-            self._file.close()
-
-    def _write(self, line: str) -> None:
+        Raises:
+            InputError: the disk is full, or the like.
+        """
         try:
             print(line, file=self._file, flush=True)
         except BrokenPipeError:
@@ -49,3 +44,28 @@ class JsonLines:
             raise InputError(
                 f"{self._target} cannot be written ({error.strerror})", "make room for it"
             ) from error
+
+    def close(self) -> None:
+        """Close the file; stdout stays open."""
+        if self._file is not sys.stdout:
+            self._file.close()
+
+
+class JsonLines:
+    """One event per line; the summary is the last line.
+
+    Args:
+        target: see `Lines`.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._lines = Lines(target)
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Write one event."""
+        self._lines.write(event.to_json())
+
+    def close(self, summary: Summary) -> None:
+        """Write the summary and close the file."""
+        self._lines.write(summary.to_json())
+        self._lines.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import Evidence
-from mera_edge.features.face import SPEC, Image, crop, decode
+from mera_edge.features.face import SPEC, Box, Image, crop, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import Picture
-from mera_edge.stages.face_detector import face_detector, largest_first
+from mera_edge.stages.face_detector import SEARCH_SIDE, face_detector, largest_first
 from mera_edge.stages.face_tracker import FaceTracker
+from mera_edge.stages.motion import Motion
 
-SEARCH_EVERY_S = 0.5
-"""Time between searches of the whole picture; in between, known faces are followed."""
+STILL_EVERY_S = 5.0
+"""Time between frugal searches while nothing moves."""
 
 SMOOTHING_S = 0.3
 """Time constant of the exponential smoothing per person, and so the delay that it adds: a change
@@ -30,6 +32,18 @@ MOST_FACES = 4
 
 CROP_BELOW = 128
 """A picture file whose longest side is shorter, in pixels, is a face crop already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How whole pictures are searched; in between, known faces are followed."""
+
+    every_s: float = 0.5
+    side: int = SEARCH_SIDE
+    """See `FaceDetector.search_in_steps`."""
+    frugal: bool = False
+    """Whether a search is spread over the next pictures, so that none takes long, and is left out
+    where nothing moved, but for one in `STILL_EVERY_S`: a new face is seen some pictures later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +88,11 @@ class FaceStage:
         """Forget everyone: the next picture is the first of a new stream."""
         self._tracker.reset()
         self._searched_s = -math.inf
+        self._motion = Motion()
+        self._steps: Iterator[list[Box]] | None = None
         self._smoothed: dict[int, tuple[float, Reading]] = {}
 
-    def accept(self, picture: Picture) -> list[Evidence]:
+    def accept(self, picture: Picture, how: Search | None = None) -> list[Evidence]:
         """Read the faces of the next picture of a stream.
 
         Returns:
@@ -84,11 +100,9 @@ class FaceStage:
             face stays in view, and probabilities, valence and embedding are smoothed over time.
         """
         image, now_s = picture.image, picture.at_s
-        boxes = [self._detector.follow(image, track.box) for track in self._tracker.tracks]
-        if now_s - self._searched_s >= SEARCH_EVERY_S:
-            self._searched_s = now_s
-            boxes += self._detector.search(image)
-        found = largest_first([box for box in boxes if box is not None])[:MOST_FACES]
+        followed = [self._detector.follow(image, track.box) for track in self._tracker.tracks]
+        boxes = [box for box in followed if box is not None]
+        found = largest_first(boxes + self._find(picture, how or Search(), boxes))[:MOST_FACES]
         tracks = self._tracker.update(found, now_s)
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
@@ -96,6 +110,31 @@ class FaceStage:
             self._evidence(track.person, self.read(crop(image, self._size, track.box)), now_s)
             for track in tracks
         ]
+
+    def _find(self, picture: Picture, how: Search, followed: list[Box]) -> list[Box]:
+        """Search a picture when it is time to, or go on searching an earlier one."""
+        if self._steps is None and self._is_time_to_search(picture, how):
+            self._searched_s = picture.at_s
+            self._steps = self._detector.search_in_steps(picture.image, how.side)
+        found: list[Box] = []
+        for step in self._steps or ():
+            found += step
+            if how.frugal:
+                break
+        else:
+            self._steps = None
+        if self._searched_s == picture.at_s:
+            return found
+        # They were there in an earlier picture: see where those that are new are in this one.
+        new = [box for box in found if not any(box.shared(known) for known in followed)]
+        moved = [self._detector.follow(picture.image, box) for box in new]
+        return [box for box in moved if box is not None]
+
+    def _is_time_to_search(self, picture: Picture, how: Search) -> bool:
+        gone_s = picture.at_s - self._searched_s
+        if gone_s < how.every_s:
+            return False
+        return not how.frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
 
     def _evidence(self, person: int, reading: Reading, now_s: float) -> Evidence:
         if person in self._smoothed:

@@ -1,0 +1,127 @@
+"""One pass of a clip through a pipeline, tick by tick."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from mera_edge.bench.replayed import Replayed
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.runtime.board import EnergyMeter
+from mera_edge.runtime.clock import Clock
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.session import run
+from mera_edge.runtime.strain import waited_and_worked
+
+WARM_UP_S = 2.0
+"""Stream time at the beginning of a process that is never counted: caches fill, memory grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick cost."""
+
+    compute_ms: float
+    cpu_ms: float
+    """Processor time of the thread, decoding included: what others do is not in it."""
+    staleness_ms: int | None
+    stages_ms: dict[str, float]
+    """Of every stage that ran, and of decoding the clip, which is not part of ``compute_ms``."""
+    late: bool
+    skipped: tuple[str, ...]
+
+
+@dataclass
+class Pass:
+    """What one pass cost, or several, added up."""
+
+    ticks: list[Tick] = field(default_factory=list)
+    warm_up_ticks: int = 0
+    dropped: int = 0
+    """Ticks that were left out because the one before took too long."""
+    stream_s: float = 0.0
+    cpu_s: float = 0.0
+    waited_s: float = 0.0
+    """Time in which the pipeline's thread had work to do and another had its processor."""
+    joules: float | None = None
+    first_event_s: float = 0.0
+    """When it came, on the monotonic clock of the machine."""
+
+    def add(self, other: Pass) -> None:
+        """Add a later pass; the first event stays the first."""
+        self.ticks += other.ticks
+        self.dropped += other.dropped
+        self.stream_s += other.stream_s
+        self.cpu_s += other.cpu_s
+        self.waited_s += other.waited_s
+        if self.joules is not None and other.joules is not None:
+            self.joules += other.joules
+
+
+def measure(
+    pipeline: Pipeline,
+    source: Replayed,
+    clock: Clock,
+    ticks_per_second: float = 5.0,
+    warm_up_s: float = WARM_UP_S,
+) -> Pass:
+    """Run a clip through a pipeline, and count everything after ``warm_up_s`` of it.
+
+    Raises:
+        InputError: the clip cannot be used.
+    """
+    watch = _Watch(pipeline, source, 1 / ticks_per_second, warm_up_s)
+    run(pipeline, [source], clock, [watch], threading.Event(), ticks_per_second)
+    return watch.measured
+
+
+class _Watch:
+    """A sink that measures instead of publishing."""
+
+    def __init__(
+        self, pipeline: Pipeline, source: Replayed, period_s: float, warm_up_s: float
+    ) -> None:
+        self._pipeline, self._source = pipeline, source
+        self._period_s, self._warm_up_s = period_s, warm_up_s
+        self._before_s = 0.0
+        self._spent_s = time.thread_time()
+        self._restart()
+        self.measured = Pass()
+
+    def _restart(self) -> None:
+        self._meter = EnergyMeter()
+        self._cpu_s = time.process_time()
+        self._waited_s, _ = waited_and_worked()
+        self._counted_from_s = self._before_s
+
+    def publish(self, event: EmotionEvent) -> None:
+        now_s = event.media_time_s or 0.0
+        gap_s, self._before_s = now_s - self._before_s, now_s
+        spent_s, self._spent_s = self._spent_s, time.thread_time()
+        cpu_ms = (self._spent_s - spent_s) * 1000
+        measured = self.measured
+        measured.first_event_s = measured.first_event_s or time.monotonic()
+        if now_s < self._warm_up_s + self._period_s / 2:
+            measured.warm_up_ticks += 1
+            self._restart()
+            return
+        self._meter.sample()
+        measured.dropped += max(0, round(gap_s / self._period_s) - 1)
+        measured.ticks.append(
+            Tick(
+                event.latency.compute_ms,
+                cpu_ms,
+                event.latency.staleness_ms,
+                {"decode": self._source.decode_ms, **self._pipeline.stages_ms},
+                event.latency.late,
+                event.latency.skipped,
+            )
+        )
+        measured.cpu_s = time.process_time() - self._cpu_s
+        measured.waited_s = waited_and_worked()[0] - self._waited_s
+        measured.stream_s = now_s - self._counted_from_s
+        measured.joules = self._meter.joules
+
+    def close(self, summary: Summary) -> None:
+        pass

@@ -1,0 +1,76 @@
+"""A clip as a stream of any length."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from mera_edge.sources.base import Captured
+from mera_edge.sources.media import MediaFile
+
+
+class Replayed:
+    """Plays a clip again and again without a break in stream time, and times its decoding.
+
+    Args:
+        clip: a media file.
+        for_s: stream time, in seconds, after which it ends; once through the clip when ``None``.
+        on_poll: is told the stream time at every poll.
+    """
+
+    is_live = False
+
+    def __init__(
+        self,
+        clip: Path,
+        for_s: float | None = None,
+        on_poll: Callable[[float], None] = lambda now_s: None,
+    ) -> None:
+        self.name = str(clip)
+        self._media = MediaFile(clip)
+        self._for_s = for_s
+        self._on_poll = on_poll
+        self._began_s = self._now_s = 0.0
+        self.decode_ms = 0.0
+        """What the newest poll took."""
+
+    @property
+    def has_sound(self) -> bool:
+        return self._media.has_sound
+
+    @property
+    def has_picture(self) -> bool:
+        return self._media.has_picture
+
+    def open(self) -> None:
+        self._media.open()
+
+    def poll(self, until_s: float) -> Captured:
+        self._on_poll(until_s)
+        if self._media.ended:
+            self._media.close()
+            # The decoders of a closed file are freed by the cycle collector only, at its leisure:
+            # they would look like a leak of the pipeline.
+            gc.collect()
+            self._media.open()
+            self._began_s = self._now_s
+        began = time.perf_counter()
+        captured = self._media.poll(until_s - self._began_s)
+        self._now_s = until_s
+        for index, sound in enumerate(captured.sounds):
+            captured.sounds[index] = replace(sound, at_s=sound.at_s + self._began_s)
+        if captured.picture is not None:
+            at_s = captured.picture.at_s + self._began_s
+            captured.picture = replace(captured.picture, at_s=at_s)
+        self.decode_ms = (time.perf_counter() - began) * 1000
+        return captured
+
+    @property
+    def ended(self) -> bool:
+        return self._media.ended if self._for_s is None else self._now_s >= self._for_s
+
+    def close(self) -> None:
+        self._media.close()

@@ -1,0 +1,209 @@
+"""`mera-edge bench`: what the pipeline costs on this machine, and how old its answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mera_edge.cli import options
+from mera_edge.errors import CheckFailed, InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def bench(
+    clip: Annotated[
+        Path | None, typer.Argument(help="A video or recording; the bundled sample by default.")
+    ] = None,
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(help="Bundle to measure; several take turns. The default one if not given."),
+    ] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="Play the clip as `run` would, budget included.")
+    ] = False,
+    passes: Annotated[
+        int | None, typer.Option(min=1, help="Times through the clip; 3, in real time 1.")
+    ] = None,
+    budget_ms: Annotated[
+        int, typer.Option(min=10, help="Time an answer may take to compute.")
+    ] = 100,
+    json: options.Json = False,
+    report: options.Report = None,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Compare two files of `bench --json`.")
+    ] = None,
+    soak: Annotated[
+        float | None,
+        typer.Option(min=0.002, help="Replay this many hours of input; exit 1 if memory grows."),
+    ] = None,
+    choose_providers: Annotated[
+        bool, typer.Option("--choose-providers", help="Time every model on every provider.")
+    ] = False,
+) -> None:
+    """Measure the stages and the whole pipeline on a clip.
+
+    Every bundle runs in a process of its own. The first two seconds are warm-up and never counted.
+    """
+    if sum((compare is not None, soak is not None, choose_providers, report is not None)) > 1:
+        raise InputError(
+            "--compare, --soak, --choose-providers and --report exclude each other", "give one"
+        )
+    if (soak is not None or choose_providers) and len(bundle or ()) > 1:
+        raise InputError("this takes one bundle", "give --bundle once")
+    first = bundle[0] if bundle else None
+    if compare is not None:
+        _compare(*compare, json)
+    elif soak is not None:
+        _soak(first, _clip(clip), soak, budget_ms, json)
+    elif choose_providers:
+        _providers(first, json)
+    else:
+        _bench(_clip(clip), bundle or [None], realtime, passes, budget_ms, json, report)
+
+
+def _clip(clip: Path | None) -> Path:
+    from mera_edge.sample import CLIP
+
+    return CLIP if clip is None else clip
+
+
+def _bench(
+    clip: Path,
+    bundles: Sequence[Path | None],
+    realtime: bool,
+    passes: int | None,
+    budget_ms: int,
+    json: bool,
+    report: Path | None,
+) -> None:
+    from mera_edge.bench.bench import Job, bench
+    from mera_edge.bench.report import report as write_report
+    from mera_edge.sinks.page import refuse_directory
+
+    if report is not None:
+        refuse_directory(report)
+    jobs = [Job(clip, bundle, realtime, budget_ms) for bundle in bundles]
+    results = bench(jobs, passes or (1 if realtime else 3))
+    _print([result.facts for result in results], json, _results)
+    if report is not None:
+        write_report(report, results)
+
+
+def _compare(first: Path, second: Path, json: bool) -> None:
+    from mera_edge.bench.compare import compare, read
+
+    _print([compare(read(first), read(second))], json, _comparison)
+
+
+def _soak(bundle: Path | None, clip: Path, hours: float, budget_ms: int, json: bool) -> None:
+    from rich.progress import Progress
+
+    from mera_edge.bench.soak import soak
+    from mera_edge.cli.console import stderr
+
+    with Progress(console=stderr()) as progress:
+        task = progress.add_task(f"{hours:g} h of input", total=1.0)
+        facts = soak(bundle, clip, hours, budget_ms, lambda s: progress.update(task, completed=s))
+    _print([facts], json, _growth)
+    grows = [name for name, fit in facts["growth"].items() if fit["grows"]]
+    if grows:
+        raise CheckFailed(f"not flat: {', '.join(grows)}", "a longer --soak tells more exactly")
+
+
+def _providers(bundle: Path | None, json: bool) -> None:
+    from mera_edge.bench.providers import choose
+    from mera_edge.bundle import Bundle
+
+    _print(choose(Bundle.open(bundle)), json, _choices)
+
+
+def _print(facts: list[dict[str, Any]], json: bool, table: Any) -> None:
+    import json as to_json
+
+    from mera_edge.cli.console import stdout
+
+    if json:
+        for result in facts:
+            print(to_json.dumps(result, ensure_ascii=False))
+    else:
+        stdout().print(table(facts))
+
+
+def _results(results: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("", *(str(result["bundle"]) for result in results))
+
+    def row(name: str, cells: list[str]) -> None:
+        table.add_row(name, *cells)
+
+    for figure in ("compute_ms", "cpu_ms", "staleness_ms"):
+        row(f"{figure} p50 / p95 / p99 / max", [_spread(r[figure]) for r in results])
+    for figure in _FIGURES:
+        row(figure, [f"{r[figure]:g}" for r in results])
+    row("energy_mj_per_event", [_or_dash(r["energy_mj_per_event"]) for r in results])
+    row("ticks, late, dropped", [f"{r['ticks']}, {r['late']}, {r['dropped']}" for r in results])
+    row("skipped", [", ".join(f"{k} {n}" for k, n in r["skipped"].items()) or "–" for r in results])
+    for name in results[0]["stages"]:
+        stages = [r["stages"].get(name) for r in results]
+        row(f"  {name}", [f"{s['share']:.1%}  {_spread(s['ms'])}" if s else "–" for s in stages])
+    return table
+
+
+_FIGURES = (
+    "real_time_factor", "cpu_percent", "waited_percent", "start_up_s", "pss_mb", "rss_mb",
+)  # fmt: skip
+
+
+def _spread(values: dict[str, float] | None) -> str:
+    return "–" if values is None else " / ".join(f"{value:.1f}" for value in values.values())
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def _comparison(comparisons: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    (facts,) = comparisons
+    differ = f"not the same: {', '.join(facts['differ'])}" if facts["differ"] else None
+    table = Table("", *facts["bundles"], "ratio", caption=differ)
+    for name, figure in facts["figures"].items():
+        table.add_row(name, *(_or_dash(figure[key]) for key in ("first", "second", "ratio")))
+    return table
+
+
+def _growth(soaks: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    (facts,) = soaks
+    title = f"{facts['hours']:g} h of input at {facts['times_real_time']:g} times real time"
+    table = Table("", "first", "last", "per hour", "± standard error", "", title=title)
+    for name, fit in facts["growth"].items():
+        cells = (f"{fit[key]:g}" for key in ("first", "last", "per_hour", "error"))
+        verdict = {True: "grows", False: "flat", None: "not judged"}[fit["grows"]]
+        table.add_row(name, *cells, verdict)
+    return table
+
+
+def _choices(roles: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    ran = {name for role in roles for name, p in role["providers"].items() if "ms" in p}
+    alone = f"Only {next(iter(ran))} runs here: there is nothing to choose."
+    caption = alone if len(ran) == 1 else "* the fastest"
+    table = Table("role", "asked for", "ms p50 / p95 / p99 / max", "ran on", caption=caption)
+    for role in roles:
+        for name, provider in role["providers"].items():
+            mark = " *" if name == role["fastest"] and len(ran) > 1 else ""
+            operators = provider.get("operators", {})
+            where = ", ".join(f"{n} ({count})" for n, count in operators.items())
+            times = _spread(provider["ms"]) + mark if "ms" in provider else "–"
+            table.add_row(role["role"], name, times, where or provider["refused"])
+    return table

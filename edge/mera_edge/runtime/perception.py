@@ -1,0 +1,197 @@
+"""What one room's sound and pictures say: the stages, in the order of their needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.recognizer import Recognizer
+from mera_edge.bundle import Bundle
+from mera_edge.events import Evidence, Transcript
+from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
+from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.runtime.budget import Plan
+from mera_edge.runtime.conclusion import Observation
+from mera_edge.runtime.stopwatch import Stopwatch
+from mera_edge.sources.base import Captured, Picture
+from mera_edge.stages.face import FaceStage
+from mera_edge.stages.face_detector import SEARCH_SIDE
+from mera_edge.stages.text import TextStage
+from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.voice import VoiceStage
+
+LEAST_CONFIDENCE = 0.5
+"""Of the recognizer in its words, below which they are shown but not taken for evidence."""
+
+REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
+"""Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
+syllable begins before the voice activity is sure of it."""
+
+_PRE_ROLL = round(PRE_ROLL_S / FRAME_SHIFT_S)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the sources can give at all."""
+
+    sound: bool
+    picture: bool
+    is_media: bool = False
+
+
+class Perception:
+    """Voice, words and face of one room.
+
+    Args:
+        bundle: the models.
+        watch: counts what each stage takes.
+    """
+
+    def __init__(self, bundle: Bundle, watch: Stopwatch) -> None:
+        self._watch = watch
+        self._log_mel = LogMel()
+        self._activity = VoiceActivity()
+        self._recognizer = Recognizer(bundle)
+        self._voice = VoiceStage(bundle)
+        self._text = TextStage(bundle)
+        self._face = FaceStage(bundle)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next tick is the first of a new stream."""
+        # A reset alone keeps the sound of the next utterance, which here belongs to no stream.
+        self._recognizer.flush()
+        for stage in (self._log_mel, self._activity, self._recognizer, self._voice, self._face):
+            stage.reset()
+        self._new: dict[ModalityName, Evidence] = {}
+        self._skipped: list[str] = []
+        self._before: NDArray[np.float32] | None = None
+        self._was_speaking = False
+        self._heard_s = self._spoke_s = 0.0
+        self._unheard: NDArray[np.float32] | None = None
+        self._partial = ""
+        self._transcript = Transcript(text="", final=False, confidence=0.0)
+
+    def warm_up(self) -> list[Evidence]:
+        """Run every model once, and return what they made of noise."""
+        noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+        frames = self._log_mel.accept(noise)
+        self._recognizer.accept(frames, 1.0)
+        heard = self._voice.accept(frames, 1.0)
+        read = self._text.accept("warm up", 1.0)
+        self._face.accept(Picture(np.full((240, 320, 3), 127, np.uint8), 0.0))
+        self.reset()
+        return [evidence for evidence in (heard, read) if evidence is not None]
+
+    def observe(
+        self, captured: Captured, now_s: float, view: View, plan: Plan, last: bool
+    ) -> Observation:
+        """Take what was captured since the last tick.
+
+        Sound is always heard to the end, since recognizer and voice encoder are streams; words
+        and picture are read as far as the plan has time for them.
+        """
+        self._new, self._skipped = {}, []
+        self._hear(captured, plan, last)
+        ended = self._read(plan, last)
+        if captured.picture is not None:
+            self._see(captured.picture, plan)
+        return Observation(
+            now_s=now_s,
+            evidence=tuple(self._new.values()),
+            missing={name: self._reason(name, view) for name in MODALITIES},
+            transcript=self._transcript,
+            ended=ended,
+            skipped=tuple(self._skipped),
+            is_media=view.is_media,
+        )
+
+    def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
+        for sound in captured.sounds:
+            with self._watch.stage("vad"):
+                self._activity.accept(sound.samples)
+            self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
+            with self._watch.stage("log-mel"):
+                frames = self._log_mel.accept(sound.samples)
+            self._listen(frames, plan)
+        if last:
+            self._listen(self._log_mel.flush(), plan)
+            with self._watch.stage("asr"):
+                self._recognizer.flush()
+
+    def _listen(self, frames: NDArray[np.float32], plan: Plan) -> None:
+        self._recognize(frames, plan)
+        if self._activity.speaking:
+            if not self._was_speaking and self._before is not None:
+                # The first syllable began before the voice activity was sure of it.
+                frames = np.concatenate([self._before, frames])
+            with self._watch.stage("voice"):
+                self._add(self._voice.accept(frames, self._heard_s))
+        self._before = frames
+        self._was_speaking = self._activity.speaking
+
+    def _recognize(self, frames: NDArray[np.float32], plan: Plan) -> None:
+        if self._activity.speaking:
+            self._spoke_s = self._heard_s
+        if plan.frugal and self._heard_s - self._spoke_s >= REST_AFTER_S and not self._partial:
+            if self._unheard is None:
+                # What waits in the recognizer is silence, and would not be next to what follows.
+                self._recognizer.flush()
+                self._recognizer.reset()
+                self._unheard = frames[:0]
+            self._unheard = np.concatenate([self._unheard, frames])[-_PRE_ROLL:]
+            return
+        if self._unheard is not None:
+            frames, self._unheard = np.concatenate([self._unheard, frames]), None
+        with self._watch.stage("asr"):
+            self._recognizer.accept(frames, self._heard_s)
+
+    def _read(self, plan: Plan, last: bool) -> bool:
+        """Take the words; return whether an utterance ended."""
+        hypothesis = self._recognizer.hypothesis
+        over = last or self._recognizer.is_endpoint()
+        if hypothesis.text and (hypothesis.text != self._partial or over):
+            self._partial = hypothesis.text
+            self._transcript = Transcript(
+                text=hypothesis.text, final=over, confidence=round(hypothesis.confidence, 4)
+            )
+            if hypothesis.confidence >= LEAST_CONFIDENCE:
+                if over or plan.partial_text:
+                    with self._watch.stage("text"):
+                        self._add(self._text.accept(hypothesis.text, hypothesis.words[-1].end_s))
+                else:
+                    self._skipped.append("text")
+        if over and not last:
+            self._partial = ""
+            self._recognizer.reset()
+            # The next utterance may be another person's, or in another mood.
+            self._voice.reset()
+        return over and bool(hypothesis.text)
+
+    def _see(self, picture: Picture, plan: Plan) -> None:
+        if not plan.face or self._watch.total_ms > plan.face_before_ms:
+            self._skipped.append("face")
+            return
+        if plan.search.side < SEARCH_SIDE:
+            self._skipped.append("small faces")
+        with self._watch.stage("face"):
+            faces = self._face.accept(picture, plan.search)
+        if faces:
+            self._add(faces[0])
+
+    def _add(self, evidence: Evidence | None) -> None:
+        if evidence is not None:
+            self._new[evidence.modality] = evidence
+
+    def _reason(self, name: ModalityName, view: View) -> str:
+        if name == "face":
+            return "no face in view" if view.picture else "no picture in this source"
+        if not view.sound:
+            return "no sound in this source"
+        if name == "text" and 0 < self._transcript.confidence < LEAST_CONFIDENCE:
+            return "words too uncertain"
+        if not self._activity.speaking:
+            return "nobody is speaking"
+        return "no words yet" if name == "text" else "not enough speech yet"

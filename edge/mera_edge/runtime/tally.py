@@ -1,0 +1,66 @@
+"""What a run amounts to."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from mera_edge.events import Emotion, EmotionEvent, Summary
+from mera_edge.labels import EMOTIONS, MODALITIES
+
+_TIMES_KEPT = 10_000
+"""Compute times that the percentiles of a summary are over: the newest, in a long run."""
+
+
+class Tally:
+    """Sums over the events of a run. Its size does not grow with the run."""
+
+    def __init__(self) -> None:
+        self._events = 0
+        self._present = dict.fromkeys(MODALITIES, 0)
+        self._probabilities = np.zeros(len(EMOTIONS))
+        self._valence = 0.0
+        self._confidence = 0.0
+        self._worked_s = 0.0
+        self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
+        self._slowest_ms = 0.0
+
+    def add(self, event: EmotionEvent, worked_s: float) -> None:
+        """Take an event and the time that went into it, decoding included."""
+        self._events += 1
+        self._worked_s += worked_s
+        self._compute_ms.append(event.latency.compute_ms)
+        self._slowest_ms = max(self._slowest_ms, event.latency.compute_ms)
+        for name, modality in event.modalities.items():
+            self._present[name] += modality.state == "used"
+        if event.emotion is not None:
+            confidence = event.emotion.confidence
+            self._probabilities += confidence * np.array(list(event.emotion.probabilities.values()))
+            self._valence += confidence * event.emotion.valence
+            self._confidence += confidence
+
+    def summary(self, transcript: str, duration_s: float) -> Summary:
+        """Sum up a run that said ``transcript`` in ``duration_s`` of stream time."""
+        compute = self._compute_ms or [0.0]
+        emotion = None
+        if self._confidence:
+            emotion = Emotion.of(
+                self._probabilities / self._probabilities.sum(), self._valence / self._confidence
+            )
+        return Summary(
+            schema="mera-edge/summary/1",
+            emotion=emotion,
+            transcript=transcript,
+            duration_s=round(duration_s, 3),
+            events=self._events,
+            evidence={
+                name: round(self._present[name] / max(1, self._events), 4) for name in MODALITIES
+            },
+            real_time_factor=round(self._worked_s / duration_s, 4) if duration_s else 0.0,
+            compute_ms={
+                "p50": round(float(np.percentile(compute, 50)), 2),
+                "p95": round(float(np.percentile(compute, 95)), 2),
+                "max": round(self._slowest_ms, 2),
+            },
+        )

@@ -1,0 +1,63 @@
+"""A self-contained HTML page, in the one style that all our pages have."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.sinks.palette import COLOURS
+
+
+def page(title: str, body: str, footer: str) -> str:
+    """Return a page.
+
+    Args:
+        title: plain text.
+        body: the sections, HTML.
+        footer: HTML.
+    """
+    style = files("mera_edge.sinks").joinpath("page.css").read_text(encoding="utf-8")
+    swatches = "".join(f".{name}{{--c:{colour}}}" for name, colour in COLOURS.items())
+    title = escape(title)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{title} · mera-edge</title><style>{style}{swatches}</style></head><body><main>"
+        f"<header><p class=brand>mera-edge</p><p class=file>{title}</p></header>"
+        f"{body}<footer>{footer}</footer></main></body></html>\n"
+    )
+
+
+def facts(cells: Mapping[str, str]) -> str:
+    """Return figures in large print, each over what it is (both HTML)."""
+    items = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for what, value in cells.items())
+    return f"<dl class=facts>{items}</dl>"
+
+
+def refuse_directory(path: Path) -> None:
+    """Raise `InputError` when a page cannot be written to ``path`` because it is a directory."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory", "name a file, for example report.html")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page, whole or not at all; its directory is made.
+
+    Raises:
+        InputError: it cannot be written; nothing is left behind.
+    """
+    scratch = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise InputError(
+            f"{path} cannot be written ({error.strerror})", "choose another place"
+        ) from error

@@ -1,0 +1,101 @@
+"""`--record` and `replay`: the same events from evidence alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mera_edge.bundle import Bundle
+from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.replay import Recorder
+from mera_edge.runtime.session import run
+from mera_edge.sample import CLIP
+from mera_edge.sinks.jsonl import JsonLines
+from mera_edge.sources.media import MediaFile
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A recording of the sample, and the events that were printed when it was made."""
+    directory = tmp_path_factory.mktemp("original")
+    bundle = Bundle.open()
+    pipeline = Pipeline(bundle)
+    pipeline.warm_up()
+    sinks = [
+        Recorder(directory / "evidence.jsonl", pipeline, bundle),
+        JsonLines(str(directory / "events.jsonl")),
+    ]
+    run(pipeline, [MediaFile(CLIP)], VirtualClock(), sinks, threading.Event(), file=str(CLIP))
+    recording, printed = (directory / f"{name}.jsonl" for name in ("evidence", "events"))
+    return recording.read_text(), printed.read_text()
+
+
+@pytest.fixture
+def recorded(original: tuple[str, str], tmp_path: Path) -> tuple[Path, str]:
+    """The same, the recording as a file that a test may spoil."""
+    path = tmp_path / "evidence.jsonl"
+    path.write_text(original[0])
+    return path, original[1]
+
+
+def test_a_recorded_run_is_replayed_bit_for_bit(
+    cli: Callable, recorded: tuple[Path, str], tmp_path: Path
+) -> None:
+    path, printed = recorded
+    page = tmp_path / "page.html"
+    assert cli("replay", path, "--json", "--report", page).out == printed
+    assert "sample.mp4" in page.read_text()
+
+
+def test_a_live_run_is_replayed_bit_for_bit(cli: Callable, media: Callable, tmp_path: Path) -> None:
+    path = tmp_path / "evidence.jsonl"
+    source = ("--camera", media(), "--mic", "none", "--budget-ms", 10)
+    printed = cli("run", *source, "--sink", "-", "--record", path).out
+    assert cli("replay", path, "--json").out == printed
+
+
+def test_neither_sound_nor_pictures_are_recorded(recorded: tuple[Path, str]) -> None:
+    path, _ = recorded
+    for line in path.read_text().splitlines()[1:-1]:
+        assert len(line) < 5000  # a tick's sound alone has 6,400 bytes
+
+
+def test_a_recording_that_was_cut_off_is_replayed_as_far_as_it_goes(
+    cli: Callable, recorded: tuple[Path, str]
+) -> None:
+    path, printed = recorded
+    whole = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(whole[:11]) + whole[11][:100])
+    *events, summary = cli("replay", path, "--json").out.splitlines()
+    assert events == printed.splitlines()[:10]
+    assert json.loads(summary)["interrupted"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        (lambda text: "", "is empty"),
+        (lambda text: "sound\n" + text, "line 1 is no JSON"),
+        (lambda text: text.partition("\n")[2], "no recording of schema"),
+        (lambda text: text.replace('"fusion": "', '"fusion": "0', 1), "another fusion model"),
+        (lambda text: text.replace('"now_s": 0.4', '"then": 0.4', 1), "line 3: no tick"),
+        (lambda text: text.replace('"captured_s"', '"at"', 1), "no tick"),
+    ],
+)
+def test_what_is_no_recording_is_refused(
+    cli: Callable, recorded: tuple[Path, str], change: Callable[[str], str], wrong: str
+) -> None:
+    path, _ = recorded
+    path.write_text(change(path.read_text()))
+    result = cli("replay", path)
+    assert result.code == 2
+    assert wrong in result.err
+
+
+def test_a_recording_holds_one_file(cli: Callable, tmp_path: Path) -> None:
+    assert cli("predict", CLIP, CLIP, "--record", tmp_path / "evidence.jsonl").code == 2

@@ -1,0 +1,201 @@
+"""The bench, checked against stages of known duration and series of known slope."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mera_edge.bench.bench import Job, bench, figures
+from mera_edge.bench.compare import compare, read
+from mera_edge.bench.figures import slope, spread
+from mera_edge.bench.measure import measure
+from mera_edge.bench.replayed import Replayed
+from mera_edge.bench.usage import Usage
+from mera_edge.errors import InputError
+from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
+from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.stopwatch import Stopwatch
+from mera_edge.sample import CLIP
+from mera_edge.sources.base import Captured
+
+TICK_S = 0.2
+BUDGET_MS = 12
+CLIP_S = 12.2
+
+
+class Sleeping:
+    """A pipeline of two stages that do nothing, for a known time."""
+
+    transcript = ""
+
+    def __init__(self, first_ms: float = 0.0) -> None:
+        self.watch = Stopwatch()
+        self.first_ms = first_ms
+
+    @property
+    def stages_ms(self) -> dict[str, float]:
+        return self.watch.stages_ms
+
+    def reset(self) -> None:
+        self.ticks = 0
+
+    def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> EmotionEvent:
+        self.ticks += 1
+        self.watch.start()
+        with self.watch.stage("asr"):
+            time.sleep(0.002)
+        if self.ticks % 2:
+            with self.watch.stage("face"):
+                time.sleep(0.008)
+        if self.ticks <= 10:
+            time.sleep(self.first_ms / 1000)
+        compute_ms = self.watch.total_ms
+        return EmotionEvent(
+            schema="mera-edge/event/1",
+            at=timestamp(0),
+            media_time_s=round(now_s, 3),
+            emotion=None,
+            modalities={"face": Modality(state="missing", reason="asleep")},
+            transcript=Transcript(text="", final=False, confidence=0),
+            latency=Latency(
+                compute_ms=compute_ms,
+                staleness_ms=round(30 + compute_ms),
+                budget_ms=BUDGET_MS,
+                late=compute_ms > BUDGET_MS,
+                skipped=() if self.ticks % 2 else ("face",),
+            ),
+        )
+
+
+def test_stages_of_known_duration_are_measured_as_such() -> None:
+    measured = measure(Sleeping(), Replayed(CLIP, for_s=8.0), VirtualClock())
+    facts = figures(measured)
+    assert facts["warm_up_ticks"] == 10
+    assert facts["ticks"] == 30
+    # A loaded machine sleeps longer than it was told to, never shorter: medians are robust.
+    assert facts["stages"]["asr"]["ms"]["p50"] == pytest.approx(2.1, abs=1)
+    assert facts["stages"]["face"]["ms"]["p50"] == pytest.approx(8.1, abs=2)
+    assert facts["stages"]["face"]["ticks"] == 15
+    assert 2 <= facts["compute_ms"]["p50"] < facts["compute_ms"]["p95"]
+    assert facts["compute_ms"]["p95"] == pytest.approx(10.3, abs=4)
+    assert facts["staleness_ms"]["p95"] == pytest.approx(40.3, abs=4)
+    assert facts["skipped"] == {"face": 15}
+    assert sum(stage["share"] for stage in facts["stages"].values()) == pytest.approx(1, abs=0.02)
+    worked_s = (30 * 2 + 15 * 8) / 1000
+    assert worked_s / 6 < facts["real_time_factor"] < 3 * worked_s / 6
+    assert facts["cpu_percent"] < 50  # sleeping is no work
+    assert facts["cpu_ms"]["p50"] < facts["compute_ms"]["p50"]
+
+
+def test_warm_up_is_never_counted() -> None:
+    facts = figures(measure(Sleeping(first_ms=60), Replayed(CLIP, for_s=4.0), VirtualClock()))
+    assert facts["compute_ms"]["max"] < 60
+
+
+def test_later_passes_have_no_warm_up_and_add_up() -> None:
+    total = measure(Sleeping(), Replayed(CLIP, for_s=3.0), VirtualClock())
+    total.add(measure(Sleeping(), Replayed(CLIP, for_s=3.0), VirtualClock(), warm_up_s=0.0))
+    assert (len(total.ticks), total.warm_up_ticks) == (5 + 15, 10)
+    assert total.stream_s == pytest.approx(1.0 + 3.0)
+
+
+def test_ticks_that_were_missed_are_counted() -> None:
+    class Slow(VirtualClock):
+        """A machine that misses two ticks of three."""
+
+        def wait_until(self, moment_s: float, stop: object) -> None:
+            self._now = max(moment_s, self._now + 3 * TICK_S)
+
+    measured = measure(Sleeping(), Replayed(CLIP, for_s=6.0), Slow(), warm_up_s=0.0)
+    assert measured.dropped == 2 * len(measured.ticks)
+
+
+def test_a_clip_replayed_is_one_unbroken_stream() -> None:
+    source = Replayed(CLIP, for_s=30.0)
+    source.open()
+    sounds, pictures, now = [], [], 0.0
+    while not source.ended:
+        now += TICK_S
+        captured = source.poll(now)
+        sounds += captured.sounds
+        pictures += [captured.picture.at_s] if captured.picture else []
+    source.close()
+    for before, after in pairwise(sounds):
+        gap = after.at_s - (before.at_s + len(before.samples) / 16_000)
+        assert 0 <= gap + 1e-9 < 2 * TICK_S  # between two rounds there may be a rest of a tick
+    assert pictures == sorted(pictures)
+    assert now == pytest.approx(30.0, abs=TICK_S + 1e-6)
+    assert now - pictures[-1] < TICK_S
+
+
+def test_percentiles() -> None:
+    assert spread(range(101)) == {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+    assert spread([]) is None
+
+
+@given(st.floats(-5, 5), st.floats(-100, 100), st.integers(3, 50))
+def test_a_line_is_fitted_exactly(growth: float, start: float, points: int) -> None:
+    times = [index / 7 for index in range(points)]
+    fit = slope(times, [start + growth * time for time in times])
+    assert fit.value == pytest.approx(growth, abs=1e-3)
+    assert fit.error == pytest.approx(0, abs=1e-3)
+    assert fit.exceeds(growth - 0.1)
+    assert not fit.exceeds(growth + 0.1)
+
+
+def test_noise_does_not_grow() -> None:
+    values = [100 + (index * 7919 % 13) for index in range(200)]
+    assert not slope([index / 100 for index in range(200)], values).exceeds(1.0)
+
+
+def test_usage_sees_what_is_held(tmp_path: Path) -> None:
+    before = Usage.now()
+    held = b"x" * 50_000_000
+    with (tmp_path / "file").open("w"):
+        after = Usage.now()
+    assert after.descriptors == before.descriptors + 1
+    assert after.pss_mb - before.pss_mb == pytest.approx(len(held) / 2**20, abs=5)
+    assert after.rss_mb >= after.pss_mb > 10
+
+
+def test_what_cannot_be_measured_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="absent"):
+        bench([Job(tmp_path / "absent.mp4")], passes=1)
+
+
+FACTS: dict[str, Any] = {
+    "schema": "mera-edge/bench/1", "bundle": "a", "clip": "c", "realtime": False,
+    "budget_ms": 100, "ticks_per_second": 5.0, "passes": 3, "real_time_factor": 0.1,
+    "cpu_percent": 10, "waited_percent": 0,
+    "compute_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
+    "cpu_ms": {"p50": 8, "p95": 30, "p99": 35, "max": 40},
+    "staleness_ms": None, "start_up_s": 0.6, "pss_mb": 170, "rss_mb": 200,
+    "energy_mj_per_event": None,
+    "machine": {"system": "s", "cores": 1, "python": "3", "onnxruntime": "1", "power_mode": None},
+}  # fmt: skip
+
+
+def test_two_benches_are_compared_figure_by_figure(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(FACTS))
+    faster = {**FACTS, "bundle": "b", "passes": 1, "real_time_factor": 0.05}
+    (tmp_path / "b.json").write_text(json.dumps(faster))
+    answer = compare(read(tmp_path / "a.json"), read(tmp_path / "b.json"))
+    assert answer["figures"]["real_time_factor"]["ratio"] == 0.5
+    assert answer["figures"]["compute_ms.p95"]["ratio"] == 1
+    assert answer["figures"]["staleness_ms.p50"]["ratio"] is None
+    assert answer["differ"] == ["passes"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "no json", '{"schema": "mera-edge/event/1"}'])
+def test_only_benches_are_compared(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=r"a\.json"):
+        read(tmp_path / "a.json")
