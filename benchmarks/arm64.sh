@@ -21,8 +21,11 @@ if [ ! -x "$root/usr/bin/python3" ]; then
     --include=python3,python3-venv,libgomp1,ca-certificates bookworm "$root" >&2
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# It trusts whom this machine trusts: a proxy may stand between it and the package index.
+trusted=/etc/ssl/certs/ca-certificates.crt
+cp "$trusted" "$root$trusted"
 # Another processor than this is emulated many times slower.
-arm() { QEMU_CPU=cortex-a76 chroot "$root" "$@"; }
+arm() { QEMU_CPU=cortex-a76 PIP_CERT=$trusted chroot "$root" "$@"; }
 
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT

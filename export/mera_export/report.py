@@ -54,14 +54,23 @@ class Report:
 
     def terminal(self) -> Table:
         """Return what fits a terminal: a row per attempt, and the fused answer."""
-        table = Table(
-            "role", "target", "runs as", "metric", "FP32", "smaller", "drop", "MB", "time",
-            title="Full precision against smaller ones",
-        )  # fmt: skip
+        table = Table(title="Full precision against smaller ones")
+        for name in (
+            "role",
+            "target",
+            "runs as",
+            "metric",
+            "FP32",
+            "smaller",
+            "drop",
+            "MB",
+            "time",
+        ):
+            table.add_column(name, no_wrap=name == "target")
         for row in self.rows():
             named = dict(zip(COLUMNS, row, strict=True))
             taken = "FP32" if named["verdict"] == "refused" else named["precision"]
-            size = f"{named['MB FP32']} → {named['MB smaller']}" if named["MB smaller"] else ""
+            size = " → ".join(filter(None, (named["MB FP32"], named["MB smaller"])))
             ratio = f"× {named['ratio of times']}" if named["ratio of times"] else ""
             figures = (named[name] for name in ("metric", "FP32", "smaller", "drop (points)"))
             table.add_row(named["role"], named["target"], taken, *figures, size, ratio)
