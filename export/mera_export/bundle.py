@@ -32,6 +32,7 @@ def export_bundle(
     name: str = "default",
     progress: Callable[[str], None] = lambda role: None,
     refine: Refine | None = None,
+    base: Bundle | None = None,
 ) -> Bundle:
     """Export checkpoints to a bundle.
 
@@ -42,6 +43,7 @@ def export_bundle(
         name: the bundle's name.
         progress: told the role that is being exported.
         refine: makes something better (smaller) of the exported models, before they appear.
+        base: a bundle that the other roles are taken from as they are.
 
     Raises:
         InputError: a checkpoint is missing or unreadable, ``out`` holds something else, or the disk
@@ -59,6 +61,11 @@ def export_bundle(
         new = Path(scratch) / "new"
         new.mkdir()
         entries: dict[RoleName, RoleEntry] = {}
+        for other in base.manifest.roles if base is not None else ():
+            if base is not None and other not in roles:
+                entries[other] = base.role(other).entry
+                for key in entries[other].files:
+                    shutil.copy2(base.role(other).path(key), new)
         for role in sorted(roles, key=get_args(RoleName).index):
             progress(role)
             module = importlib.import_module(f"mera_export.{role}")

@@ -27,6 +27,9 @@ def export(
         list[str] | None,
         typer.Option(help="only this role; may be given again. With --int8: INT8 or exit code 1"),
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="bundle that the roles not exported are taken from")
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="eight bits where the gate finds them as good")
     ] = False,
@@ -104,6 +107,7 @@ def export(
         role or ROLES,  # type: ignore[arg-type]
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
         refine=refinement,
+        base=None if base is None else Bundle.open(base),
     )
     if refinement is not None:
         refinement.publish(report)

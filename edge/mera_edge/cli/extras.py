@@ -29,6 +29,9 @@ class Extra:
 
 VERBS = {
     "train": Extra("mera_train.cli", "train", "Train a model in full precision."),
+    "features": Extra(
+        "mera_train.features.cli", "train", "Extract what the encoders say about clips."
+    ),
     "calibrate": Extra("mera_export.calibrate", "export", "Find the ranges that INT8 needs."),
     "export": Extra("mera_export.cli", "export", "Export checkpoints to a bundle."),
 }

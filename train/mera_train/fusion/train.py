@@ -36,6 +36,9 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     encoders: Path = Field(description="bundle with voice, face and text whose fusion this is")
+    start: Path | None = Field(
+        None, description="checkpoint to go on from, with a file of features as the data"
+    )
     model: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig(select="macro_f1", higher_is_better=True)
     composition: Composition = Composition()
@@ -211,13 +214,18 @@ def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[st
 
     Args:
         config: of ``train/configs/fusion/*.yaml``.
-        data: the folder of the corpora.
+        data: the folder of the corpora, or a file of features of one's own clips
+            (`mera_train.fusion.own`).
         out: receives the checkpoint and the state of the run.
         resume: go on from the state of an earlier run.
 
     Returns:
         The metrics that are written into the checkpoint.
     """
+    if data.is_file():
+        from mera_train.fusion import own
+
+        return own.train(config, data, out, resume)
     bundle = Bundle.open(config.encoders)
     known = collect(bundle, data, "dev", out / "evidence_dev.safetensors")
     unseen = collect(bundle, data, "test", out / "evidence_test.safetensors")

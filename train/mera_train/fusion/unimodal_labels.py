@@ -6,6 +6,8 @@ guards where its published code divides by zero or averages nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -62,17 +64,28 @@ class UnimodalLabels(nn.Module):
     Args:
         whole: ``[n]`` labels in ``[-bound, bound]``.
         widths: size of the features, of `WHOLE` and of each modality.
+        human: by modality ``[n]``, what people saw in it alone, NaN where nobody looked: these
+            labels stay as they are.
         bound: the largest label.
     """
 
     WHOLE = "whole"
 
-    def __init__(self, whole: Tensor, widths: dict[str, int], bound: float = 1.0) -> None:
+    def __init__(
+        self,
+        whole: Tensor,
+        widths: dict[str, int],
+        human: Mapping[str, Tensor] | None = None,
+        bound: float = 1.0,
+    ) -> None:
         super().__init__()
         self.bound = bound
+        nobody = torch.full_like(whole, torch.nan)
         self.modalities = tuple(name for name in widths if name != self.WHOLE)
         for name, width in widths.items():
-            self.register_buffer(f"label_{name}", whole.clone())
+            rated = (human or {}).get(name, nobody)
+            self.register_buffer(f"fixed_{name}", ~rated.isnan())
+            self.register_buffer(f"label_{name}", torch.where(rated.isnan(), whole, rated))
             self.register_buffer(f"feature_{name}", torch.zeros(len(whole), width))
             self.register_buffer(f"seen_{name}", torch.zeros(len(whole), dtype=torch.bool))
             self.register_buffer(f"centres_{name}", torch.zeros(2, width))
@@ -106,9 +119,8 @@ class UnimodalLabels(nn.Module):
                     alpha = self._alpha(name, features[name])
                     new = generate(whole, alpha_whole, alpha, self.bound)
                     old = self.label(name)[rows]
-                    self.label(name)[rows] = torch.where(
-                        present[name], momentum(old, new, epoch), old
-                    )
+                    generated = present[name] & ~self.get_buffer(f"fixed_{name}")[rows]
+                    self.label(name)[rows] = torch.where(generated, momentum(old, new, epoch), old)
         for name, value in features.items():
             here = present.get(name, everywhere)
             self.get_buffer(f"feature_{name}")[rows[here]] = value[here].float()

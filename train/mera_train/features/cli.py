@@ -1,0 +1,44 @@
+"""`mera-edge features`: from clips to a file that the fusion is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+app = typer.Typer()
+
+
+@app.command()
+def features(
+    dataset: Annotated[Path, typer.Argument(help="folder with label.csv, or a CSV")],
+    out: Annotated[Path, typer.Option(help="the .npz to write")],
+    num_workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    bundle: Annotated[Path | None, typer.Option(help="whose encoders; default: ours")] = None,
+    words: Annotated[str, typer.Option(help="gold, heard or both")] = "both",
+    max_failed: Annotated[float, typer.Option(min=0, max=1, help="share that may fail")] = 0.05,
+    config: Annotated[Path | None, typer.Option(help="YAML or JSON instead of the last three")] = (
+        None
+    ),
+) -> None:
+    """Extract what the encoders say about every clip of DATASET. Goes on where it was."""
+    from mera_edge.errors import InputError
+    from mera_train.features import ExtractionConfig, FeatureExtraction
+
+    if words not in ("gold", "heard", "both"):
+        raise InputError(f"--words {words!r} is unknown", "give gold, heard or both")
+    chosen = ExtractionConfig(bundle=bundle, words=words, max_failed=max_failed)
+    extraction = FeatureExtraction(config if config is not None else chosen)
+    columns = (TextColumn("clips"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("clips")
+
+        def told(done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of)
+
+        statuses = extraction.run_dataset(dataset, out, num_workers, told)
+    lacking = [status for status in statuses if status.notes]
+    Console().print(f"{len(statuses)} clips, {len(lacking)} with something to note: {out}")

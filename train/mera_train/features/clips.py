@@ -1,0 +1,115 @@
+"""Clips and their labels: CH-SIMS's folder, or a plain CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mera_edge.errors import InputError
+from mera_edge.labels import to_emotion
+
+SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
+RATED = ("label", "label_T", "label_A", "label_V")
+"""Sentiment in [-1, 1] of the whole, the text, the sound and the picture alone (CH-SIMS)."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of a data set."""
+
+    id: str
+    path: Path
+    split: str
+    text: str = ""
+    emotion: str = ""
+    """One of the seven, or nothing."""
+    ratings: Mapping[str, float] = field(default_factory=dict)
+    """By column of `RATED`; absent where nobody rated it."""
+
+
+def read(directory: Path) -> list[Clip]:
+    """List the clips of a data set.
+
+    Args:
+        directory: with ``label.csv``. In CH-SIMS's layout its columns are ``video_id``,
+            ``clip_id``, ``text``, ``label``, ``label_T``, ``label_A``, ``label_V``,
+            ``annotation``, ``mode``, and the clips lie at ``Raw/<video_id>/<clip_id>.mp4``. A
+            plain one has ``file`` and ``label`` (a sentiment or an emotion), perhaps ``text`` and
+            ``split``. A CSV may be given instead of its folder.
+
+    Raises:
+        InputError: no such file, a missing column, a duplicate, or a label that cannot be used;
+            the message names the line. A clip that is not there is found out when it is read.
+    """
+    path = directory if directory.suffix == ".csv" else directory / "label.csv"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            plain = "file" in columns
+            for name in ("file", "label") if plain else ("video_id", "clip_id", "label"):
+                if name not in columns:
+                    raise InputError(
+                        f"{path} has no column {name!r}",
+                        "its first line must name file,label or video_id,clip_id,label",
+                    )
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error})", "give a folder or a CSV") from error
+    if not rows:
+        raise InputError(f"{path} has no rows", "give at least one labelled clip")
+    clips: dict[str, Clip] = {}
+    for line, row in rows:
+        clip = _clip(path, f"{path}, line {line}", row, plain)
+        if clip.id in clips:
+            raise InputError(f"{path}, line {line}: {clip.id} is there twice", "leave one out")
+        clips[clip.id] = clip
+    return list(clips.values())
+
+
+def unlabelled(directory: Path, clips: list[Clip]) -> list[Path]:
+    """Return the clips in CH-SIMS's folder that no row names."""
+    known = {clip.path for clip in clips}
+    return [path for path in sorted((directory / "Raw").rglob("*.mp4")) if path not in known]
+
+
+def _clip(path: Path, where: str, row: Mapping[str, Any], plain: bool) -> Clip:
+    split = (row.get("mode") or row.get("split") or "train").strip().lower()
+    if split not in SPLITS:
+        raise InputError(f"{where}: split {split!r} is unknown", f"one of {', '.join(SPLITS)}")
+    if plain:
+        name, file = row["file"], path.parent / (row["file"] or "")
+    else:
+        # As they are written: CH-SIMS pads its numbers with zeros.
+        name = f"{row['video_id']}${row['clip_id']}"
+        file = path.parent / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4"
+    ratings = dict(_ratings(where, row))
+    emotion = row.get("emotion") or ("" if "label" in ratings else row["label"])
+    if emotion:
+        try:
+            emotion = to_emotion(emotion.strip())
+        except InputError as error:
+            raise InputError(f"{where}: {error}", "give an emotion or a number") from error
+    return Clip(name, file, SPLITS[split], (row.get("text") or "").strip(), emotion, ratings)
+
+
+def _ratings(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name in RATED:
+        text = (row.get(name) or "").strip()
+        try:
+            value = float(text)
+        except ValueError:
+            if name == "label" and text:
+                continue  # An emotion, perhaps.
+            if text:
+                raise InputError(f"{where}: {name} is {text!r}", "give a number") from None
+            if name == "label":
+                raise InputError(f"{where}: label is empty", "fill it in") from None
+            continue
+        if not math.isfinite(value) or abs(value) > 1:
+            raise InputError(f"{where}: {name} is {text}", "sentiment lies in [-1, 1]")
+        yield name, value

@@ -1,0 +1,304 @@
+"""From clips to features, by the pipeline of the device: what is trained on is what will run.
+
+A clip goes through the same stages, tick by tick, as a recording given to `mera-edge predict`.
+Every clip that is done is kept in ``OUT.parts``, so that a run that was ended goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import CheckFailed, InputError, MeraError
+from mera_edge.events import EmotionEvent, Evidence, Summary
+from mera_edge.labels import MODALITIES
+from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.session import run
+from mera_edge.sources.media import MediaFile
+from mera_edge.stages.text import TextStage
+from mera_train import configuration
+from mera_train.features import clips
+from mera_train.features.clips import RATED, Clip
+from mera_train.features.store import Features, save, specification
+
+Words = Literal["gold", "heard", "both"]
+
+
+class ExtractionConfig(BaseModel):
+    """How features are extracted; YAML or JSON."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: Path | None = Field(None, description="whose encoders; the default bundle if unset")
+    words: Words = Field(
+        "both", description="read the data set's words (gold), the recognizer's (heard), or both"
+    )
+    max_failed: float = Field(0.05, ge=0, le=1, description="share of clips that may fail")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of one clip."""
+
+    id: str
+    ok: bool
+    notes: tuple[str, ...] = ()
+    """What it lacks, or why it failed."""
+
+
+class FeatureExtraction:
+    """Extracts features.
+
+    Args:
+        config: or the path of its YAML or JSON file.
+
+    Raises:
+        ConfigError: the file cannot be used.
+        BundleError: the bundle cannot be used.
+    """
+
+    def __init__(self, config: ExtractionConfig | Path | str | None = None) -> None:
+        if isinstance(config, str | Path):
+            config = configuration.read(Path(config), ExtractionConfig)
+        self.config = config or ExtractionConfig()
+        self._bundle = Bundle.open(self.config.bundle)
+        self._extractor: _Extractor | None = None
+
+    def run_single(self, clip: Path | str, text: str = "") -> dict[str, NDArray[Any]]:
+        """Return the features of one clip: the arrays of `mera_train.features.store`, one row.
+
+        Args:
+            clip: a video or a recording.
+            text: its words, if they are known.
+
+        Raises:
+            InputError: it cannot be decoded, or has neither sound nor picture.
+        """
+        path = Path(clip)
+        row, _ = self._one(Clip(path.name, path, "test", text))
+        return {name: values[None] for name, values in row.items()}
+
+    def run_dataset(
+        self,
+        dataset_dir: Path | str,
+        out_file: Path | str,
+        num_workers: int = 1,
+        progress: Callable[[int, int], None] = lambda done, of: None,
+    ) -> list[Status]:
+        """Extract a whole data set; what was done before is not done again.
+
+        Under ``torchrun`` every process takes its share (``RANK``, ``WORLD_SIZE``), and the first
+        one waits for the others and writes the file.
+
+        Args:
+            dataset_dir: see `mera_train.features.clips.read`.
+            out_file: the ``.npz``; a status per clip lies beside it as ``.json``.
+            num_workers: processes.
+            progress: told how many clips are done, and of how many.
+
+        Returns:
+            What became of every clip.
+
+        Raises:
+            InputError: the data set cannot be used, or the disk is full (what was done is kept).
+            CheckFailed: more clips failed than may; the file is written all the same.
+        """
+        directory, out = Path(dataset_dir), Path(out_file)
+        every = clips.read(directory)
+        rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        parts = out.with_name(f"{out.name}.parts") / self._fingerprint()
+        try:
+            parts.mkdir(parents=True, exist_ok=True)
+            self._work(every[rank::world], parts, num_workers, progress)
+            if rank:
+                return []
+            statuses = _gathered(every, parts)
+            self._combine(every, statuses, parts, out)
+            statuses += [
+                Status(str(path), True, ("no row names it: left out",))
+                for path in clips.unlabelled(directory, every)
+            ]
+            told = [asdict(status) for status in statuses]
+            out.with_suffix(".json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise InputError(
+                f"there is no room for {out} ({error.strerror})",
+                "make room and run it again: it goes on where it was",
+            ) from error
+        failed = [status for status in statuses if not status.ok]
+        if len(failed) > self.config.max_failed * len(every):
+            raise CheckFailed(
+                f"{len(failed)} of {len(every)} clips failed, {failed[0].id} first: "
+                f"{failed[0].notes[0]}",
+                f"see {out.with_suffix('.json')}; --max-failed says how many may",
+            )
+        return statuses
+
+    def _fingerprint(self) -> str:
+        spec = specification(self._bundle, self.config.words)
+        return sha256(json.dumps(spec).encode()).hexdigest()[:12]
+
+    def _work(
+        self,
+        mine: Sequence[Clip],
+        parts: Path,
+        workers: int,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        waiting = [clip for clip in mine if not _part(parts, clip).exists()]
+        done = len(mine) - len(waiting)
+        progress(done, len(mine))
+        if workers <= 1:
+            for clip in waiting:
+                self._keep(clip, parts)
+                progress(done := done + 1, len(mine))
+            return
+        with ProcessPoolExecutor(workers, initializer=_prepare, initargs=(self.config,)) as pool:
+            for future in as_completed([pool.submit(_keep, clip, parts) for clip in waiting]):
+                future.result()
+                progress(done := done + 1, len(mine))
+
+    def _keep(self, clip: Clip, parts: Path) -> None:
+        try:
+            row, notes = self._one(clip)
+            status = Status(clip.id, True, notes)
+        except MeraError as error:
+            row, status = {}, Status(clip.id, False, (str(error),))
+        path = _part(parts, clip)
+        scratch = path.with_name(f".{path.name}")
+        with scratch.open("wb") as file:
+            np.savez(file, status=np.array(json.dumps(asdict(status))), **row)  # type: ignore[arg-type]
+        scratch.replace(path)
+
+    def _one(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+        if self._extractor is None:
+            self._extractor = _Extractor(self._bundle, self.config.words)
+        return self._extractor.extract(clip)
+
+    def _combine(
+        self, every: Sequence[Clip], statuses: Sequence[Status], parts: Path, out: Path
+    ) -> None:
+        kept = [clip for clip, status in zip(every, statuses, strict=True) if status.ok]
+        if not kept:
+            raise CheckFailed(
+                f"not one of {len(every)} clips could be used: {statuses[0].notes[0]}",
+                "look at the first of them",
+            )
+        rows = [dict(_read(_part(parts, clip))) for clip in kept]
+        arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        save(out, Features(arrays, specification(self._bundle, self.config.words)))
+
+
+class _Extractor:
+    """The pipeline, and what it knew at the end of a clip."""
+
+    def __init__(self, bundle: Bundle, words: Words) -> None:
+        self._words = words
+        self._pipeline = Pipeline(bundle)
+        self._text = TextStage(bundle)
+        self._widths = {
+            name: bundle.role(name).engine().outputs["embedding"].shape[-1] for name in MODALITIES
+        }
+
+    def extract(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+        if not clip.path.is_file():
+            raise InputError(f"{clip.path} does not exist", "correct the row, or add the clip")
+        end = _End(self._pipeline)
+        run(self._pipeline, [MediaFile(clip.path)], VirtualClock(), [end], threading.Event())
+        latest: dict[str, Evidence] = {piece.modality: piece for piece in end.latest.values()}
+        heard = latest.pop("text", None)
+        gold = self._text.accept(clip.text, end.now_s) if clip.text else None
+        latest |= {"text": gold} if gold and self._words != "heard" else {}
+        if heard is not None:
+            latest |= {"heard": heard} if self._words == "both" else {}
+            latest |= {"text": heard} if self._words == "heard" else {}
+        notes = [f"no {name}" for name in MODALITIES if name not in latest]
+        if len(notes) == len(MODALITIES):
+            raise InputError(f"{clip.path} has no voice, face or words", "look at the clip")
+        row: dict[str, Any] = {
+            "id": clip.id, "split": clip.split, "text": clip.text,
+            "heard": end.transcript, "emotion": clip.emotion,
+        }  # fmt: skip
+        row |= {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
+        for name in (*MODALITIES, *(("heard",) if self._words == "both" else ())):
+            row |= self._evidence(name, latest.get(name), end.now_s)
+        return {name: np.asarray(value) for name, value in row.items()}, tuple(notes)
+
+    def _evidence(self, name: str, piece: Evidence | None, now_s: float) -> dict[str, Any]:
+        width = self._widths["text" if name == "heard" else name]  # type: ignore[index]
+        return {
+            f"{name}_embedding": np.zeros(width, np.float32) if piece is None else piece.embedding,
+            f"{name}_probabilities": (
+                np.full(7, 1 / 7, np.float32) if piece is None else piece.probabilities
+            ),
+            f"{name}_age_s": np.float32(0 if piece is None else now_s - piece.captured_s),
+            f"{name}_present": np.bool_(piece is not None),
+        }
+
+
+class _End:
+    """A sink that remembers the newest evidence."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.latest: dict[str, Evidence] = {}
+        self.now_s, self.transcript = 0.0, ""
+
+    def publish(self, event: EmotionEvent) -> None:
+        observation, _ = self._pipeline.newest
+        self.now_s = observation.now_s
+        self.latest |= {piece.modality: piece for piece in observation.evidence}
+
+    def close(self, summary: Summary) -> None:
+        self.transcript = summary.transcript
+
+
+def _part(parts: Path, clip: Clip) -> Path:
+    # An identifier may hold what a file name may not.
+    return parts / f"{sha256(clip.id.encode()).hexdigest()[:20]}.npz"
+
+
+def _read(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
+    with np.load(path, allow_pickle=False) as archive:
+        yield from ((name, archive[name]) for name in archive.files if name != "status")
+
+
+def _gathered(every: Sequence[Clip], parts: Path) -> list[Status]:
+    """Wait until every process has done its share, and read what became of it."""
+    statuses = []
+    for clip in every:
+        while not _part(parts, clip).exists():
+            time.sleep(0.2)
+        with np.load(_part(parts, clip), allow_pickle=False) as archive:
+            told = json.loads(str(archive["status"]))
+        statuses.append(Status(told["id"], told["ok"], tuple(told["notes"])))
+    return statuses
+
+
+_worker: FeatureExtraction
+
+
+def _prepare(config: ExtractionConfig) -> None:
+    global _worker
+    _worker = FeatureExtraction(config)
+
+
+def _keep(clip: Clip, parts: Path) -> None:
+    _worker._keep(clip, parts)

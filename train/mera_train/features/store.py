@@ -1,0 +1,97 @@
+"""A file of features: a NumPy archive without pickles.
+
+Arrays, a row per clip: ``id``, ``split``, ``text`` (gold words), ``heard`` (the recognizer's),
+``emotion`` (empty where unknown), ``label`` and ``label_T``, ``label_A``, ``label_V`` (NaN where
+nobody rated); and for every modality NAME, the newest evidence at the end of the clip:
+``NAME_embedding [n, D]``, ``NAME_probabilities [n, 7]``, ``NAME_age_s [n]``, ``NAME_present [n]``.
+NAME is ``voice``, ``face``, ``text`` (of the words that were asked for) and, when both were asked
+for, ``heard`` (of the recognizer's words). ``specification`` is JSON: the models that spoke.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
+
+SCHEMA = "mera-edge/features/1"
+_ENCODERS: tuple[RoleName, ...] = ("asr", "voice", "face", "text")
+
+
+@dataclass(frozen=True)
+class Features:
+    """The contents of a file."""
+
+    arrays: dict[str, NDArray[Any]]
+    specification: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.arrays["id"])
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Return the rows of a split."""
+        return np.flatnonzero(self.arrays["split"] == split)
+
+    def require(self, bundle: Bundle) -> None:
+        """Refuse features of other encoders than the bundle's.
+
+        Raises:
+            InputError: names the fields that differ.
+        """
+        wanted = specification(bundle, self.specification.get("words", ""))
+        differ = [
+            f"{name} is {self.specification.get(name)!r} there, {wanted[name]!r} here"
+            for name in wanted
+            if self.specification.get(name) != wanted[name]
+        ]
+        if differ:
+            raise InputError(
+                f"the features come from other models: {'; '.join(differ)}",
+                "extract them again with this bundle: mera-edge features --bundle",
+            )
+
+
+def specification(bundle: Bundle, words: str) -> dict[str, Any]:
+    """Return what a bundle's features depend on; ``words``: whose words were read."""
+    models = {
+        f"{name} model": bundle.role(name).entry.files["model"].sha256[:16] for name in _ENCODERS
+    }
+    return {"schema": SCHEMA, "words": words, **models}
+
+
+def save(path: Path, features: Features) -> None:
+    """Write a file; it appears whole or not at all."""
+    told = np.array(json.dumps(features.specification))
+    scratch = path.with_name(f".{path.name}.new")
+    with scratch.open("wb") as file:
+        np.savez_compressed(file, specification=told, **features.arrays)
+    scratch.replace(path)
+
+
+def load(path: Path) -> Features:
+    """Read a file back.
+
+    Raises:
+        InputError: it is no file of features.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        told = json.loads(str(arrays.pop("specification")))
+    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+        raise InputError(
+            f"{path} is no file of features ({error})", "make one with `mera-edge features`"
+        ) from error
+    if told.get("schema") != SCHEMA:
+        raise InputError(
+            f"{path} has schema {told.get('schema')!r}, {SCHEMA!r} is read", "extract it again"
+        )
+    return Features(arrays, told)
