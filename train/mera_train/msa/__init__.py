@@ -1,0 +1,1 @@
+"""The research path: sentiment regression on published utterance features."""
