@@ -1,1 +1,5 @@
-"""The research path: sentiment regression on published utterance features."""
+"""Multimodal sentiment analysis: the reference method and its rivals, on feature files."""
+
+from mera_train.msa.run import MSA_run, get_config
+
+__all__ = ["MSA_run", "get_config"]
