@@ -26,6 +26,9 @@ class Config(BaseModel):
     modalities: list[Literal["text", "audio", "vision"]] = Field(
         ["text", "audio", "vision"], min_length=1, description="others are as if missing"
     )
+    transcripts: bool = Field(
+        True, description="mosi_bclstm: read the transcripts beside the published text features"
+    )
     network: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig()
     batch: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
@@ -60,22 +63,20 @@ _DATASETS: dict[str, dict[str, Any]] = {
     "mosi_bclstm": {
         "batch": 6,
         "doubt": {"text": 0.25, "vision": 0.45},
-        "loop": {"epochs": 20, "learning_rate": 2e-3},
+        "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
             "context": 64,
             "fused": 64,
             "encoded": {"text": 64, "audio": 64, "vision": 64},
-            "input_dropout": 0.3,
+            "input_dropout": 0.1,
             "dropout": 0.5,
         },
     },
 }
 
 _MODELS: dict[str, dict[str, Any]] = {
-    "mtme": {"complete": 0.5, "unimodal_weight": 0.5, "human_labels": True, "always_unimodal": 0.5},
+    "mtme": {"complete": 0.8, "unimodal_weight": 0.5, "human_labels": True, "always_unimodal": 0.5},
     "self_mm": {"unimodal_weight": 1.0},
-    # The outer product is (width + 1) cubed.
-    "tfn": {"network": {"context": 16, "encoded": {"text": 32, "audio": 16, "vision": 32}}},
 }
 
 
@@ -90,8 +91,6 @@ def defaults(model: str, dataset: str) -> Config:
         for key, value in more.items():
             old = values.get(key)
             values[key] = {**old, **value} if isinstance(old, dict) else value
-    if "context" not in _DATASETS.get(dataset, {}).get("network", {}):
-        values.get("network", {}).pop("context", None)
     return parse(values)
 
 

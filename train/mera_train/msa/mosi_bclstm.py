@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.errors import InputError
-from mera_train.msa.data import Corpus, Examples, clean
+from mera_train.msa.data import MODALITIES, Corpus, Examples, clean
 from mera_train.msa.words import cross_fitted
 
 LARGEST = 3.0
@@ -21,7 +21,7 @@ VALID = 0.2
 _KEYS = ("id", "transcript", "val", "text", "audio", "video")
 
 
-def read(path: Path, seed: int = 0) -> Corpus:
+def read(path: Path, transcripts: bool = True, seed: int = 0) -> Corpus:
     """Read an ``.npz`` with, for ``train_`` and ``test_``, `_KEYS`; ids are VIDEO_NUMBER.
 
     The utterances of a video are put in the order of their numbers (the file sorts them as text:
@@ -29,7 +29,7 @@ def read(path: Path, seed: int = 0) -> Corpus:
 
     The text and video features were learnt on the training videos and tell their labels apart by
     up to 98 %, which they do not do elsewhere: no split of those videos shows it, so they are
-    named in ``fitted``. Words are therefore also read from the transcripts, out of fold: the last
+    named in ``fitted``. With ``transcripts`` words are also read from those, out of fold: the last
     column of the text.
 
     Raises:
@@ -44,23 +44,22 @@ def read(path: Path, seed: int = 0) -> Corpus:
         video = np.unique([v for v, _ in split], return_inverse=True)[1]
         orders[name] = np.lexsort((number, video))
         videos[name] = video.astype(np.int64)
-    score, unseen = cross_fitted(
-        [str(t) for t in train["transcript"]],
-        train["val"] / np.float32(LARGEST),
-        videos["train"],
-        [str(t) for t in test["transcript"]],
-        Bundle.open(DEFAULT),
-    )
+    texts = {name: part["text"] for name, part in parts.items()}
+    if transcripts:
+        words = cross_fitted(
+            [str(t) for t in train["transcript"]],
+            train["val"] / np.float32(LARGEST),
+            videos["train"],
+            [str(t) for t in test["transcript"]],
+            Bundle.open(DEFAULT),
+        )
+        for name, column in zip(("train", "test"), words, strict=True):
+            texts[name] = np.column_stack([texts[name], column])
     whole = {}
-    for name, words in (("train", score), ("test", unseen)):
-        part = parts[name]
+    for name, part in parts.items():
         features, lengths = clean(
-            {
-                "text": np.column_stack([part["text"], words]),
-                "audio": part["audio"],
-                "vision": part["video"],
-            },
-            dict.fromkeys(("text", "audio", "vision"), np.ones(len(words))),
+            {"text": texts[name], "audio": part["audio"], "vision": part["video"]},
+            dict.fromkeys(MODALITIES, np.ones(len(part["id"]))),
             f"{path}: {name}",
         )
         whole[name] = Examples(

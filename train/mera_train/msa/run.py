@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,18 @@ from mera_train.msa.task import SentimentTask, figures, shapes
 
 SEEDS = (1111, 1112, 1113, 1114, 1115)
 
-READERS: dict[str, Callable[[Path], Corpus]] = {
-    **{name: partial(mmsa.read, dataset=name) for name in mmsa.LARGEST},
-    "mosi_bclstm": mosi_bclstm.read,
+
+def _read_mmsa(path: Path, config: Config) -> Corpus:
+    return mmsa.read(path, config.dataset)
+
+
+def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:
+    return mosi_bclstm.read(path, config.transcripts)
+
+
+READERS: dict[str, Callable[[Path, Config], Corpus]] = {
+    **dict.fromkeys(mmsa.LARGEST, _read_mmsa),
+    "mosi_bclstm": _read_mosi_bclstm,
 }
 """By data set: what reads its feature file. Another format is another line here."""
 
@@ -103,7 +111,7 @@ def read(config: Config) -> Corpus:
     """
     if config.feature_path is None:
         raise ConfigError("featurePath is empty", "set config['featurePath'] to the feature file")
-    corpus = READERS[config.dataset](config.feature_path)
+    corpus = READERS[config.dataset](config.feature_path, config)
     for split in ("train", "valid", "test"):
         if not len(getattr(corpus, split)):
             raise InputError(f"{config.feature_path}: {split} is empty", "give labelled utterances")
