@@ -6,16 +6,23 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from mera_edge.errors import ConfigError, InputError
-from mera_train.msa import MSA_run, data, get_config, mmsa, mosi_bclstm, unpickle
+from mera_train.cli import app
+from mera_train.loop import fit
+from mera_train.msa import MSA_run, data, get_config, grid, mmsa, mosi_bclstm, unpickle
 from mera_train.msa.config import parse
 from mera_train.msa.data import MODALITIES, Examples
 from mera_train.msa.models import MODELS, ModelConfig
+from mera_train.msa.picture import draw
 from mera_train.msa.run import load
 from mera_train.msa.task import SentimentTask, predict, shapes
 
@@ -197,14 +204,17 @@ def test_a_run_has_figures_logs_and_checkpoints_and_goes_on_exactly(
     mae = np.abs(predict(load(whole), corpus.test) - corpus.test.labels).mean()
     assert mae == pytest.approx(json.loads(lines[0])["test"]["mae"], abs=1e-6)
 
-    def killed(task: SentimentTask, model: Any, device: Any) -> Any:
-        raise KeyboardInterrupt
+    # As it was left by a run that was killed after its first epoch.
+    half = parse({**config, "loop": {**config["loop"], "seed": 1}})
 
-    with monkeypatch.context() as patch:
-        config["loop"]["save_every_batches"] = 1
-        patch.setattr(SentimentTask, "evaluate", killed)
-        with pytest.raises(KeyboardInterrupt):
-            MSA_run("mtme", "sims", config=config, seeds=[1], model_save_dir="again")
+    class Killed(SentimentTask):
+        def plan(self, epoch: int) -> Any:
+            if epoch == 1:
+                raise KeyboardInterrupt
+            return super().plan(epoch)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Killed(half, corpus), half.loop, tmp_path / "again" / "mtme-sims" / "1")
     MSA_run("mtme", "sims", config=config, seeds=[1], model_save_dir="again")
     again = load_file(tmp_path / "again" / "mtme-sims" / "1" / "model.safetensors")
     for name, value in load_file(whole / "model.safetensors").items():
@@ -230,3 +240,39 @@ def test_tuning_asks_the_validation_split_only(sims: Path, tmp_path: Path) -> No
     best = tune(config, corpus, 2, tmp_path / "tuning", seed=1)
     assert best.loop.learning_rate != config.loop.learning_rate
     assert shapes(corpus)["text"] == (5, 6)
+
+
+def test_the_grid_has_every_subset_and_dropping_all_frames_leaves_one_answer(
+    sims: Path, tmp_path: Path
+) -> None:
+    corpus = mmsa.read(sims, "sims")
+    config = parse(settings("mtme", "sims", sims))
+    network = SentimentTask(config, corpus).model.network.eval()
+    found = grid.subsets(network, corpus.test, corpus)
+    assert len(found) == 7 and next(iter(found)) == "text + audio + vision"
+    means = {name: np.zeros(width) for name, width in SIZES.items()}
+    some = grid.dropped(corpus.test, 0.5, means, 0).features["text"]
+    more = grid.dropped(corpus.test, 0.7, means, 0).features["text"]
+    assert (some == 0).any() and (more[some == 0] == 0).all()
+    rows = grid.curve(network, corpus.test, corpus, draws=1)
+    assert rows[0]["mae"] == pytest.approx(next(iter(found.values()))["mae"])
+    assert rows[-1]["correlation"] != rows[0]["correlation"]
+    path = tmp_path / "docs" / "grid.png"
+    draw(path, dict.fromkeys(found, 0.8), {"text": [0.7] * len(grid.RATES)}, "What is left")
+    assert cv2.imread(str(path)).std() > 10
+
+
+@given(st.lists(st.floats(0, 1), min_size=11, max_size=11))
+def test_the_area_lies_between_the_worst_and_the_best(values: list[float]) -> None:
+    assert min(values) - 1e-9 <= grid.area(values) <= max(values) + 1e-9
+
+
+def test_the_command_line_trains_and_prints_figures(
+    sims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["fusion", "--model", "lf_dnn", "--dataset", "sims", "--features", str(sims)]
+    found = CliRunner().invoke(app, [*command, "--seeds", "1"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["seeds"] == [1111]
+    assert CliRunner().invoke(app, command[:3]).exit_code == 2
