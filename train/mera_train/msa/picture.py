@@ -15,7 +15,7 @@ from mera_train.msa.grid import RATES
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
-WIDTH, HEIGHT, LEFT, TOP, ROW = 1280, 520, 250, 90, 52
+WIDTH, HEIGHT, LEFT, TOP, ROW = 1280, 560, 250, 90, 52
 INK, PALE = (60, 50, 45), (225, 225, 225)
 
 
@@ -54,14 +54,14 @@ def _bars(picture: Picture, bars: Mapping[str, float]) -> None:
 
 def _curves(picture: Picture, curves: Mapping[str, Sequence[float]]) -> None:
     left, right, top, bottom = 760, WIDTH - 40, TOP, TOP + 320
-    low, high = 0.45, 0.9
+    low, high = 0.35, 0.9
 
     def place(rate: float, value: float) -> tuple[int, int]:
         x = left + (right - left) * rate
         return round(x), round(bottom - (bottom - top) * (value - low) / (high - low))
 
     _write(picture, "accuracy, frames dropped at random", (left, TOP - 14), 0.5)
-    for tenth in range(5, 10):
+    for tenth in range(4, 10):
         here = place(0, tenth / 10)
         cv2.line(picture, here, place(1, tenth / 10), PALE, 1, cv2.LINE_AA)
         _write(picture, f"{10 * tenth} %", (here[0] - 48, here[1] + 5), 0.45)
