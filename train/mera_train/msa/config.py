@@ -56,9 +56,6 @@ class Config(BaseModel):
 _LOOP = {"precision": "fp32", "average": 0.9, "select": "mae"}
 
 _DATASETS: dict[str, dict[str, Any]] = {
-    "sims": {"batch": 32, "loop": {"epochs": 30}},
-    "simsv2": {"batch": 32, "loop": {"epochs": 30}},
-    "mosi": {"batch": 32, "loop": {"epochs": 30}},
     "mosei": {"batch": 64, "loop": {"epochs": 15}},
     "mosi_bclstm": {
         "batch": 6,
