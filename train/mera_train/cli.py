@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,9 @@ ROLES = {
     "text": "the text encoder",
     "fusion": "the fusion of the three",
 }
+
+FIRST_SEED = 1111
+"""The reference counts on from here."""
 
 app = typer.Typer(no_args_is_help=True, help="Train a model in full precision.")
 
@@ -39,4 +43,33 @@ def _verb(role: str) -> Callable[..., None]:
 
 
 for _role in ROLES:
-    app.command(_role)(_verb(_role))
+    if _role != "fusion":
+        app.command(_role)(_verb(_role))
+
+
+@app.command()
+def fusion(
+    config: Annotated[Path | None, typer.Option(help="YAML: the bundle's fusion")] = None,
+    data: Annotated[Path | None, typer.Option(help="with --config: the corpora")] = None,
+    out: Annotated[Path | None, typer.Option(help="with --config: the checkpoint")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="begin anew instead of resuming")] = False,
+    model: Annotated[str | None, typer.Option(help="mtme, self_mm, lf_dnn, tfn, lmf, mult")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="sims, simsv2, mosi, mosei, mosi_bclstm")
+    ] = None,
+    features: Annotated[Path | None, typer.Option(help="with --model: the feature file")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="with --model: how many trainings")] = 5,
+    tune: Annotated[bool, typer.Option("--tune", help="with --model: by Optuna, on dev")] = False,
+) -> None:
+    """Train the fusion of the three, or with --model a network on a feature file."""
+    if model and dataset and features and not config:
+        from mera_train.msa import MSA_run, get_config
+
+        settings = {**get_config(model, dataset), "featurePath": features}
+        chosen = range(FIRST_SEED, FIRST_SEED + seeds)
+        found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
+        typer.echo(json.dumps(found, indent=2))
+    elif config and data and out and not model:
+        _verb("fusion")(config, data, out, fresh)
+    else:
+        raise typer.BadParameter("give --config, --data, --out, or --model, --dataset, --features")

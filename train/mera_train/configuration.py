@@ -27,13 +27,18 @@ def read(path: Path, model: type[Config]) -> Config:
     try:
         return model.model_validate(values or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        remedy = ""
-        if first["type"] == "extra_forbidden":
-            near = get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{path}: {key}: {first['msg']}", remedy) from error
+        raise explain(error, model, str(path)) from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Say what is wrong with the first bad value; of an unknown key the nearest known one."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    remedy = ""
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
+        remedy = f"did you mean {near[0]!r}?" if near else ""
+    return ConfigError(f"{where}: {key}: {first['msg']}", remedy)
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

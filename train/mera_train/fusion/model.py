@@ -62,9 +62,9 @@ class Mtme(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         sizes = {name: width + len(EMOTIONS) for name, width in widths.items()}
         self.unimodal = nn.ModuleDict(
-            {name: _Head(size, config.unimodal) for name, size in sizes.items()}
+            {name: Head(size, config.unimodal) for name, size in sizes.items()}
         )
-        self.fusion = _Head(sum(sizes.values()) + len(MODALITIES), config.fused)
+        self.fusion = Head(sum(sizes.values()) + len(MODALITIES), config.fused)
         self.gains = nn.Linear(config.fused, len(MODALITIES))
         self.correction = nn.Linear(config.fused, len(EMOTIONS))
         self.log_half_life_s = nn.Parameter(torch.full((len(MODALITIES),), math.log(15.0)))
@@ -126,7 +126,7 @@ class Mtme(nn.Module):
         )
 
 
-class _Head(nn.Module):
+class Head(nn.Module):
     """Features ``[B, width]`` of an input, and one value ``[B, 1]``."""
 
     def __init__(self, inputs: int, width: int) -> None:

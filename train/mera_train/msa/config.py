@@ -1,0 +1,103 @@
+"""Settings of a run, and the defaults of every model and data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mera_train.configuration import explain
+from mera_train.loop import LoopConfig
+from mera_train.msa.models import ModelConfig
+
+ModelName = Literal["mtme", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
+DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm"]
+
+
+class Config(BaseModel):
+    """Everything that ``MSA_run`` wants to know."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    model: ModelName
+    dataset: DatasetName
+    feature_path: Path | None = Field(None, alias="featurePath", description="the feature file")
+    modalities: list[Literal["text", "audio", "vision"]] = Field(
+        ["text", "audio", "vision"], min_length=1, description="others are as if missing"
+    )
+    transcripts: bool = Field(
+        True, description="mosi_bclstm: read the transcripts beside the published text features"
+    )
+    network: ModelConfig = ModelConfig()
+    loop: LoopConfig = LoopConfig()
+    batch: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
+    complete: float = Field(
+        1.0, ge=0, le=1, description="share of utterances with all modalities; others lose some"
+    )
+    unimodal_weight: float = Field(
+        0.0, ge=0, description="of the single modalities' sentiment (mtme, self_mm)"
+    )
+    human_labels: bool = Field(
+        False, description="single modalities learn what people saw in them, where they did"
+    )
+    always_unimodal: float = Field(
+        0.0,
+        ge=0,
+        description="least weight of a generated label; Self-MM's is 0 where it is the whole's",
+    )
+    doubt: dict[str, float] = Field(
+        {},
+        description="by modality, share of utterances whose fitted features become those of one "
+        "with the opposite label: as often as such features are wrong on new material",
+    )
+
+
+_LOOP = {"precision": "fp32", "average": 0.9, "select": "mae"}
+
+_DATASETS: dict[str, dict[str, Any]] = {
+    "mosei": {"batch": 64, "loop": {"epochs": 15}},
+    "mosi_bclstm": {
+        "batch": 6,
+        "doubt": {"text": 0.25, "vision": 0.45},
+        "loop": {"epochs": 25, "learning_rate": 2e-3},
+        "network": {
+            "context": 64,
+            "fused": 64,
+            "encoded": {"text": 64, "audio": 64, "vision": 64},
+            "input_dropout": 0.1,
+            "dropout": 0.5,
+        },
+    },
+}
+
+_MODELS: dict[str, dict[str, Any]] = {
+    "mtme": {"complete": 0.8, "unimodal_weight": 0.5, "human_labels": True, "always_unimodal": 0.5},
+    "self_mm": {"unimodal_weight": 1.0},
+}
+
+
+def defaults(model: str, dataset: str) -> Config:
+    """Return the configuration of a model on a data set.
+
+    Raises:
+        ConfigError: there is no such model or data set.
+    """
+    values: dict[str, Any] = {"model": model, "dataset": dataset, "loop": _LOOP}
+    for more in (_DATASETS.get(dataset, {}), _MODELS.get(model, {})):
+        for key, value in more.items():
+            old = values.get(key)
+            values[key] = {**old, **value} if isinstance(old, dict) else value
+    return parse(values)
+
+
+def parse(values: dict[str, Any]) -> Config:
+    """Check a configuration.
+
+    Raises:
+        ConfigError: an unknown key (names the nearest) or a bad value.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, Config, "the configuration") from error

@@ -1,0 +1,76 @@
+"""What is left when modalities, or frames of them, are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from mera_train.fusion.train import SUBSETS
+from mera_train.msa.data import MODALITIES, Corpus, Examples
+from mera_train.msa.models import Network
+from mera_train.msa.task import figures
+
+RATES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
+"""Shares of frames that are dropped; 0 drops none."""
+
+
+def subsets(network: Network, examples: Examples, corpus: Corpus) -> dict[str, dict[str, float]]:
+    """Figures of every subset of modalities, by ``text + audio`` and the like, all first.
+
+    A modality that is taken away has length 0, as where the camera is covered.
+    """
+    found = {}
+    for kept in SUBSETS:
+        present = torch.tensor(kept).expand(len(examples), -1)
+        found[subset_name(kept)] = figures(network, examples, corpus, present)
+    return found
+
+
+def subset_name(kept: Sequence[float]) -> str:
+    """Return the modalities that are kept, in words."""
+    return " + ".join(name for name, here in zip(MODALITIES, kept, strict=True) if here)
+
+
+def dropped(examples: Examples, rate: float, means: dict[str, Any], seed: int) -> Examples:
+    """Drop frames of every modality, each with chance ``rate``, whatever the others lose.
+
+    The protocol of TFR-Net and its followers: a dropped frame is still there but says nothing.
+    Theirs becomes zero; so does ours, after normalisation: it is the training mean.
+
+    Args:
+        examples: any.
+        rate: in [0, 1].
+        means: by modality ``[D]``, the mean of the training frames.
+        seed: the same seed drops the same frames, and with a higher rate more of them.
+    """
+    random = np.random.default_rng(seed)
+    features = {}
+    for name in MODALITIES:
+        values = examples.features[name]
+        gone = random.random(values.shape[:2]) < rate
+        features[name] = np.where(gone[:, :, None], means[name], values).astype(np.float32)
+    return replace(examples, features=features)
+
+
+def curve(
+    network: Network, examples: Examples, corpus: Corpus, draws: int = 3
+) -> list[dict[str, float]]:
+    """Figures at each of `RATES`, the mean of some draws of what is dropped."""
+    means = {name: network.inputs.get_buffer(f"{name}_mean").cpu().numpy() for name in MODALITIES}
+    rows = []
+    for rate in RATES:
+        found = [
+            figures(network, dropped(examples, rate, means, draw), corpus) for draw in range(draws)
+        ]
+        rows.append({name: float(np.mean([f[name] for f in found])) for name in found[0]})
+    return rows
+
+
+def area(values: Sequence[float]) -> float:
+    """Area under a curve over `RATES` (trapezoids), which span 1: the mean over all rates."""
+    heights = np.asarray(values, np.float64)
+    return float(((heights[1:] + heights[:-1]) / 2 * np.diff(RATES)).sum())

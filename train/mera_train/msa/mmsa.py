@@ -1,0 +1,67 @@
+"""Feature files of MMSA: ``unaligned_39.pkl``, ``aligned_50.pkl`` and the like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mera_edge.errors import InputError
+from mera_train.msa import unpickle
+from mera_train.msa.data import MODALITIES, Corpus, Examples, Floats, clean
+from mera_train.msa.metrics import Scale
+
+LARGEST: dict[str, tuple[Scale, float]] = {
+    "sims": ("sims", 1),
+    "simsv2": ("sims", 1),
+    "mosi": ("mosi", 3),
+    "mosei": ("mosi", 3),
+}
+"""By data set: how its figures are counted, and its largest label."""
+
+
+def read(path: Path, dataset: str) -> Corpus:
+    """Read a file of ``train``, ``valid`` and ``test``.
+
+    Each part has ``text [n, T, 768]``, ``audio``, ``vision``, ``regression_labels [n]``, perhaps
+    ``audio_lengths``, ``vision_lengths``, ``text_bert [n, 3, T]`` (its second row says which words
+    are there), ``regression_labels_T``, ``_A``, ``_V`` and ``id``. Utterances without a finite
+    label are left out.
+
+    Raises:
+        InputError: no such file, not this layout, or a pickle that asks to run something.
+    """
+    parts = unpickle.load(path)
+    scale, largest = LARGEST[dataset]
+    found = {}
+    for split in ("train", "valid", "test"):
+        if not isinstance(parts, dict) or not isinstance(parts.get(split), dict):
+            raise InputError(f"{path} has no part {split!r}", "give a feature file of MMSA")
+        found[split] = _part(parts[split], f"{path}: {split}", largest)
+    return Corpus(found["train"], found["valid"], found["test"], scale, largest)
+
+
+def _part(part: dict[str, Any], where: str, largest: float) -> Examples:
+    if "regression_labels" not in part:
+        raise InputError(f"{where} has no 'regression_labels'", "give a file for regression")
+    lengths = {n: part[f"{n}_lengths"] for n in ("audio", "vision") if f"{n}_lengths" in part}
+    if "text_bert" in part:
+        lengths["text"] = np.asarray(part["text_bert"])[:, 1].sum(axis=1)
+    features, counted = clean({n: part[n] for n in MODALITIES if n in part}, lengths, where)
+    labels = _labels(part["regression_labels"], len(features["text"]), largest, where)
+    unimodal = {
+        name: _labels(part[key], len(labels), largest, where)
+        for name in MODALITIES
+        if (key := f"regression_labels_{name[0].upper()}") in part
+    }
+    ids = [str(i) for i in part.get("id", range(len(labels)))]
+    examples = Examples(features, counted, labels, ids, unimodal)
+    return examples.at(np.flatnonzero(np.isfinite(labels)))
+
+
+def _labels(values: Any, n: int, largest: float, where: str) -> Floats:
+    labels = np.asarray(values, np.float32).reshape(-1) / largest
+    if len(labels) != n:
+        raise InputError(f"{where}: {len(labels)} labels for {n} utterances", "give one for each")
+    return labels

@@ -1,0 +1,20 @@
+"""Networks for sentiment, all behind one interface: a batch in, predictions by name out."""
+
+from mera_train.msa.models.encode import ModelConfig, Network, Shapes
+from mera_train.msa.models.lf_dnn import LateFusion
+from mera_train.msa.models.lmf import LowRankFusion
+from mera_train.msa.models.mult import CrossModal
+from mera_train.msa.models.self_mm import SelfMM
+from mera_train.msa.models.tfn import TensorFusion
+
+MODELS: dict[str, type[Network]] = {
+    "mtme": SelfMM,
+    "self_mm": SelfMM,
+    "lf_dnn": LateFusion,
+    "tfn": TensorFusion,
+    "lmf": LowRankFusion,
+    "mult": CrossModal,
+}
+"""By name. ``mtme`` and ``self_mm`` are one network, trained differently."""
+
+__all__ = ["MODELS", "ModelConfig", "Network", "Shapes"]

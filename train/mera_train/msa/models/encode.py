@@ -1,0 +1,186 @@
+"""What every network begins with: normalised features, encoded sequences, the dialogue around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from mera_train.msa.data import MODALITIES, Batch
+
+Shapes = Mapping[str, tuple[int, int]]
+"""By modality: the longest sequence ``T`` and the features ``D`` of a frame."""
+
+
+class ModelConfig(BaseModel):
+    """Sizes of the networks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoded: dict[str, int] = Field(
+        {"text": 128, "audio": 16, "vision": 32}, description="width of each encoded modality"
+    )
+    context: int = Field(0, ge=0, description="width of the dialogue around it; 0: none")
+    fused: int = Field(128, ge=4, description="width of the fused features")
+    unimodal: int = Field(32, ge=4, description="width of each modality's features")
+    attention: int = Field(40, ge=8, description="width of cross-modal attention (mult)")
+    heads: int = Field(4, ge=1, description="of cross-modal attention (mult)")
+    rank: int = Field(4, ge=1, description="of the low-rank product (lmf)")
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="of the features")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of everything encoded")
+
+
+class Inputs(nn.Module):
+    """Features by the mean and deviation of the training split; zero where there is nothing."""
+
+    def __init__(self, shapes: Shapes, dropout: float) -> None:
+        super().__init__()
+        for name, (_, width) in shapes.items():
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_scale", torch.ones(width))
+        self.dropout = nn.Dropout(dropout)
+
+    def normalise_by(self, batch: Batch) -> None:
+        """Take mean and deviation of every feature over the frames that there are."""
+        for name, values in batch.features.items():
+            frames = values[frames_there(batch, name)].double()
+            if len(frames):
+                self.get_buffer(f"{name}_mean").copy_(frames.mean(dim=0))
+                # A feature that hardly varies would become all noise.
+                self.get_buffer(f"{name}_scale").copy_(
+                    frames.std(dim=0, correction=0).clamp(min=1e-3)
+                )
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return by modality ``[B, T, D]``."""
+        found = {}
+        for name, values in batch.features.items():
+            mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
+            value = self.dropout(((values - mean) / scale).clamp(-5, 5))
+            here = frames_there(batch, name).unsqueeze(-1)
+            found[name] = torch.where(here, value, torch.zeros_like(value))
+        return found
+
+
+def frames_there(batch: Batch, name: str) -> Tensor:
+    """Return which frames of a modality are within its length, bool ``[B, T]``."""
+    values, lengths = batch.features[name], batch.lengths[name]
+    return torch.arange(values.shape[1], device=lengths.device) < lengths.unsqueeze(1)
+
+
+class Network(nn.Module):
+    """What all networks have in common; their ``forward`` returns at least ``sentiment [B]``."""
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__()
+        self.inputs = Inputs(shapes, config.input_dropout)
+
+
+class Last(nn.Module):
+    """The last state of an LSTM, projected: ``[B, T, D]`` to ``[B, width]``; causal."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, width, batch_first=True)
+        self.project = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        # Packing refuses a length of 0: such a row reads one frame of zeros and is blotted out.
+        packed = pack_padded_sequence(
+            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        )
+        state = self.lstm(packed)[1][0].squeeze(0)
+        return self.project(state) * (lengths > 0).unsqueeze(1)
+
+
+class Mean(nn.Module):
+    """The mean over the frames, through one layer: ``[B, T, D]`` to ``[B, width]``."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, width)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        mean = x.sum(dim=1) / lengths.clamp(min=1).unsqueeze(1)
+        return torch.tanh(self.layer(mean)) * (lengths > 0).unsqueeze(1)
+
+
+class First(nn.Module):
+    """The first frame as it is, ``[B, T, D]`` to ``[B, D]``: BERT's [CLS]."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        return x[:, 0] * (lengths > 0).unsqueeze(1)
+
+
+class Context(nn.Module):
+    """What was said before and after in the dialogue: ``[B, D]`` to ``[B, width]``.
+
+    A bidirectional GRU over the utterances, as bc-LSTM has one (Poria et al., ACL 2017), beside
+    the utterance itself.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(inputs, width // 2, batch_first=True, bidirectional=True)
+        self.itself = nn.Linear(inputs, width)
+
+    def forward(self, x: Tensor, dialogues: list[int]) -> Tensor:
+        packed = pack_padded_sequence(
+            by_dialogue(x, dialogues),
+            torch.tensor(dialogues),
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        around = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
+        return by_utterance(around, dialogues) + self.itself(x)
+
+
+def by_dialogue(x: Tensor, dialogues: list[int]) -> Tensor:
+    """Return utterances ``[B, D]`` as padded dialogues ``[V, U, D]``."""
+    return pad_sequence(list(x.split(dialogues)), batch_first=True)
+
+
+def by_utterance(x: Tensor, dialogues: list[int]) -> Tensor:
+    """Undo `by_dialogue`."""
+    return torch.cat([row[:length] for row, length in zip(x, dialogues, strict=True)])
+
+
+class Encoders(nn.Module):
+    """One vector for each modality, ``[B, widths[name]]``.
+
+    Args:
+        config: sizes.
+        shapes: of the features.
+        kinds: by modality `Last`, `Mean` or `First`; a modality of one vector an utterance has no
+            sequence to read and always takes `Mean`.
+    """
+
+    def __init__(self, config: ModelConfig, shapes: Shapes, kinds: Mapping[str, type]) -> None:
+        super().__init__()
+        self.encoders, self.contexts = nn.ModuleDict(), nn.ModuleDict()
+        self.dropout = nn.Dropout(config.dropout)
+        self.widths = {}
+        for name in MODALITIES:
+            longest, width = shapes[name]
+            kind = Mean if longest == 1 else kinds[name]
+            if kind is First:
+                self.encoders[name], encoded = First(), width
+            else:
+                encoded = config.encoded[name]
+                self.encoders[name] = kind(width, encoded)
+            if config.context:
+                self.contexts[name] = Context(encoded, config.context)
+            self.widths[name] = config.context or encoded
+
+    def forward(self, values: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Encode what `Inputs` made of ``batch``."""
+        found = {}
+        for name, value in values.items():
+            encoded = self.dropout(self.encoders[name](value, batch.lengths[name]))
+            if batch.dialogues and self.contexts:
+                encoded = self.dropout(self.contexts[name](encoded, batch.dialogues))
+            found[name] = encoded
+        return found

@@ -1,0 +1,38 @@
+"""``lmf``: the products of tensor fusion, of low rank."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mera_train.fusion.model import Head
+from mera_train.msa.data import MODALITIES, Batch
+from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+
+
+class LowRankFusion(Network):
+    """Low-rank multimodal fusion (Liu et al., ACL 2018, arXiv 1806.00064).
+
+    What a linear layer makes of the outer product of `TensorFusion`, were its weight a sum of
+    ``rank`` products of one factor for each modality; the outer product is never formed.
+    """
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        self.encoders = Encoders(config, shapes, {"text": Last, "audio": Mean, "vision": Mean})
+        self.factors = nn.ModuleDict(
+            {
+                name: nn.Linear(width, config.rank * config.fused)
+                for name, width in self.encoders.widths.items()
+            }
+        )
+        self.rank = config.rank
+        self.head = Head(config.fused, config.fused)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``."""
+        encoded = self.encoders(self.inputs(batch), batch)
+        # The bias of a linear layer is the 1 that tensor fusion appends.
+        factors = [self.factors[name](encoded[name]) for name in MODALITIES]
+        product = torch.stack(factors).prod(dim=0).unflatten(1, (self.rank, -1)).sum(dim=1)
+        return {"sentiment": self.head(product)[1].squeeze(1)}

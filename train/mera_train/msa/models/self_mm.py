@@ -1,0 +1,41 @@
+"""``self_mm`` and ``mtme``: late fusion with a head for every modality beside it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mera_train.fusion.model import Head
+from mera_train.msa.data import MODALITIES, Batch
+from mera_train.msa.models.encode import Encoders, First, Last, ModelConfig, Network, Shapes
+
+
+class SelfMM(Network):
+    """The network of Self-MM (Yu et al., AAAI 2021, arXiv 2102.04830).
+
+    Sound and face are read by one causal LSTM each, so that they can be run frame by frame; the
+    words come as the first vector of a sentence encoder. The heads of the modalities are for
+    training; ``sentiment`` does not need them.
+    """
+
+    WHOLE = "whole"
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        self.encoders = Encoders(config, shapes, {"text": First, "audio": Last, "vision": Last})
+        widths = self.encoders.widths
+        self.heads = nn.ModuleDict({self.WHOLE: Head(sum(widths.values()), config.fused)})
+        for name in MODALITIES:
+            self.heads[name] = Head(widths[name], config.unimodal)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M,
+        and ``features_whole``: what labels are generated from."""
+        encoded = self.encoders(self.inputs(batch), batch)
+        encoded[self.WHOLE] = torch.cat([encoded[name] for name in MODALITIES], dim=1)
+        found = {}
+        for name, head in self.heads.items():
+            found[f"features_{name}"], found[f"sentiment_{name}"] = head(encoded[name])
+            found[f"sentiment_{name}"] = found[f"sentiment_{name}"].squeeze(1)
+        found["sentiment"] = found.pop(f"sentiment_{self.WHOLE}")
+        return found

@@ -1,0 +1,31 @@
+"""``tfn``: every product of text, sound and face."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mera_train.fusion.model import Head
+from mera_train.msa.data import MODALITIES, Batch
+from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+
+
+class TensorFusion(Network):
+    """Tensor fusion (Zadeh et al., EMNLP 2017, arXiv 1707.07250).
+
+    The outer product of the three, each with a 1 appended, holds every modality, pair and triple.
+    It is large: ``(text + 1)(audio + 1)(vision + 1)`` numbers for each utterance.
+    """
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        self.encoders = Encoders(config, shapes, {"text": Last, "audio": Mean, "vision": Mean})
+        text, audio, vision = (self.encoders.widths[name] + 1 for name in MODALITIES)
+        self.head = Head(text * audio * vision, config.fused)
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``."""
+        encoded = self.encoders(self.inputs(batch), batch)
+        ones = [nn.functional.pad(encoded[name], (0, 1), value=1.0) for name in MODALITIES]
+        product = torch.einsum("bt,ba,bv->btav", *ones).flatten(1)
+        return {"sentiment": self.head(product)[1].squeeze(1)}

@@ -1,0 +1,95 @@
+"""CMU-MOSI as bc-LSTM's authors published its features: a vector an utterance, in dialogues."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle
+from mera_edge.bundle.load import DEFAULT
+from mera_edge.errors import InputError
+from mera_train.msa.data import MODALITIES, Corpus, Examples, clean
+from mera_train.msa.words import cross_fitted
+
+LARGEST = 3.0
+VALID = 0.2
+"""Share of the training videos that choose the checkpoint."""
+
+_KEYS = ("id", "transcript", "val", "text", "audio", "video")
+
+
+def read(path: Path, transcripts: bool = True, seed: int = 0) -> Corpus:
+    """Read an ``.npz`` with, for ``train_`` and ``test_``, `_KEYS`; ids are VIDEO_NUMBER.
+
+    The utterances of a video are put in the order of their numbers (the file sorts them as text:
+    1, 10, 2). ``valid`` is a fifth of the training videos.
+
+    The text and video features were learnt on the training videos and tell their labels apart by
+    up to 98 %, which they do not do elsewhere: no split of those videos shows it, so they are
+    named in ``fitted``. With ``transcripts`` words are also read from those, out of fold: the last
+    column of the text.
+
+    Raises:
+        InputError: no such file, not this layout.
+    """
+    parts = {name: _part(path, name) for name in ("train", "test")}
+    train, test = parts["train"], parts["test"]
+    videos, orders = {}, {}
+    for name, part in parts.items():
+        split = [str(i).rsplit("_", 1) for i in part["id"]]
+        number = np.array([int(n) for _, n in split])
+        video = np.unique([v for v, _ in split], return_inverse=True)[1]
+        orders[name] = np.lexsort((number, video))
+        videos[name] = video.astype(np.int64)
+    texts = {name: part["text"] for name, part in parts.items()}
+    if transcripts:
+        words = cross_fitted(
+            [str(t) for t in train["transcript"]],
+            train["val"] / np.float32(LARGEST),
+            videos["train"],
+            [str(t) for t in test["transcript"]],
+            Bundle.open(DEFAULT),
+        )
+        for name, column in zip(("train", "test"), words, strict=True):
+            texts[name] = np.column_stack([texts[name], column])
+    whole = {}
+    for name, part in parts.items():
+        features, lengths = clean(
+            {"text": texts[name], "audio": part["audio"], "vision": part["video"]},
+            dict.fromkeys(MODALITIES, np.ones(len(part["id"]))),
+            f"{path}: {name}",
+        )
+        whole[name] = Examples(
+            features,
+            lengths,
+            (part["val"] / LARGEST).astype(np.float32),
+            [str(i) for i in part["id"]],
+            dialogues=videos[name],
+        ).at(orders[name])
+    known = whole["train"]
+    shuffled = np.random.default_rng(seed).permutation(videos["train"].max() + 1)
+    chosen = np.isin(known.dialogues, shuffled[: round(VALID * len(shuffled))])
+    return Corpus(
+        known.at(np.flatnonzero(~chosen)),
+        known.at(np.flatnonzero(chosen)),
+        whole["test"],
+        scale="mosi",
+        largest=LARGEST,
+        fitted={
+            "text": slice(0, train["text"].shape[1]),
+            "vision": slice(0, train["video"].shape[1]),
+        },
+    )
+
+
+def _part(path: Path, name: str) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[f"{name}_{key}"] for key in _KEYS}
+    except KeyError as error:
+        raise InputError(f"{path}: {error.args[0]}", "give mosi_bclstm.npz") from error
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read ({error})", "give an .npz file") from error

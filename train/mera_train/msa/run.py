@@ -1,0 +1,172 @@
+"""``MSA_run`` and ``get_config``: from a feature file to trained models and their figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mera_edge.errors import ConfigError, InputError
+from mera_train import checkpoint
+from mera_train.loop import fit
+from mera_train.msa import mmsa, mosi_bclstm
+from mera_train.msa.config import Config, defaults, parse
+from mera_train.msa.data import Corpus
+from mera_train.msa.models import MODELS, Network
+from mera_train.msa.task import SentimentTask, figures, shapes
+
+SEEDS = (1111, 1112, 1113, 1114, 1115)
+
+
+def _read_mmsa(path: Path, config: Config) -> Corpus:
+    return mmsa.read(path, config.dataset)
+
+
+def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:
+    return mosi_bclstm.read(path, config.transcripts)
+
+
+READERS: dict[str, Callable[[Path, Config], Corpus]] = {
+    **dict.fromkeys(mmsa.LARGEST, _read_mmsa),
+    "mosi_bclstm": _read_mosi_bclstm,
+}
+"""By data set: what reads its feature file. Another format is another line here."""
+
+
+def get_config(model: str, dataset: str) -> dict[str, Any]:
+    """Return the settings of a model on a data set, to be changed and given to `MSA_run`.
+
+    ``config["featurePath"]`` is empty: the file to train on.
+
+    Raises:
+        ConfigError: there is no such model or data set.
+    """
+    return defaults(model, dataset).model_dump(mode="json", by_alias=True)
+
+
+def MSA_run(
+    model: str,
+    dataset: str,
+    config: Mapping[str, Any],
+    seeds: Sequence[int] = SEEDS,
+    is_tune: bool = False,
+    tune_times: int = 30,
+    model_save_dir: Path | str = "saved_models",
+    log_dir: Path | str = "log",
+    resume: bool = True,
+) -> dict[str, Any]:
+    """Train once for every seed, choose the weights on the validation split, measure on the test.
+
+    A run that was killed goes on from where it was and ends with the same weights. Checkpoints go
+    to ``model_save_dir/MODEL-DATASET/SEED``, a line of figures for each seed and one for all to
+    ``log_dir/MODEL-DATASET.jsonl``.
+
+    Args:
+        model: of `mera_train.msa.models.MODELS`.
+        dataset: of `READERS`.
+        config: of `get_config`, with ``featurePath``.
+        seeds: one training each.
+        is_tune: first look for better settings; only the validation split is asked.
+        tune_times: how many settings to try.
+        model_save_dir, log_dir: made where they are missing.
+        resume: go on from earlier runs in ``model_save_dir``.
+
+    Returns:
+        ``test`` and ``valid``: by figure of `mera_train.msa.metrics` its ``mean`` and ``std`` over
+        the seeds; ``seeds``; ``config``.
+
+    Raises:
+        ConfigError: an unknown key or a bad value.
+        InputError: the feature file cannot be used.
+    """
+    settings = parse({**config, "model": model, "dataset": dataset})
+    corpus = read(settings)
+    out = Path(model_save_dir) / f"{model}-{dataset}"
+    if is_tune:
+        from mera_train.msa.tune import tune
+
+        settings = tune(settings, corpus, tune_times, out / "tuning", seeds[0])
+    log = Path(log_dir) / f"{model}-{dataset}.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[dict[str, float]]] = {"valid": [], "test": []}
+    for seed in seeds:
+        measured = train(with_seed(settings, seed), corpus, out / str(seed), resume)
+        for split, rows in found.items():
+            rows.append(measured[split])
+        _append(log, {"seed": seed, **measured})
+    summary = {split: over_seeds(rows) for split, rows in found.items()}
+    _append(log, {"seeds": list(seeds), **summary})
+    return {**summary, "seeds": list(seeds), "config": settings.model_dump(mode="json")}
+
+
+def read(config: Config) -> Corpus:
+    """Read the feature file of a configuration.
+
+    Raises:
+        ConfigError: it names none.
+        InputError: it cannot be used.
+    """
+    if config.feature_path is None:
+        raise ConfigError("featurePath is empty", "set config['featurePath'] to the feature file")
+    corpus = READERS[config.dataset](config.feature_path, config)
+    for split in ("train", "valid", "test"):
+        if not len(getattr(corpus, split)):
+            raise InputError(f"{config.feature_path}: {split} is empty", "give labelled utterances")
+    return corpus.only(config.modalities)
+
+
+def train(config: Config, corpus: Corpus, out: Path, resume: bool = True) -> dict[str, Any]:
+    """Train once into ``out``; return the figures of ``valid`` and ``test``."""
+    task = SentimentTask(config, corpus)
+    chosen = fit(task, config.loop, out, resume)
+    measured = {
+        "valid": chosen,
+        "test": figures(task.model.network, corpus.test, corpus),
+    }
+    card = _CARD.format(model=config.model, dataset=config.dataset)
+    facts = {**measured, "shapes": {n: list(shape) for n, shape in shapes(corpus).items()}}
+    checkpoint.save(out, task.model.network, config, facts, card)
+    return measured
+
+
+def load(directory: Path) -> Network:
+    """Return the network of a checkpoint, ready to answer.
+
+    Raises:
+        InputError, ConfigError: it is none of this version.
+    """
+    saved = checkpoint.load(directory)
+    config = saved.settings(Config)
+    return saved.fill(MODELS[config.model](config.network, saved.metrics["shapes"]))
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """Return the same settings with another seed."""
+    return config.model_copy(update={"loop": config.loop.model_copy(update={"seed": seed})})
+
+
+def over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation (of the sample) of every figure."""
+    found = {}
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        found[name] = {"mean": float(values.mean()), "std": spread}
+    return found
+
+
+def _append(log: Path, line: Mapping[str, Any]) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+_CARD = """\
+# Sentiment: `{model}` on {dataset}
+
+From features of text, sound and face to sentiment in [-1, 1] (units of the data set's largest \
+label). The validation split chose the weights; `metrics.json` has both splits. It reads features \
+like those it was trained on, no others; their licence is that of the weights.
+"""

@@ -1,0 +1,166 @@
+"""What the training loop wants to know about sentiment regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mera_train.fusion.train import SUBSETS
+from mera_train.fusion.unimodal_labels import UnimodalLabels
+from mera_train.msa import data
+from mera_train.msa.config import Config
+from mera_train.msa.data import MODALITIES, Batch, Corpus, Examples, Floats
+from mera_train.msa.metrics import regression
+from mera_train.msa.models import MODELS, Network, Shapes
+
+
+@dataclass
+class Step:
+    """A batch, which rows of the training split it has, and what they lose."""
+
+    batch: Batch
+    rows: Tensor
+    present: Tensor
+    """``[B, 3]`` in the order of `MODALITIES`."""
+    epoch: int
+    """From 1."""
+
+
+class Supervised(nn.Module):
+    """The network, and the labels of single modalities: what a run saves."""
+
+    def __init__(self, network: Network, labels: UnimodalLabels) -> None:
+        super().__init__()
+        self.network, self.labels = network, labels
+
+
+class SentimentTask:
+    """Training of one network on one corpus."""
+
+    def __init__(self, config: Config, corpus: Corpus) -> None:
+        self.config, self.corpus = config, corpus
+        torch.manual_seed(config.loop.seed)
+        network = MODELS[config.model](config.network, shapes(corpus))
+        network.inputs.normalise_by(data.batch(corpus.train))
+        whole = torch.from_numpy(corpus.train.labels)
+        widths = {UnimodalLabels.WHOLE: config.network.fused}
+        if config.unimodal_weight:
+            widths |= dict.fromkeys(MODALITIES, config.network.unimodal)
+        labels = UnimodalLabels(whole, widths)
+        self.human = {}
+        for name in labels.modalities:
+            seen = torch.from_numpy(corpus.train.unimodal.get(name, np.full(len(whole), np.nan)))
+            self.human[name] = seen.isfinite() & config.human_labels
+            labels.label(name).copy_(torch.where(self.human[name], seen, whole))
+        self.model = Supervised(network, labels)
+        # The same doubt about dev as about training, or dev would choose what trusts most.
+        self.dev = self._doubted(corpus.valid, np.random.default_rng(0))
+
+    def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
+        """Rows in random order, dialogues whole, cut into batches, each with a seed."""
+        random = np.random.default_rng([self.config.loop.seed, epoch])
+        train = self.corpus.train
+        units = np.arange(len(train)) if train.dialogues is None else train.dialogues
+        order = random.permutation(np.unique(units))
+        batches = np.array_split(order, max(1, len(order) // self.config.batch))
+        rows = {unit: np.flatnonzero(units == unit) for unit in order}
+        return [
+            (int(random.integers(2**31)), np.concatenate([rows[unit] for unit in batch]))
+            for batch in batches
+        ]
+
+    def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Step:
+        """Doubt what is fitted, and take modalities away."""
+        seed, rows = plan
+        random = np.random.default_rng(seed)
+        examples = self._doubted(self.corpus.train.at(rows), random)
+        kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
+        kept[random.random(len(rows)) < self.config.complete] = 1
+        present = torch.from_numpy(kept).float()
+        return Step(data.batch(examples), torch.from_numpy(rows), present, epoch + 1)
+
+    def loss(self, step: Step, device: torch.device) -> Tensor:
+        """Absolute error of the whole, and the weighted ones of the modalities (Self-MM)."""
+        network, labels = self.model.network, self.model.labels
+        rows, present = step.rows.to(device), step.present.to(device)
+        predicted = network(step.batch.to(device).keeping(present))
+        loss = (predicted["sentiment"] - labels.label(UnimodalLabels.WHOLE)[rows]).abs().mean()
+        if not self.config.unimodal_weight:
+            return loss
+        here, generated = {}, {}
+        for column, name in enumerate(MODALITIES):
+            human = self.human[name].to(device)[rows]
+            here[name] = present[:, column] > 0.5
+            generated[name] = here[name] & ~human
+            weight = labels.weight(name, rows).clamp(min=self.config.always_unimodal)
+            weight = torch.where(human, torch.ones_like(weight), weight) * here[name]
+            error = (predicted[f"sentiment_{name}"] - labels.label(name)[rows]).abs()
+            loss = loss + self.config.unimodal_weight * (weight * error).mean()
+        names = (UnimodalLabels.WHOLE, *MODALITIES)
+        features = {name: predicted[f"features_{name}"].detach() for name in names}
+        labels.update(rows, features, generated, step.epoch)
+        return loss
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Figures of all three modalities together on the dev split."""
+        return figures(model.network, self.dev, self.corpus)
+
+    def _doubted(self, examples: Examples, random: np.random.Generator) -> Examples:
+        """Give some utterances the fitted features of one with the opposite label."""
+        train = self.corpus.train
+        features = dict(examples.features)
+        for name, share in self.config.doubt.items():
+            columns = self.corpus.fitted.get(name)
+            if columns is None:
+                continue
+            features[name] = features[name].copy()
+            swapped = random.random(len(examples)) < share
+            for side in (False, True):
+                rows = np.flatnonzero(swapped & ((examples.labels >= 0) == side))
+                others = np.flatnonzero((train.labels >= 0) != side)
+                if len(others):
+                    drawn = random.choice(others, len(rows))
+                    features[name][rows, :, columns] = train.features[name][drawn, :, columns]
+        return replace(examples, features=features)
+
+
+def shapes(corpus: Corpus) -> Shapes:
+    """Return by modality the longest sequence and the features of a frame."""
+    return {name: values.shape[1:] for name, values in corpus.train.features.items()}
+
+
+def predict(
+    network: Network, examples: Examples, present: Tensor | None = None, rows: int = 512
+) -> Floats:
+    """Return the sentiment ``[n]`` in units of the largest label.
+
+    Args:
+        network: of `MODELS`, in eval mode.
+        examples: any.
+        present: ``[n, 3]``, 1 or 0 in the order of `MODALITIES`; all where ``None``.
+        rows: how many at once, where utterances stand alone.
+    """
+    device = next(network.parameters()).device
+    whole = len(examples) if examples.dialogues is not None else rows
+    found = []
+    with torch.inference_mode():
+        for begin in range(0, len(examples), whole):
+            part = np.arange(begin, min(begin + whole, len(examples)))
+            batch = data.batch(examples.at(part)).to(device)
+            if present is not None:
+                batch = batch.keeping(present[part].to(device))
+            found.append(network(batch)["sentiment"].float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def figures(
+    network: Network, examples: Examples, corpus: Corpus, present: Tensor | None = None
+) -> dict[str, Any]:
+    """`mera_train.msa.metrics.regression` of what the network says about ``examples``."""
+    predicted = predict(network, examples, present)
+    return regression(examples.labels * corpus.largest, predicted * corpus.largest, corpus.scale)

@@ -1,0 +1,61 @@
+"""Reading pickles of others without running them."""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mera_edge.errors import InputError
+
+_NUMPY = np.zeros(0).__reduce__()[0]
+_BUFFER = np.zeros(0).__reduce_ex__(5)[0]
+_SCALAR = np.float64(0).__reduce__()[0]
+
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("collections", "OrderedDict"): OrderedDict,
+    # How protocols 0 to 2 write bytes: text to Latin-1, nothing else is let through.
+    ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),
+}
+# Their modules have had two names; files of both are about.
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _NUMPY
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _SCALAR
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _BUFFER
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ADMITTED[module, name]
+        except KeyError as error:
+            raise _Forbidden(f"{module}.{name}") from error
+
+
+class _Forbidden(Exception):
+    """The name of what a pickle asked for."""
+
+
+def load(path: Path) -> Any:
+    """Read a pickle of numpy arrays, numbers, strings, lists, tuples and dictionaries.
+
+    Raises:
+        InputError: it asks for anything else, which is named and not run, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return _Unpickler(file).load()
+    except _Forbidden as error:
+        raise InputError(
+            f"{path} asks for {error}, which is no numpy array and no plain container",
+            "nothing was run; take the file from somewhere you trust, or rewrite it",
+        ) from error
+    except (OSError, EOFError, pickle.UnpicklingError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} cannot be read as a pickle ({error})", "fetch it again"
+        ) from error
