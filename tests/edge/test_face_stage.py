@@ -48,10 +48,18 @@ def face(side: int, mouth: tuple[int, int] = (12, 4)) -> np.ndarray:
     return cv2.resize(soft, (side, side), interpolation=cv2.INTER_AREA)
 
 
+CLOSED, OPEN = (12, 3), (9, 8)
+
+
 def scene(*faces: tuple[int, int, int], mouth: tuple[int, int] = (12, 4)) -> np.ndarray:
     """A room with faces at (x, y, side)."""
+    return people(*((*face, mouth) for face in faces))
+
+
+def people(*faces: tuple[int, int, int, tuple[int, int]]) -> np.ndarray:
+    """A room with faces at (x, y, side), each with a mouth of its own."""
     image = np.full((480, 640, 3), BACKGROUND, np.uint8)
-    for x, y, side in faces:
+    for x, y, side, mouth in faces:
         image[y : y + side, x : x + side] = face(side, mouth)
     return image
 
@@ -148,6 +156,46 @@ def test_people_keep_their_numbers_and_the_largest_comes_first(stage: FaceStage)
         evidence = stage.accept(Picture(pictures, step / 10))
         assert [e.person for e in evidence] == [1, 2]
         assert all(e.captured_s == step / 10 and e.modality == "face" for e in evidence)
+
+
+def test_the_speaker_comes_first_and_stays_so_in_silence(stage: FaceStage) -> None:
+    first = []
+    for step in range(40):
+        speech = step % 20 < 15
+        moving = OPEN if speech and step % 2 else CLOSED
+        small, large = (moving, CLOSED) if step < 20 else (CLOSED, moving)
+        sway = step % 5
+        room = people((60 + sway, 100, 120, small), (400, 150 + sway, 180, large))
+        first.append(stage.accept(Picture(room, step / 5), speech=speech)[0].person)
+    # Person 1 is the larger one, who is answered for until the smaller one is seen to speak.
+    changes = [step for step in range(1, 40) if first[step] != first[step - 1]]
+    assert [first[0], first[19], first[39]] == [1, 2, 1]
+    assert len(changes) == 2
+    assert changes[0] <= 4
+    assert 20 < changes[1] <= 30
+
+
+def test_who_chews_all_the_time_is_not_the_speaker(stage: FaceStage) -> None:
+    for step in range(40):
+        speech = 10 <= step < 40
+        chewing, speaking = (
+            (OPEN if step % 2 else CLOSED),
+            (OPEN if speech and step % 2 else CLOSED),
+        )
+        room = people((60, 100, 120, speaking), (400, 150, 180, chewing))
+        seen = stage.accept(Picture(room, step / 5), speech=speech)
+    assert seen[0].person == 2
+
+
+def test_without_speech_or_with_one_face_nothing_changes(stage: FaceStage) -> None:
+    for step in range(10):
+        moving = OPEN if step % 2 else CLOSED
+        room = people((60, 100, 120, moving), (400, 150, 180, CLOSED))
+        assert [e.person for e in stage.accept(Picture(room, step / 5))] == [1, 2]
+    stage.reset()
+    for step in range(10):
+        alone = people((60, 100, 120, CLOSED))
+        assert [e.person for e in stage.accept(Picture(alone, step / 5), speech=True)] == [1]
 
 
 def test_evidence_is_well_formed(stage: FaceStage) -> None:

@@ -177,7 +177,7 @@ class Perception:
         if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
         with self._watch.stage("face"):
-            faces = self._face.accept(picture, plan.search)
+            faces = self._face.accept(picture, plan.search, self._activity.speaking)
         if faces:
             self._add(faces[0])
 

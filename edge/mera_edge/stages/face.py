@@ -19,6 +19,7 @@ from mera_edge.sources.base import Picture
 from mera_edge.stages.face_detector import SEARCH_SIDE, face_detector, largest_first
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import Motion
+from mera_edge.stages.speaker import Speaker
 
 STILL_EVERY_S = 5.0
 """Time between frugal searches while nothing moves."""
@@ -82,22 +83,32 @@ class FaceStage:
         self._size = self._engine.inputs["face"].shape[-1]
         self._detector = face_detector(bundle)
         self._tracker = FaceTracker()
+        self._speaker = Speaker()
         self.reset()
 
     def reset(self) -> None:
         """Forget everyone: the next picture is the first of a new stream."""
         self._tracker.reset()
+        self._speaker.reset()
         self._searched_s = -math.inf
         self._motion = Motion()
         self._steps: Iterator[list[Box]] | None = None
         self._smoothed: dict[int, tuple[float, Reading]] = {}
 
-    def accept(self, picture: Picture, how: Search | None = None) -> list[Evidence]:
+    def accept(
+        self, picture: Picture, how: Search | None = None, speech: bool = False
+    ) -> list[Evidence]:
         """Read the faces of the next picture of a stream.
 
+        Args:
+            picture: the next one.
+            how: how whole pictures are searched.
+            speech: whether speech is heard.
+
         Returns:
-            One evidence per face in view, the largest first; ``person`` stays the same while a
-            face stays in view, and probabilities, valence and embedding are smoothed over time.
+            One evidence per face in view: of several, first that of who speaks or spoke last, then
+            the largest. ``person`` stays the same while a face stays in view; probabilities,
+            valence and embedding are smoothed over time.
         """
         image, now_s = picture.image, picture.at_s
         followed = [self._detector.follow(image, track.box) for track in self._tracker.tracks]
@@ -106,9 +117,11 @@ class FaceStage:
         tracks = self._tracker.update(found, now_s)
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
+        faces = {track.person: crop(image, self._size, track.box) for track in tracks}
+        speaker = self._speaker.choose(faces, now_s, speech) if len(faces) > 1 else None
         return [
-            self._evidence(track.person, self.read(crop(image, self._size, track.box)), now_s)
-            for track in tracks
+            self._evidence(person, self.read(faces[person]), now_s)
+            for person in sorted(faces, key=lambda person: person != speaker)
         ]
 
     def _find(self, picture: Picture, how: Search, followed: list[Box]) -> list[Box]:
