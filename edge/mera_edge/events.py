@@ -15,6 +15,9 @@ from mera_edge.labels import EMOTIONS, ModalityName
 
 SCHEMA: Final = "mera-edge/event/1"
 
+SourceState = Literal["connecting", "live", "stalled", "gone"]
+"""How a camera or microphone is doing: not there yet, giving, silent or stuck, lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -110,6 +113,9 @@ class EmotionEvent(_Message):
     modalities: dict[ModalityName, Modality]
     transcript: Transcript
     latency: Latency
+    sources: dict[str, SourceState] | None = Field(
+        None, description="how each camera and microphone is doing; not for files"
+    )
     fallbacks: dict[str, str] | None = Field(
         None, description="by role, why its model runs on the CPU and not on what was asked for"
     )

@@ -13,6 +13,7 @@ from mera_edge.events import (
     Evidence,
     Latency,
     Modality,
+    SourceState,
     Transcript,
     named,
     timestamp,
@@ -44,6 +45,8 @@ class Observation:
     """Stages left out for want of time."""
     is_media: bool
     """Whether the stream is a file."""
+    sources: dict[str, SourceState] | None = None
+    """How each camera and microphone is doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +135,6 @@ class Conclusion:
                 late=cost.compute_ms > cost.budget_ms,
                 skipped=observation.skipped,
             ),
+            sources=observation.sources,
             fallbacks=cost.fallbacks,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +18,9 @@ from mera_edge.engine.cache import directory
 from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.tensorrt import load_tensorrt
 from mera_edge.errors import MeraError
+from mera_edge.sources.camera import Camera
+from mera_edge.sources.microphone import Microphone
+from mera_edge.sources.worker import OPEN_LIMIT_S
 
 
 @dataclass(frozen=True)
@@ -131,31 +135,31 @@ def _opencv() -> Iterator[Finding]:
 
 
 def _camera() -> Iterator[Finding]:
-    from mera_edge.sources.camera import Camera
-
-    camera = Camera("0")
-    try:
-        camera.open()
-    except MeraError as error:
-        yield Finding("camera 0", "note", error.what, error.remedy)
-    else:
-        yield Finding("camera 0", "ok", "gives pictures")
-    finally:
-        camera.close()
+    yield _device(
+        Camera("0"),
+        "check that it is plugged in, not used by another program, and that its index or URL is "
+        "right",
+    )
 
 
 def _microphone() -> Iterator[Finding]:
-    from mera_edge.sources.microphone import Microphone
+    yield _device(Microphone("default"), "plug one in; `arecord -l` shows what ALSA sees")
 
-    microphone = Microphone("default")
+
+def _device(device: Camera | Microphone, remedy: str) -> Finding:
     try:
-        microphone.open()
+        device.open()
+        began_s = time.monotonic()
+        while device.condition.state == "connecting" and time.monotonic() - began_s < OPEN_LIMIT_S:
+            time.sleep(0.05)
+            device.poll(0.0)
     except MeraError as error:
-        yield Finding("microphone", "note", error.what, error.remedy)
-    else:
-        yield Finding("microphone", "ok", "gives sound")
+        return Finding(device.name, "note", error.what, error.remedy)
     finally:
-        microphone.close()
+        device.close()
+    if device.condition.state == "live":
+        return Finding(device.name, "ok", "live")
+    return Finding(device.name, "note", device.condition.reason or "it does not answer", remedy)
 
 
 def _other_packages() -> Iterator[Finding]:

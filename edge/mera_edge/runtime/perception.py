@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence, Transcript
+from mera_edge.events import Evidence, SourceState, Transcript
 from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
 from mera_edge.runtime.stopwatch import Stopwatch
-from mera_edge.sources.base import Captured, Picture
+from mera_edge.sources.base import Captured, Picture, Source
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.face_detector import SEARCH_SIDE
 from mera_edge.stages.text import TextStage
@@ -34,11 +35,33 @@ _PRE_ROLL = round(PRE_ROLL_S / FRAME_SHIFT_S)
 
 @dataclass(frozen=True)
 class View:
-    """What the sources can give at all."""
+    """What the sources can give at all, and at the moment."""
 
     sound: bool
     picture: bool
     is_media: bool = False
+    troubles: Mapping[ModalityName, str] = field(default_factory=dict)
+    """Modalities whose source is not live, and why."""
+    sources: dict[str, SourceState] | None = None
+    """How each camera and microphone is doing."""
+
+    @classmethod
+    def of(cls, sources: Sequence[Source]) -> View:
+        """Ask the sources."""
+        troubles: dict[ModalityName, str] = {}
+        for source in sources:
+            state, reason = source.condition.state, source.condition.reason
+            if state != "live":
+                trouble = f"{source.name} {state}" + (f": {reason}" if reason else "")
+                troubles |= {"face": trouble} if source.has_picture else {}
+                troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
+        return cls(
+            sound=any(source.has_sound for source in sources),
+            picture=any(source.has_picture for source in sources),
+            is_media=not any(source.is_live for source in sources),
+            troubles=troubles,
+            sources={s.name: s.condition.state for s in sources if s.is_live} or None,
+        )
 
 
 class Perception:
@@ -106,6 +129,7 @@ class Perception:
             ended=ended,
             skipped=tuple(self._skipped),
             is_media=view.is_media,
+            sources=view.sources,
         )
 
     def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
@@ -186,6 +210,8 @@ class Perception:
             self._new[evidence.modality] = evidence
 
     def _reason(self, name: ModalityName, view: View) -> str:
+        if name in view.troubles:
+            return view.troubles[name]
         if name == "face":
             return "no face in view" if view.picture else "no picture in this source"
         if not view.sound:

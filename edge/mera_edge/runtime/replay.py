@@ -142,6 +142,7 @@ def _written(observation: Observation) -> dict[str, Any]:
         "ended": observation.ended,
         "skipped": observation.skipped,
         "is_media": observation.is_media,
+        "sources": observation.sources,
     }
 
 
@@ -163,6 +164,7 @@ def _observation(line: dict[str, Any]) -> Observation:
         ended=line["ended"],
         skipped=tuple(line["skipped"]),
         is_media=line["is_media"],
+        sources=line["sources"],
     )
 
 

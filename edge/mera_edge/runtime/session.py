@@ -39,7 +39,8 @@ def run(
         file: name of the media file, for the summary.
 
     Raises:
-        SourceError, InputError: a source cannot be opened.
+        InputError: a file cannot be used.
+        MissingExtra: a source needs a package that is not installed.
     """
     tally = Tally()
     pipeline.reset()
@@ -47,11 +48,6 @@ def run(
     try:
         for source in sources:
             source.open()
-        view = View(
-            sound=any(source.has_sound for source in sources),
-            picture=any(source.has_picture for source in sources),
-            is_media=not any(source.is_live for source in sources),
-        )
         clock.start()
         moment, ended = 0.0, False
         while not ended and not stop.is_set():
@@ -62,6 +58,7 @@ def run(
             now = clock.now()
             captured = _merge([source.poll(now) for source in sources])
             ended = all(source.ended for source in sources)
+            view = View.of(sources)
             event = pipeline.tick(captured, now, view, last=ended or stop.is_set())
             tally.add(event, time.perf_counter() - began)
             for sink in sinks:
