@@ -188,7 +188,7 @@ def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
             input_format=pyaudio.paFloat32,
         ):
             return 1
-    return min(2, device["maxInputChannels"])
+    return min(2, int(device["maxInputChannels"]))
 
 
 if __name__ == "__main__":

@@ -107,9 +107,7 @@ class Worker:
             with contextlib.suppress(OSError):  # the system is short of memory for pipes
                 fcntl.fcntl(self._child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
-    def _messages(
-        self, child: subprocess.Popen[bytes], now_s: float
-    ) -> tuple[list[bytes], bool]:
+    def _messages(self, child: subprocess.Popen[bytes], now_s: float) -> tuple[list[bytes], bool]:
         """Return what was captured, and whether the child has closed its end."""
         captured: list[bytes] = []
         ended = False
