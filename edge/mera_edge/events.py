@@ -108,6 +108,7 @@ class EmotionEvent(_Message):
     schema_: Literal["mera-edge/event/1"] = Field(SCHEMA, alias="schema")
     at: str = Field(description="time of day, ISO 8601 in UTC")
     media_time_s: float | None = Field(None, description="position in the file, for files only")
+    room: str | None = Field(None, description="which room, when there are several")
     person: int | None = Field(None, description="the tracked face, stable while it is in view")
     emotion: Emotion | None = Field(description="null while there is no evidence at all")
     modalities: dict[ModalityName, Modality]

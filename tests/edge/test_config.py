@@ -19,7 +19,7 @@ def test_flags_win_over_environment_over_file_over_defaults(file: Path) -> None:
     settings = load(
         file, {"budget_ms": 40, "mic": None}, {"MERA_EDGE_BUDGET_MS": "60", "MERA_EDGE_CAMERA": "2"}
     )
-    assert (settings.budget_ms, settings.camera, settings.mic) == (40, "2", "none")
+    assert (settings.budget_ms, settings.camera, settings.mic) == (40, ("2",), ("none",))
     assert settings.ticks_per_second == 5
 
 

@@ -135,7 +135,7 @@ def test_a_guard_never_raises_and_waits_longer_and_longer(
     for index, fail in enumerate(fails):
         now = index * period_s
 
-        def use(stage: None) -> str:
+        def use(stage: None, fail: bool = fail) -> str:
             if fail:
                 raise ValueError("bad picture")
             return "an answer"
