@@ -102,6 +102,13 @@ class Latency(_Message):
     skipped: tuple[str, ...] = Field((), description="stages left out of this tick")
 
 
+class SourceStatus(_Message):
+    """How a camera or microphone is doing."""
+
+    state: SourceState
+    reason: str | None = Field(None, description="why it is not live")
+
+
 class EmotionEvent(_Message):
     """One answer of the pipeline: one JSON object on one line."""
 
@@ -114,8 +121,8 @@ class EmotionEvent(_Message):
     modalities: dict[ModalityName, Modality]
     transcript: Transcript
     latency: Latency
-    sources: dict[str, SourceState] | None = Field(
-        None, description="how each camera and microphone is doing; not for files"
+    sources: dict[str, SourceStatus] | None = Field(
+        None, description="every camera and microphone; not for files"
     )
     fallbacks: dict[str, str] | None = Field(
         None, description="by role, why its model runs on the CPU and not on what was asked for"

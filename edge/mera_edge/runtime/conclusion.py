@@ -13,7 +13,7 @@ from mera_edge.events import (
     Evidence,
     Latency,
     Modality,
-    SourceState,
+    SourceStatus,
     Transcript,
     named,
     timestamp,
@@ -46,7 +46,7 @@ class Observation:
     """Stages left out for want of time."""
     is_media: bool
     """Whether the stream is a file."""
-    sources: dict[str, SourceState] | None = None
+    sources: dict[str, SourceStatus] | None = None
     """How each camera and microphone is doing."""
 
 

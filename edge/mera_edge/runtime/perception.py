@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence, SourceState, Transcript
+from mera_edge.events import Evidence, SourceStatus, Transcript
 from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
@@ -43,15 +43,18 @@ class View:
     is_media: bool = False
     troubles: Mapping[ModalityName, str] = field(default_factory=dict)
     """Modalities whose source is not live, and why."""
-    sources: dict[str, SourceState] | None = None
+    sources: dict[str, SourceStatus] | None = None
     """How each camera and microphone is doing."""
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> View:
         """Ask the sources."""
         troubles: dict[ModalityName, str] = {}
+        live: dict[str, SourceStatus] = {}
         for source in sources:
             state, reason = source.condition.state, source.condition.reason
+            if source.is_live:
+                live[source.name] = SourceStatus(state=state, reason=reason or None)
             if state != "live":
                 trouble = f"{source.name} {state}" + (f": {reason}" if reason else "")
                 troubles |= {"face": trouble} if source.has_picture else {}
@@ -61,7 +64,7 @@ class View:
             picture=any(source.has_picture for source in sources),
             is_media=not any(source.is_live for source in sources),
             troubles=troubles,
-            sources={s.name: s.condition.state for s in sources if s.is_live} or None,
+            sources=live or None,
         )
 
 

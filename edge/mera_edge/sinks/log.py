@@ -20,13 +20,12 @@ class SourceLog:
 
     def publish(self, event: EmotionEvent) -> None:
         """Compare the sources with those of the event before."""
-        for name, state in (event.sources or {}).items():
-            if self._states.get((event.room, name)) == state:
-                continue
-            self._states[event.room, name] = state
-            reasons = [modality.reason or "" for modality in event.modalities.values()]
-            line = next((why for why in reasons if why.startswith(name)), f"{name} {state}")
-            self._say(f"{event.room}: {line}" if event.room else line)
+        for name, source in (event.sources or {}).items():
+            if self._states.get((event.room, name)) != source.state:
+                self._states[event.room, name] = source.state
+                line = f"{event.room}: {name}" if event.room else name
+                why = f": {source.reason}" if source.reason else ""
+                self._say(f"{line} {source.state}{why}")
 
     def close(self, summary: Summary) -> None:
         """There is nothing to finish."""

@@ -24,7 +24,10 @@ FROZEN_AFTER_S = 10.0
 SHARED_PER_S = 15
 """Pictures that are decoded and shared, at most; more would be dropped unseen."""
 
-_OPEN_LIMIT_MS, _READ_LIMIT_MS = 4000, 3000
+_OPEN_LIMIT_MS, _READ_LIMIT_MS = 4000, 5000
+"""The first picture may wait for a key frame, which cameras send every few seconds."""
+_OPTIONS = "rtsp_transport;tcp|analyzeduration;1000000"
+"""FFmpeg would study a stream for up to 5 s before it gives the first picture."""
 _COMPARED = 8
 """Of that many rows and columns one is compared with the picture before."""
 
@@ -124,6 +127,7 @@ def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:
 def _open(spec: str) -> Any:
     # Read by OpenCV when its FFmpeg backend is first used; its messages add nothing to ours.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _OPTIONS)
     import cv2
 
     cv2.setNumThreads(1)

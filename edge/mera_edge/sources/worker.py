@@ -18,7 +18,7 @@ from mera_edge.sources.child import DATA, HEAD
 STALLED_AFTER_S = 2.5
 """A device that has been silent for so long has stalled: a camera may give one picture a second."""
 
-HUNG_AFTER_S = 5.0
+HUNG_AFTER_S = 6.0
 """A device that has been silent for so long has hung: its process is replaced."""
 
 OPEN_LIMIT_S = 10.0
