@@ -321,9 +321,9 @@ def main(times: int, report: Path | None) -> None:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(row(name, fault, results[name, fault]) for name in servers for fault in FAULTS),
         "",
-        f"The run lasted {time.monotonic() - began:.0f} s, until it was told to end, and exited with "
-        f"{code}. It gave {len(times_at)} events; the "
-        f"longest time between two was {events_gap_s:.2f} s.",
+        f"The run lasted {time.monotonic() - began:.0f} s, until it was told to end, and exited "
+        f"with {code}. It gave {len(times_at)} events; the longest time between two was "
+        f"{events_gap_s:.2f} s.",
     ]
     print("\n".join(lines))
     if report is not None:
