@@ -75,7 +75,7 @@ class Settings(BaseModel):
     room: tuple[RoomSettings, ...] = Field(
         (), description="rooms by name, each with camera and mic, instead of `camera` and `mic`"
     )
-    sink: tuple[str, ...] = Field(("-",), description="where events go: `-` or a .jsonl file")
+    sink: Several = Field(("-",), description="where events go: `-` or a .jsonl file")
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
@@ -105,6 +105,12 @@ class Settings(BaseModel):
             RoomSettings(name=f"room {number}" if several else None, camera=camera, mic=mic)
             for number, (camera, mic) in enumerate(zip(self.camera, mics, strict=True), start=1)
         )
+
+    @property
+    def room_budget_ms(self) -> int:
+        """What a tick may take: rooms take turns, and none may take the next one's time."""
+        turn_ms = int(1000 / self.ticks_per_second / len(self.rooms))
+        return min(self.budget_ms, turn_ms) if len(self.rooms) > 1 else self.budget_ms
 
 
 def load(

@@ -87,13 +87,10 @@ class Service:
     def _take(self, settings: Settings) -> None:
         wanted = settings.rooms
         sources = select_rooms([(room.camera, room.mic) for room in wanted])
-        budget_ms = settings.budget_ms
-        if len(wanted) > 1:  # they take turns: none may take the next one's time
-            budget_ms = min(budget_ms, int(1000 / settings.ticks_per_second / len(wanted)))
         strain = StrainGauge()
         self.settings = settings
         self.rooms = [
-            Room(Pipeline(self.models, budget_ms, strain), of_room, room.name)
+            Room(Pipeline(self.models, settings.room_budget_ms, strain), of_room, room.name)
             for room, of_room in zip(wanted, sources, strict=True)
         ]
 
