@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import statistics
@@ -150,6 +151,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def held(process: int) -> str:
+    """Return what a process holds, in words."""
+    path = Path(f"/proc/{process}")
+    status = dict(line.split(":\t") for line in (path / "status").read_text().splitlines())
+    megabytes = int(status["VmRSS"].split()[0]) / 1024
+    children = (path / f"task/{process}/children").read_text().split()
+    return (
+        f"{len(list((path / 'fd').iterdir()))} descriptors, {len(children)} children and "
+        f"{megabytes:.0f} MB (RSS)"
+    )
 
 
 def capturer(module: str, argument: str) -> int:
@@ -301,6 +314,7 @@ def main(times: int, report: Path | None) -> None:
                 print(name, fault, trial, file=sys.stderr, flush=True)
 
     time.sleep(5)
+    before = held(process.pid)
     began = time.monotonic()
     threads = [threading.Thread(target=try_all, args=[name]) for name in servers]
     for thread in threads:
@@ -309,10 +323,13 @@ def main(times: int, report: Path | None) -> None:
         thread.join()
     if process.poll() is not None:
         raise RuntimeError(f"the run ended by itself, with {process.returncode}")
+    time.sleep(BETWEEN_S)
+    after = held(process.pid)
     process.send_signal(signal.SIGTERM)
     code = process.wait(10)
     for server, _, _ in servers.values():
         server.kill()
+    shutil.rmtree(home)
     times_at = [at for at, _ in watch.rows]
     events_gap_s = max(b - a for a, b in pairwise(times_at))
     lines = [
@@ -323,7 +340,7 @@ def main(times: int, report: Path | None) -> None:
         "",
         f"The run lasted {time.monotonic() - began:.0f} s, until it was told to end, and exited "
         f"with {code}. It gave {len(times_at)} events; the longest time between two was "
-        f"{events_gap_s:.2f} s.",
+        f"{events_gap_s:.2f} s. Before and after it held {before} and {after}.",
     ]
     print("\n".join(lines))
     if report is not None:

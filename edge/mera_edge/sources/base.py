@@ -18,7 +18,7 @@ class Condition:
 
     state: SourceState
     reason: str = ""
-    """Why it is ``stalled`` or ``gone``."""
+    """Why it is ``stalled`` or ``gone``: one of few, so that they can be counted."""
 
 
 LIVE: Final = Condition("live")

@@ -24,7 +24,7 @@ FROZEN_AFTER_S = 10.0
 SHARED_PER_S = 15
 """Pictures that are decoded and shared, at most; more would be dropped unseen."""
 
-_OPEN_LIMIT_MS, _READ_LIMIT_MS = 4000, 5000
+_OPEN_LIMIT_S, _READ_LIMIT_S = 6.0, 5.0
 """The first picture may wait for a key frame, which cameras send every few seconds."""
 _OPTIONS = "rtsp_transport;tcp|analyzeduration;1000000"
 """FFmpeg would study a stream for up to 5 s before it gives the first picture."""
@@ -72,9 +72,8 @@ class Camera:
         if taken is None:
             return Captured()
         image, captured_s = taken
-        same_s = self._unchanged_for(image, captured_s)
-        if same_s > FROZEN_AFTER_S:
-            self.condition = Condition("stalled", f"the same picture for {same_s:.0f} s")
+        if self._unchanged_for(image, captured_s) > FROZEN_AFTER_S:
+            self.condition = Condition("stalled", "always the same picture")
             return Captured()
         age_s = time.monotonic() - captured_s
         return Captured(picture=Picture(image, max(0.0, until_s - age_s)))
@@ -110,9 +109,11 @@ def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:
     try:
         if not device.isOpened():
             raise SourceError("it cannot be opened")
-        shared_s = 0.0
+        shared_s, now_s = 0.0, time.monotonic()
         while device.grab():
-            now_s = time.monotonic()
+            before_s, now_s = now_s, time.monotonic()
+            if now_s - before_s > _READ_LIMIT_S:
+                return  # what FFmpeg gives after a time-out is an old picture
             if now_s - shared_s < 1 / SHARED_PER_S:
                 continue
             good, image = device.retrieve()
@@ -137,8 +138,8 @@ def _open(spec: str) -> Any:
     if "!" in spec:
         return cv2.VideoCapture(spec, cv2.CAP_GSTREAMER)
     limits = [
-        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_LIMIT_MS),
-        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_LIMIT_MS),
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * _OPEN_LIMIT_S)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * _READ_LIMIT_S)),
     ]
     return cv2.VideoCapture(spec, cv2.CAP_FFMPEG, limits)
 
