@@ -18,10 +18,11 @@ from mera_edge.runtime.clock import RealClock, VirtualClock
 from mera_edge.runtime.conclusion import LONGEST_AGE_S
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import run
+from mera_edge.runtime.session import Room, run, run_rooms
 from mera_edge.sample import CLIP
-from mera_edge.sources.base import Captured, Picture, Sound
+from mera_edge.sources.base import LIVE, Captured, Picture, Sound
 from mera_edge.sources.media import MediaFile
+from mera_edge.sources.shared import Shared
 
 TICK = 3200
 BOTH = View(sound=True, picture=True)
@@ -176,3 +177,71 @@ def test_sources_are_closed_when_one_cannot_be_opened(pipeline: Pipeline, tmp_pa
     with pytest.raises(InputError):
         run(pipeline, [good, bad], RealClock(), [], threading.Event())
     assert not good.has_sound  # closed files know nothing
+
+
+def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answers() -> list[EmotionEvent]:
+        sink = Collected()
+        source = Replayed(CLIP, for_s=3.0)
+        run(pipeline, [source], VirtualClock(), [sink], threading.Event())
+        return sink.events
+
+    before = answers()
+    days = iter([0.0, 864e5, 1e9, 5e8] * 100)
+    monkeypatch.setattr("mera_edge.runtime.pipeline.time.time", lambda: next(days))
+    after = answers()
+    assert {event.at[:10] for event in after} >= {"1970-01-01", "2001-09-09", "1985-11-05"}
+    for one, other in zip(before, after, strict=True):
+        assert (one.emotion, one.modalities) == (other.emotion, other.modalities)
+
+
+def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
+    alone, both, bundle = Collected(), Collected(), Bundle.open()
+    run(pipeline, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [alone], threading.Event())
+    rooms = [Room(Pipeline(bundle), [Replayed(CLIP, for_s=4.0)], name) for name in ("hall", "den")]
+    summary = run_rooms(rooms, VirtualClock(), [both], threading.Event())
+    hall, den = ([e for e in both.events if e.room == name] for name in ("hall", "den"))
+    assert len(alone.events) == len(den) == pytest.approx(len(hall), abs=1)
+    assert summary.events == len(hall) + len(den)
+    assert not summary.interrupted
+    for first, second, single in zip(hall, den, alone.events, strict=False):
+        assert second.media_time_s - first.media_time_s == pytest.approx(0.1, abs=0.01)
+        # The same ticks: the same answers, but for the last digits of stream time.
+        assert second.emotion.probabilities == pytest.approx(single.emotion.probabilities, abs=0.05)
+
+
+def test_a_device_of_several_rooms_is_opened_once() -> None:
+    class Device:
+        name, is_live, has_sound, has_picture = "camera 0", True, True, True
+        condition, ended = LIVE, False
+        opened = closed = polled = 0
+
+        def open(self) -> None:
+            self.opened += 1
+
+        def poll(self, until_s: float) -> Captured:
+            self.polled += 1
+            image = np.full((2, 2, 3), self.polled, np.uint8)
+            sound = Sound(np.full(4, self.polled, np.float32), until_s)
+            return Captured([sound], Picture(image, until_s))
+
+        def close(self) -> None:
+            self.closed += 1
+
+    device = Device()
+    shared = Shared(device)
+    first, second = shared.tap(), shared.tap()
+    first.open()
+    second.open()
+    assert device.opened == 1
+    assert [s.samples[0] for s in first.poll(0.1).sounds] == [1]
+    assert [s.samples[0] for s in first.poll(0.2).sounds] == [2]
+    late = second.poll(0.3)
+    assert [s.samples[0] for s in late.sounds] == [1, 2, 3]
+    assert late.picture is not None
+    assert late.picture.at_s == 0.3
+    first.close()
+    assert device.closed == 0
+    second.close()
+    second.close()
+    assert device.closed >= 1

@@ -21,6 +21,7 @@ from mera_edge.events import (
     named,
     timestamp,
 )
+from mera_edge.runtime.outlet import Outlet
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.live import LiveView
@@ -169,3 +170,62 @@ def test_the_live_view_fits_a_terminal_and_leaves_it_clean() -> None:
         view.publish(event(index))
     view.close(summary(3))
     assert "no face in view" in console.export_text()
+
+
+def test_rooms_have_a_panel_each() -> None:
+    console = Console(width=80, height=60, force_terminal=True, record=True)
+    view = LiveView(console)
+    for room in ("hall", "kitchen", "hall"):
+        view.publish(event(0).model_copy(update={"room": room}))
+    view.close(summary(3))
+    assert "mera-edge: kitchen" in console.export_text()
+
+
+def test_a_report_does_not_mind_the_time_of_day(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    report = HtmlReport(path)
+    for index in [*range(50), *range(-1000, -900)]:
+        report.publish(event(index, words="so glad"))
+    report.close(summary(150))
+    Page(path.read_text())
+    assert "-" not in path.read_text().partition('points="')[2].partition('"')[0]
+
+
+class Unreliable:
+    """A sink whose disk is full at times."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.got: list[EmotionEvent] = []
+
+    def publish(self, event: EmotionEvent) -> None:
+        if self.full:
+            raise InputError("events.jsonl cannot be written (No space left on device)")
+        self.got.append(event)
+
+    def close(self, summary: Summary) -> None:
+        raise BrokenPipeError
+
+
+def test_a_sink_that_fails_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said, ended, sink = [100.0], [], [], Unreliable()
+    monkeypatch.setattr("mera_edge.runtime.outlet.time.monotonic", lambda: now[0])
+    outlet = Outlet(sink, "sink a", said.append, lambda: ended.append(True))
+    outlet.publish(event(0))
+    sink.full = True
+    for index in range(1, 50):
+        now[0] += 0.2
+        outlet.publish(event(index))
+    sink.full = False
+    for index in range(50, 150):
+        now[0] += 0.2
+        outlet.publish(event(index))
+    assert said[0].startswith("sink a fails: events.jsonl cannot be written (No space")
+    lost = 150 - len(sink.got)
+    assert said[1:] == [f"sink a works again; {lost} events were lost"]
+    # Tried again after 10 s at the latest.
+    assert 49 <= lost <= 49 + 51
+    assert sink.got[-1] == event(149)
+    outlet.close(summary(1))
+    outlet.publish(event(0))
+    assert ended == [True]

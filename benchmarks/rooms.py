@@ -1,0 +1,175 @@
+"""What four rooms in one process take, against one: processor time and memory.
+
+    python benchmarks/rooms.py [SECONDS] [TIMES]
+
+One room and four in turn, each in a fresh process, two ways:
+
+* *from a clip*: every room decodes the sample for itself, in the process of the pipelines.
+* *from cameras*: every room has an MJPEG camera, served on loopback from the sample at 10 pictures
+  a second, and the sample's sound from a file. The processes that capture are counted with it; the
+  server is not.
+
+The budget is so large that nothing is left out for want of time: every room does the same work.
+What is counted begins some seconds after the start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from mera_edge.bench.replayed import Replayed
+from mera_edge.bundle import Bundle
+from mera_edge.runtime.clock import RealClock
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.session import Room, run_rooms, stop_on_signals
+from mera_edge.runtime.strain import StrainGauge
+from mera_edge.sample import CLIP
+from mera_edge.sinks.jsonl import JsonLines
+from mera_edge.sources.base import Source
+from mera_edge.sources.camera import Camera
+from mera_edge.sources.media import MediaFile
+
+ROOMS = 4
+BUDGET_MS = 1000
+SETTLE_S = 6.0
+
+SERVER = """
+import sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import cv2
+from mera_edge.sample import CLIP
+from mera_edge.sources.media import MediaFile
+media, jpegs = MediaFile(CLIP, sound=False), []
+media.open()
+while not media.ended:
+    if picture := media.poll(len(jpegs) / 10).picture:
+        jpegs.append(cv2.imencode(".jpg", picture.image)[1].tobytes())
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        while True:
+            data = jpegs[int(time.time() * 10) % len(jpegs)]
+            head = f"--frame\\r\\nContent-Type: image/jpeg\\r\\nContent-Length: {len(data)}"
+            self.wfile.write(head.encode() + b"\\r\\n\\r\\n" + data + b"\\r\\n")
+            time.sleep(0.1)
+    def log_message(self, *arguments):
+        pass
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def play(seconds: float, rooms: int, port: int) -> None:
+    """Be the process that has the rooms; the port is that of the cameras, 0 for the clip."""
+    bundle, strain = Bundle.open(), StrainGauge()
+    all_rooms = []
+    with tempfile.TemporaryDirectory() as place:
+        sound = Path(place) / "sound.wav"
+        long_sound(sound, seconds)
+        for number in range(1, rooms + 1):
+            pipeline = Pipeline(bundle, BUDGET_MS, strain)
+            pipeline.warm_up()
+            sources: list[Source] = [Replayed(CLIP, for_s=seconds)]
+            if port:
+                camera = Camera(f"http://127.0.0.1:{port}/{number}")
+                sources = [camera, MediaFile(sound, picture=False)]
+            all_rooms.append(Room(pipeline, sources, f"room {number}"))
+        with stop_on_signals() as stop:
+            run_rooms(all_rooms, RealClock(), [JsonLines("-")], stop)
+
+
+def measured(command: list[str], seconds: float) -> dict[str, float]:
+    """Return what a command and its children take, from `SETTLE_S` on."""
+    with tempfile.TemporaryFile("w+") as events:
+        process = subprocess.Popen(command, stdout=events, stderr=subprocess.DEVNULL)
+        time.sleep(SETTLE_S)
+        before = cpu_s(process.pid)
+        time.sleep(seconds)
+        taken = {"cpu_s": cpu_s(process.pid) - before, "pss_mb": pss_mb(process.pid)}
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+        events.seek(0)
+        ticks = [json.loads(line) for line in events if "latency" in line]
+    left_out = sum(bool(tick["latency"].get("skipped")) for tick in ticks)
+    return taken | {"left_out": left_out / len(ticks), "events": float(len(ticks))}
+
+
+def tree(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(int(child) for child in children)]
+
+
+def cpu_s(process: int) -> float:
+    fields = [Path(f"/proc/{p}/stat").read_text().rpartition(")")[2].split() for p in tree(process)]
+    return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_mb(process: int) -> float:
+    rollups = [Path(f"/proc/{p}/smaps_rollup").read_text() for p in tree(process)]
+    return sum(int(text.partition("\nPss:")[2].split()[0]) for text in rollups) / 1024
+
+
+def long_sound(path: Path, seconds: float) -> None:
+    media = MediaFile(CLIP, picture=False)
+    media.open()
+    samples = media.poll(float("inf")).sounds[0].samples
+    times = int(seconds * 16_000 / len(samples)) + 1
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(np.tile((samples * 32767).astype("<i2"), times).tobytes())
+
+
+def compare(name: str, command: list[str], seconds: float, times: int) -> None:
+    found: dict[int, list[dict[str, float]]] = {1: [], ROOMS: []}
+    for _ in range(times):
+        for rooms, results in found.items():
+            results.append(measured([*command, str(rooms)], seconds))
+            print(name, rooms, results[-1], file=sys.stderr, flush=True)
+    for key, what, scale in (
+        ("cpu_s", "processor, % of a core", 100 / seconds),
+        ("pss_mb", "PSS, MB", 1),
+        ("events", "answers", 1),
+        ("left_out", "with something left out, % of them", 100),
+    ):
+        one, four = (statistics.median(run[key] for run in found[n]) * scale for n in (1, ROOMS))
+        ratio = f"{four / one:.2f}" if one else ""
+        print(f"| {name} | {what} | {one:.1f} | {four:.1f} | {ratio} |", flush=True)
+
+
+def main(seconds: float, times: int) -> None:
+    print("| | | one room | four rooms | ratio |\n| --- | --- | --- | --- | --- |")
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    served = server.stdout.readline().strip() if server.stdout else ""
+    for name, port in (("from a clip", "0"), ("from cameras", served)):
+        command = [sys.executable, __file__, "--play", str(seconds + 3 * SETTLE_S), port]
+        compare(name, command, seconds, times)
+    server.kill()
+    print(f"\nMedians of {times} runs of {seconds:.0f} s.")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--play"]:
+        play(float(sys.argv[2]), int(sys.argv[4]), int(sys.argv[3]))
+    else:
+        given = sys.argv[1:]
+        main(float(given[0]) if given else 30.0, int(given[1]) if len(given) > 1 else 3)
