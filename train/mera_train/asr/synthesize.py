@@ -30,8 +30,8 @@ from mera_train import audio
 from mera_train.asr.data import speech
 from mera_train.text.data import ENGLISH, sentences
 
-WORDS = (3, 14)
-"""Fewest and most words of a sentence."""
+WORDS = range(3, 15)
+"""Of a sentence that is read."""
 
 _ACCENTS = ("en-us", "en-us", "en-gb", "en-gb-x-rp", "en-gb-scotland", "en-029")
 _VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
@@ -71,8 +71,8 @@ class Reading:
         return ["espeak-ng", "-v", self.voice, "-s", speed, "-p", pitch, "-w", str(out), self.text]
 
 
-def everyday(data: Path) -> list[str]:
-    """Return English training sentences that read aloud as they are written, each once.
+def everyday(data: Path, words: range) -> list[str]:
+    """Return English training sentences of so many words that are spoken as they are written.
 
     Digits, abbreviations and what the dev and test speakers say are left out.
     """
@@ -83,9 +83,9 @@ def everyday(data: Path) -> list[str]:
             continue
         text = re.sub(r"[’`]", "'", sentence.text.lower())
         text = re.sub(r"[.,;:!?\"()-]+", " ", text)
-        words = text.split()
-        if WORDS[0] <= len(words) <= WORDS[1] and all(map(_SPOKEN.fullmatch, words)):
-            found[" ".join(words)] = None
+        spoken = text.split()
+        if len(spoken) in words and all(map(_SPOKEN.fullmatch, spoken)):
+            found[" ".join(spoken)] = None
     return [text for text in found if text not in held_out]
 
 
@@ -133,7 +133,7 @@ def synthesize(data: Path, out: Path, count: int, seed: int = 0) -> None:
     for engine in ("espeak-ng", "flite"):
         if shutil.which(engine) is None:
             raise InputError(f"{engine} is not installed", f"apt install {engine}")
-    readings = draw(everyday(data), count, seed)
+    readings = draw(everyday(data, WORDS), count, seed)
     table = io.StringIO()
     manifest = csv.writer(table)
     manifest.writerow(["file", "text", "speaker"])
