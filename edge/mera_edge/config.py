@@ -9,7 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from mera_edge.bundle.manifest import RoleName
 from mera_edge.engine.choose import Provider
@@ -33,22 +40,77 @@ def _pairs(value: Any) -> Any:
     return dict(pair.partition("=")[::2] for pair in value.split(","))
 
 
+def _several(value: Any) -> Any:
+    """Take one for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+Several = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+class RoomSettings(BaseModel):
+    """A room: one camera, one microphone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = Field(None, description="what its events call it", min_length=1)
+    camera: str = Field("none", description="as `camera` of the whole run")
+    mic: str = Field("none", description="as `mic` of the whole run")
+
+
 class Settings(BaseModel):
     """Everything about a run that a user may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bundle: Path | None = Field(None, description="bundle to run; the one in the package if unset")
-    camera: str = Field(
-        "0", description="index, URL (rtsp, http), file, GStreamer pipeline, or `none`"
+    camera: Several = Field(
+        ("0",),
+        description="index, URL (rtsp, http), file, GStreamer pipeline, or `none`; one per room",
     )
-    mic: str = Field("default", description="index, name, sound file, `default`, or `none`")
-    sink: tuple[str, ...] = Field(("-",), description="where events go: `-` or a .jsonl file")
+    mic: Several = Field(
+        ("default",),
+        description="index, name, sound file, `default`, or `none`; one, or one per room",
+    )
+    room: tuple[RoomSettings, ...] = Field(
+        (), description="rooms by name, each with camera and mic, instead of `camera` and `mic`"
+    )
+    sink: Several = Field(("-",), description="where events go: `-` or a .jsonl file")
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
         {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
     )
+
+    @model_validator(mode="after")
+    def _check_rooms(self) -> Settings:
+        if self.room:
+            names = [room.name for room in self.room]
+            if None in names or len(set(names)) < len(names):
+                raise ValueError("every room needs a name of its own")
+            if self.model_fields_set & {"camera", "mic"}:
+                raise ValueError("give rooms, or camera and mic, not both")
+        elif len(self.mic) not in (1, len(self.camera)):
+            raise ValueError(f"{len(self.camera)} cameras take one mic or as many, one for each")
+        return self
+
+    @property
+    def rooms(self) -> tuple[RoomSettings, ...]:
+        """The rooms; they have names when there are several."""
+        if self.room:
+            return self.room
+        mics = self.mic * (len(self.camera) if len(self.mic) == 1 else 1)
+        several = len(self.camera) > 1
+        return tuple(
+            RoomSettings(name=f"room {number}" if several else None, camera=camera, mic=mic)
+            for number, (camera, mic) in enumerate(zip(self.camera, mics, strict=True), start=1)
+        )
+
+    @property
+    def room_budget_ms(self) -> int:
+        """What a tick may take: rooms take turns, and none may take the next one's time."""
+        turn_ms = int(1000 / self.ticks_per_second / len(self.rooms))
+        return min(self.budget_ms, turn_ms) if len(self.rooms) > 1 else self.budget_ms
 
 
 def load(
@@ -87,6 +149,8 @@ def load(
         return Settings.model_validate({key: value for key, (value, _) in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise ConfigError(first["msg"].removeprefix("Value error, "), "") from error
         key = str(first["loc"][0])
         raise ConfigError(
             f"{values[key][1]}: {key} = {values[key][0]!r}: {first['msg']}",

@@ -15,6 +15,9 @@ from mera_edge.labels import EMOTIONS, ModalityName
 
 SCHEMA: Final = "mera-edge/event/1"
 
+SourceState = Literal["connecting", "live", "stalled", "gone"]
+"""How a camera or microphone is doing: not there yet, giving, silent or stuck, lost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -99,17 +102,28 @@ class Latency(_Message):
     skipped: tuple[str, ...] = Field((), description="stages left out of this tick")
 
 
+class SourceStatus(_Message):
+    """How a camera or microphone is doing."""
+
+    state: SourceState
+    reason: str | None = Field(None, description="why it is not live")
+
+
 class EmotionEvent(_Message):
     """One answer of the pipeline: one JSON object on one line."""
 
     schema_: Literal["mera-edge/event/1"] = Field(SCHEMA, alias="schema")
     at: str = Field(description="time of day, ISO 8601 in UTC")
     media_time_s: float | None = Field(None, description="position in the file, for files only")
+    room: str | None = Field(None, description="which room, when there are several")
     person: int | None = Field(None, description="the tracked face, stable while it is in view")
     emotion: Emotion | None = Field(description="null while there is no evidence at all")
     modalities: dict[ModalityName, Modality]
     transcript: Transcript
     latency: Latency
+    sources: dict[str, SourceStatus] | None = Field(
+        None, description="every camera and microphone; not for files"
+    )
     fallbacks: dict[str, str] | None = Field(
         None, description="by role, why its model runs on the CPU and not on what was asked for"
     )

@@ -49,6 +49,17 @@ def test_doctor_finds_the_bundle_healthy_and_says_what_is_missing(cli: Callable)
     assert not [f for f in findings.values() if f["state"] == "note" and not f["remedy"]]
 
 
+def test_doctor_examines_what_is_configured(cli: Callable, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'camera = "{CLIP}"\nmic = "{CLIP}"\nsink = "{tmp_path}/absent/a.jsonl"\n')
+    result = cli("doctor", "--config", config, "--json")
+    assert result.code == 1
+    assert f"not healthy: sink {tmp_path}/absent/a.jsonl" in result.err
+    findings = {finding["what"]: finding for finding in json.loads(result.out)}
+    assert findings[str(CLIP)]["state"] == "ok"
+    assert "100 ms are allowed" in findings["budget"]["found"]
+
+
 def test_doctor_says_no_to_a_broken_bundle(cli: Callable, tmp_path: Path) -> None:
     result = cli("doctor", "--bundle", tmp_path)
     assert result.code == 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mera_edge.config import load
+from mera_edge.config import Settings, load
 from mera_edge.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ def test_flags_win_over_environment_over_file_over_defaults(file: Path) -> None:
     settings = load(
         file, {"budget_ms": 40, "mic": None}, {"MERA_EDGE_BUDGET_MS": "60", "MERA_EDGE_CAMERA": "2"}
     )
-    assert (settings.budget_ms, settings.camera, settings.mic) == (40, "2", "none")
+    assert (settings.budget_ms, settings.camera, settings.mic) == (40, ("2",), ("none",))
     assert settings.ticks_per_second == 5
 
 
@@ -45,3 +45,42 @@ def test_what_cannot_be_used_is_named_with_its_place(
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.toml cannot be read"):
         load(tmp_path / "absent.toml", environment={})
+
+
+def test_every_camera_is_a_room() -> None:
+    settings = load(None, {"camera": ["0", "rtsp://host/a"], "mic": ["default"]}, {})
+    assert [(room.name, room.camera, room.mic) for room in settings.rooms] == [
+        ("room 1", "0", "default"),
+        ("room 2", "rtsp://host/a", "default"),
+    ]
+    assert settings.room_budget_ms == 100
+    assert Settings(camera=("0",) * 4).room_budget_ms == 50
+    (room,) = load(None, {}, {}).rooms
+    assert (room.name, room.camera, room.mic) == (None, "0", "default")
+
+
+def test_rooms_may_have_names(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[[room]]\nname = "hall"\ncamera = "1"\n[[room]]\nname = "den"\nmic = "2"\n')
+    assert [(room.name, room.camera, room.mic) for room in load(file, {}, {}).rooms] == [
+        ("hall", "1", "none"),
+        ("den", "none", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[room]]\ncamera = '1'\n", "every room needs a name of its own"),
+        ("[[room]]\nname = 'a'\n[[room]]\nname = 'a'\n", "every room needs a name of its own"),
+        ("camera = '1'\n[[room]]\nname = 'a'\n", "not both"),
+        ("camera = ['0', '1', '2']\nmic = ['0', '1']\n", "3 cameras take one mic or as many"),
+        ("[[room]]\nnamme = 'a'\n", "config.toml: room = .*Extra inputs"),
+        ("camera = []\n", "config.toml: camera = .*at least 1"),
+    ],
+)
+def test_rooms_that_make_no_sense_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(file, {}, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,9 @@ import numpy as np
 from mera_edge.sources.microphone import Microphone
 microphone = Microphone("pulse")
 microphone.open()
+while microphone.condition.state != "live":
+    time.sleep(0.02)
+    microphone.poll(0.0)
 print("open", flush=True)
 heard, ends = [], []
 for tick in range(1, 16):
@@ -38,21 +42,48 @@ np.save(sys.argv[1], np.concatenate(heard))
 print(max(map(abs, ends)), microphone.overruns, flush=True)
 """
 
+TELL = """
+import time
+from mera_edge.sources import microphone
+microphone.ZEROS_AFTER_S = 0.5
+ears, told = microphone.Microphone("pulse"), None
+ears.open()
+while True:
+    line = f"{ears.condition.state} {ears.condition.reason}".strip()
+    if line != told and not (line.startswith("stalled") and told.startswith("stalled")):
+        print(line, flush=True)
+        told = line
+    time.sleep(0.1)
+    ears.poll(0.0)
+"""
+
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A sound server with a microphone that hears what is played; gives its environment."""
+    environment = surroundings(tmp_path)
+    server = sound_server(environment)
+    yield environment
+    server.terminate()
+    server.wait(5)
+
+
+def surroundings(tmp_path: Path) -> dict[str, str]:
     config = tmp_path / "asound.conf"
     config.write_text(
         '</usr/share/alsa/alsa.conf>\npcm.pulse {\n type pulse\n hint.description "Pulse"\n}\n'
     )
-    environment = {
+    return {
         "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "HOME": str(tmp_path),
         "XDG_RUNTIME_DIR": str(tmp_path),
         "PULSE_LATENCY_MSEC": "20",
         "ALSA_CONFIG_PATH": str(config),
     }
+
+
+def sound_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     modules = (
         "module-native-protocol-unix",
         "module-null-sink sink_name=room rate=16000 channels=1",
@@ -68,9 +99,7 @@ def room(tmp_path: Path) -> Iterator[dict[str, str]]:
     while subprocess.run(["pactl", "set-default-source", "mic"], env=environment).returncode:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    yield environment
-    server.terminate()
-    server.wait(5)
+    return server
 
 
 def test_what_is_played_in_the_room_is_heard_in_time(room: dict[str, str], tmp_path: Path) -> None:
@@ -92,3 +121,27 @@ def test_what_is_played_in_the_room_is_heard_in_time(room: dict[str, str], tmp_p
     loud = heard[np.abs(heard) > 0.1]
     # A sine of amplitude 0.5 is above 0.1 for 87 % of the time.
     assert len(loud) == pytest.approx(0.87 * 16_000, rel=0.1)
+
+
+def test_a_microphone_that_was_lost_is_gone_and_comes_back(tmp_path: Path) -> None:
+    environment = surroundings(tmp_path)
+    server = sound_server(environment)
+    ears = subprocess.Popen(
+        [sys.executable, "-c", TELL], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert ears.stdout is not None
+    told = iter(ears.stdout.readline, "")
+    assert next(told) == "connecting\n"
+    assert next(told) == "live\n"
+    assert "zeros" in next(told)
+    server.kill()
+    server.wait()
+    assert any("gone" in line for line in told)
+    server = sound_server(environment)
+    began = time.monotonic()
+    assert any(line == "live\n" for line in told)
+    assert time.monotonic() - began < 5
+    ears.kill()
+    ears.wait()
+    server.kill()
+    server.wait()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mera_edge.bundle import Bundle
-from mera_edge.config import load
+from mera_edge.config import Settings, load
 from mera_edge.engine import cache
 from mera_edge.engine.choose import built_engine
 from mera_edge.engine.cuda import DEVICE_FILES, Cuda, Device
@@ -92,7 +92,10 @@ def test_a_bundle_without_a_model_for_tensorrt_is_told(bundle: Callable[..., Bun
 
 @without_gpu
 def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
-    found = {f.what: f for f in examine(bundle().directory, {"voice": "cuda"})}
+    settings = Settings(
+        bundle=bundle().directory, providers={"voice": "cuda"}, camera="none", mic="none"
+    )
+    found = {f.what: f for f in examine(settings)}
     assert found["model voice"].state == "note"
     assert "because cuda: CUDAExecutionProvider" in found["model voice"].found
     assert found["TensorRT"].state == "note"

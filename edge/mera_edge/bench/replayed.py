@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mera_edge.sources.base import Captured
+from mera_edge.sources.base import LIVE, Captured
 from mera_edge.sources.media import MediaFile
 
 
@@ -22,6 +22,7 @@ class Replayed:
     """
 
     is_live = False
+    condition = LIVE
 
     def __init__(
         self,

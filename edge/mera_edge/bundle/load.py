@@ -38,6 +38,8 @@ class Role:
     """What `engine` is asked for."""
     fallbacks: dict[RoleName, str]
     """Of the bundle: where `engine` writes down why it is something else."""
+    engines: dict[RoleName, Engine]
+    """Of the bundle: those that are loaded."""
 
     def path(self, file: str = "model") -> Path:
         """Return where one of the role's files lies.
@@ -52,13 +54,16 @@ class Role:
     def engine(self) -> Engine:
         """Load the role's model on what was asked for, else on the CPU, with the reason kept.
 
+        It is loaded once: an engine has no memory of its own, so all who need it share it.
+
         Raises:
             EngineError: not even ONNX Runtime on the CPU can load it.
         """
-        engine, reason = choose(self, self.provider)
-        if reason is not None:
-            self.fallbacks[self.name] = reason
-        return engine
+        if self.name not in self.engines:
+            self.engines[self.name], reason = choose(self, self.provider)
+            if reason is not None:
+                self.fallbacks[self.name] = reason
+        return self.engines[self.name]
 
     def require_features(self, spec: dict[str, Any]) -> None:
         """Refuse a model that was trained on other features than ``spec``.
@@ -92,6 +97,7 @@ class Bundle:
         self.directory = directory
         self.manifest = manifest
         self.fallbacks: dict[RoleName, str] = {}
+        self._engines: dict[RoleName, Engine] = {}
         self._providers = providers
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
@@ -138,6 +144,10 @@ class Bundle:
         """Whether the bundle has a model for a role."""
         return role in self.manifest.roles
 
+    def forget(self, role: RoleName) -> None:
+        """Have a role's model loaded anew for whoever asks next: this one does not work."""
+        self._engines.pop(role, None)
+
     def role(self, name: str) -> Role:
         """Return one role.
 
@@ -147,7 +157,7 @@ class Bundle:
         for known, entry in self.manifest.roles.items():
             if known == name:
                 provider = self._providers.get(known, "auto")
-                return Role(known, self.directory, entry, provider, self.fallbacks)
+                return Role(known, self.directory, entry, provider, self.fallbacks, self._engines)
         raise BundleError(
             f"the bundle {self.manifest.name} has no {name}",
             f"it has {', '.join(self.manifest.roles)}: export one with the role you need",

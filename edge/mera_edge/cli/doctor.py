@@ -10,14 +10,21 @@ from mera_edge.errors import CheckFailed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mera_edge.runtime.doctor import Finding
+    from mera_edge.runtime.finding import Finding
 
 
-def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
-    """Check the installation, the models, the camera and the microphone.
+def doctor(
+    camera: options.Camera = None,
+    mic: options.Mic = None,
+    provider: options.Provider = None,
+    config: options.Config = None,
+    json: options.Json = False,
+    bundle: options.Bundle = None,
+) -> None:
+    """Check everything that a run with the same options depends on, and say what to do.
 
-    Exits with 1 when something fails that every run needs. A missing camera or microphone is
-    only pointed out: files work without them.
+    Exits with 1 when the run cannot succeed. A camera or microphone that is missing and was not
+    asked for is only pointed out: files work without them.
     """
     import json as to_json
     from dataclasses import asdict
@@ -26,8 +33,8 @@ def doctor(json: options.Json = False, bundle: options.Bundle = None) -> None:
     from mera_edge.config import load
     from mera_edge.runtime.doctor import examine
 
-    settings = load(flags={"bundle": bundle})
-    findings = examine(settings.bundle, settings.providers)
+    flags = {"camera": camera, "mic": mic, "providers": options.pairs(provider), "bundle": bundle}
+    findings = examine(load(config, flags))
     if json:
         print(to_json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
     else:

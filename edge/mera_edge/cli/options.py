@@ -21,3 +21,29 @@ Record = Annotated[
         "--record", help="Write the evidence here, for `replay`: words, but no sound or picture."
     ),
 ]
+Camera = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--camera",
+        help="Index, URL, file, GStreamer pipeline, or `none`; again for every further room.",
+    ),
+]
+Mic = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mic",
+        help="`default`, index, name, sound file, or `none`; one for all rooms, or one for each.",
+    ),
+]
+Provider = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--provider", help="ROLE=auto, cpu, cuda, onnx-tensorrt or tensorrt; may be given again."
+    ),
+]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+
+
+def pairs(given: list[str] | None) -> dict[str, str] | None:
+    """Return ``ROLE=provider`` options as a mapping."""
+    return dict(pair.partition("=")[::2] for pair in given) if given else None

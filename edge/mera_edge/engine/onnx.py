@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mera_edge.engine.protocol import Array, TensorSpec
+from mera_edge.engine.protocol import Array, TensorSpec, numbers
 from mera_edge.errors import EngineError
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -100,7 +100,7 @@ class OnnxEngine:
             values = self._session.run(self._names, dict(feeds))
         except (*self._failures, ValueError, RuntimeError) as error:
             raise EngineError(f"{self._path.name} did not run: {error}") from error
-        return dict(zip(self._names, values, strict=True))
+        return numbers(dict(zip(self._names, values, strict=True)), self._path.name)
 
 
 def give_back_memory() -> None:

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.errors import EngineError
+
 Array = NDArray[Any]
 
 
@@ -44,6 +46,19 @@ class Engine(Protocol):
         """Compute all outputs.
 
         Raises:
-            EngineError: an input is missing, or of another shape or type than `inputs` says.
+            EngineError: an input is missing, or of another shape or type than `inputs` says; or an
+                output holds what is no number.
         """
         ...
+
+
+def numbers(outputs: dict[str, Array], model: str) -> dict[str, Array]:
+    """Return a model's outputs.
+
+    Raises:
+        EngineError: NaN is among them.
+    """
+    for name, values in outputs.items():
+        if np.isnan(values).any():
+            raise EngineError(f"{model} gave NaN as {name}")
+    return outputs

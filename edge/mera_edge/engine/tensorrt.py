@@ -14,7 +14,7 @@ import numpy as np
 
 from mera_edge.engine.cache import BUILD, Record
 from mera_edge.engine.cuda import Cuda
-from mera_edge.engine.protocol import Array, TensorSpec
+from mera_edge.engine.protocol import Array, TensorSpec, numbers
 from mera_edge.errors import EngineError
 
 OLDEST = (10, 3)
@@ -88,7 +88,7 @@ class TensorRtEngine:
         for name, array in answers.items():
             self._cuda.download(array, self._addresses[name], self._stream)
         self._cuda.synchronize(self._stream)
-        return answers
+        return numbers(answers, self._name)
 
 
 def load_tensorrt() -> Any:

@@ -13,11 +13,13 @@ from mera_edge.events import (
     Evidence,
     Latency,
     Modality,
+    SourceStatus,
     Transcript,
     named,
     timestamp,
 )
 from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.runtime.guard import Guard
 from mera_edge.stages.fusion import Fused, FusionStage
 
 LONGEST_AGE_S: dict[ModalityName, float] = {"voice": 3.0, "face": 1.0, "text": 8.0}
@@ -44,6 +46,8 @@ class Observation:
     """Stages left out for want of time."""
     is_media: bool
     """Whether the stream is a file."""
+    sources: dict[str, SourceStatus] | None = None
+    """How each camera and microphone is doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,19 @@ class Conclusion:
     """Remembers the newest evidence of every modality and fuses what is young enough.
 
     The same observations give the same events, live or replayed.
+
+    Args:
+        bundle: the model.
+        isolate: whether a fusion that fails leaves the event without an answer, instead of raising.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._fusion = FusionStage(bundle)
+    def __init__(self, bundle: Bundle, isolate: bool = False) -> None:
+        self._fusion = Guard("fusion", FusionStage, bundle, isolate)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next observation is the first of a new stream."""
+        self._fusion.reset()
         self._latest: dict[ModalityName, Evidence] = {}
         self._used: dict[ModalityName, Evidence] = {}
         self._fused: Fused | None = None
@@ -84,7 +93,7 @@ class Conclusion:
 
     def warm_up(self, evidence: Sequence[Evidence]) -> None:
         """Run the model once; what is remembered stays as it is."""
-        self._fusion.fuse(evidence, 1.0)
+        self._fusion.stage.fuse(evidence, 1.0)
 
     def fuse(self, observation: Observation) -> None:
         """Take what one tick brought."""
@@ -95,7 +104,9 @@ class Conclusion:
             for name, evidence in self._latest.items()
             if now_s - evidence.captured_s <= LONGEST_AGE_S[name]
         }
-        self._fused = self._fusion.fuse(list(self._used.values()), now_s) if self._used else None
+        self._fused = None
+        if used := list(self._used.values()):
+            self._fused = self._fusion.run(now_s, lambda fusion: fusion.fuse(used, now_s))
         self._transcript = observation.transcript
         if observation.ended:
             self._said.append(observation.transcript.text)
@@ -107,7 +118,8 @@ class Conclusion:
         for name in MODALITIES:
             evidence = used.get(name)
             if evidence is None or fused is None:
-                modalities[name] = Modality(state="missing", reason=observation.missing[name])
+                reason = observation.missing[name] if evidence is None else self._fusion.reason
+                modalities[name] = Modality(state="missing", reason=reason)
                 continue
             modalities[name] = Modality(
                 state="used",
@@ -132,5 +144,6 @@ class Conclusion:
                 late=cost.compute_ms > cost.budget_ms,
                 skipped=observation.skipped,
             ),
+            sources=observation.sources,
             fallbacks=cost.fallbacks,
         )

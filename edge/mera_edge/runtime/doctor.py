@@ -4,52 +4,54 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
-from typing import Literal
+
+import numpy as np
 
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.load import Providers
 from mera_edge.bundle.pull import CATALOGUE, pulled
+from mera_edge.config import Settings
 from mera_edge.engine.cache import directory
 from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.tensorrt import load_tensorrt
 from mera_edge.errors import MeraError
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at."""
-
-    what: str
-    state: Literal["ok", "note", "fail"]
-    """``note``: something optional is absent. ``fail``: no run can succeed."""
-    found: str
-    remedy: str = ""
-
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.runtime import surroundings
+from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.finding import Finding
+from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.session import run
+from mera_edge.sample import CLIP
+from mera_edge.sources.media import MediaFile
 
 _RUNTIME = ("numpy", "onnxruntime", "opencv-python-headless", "av", "soxr", "kaldi-native-fbank")
 
 
-def examine(bundle: Path | None, providers: Providers) -> list[Finding]:
-    """Check installation, providers, bundle, published models, camera and microphone.
+WARM_TICKS = 10
+"""Of the sample, at its beginning, that do not count."""
 
-    Takes at most a few seconds; opens devices for a moment but records nothing.
+
+def examine(settings: Settings) -> list[Finding]:
+    """Check installation, providers, models, budget, sources, permissions, sinks, heat and disk.
+
+    Takes some seconds; opens devices for a moment but records nothing.
     """
-    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        _installation,
-        _providers,
-        _tensorrt,
-        lambda: _bundle(bundle, providers),
-        _published,
-        _opencv,
-        _camera,
-        _microphone,
-        _other_packages,
+    checks: tuple[Iterator[Finding], ...] = (
+        _installation(),
+        _providers(),
+        _tensorrt(),
+        _models(settings),
+        _published(),
+        _opencv(),
+        surroundings.sources(settings),
+        surroundings.permissions(),
+        surroundings.sinks(settings),
+        surroundings.heat(),
+        _other_packages(),
     )
-    return [finding for check in checks for finding in check()]
+    return [finding for findings in checks for finding in findings]
 
 
 def _installation() -> Iterator[Finding]:
@@ -81,9 +83,9 @@ def _tensorrt() -> Iterator[Finding]:
         yield Finding("TensorRT", "ok", f"{found} on {gpu}; engines in {directory()}")
 
 
-def _bundle(path: Path | None, providers: Providers) -> Iterator[Finding]:
+def _models(settings: Settings) -> Iterator[Finding]:
     try:
-        opened = Bundle.open(path, providers)
+        opened = Bundle.open(settings.bundle, settings.providers)
     except MeraError as error:
         yield Finding("bundle", "fail", error.what, error.remedy)
         return
@@ -100,6 +102,37 @@ def _bundle(path: Path | None, providers: Providers) -> Iterator[Finding]:
             yield Finding(f"model {name}", "note", f"{found}, because {opened.fallbacks[name]}")
         else:
             yield Finding(f"model {name}", "ok", found)
+    yield _budget(settings, opened)
+
+
+def _budget(settings: Settings, models: Bundle) -> Finding:
+    """Compare warm ticks of the sample with the budget of a room."""
+    try:
+        pipeline = Pipeline(models)
+        pipeline.warm_up()
+        times = _Times()
+        run(pipeline, [MediaFile(CLIP)], VirtualClock(), [times], threading.Event())
+    except MeraError as error:
+        return Finding("budget", "fail", error.what, error.remedy)
+    p95_ms = float(np.percentile(times.compute_ms[WARM_TICKS:], 95))
+    found = f"an answer takes {p95_ms:.0f} ms (p95), {settings.room_budget_ms} ms are allowed"
+    if p95_ms <= settings.room_budget_ms:
+        return Finding("budget", "ok", found)
+    remedy = "faces and words will be left out: a larger budget, fewer rooms, or a faster machine"
+    return Finding("budget", "note", found, remedy)
+
+
+class _Times:
+    """A sink that keeps what every answer took."""
+
+    def __init__(self) -> None:
+        self.compute_ms: list[float] = []
+
+    def publish(self, event: EmotionEvent) -> None:
+        self.compute_ms.append(event.latency.compute_ms)
+
+    def close(self, summary: Summary) -> None:
+        pass
 
 
 def _published() -> Iterator[Finding]:
@@ -128,34 +161,6 @@ def _opencv() -> Iterator[Finding]:
             use = "CSI cameras need it" if name == "GStreamer" else "network cameras need it"
             remedy = "only if you need it: use your board's own OpenCV instead of pip's"
             yield Finding(f"OpenCV with {name}", "note", f"no ({use})", remedy)
-
-
-def _camera() -> Iterator[Finding]:
-    from mera_edge.sources.camera import Camera
-
-    camera = Camera("0")
-    try:
-        camera.open()
-    except MeraError as error:
-        yield Finding("camera 0", "note", error.what, error.remedy)
-    else:
-        yield Finding("camera 0", "ok", "gives pictures")
-    finally:
-        camera.close()
-
-
-def _microphone() -> Iterator[Finding]:
-    from mera_edge.sources.microphone import Microphone
-
-    microphone = Microphone("default")
-    try:
-        microphone.open()
-    except MeraError as error:
-        yield Finding("microphone", "note", error.what, error.remedy)
-    else:
-        yield Finding("microphone", "ok", "gives sound")
-    finally:
-        microphone.close()
 
 
 def _other_packages() -> Iterator[Finding]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence, Transcript
+from mera_edge.events import Evidence, SourceStatus, Transcript
 from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
+from mera_edge.runtime.guard import Guard
 from mera_edge.runtime.stopwatch import Stopwatch
-from mera_edge.sources.base import Captured, Picture
+from mera_edge.sources.base import Captured, Picture, Source
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.face_detector import SEARCH_SIDE
 from mera_edge.stages.text import TextStage
@@ -34,11 +36,36 @@ _PRE_ROLL = round(PRE_ROLL_S / FRAME_SHIFT_S)
 
 @dataclass(frozen=True)
 class View:
-    """What the sources can give at all."""
+    """What the sources can give at all, and at the moment."""
 
     sound: bool
     picture: bool
     is_media: bool = False
+    troubles: Mapping[ModalityName, str] = field(default_factory=dict)
+    """Modalities whose source is not live, and why."""
+    sources: dict[str, SourceStatus] | None = None
+    """How each camera and microphone is doing."""
+
+    @classmethod
+    def of(cls, sources: Sequence[Source]) -> View:
+        """Ask the sources."""
+        troubles: dict[ModalityName, str] = {}
+        live: dict[str, SourceStatus] = {}
+        for source in sources:
+            state, reason = source.condition.state, source.condition.reason
+            if source.is_live:
+                live[source.name] = SourceStatus(state=state, reason=reason or None)
+            if state != "live":
+                trouble = f"{source.name} {state}" + (f": {reason}" if reason else "")
+                troubles |= {"face": trouble} if source.has_picture else {}
+                troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
+        return cls(
+            sound=any(source.has_sound for source in sources),
+            picture=any(source.has_picture for source in sources),
+            is_media=not any(source.is_live for source in sources),
+            troubles=troubles,
+            sources=live or None,
+        )
 
 
 class Perception:
@@ -47,23 +74,26 @@ class Perception:
     Args:
         bundle: the models.
         watch: counts what each stage takes.
+        isolate: whether a stage that fails is left out and made again, instead of raising.
     """
 
-    def __init__(self, bundle: Bundle, watch: Stopwatch) -> None:
+    def __init__(self, bundle: Bundle, watch: Stopwatch, isolate: bool = False) -> None:
         self._watch = watch
         self._log_mel = LogMel()
         self._activity = VoiceActivity()
-        self._recognizer = Recognizer(bundle)
-        self._voice = VoiceStage(bundle)
-        self._text = TextStage(bundle)
-        self._face = FaceStage(bundle)
+        self._recognizer = Guard("asr", Recognizer, bundle, isolate)
+        self._voice = Guard("voice", VoiceStage, bundle, isolate)
+        self._text = Guard("text", TextStage, bundle, isolate)
+        self._face = Guard("face", FaceStage, bundle, isolate)
+        self._now_s = 0.0
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
-        # A reset alone keeps the sound of the next utterance, which here belongs to no stream.
-        self._recognizer.flush()
-        for stage in (self._log_mel, self._activity, self._recognizer, self._voice, self._face):
+        for guard in (self._recognizer, self._voice, self._text, self._face):
+            guard.reset()
+        self._finish_recognizer()
+        for stage in (self._log_mel, self._activity, self._voice.stage, self._face.stage):
             stage.reset()
         self._new: dict[ModalityName, Evidence] = {}
         self._skipped: list[str] = []
@@ -78,10 +108,10 @@ class Perception:
         """Run every model once, and return what they made of noise."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         frames = self._log_mel.accept(noise)
-        self._recognizer.accept(frames, 1.0)
-        heard = self._voice.accept(frames, 1.0)
-        read = self._text.accept("warm up", 1.0)
-        self._face.accept(Picture(np.full((240, 320, 3), 127, np.uint8), 0.0))
+        self._recognizer.stage.accept(frames, 1.0)
+        heard = self._voice.stage.accept(frames, 1.0)
+        read = self._text.stage.accept("warm up", 1.0)
+        self._face.stage.accept(Picture(np.full((240, 320, 3), 127, np.uint8), 0.0))
         self.reset()
         return [evidence for evidence in (heard, read) if evidence is not None]
 
@@ -93,7 +123,7 @@ class Perception:
         Sound is always heard to the end, since recognizer and voice encoder are streams; words
         and picture are read as far as the plan has time for them.
         """
-        self._new, self._skipped = {}, []
+        self._new, self._skipped, self._now_s = {}, [], now_s
         self._hear(captured, plan, last)
         ended = self._read(plan, last)
         if captured.picture is not None:
@@ -106,6 +136,7 @@ class Perception:
             ended=ended,
             skipped=tuple(self._skipped),
             is_media=view.is_media,
+            sources=view.sources,
         )
 
     def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
@@ -119,7 +150,7 @@ class Perception:
         if last:
             self._listen(self._log_mel.flush(), plan)
             with self._watch.stage("asr"):
-                self._recognizer.flush()
+                self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
 
     def _listen(self, frames: NDArray[np.float32], plan: Plan) -> None:
         self._recognize(frames, plan)
@@ -128,7 +159,9 @@ class Perception:
                 # The first syllable began before the voice activity was sure of it.
                 frames = np.concatenate([self._before, frames])
             with self._watch.stage("voice"):
-                self._add(self._voice.accept(frames, self._heard_s))
+                self._add(
+                    self._voice.run(self._now_s, lambda voice: voice.accept(frames, self._heard_s))
+                )
         self._before = frames
         self._was_speaking = self._activity.speaking
 
@@ -138,20 +171,29 @@ class Perception:
         if plan.frugal and self._heard_s - self._spoke_s >= REST_AFTER_S and not self._partial:
             if self._unheard is None:
                 # What waits in the recognizer is silence, and would not be next to what follows.
-                self._recognizer.flush()
-                self._recognizer.reset()
+                self._finish_recognizer()
                 self._unheard = frames[:0]
             self._unheard = np.concatenate([self._unheard, frames])[-_PRE_ROLL:]
             return
         if self._unheard is not None:
             frames, self._unheard = np.concatenate([self._unheard, frames]), None
         with self._watch.stage("asr"):
-            self._recognizer.accept(frames, self._heard_s)
+            self._recognizer.run(
+                self._now_s, lambda recognizer: recognizer.accept(frames, self._heard_s)
+            )
+
+    def _finish_recognizer(self) -> None:
+        """End its stream: a reset alone keeps the sound of the next utterance."""
+        self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
+        self._recognizer.stage.reset()
 
     def _read(self, plan: Plan, last: bool) -> bool:
         """Take the words; return whether an utterance ended."""
-        hypothesis = self._recognizer.hypothesis
-        over = last or self._recognizer.is_endpoint()
+        if self._recognizer.reason is not None:
+            self._partial = ""
+            return False
+        hypothesis = self._recognizer.stage.hypothesis
+        over = last or self._recognizer.stage.is_endpoint()
         if hypothesis.text and (hypothesis.text != self._partial or over):
             self._partial = hypothesis.text
             self._transcript = Transcript(
@@ -160,14 +202,21 @@ class Perception:
             if hypothesis.confidence >= LEAST_CONFIDENCE:
                 if over or plan.partial_text:
                     with self._watch.stage("text"):
-                        self._add(self._text.accept(hypothesis.text, hypothesis.words[-1].end_s))
+                        self._add(
+                            self._text.run(
+                                self._now_s,
+                                lambda text: text.accept(
+                                    hypothesis.text, hypothesis.words[-1].end_s
+                                ),
+                            )
+                        )
                 else:
                     self._skipped.append("text")
         if over and not last:
             self._partial = ""
-            self._recognizer.reset()
+            self._recognizer.stage.reset()
             # The next utterance may be another person's, or in another mood.
-            self._voice.reset()
+            self._voice.stage.reset()
         return over and bool(hypothesis.text)
 
     def _see(self, picture: Picture, plan: Plan) -> None:
@@ -177,7 +226,10 @@ class Perception:
         if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
         with self._watch.stage("face"):
-            faces = self._face.accept(picture, plan.search, self._activity.speaking)
+            faces = self._face.run(
+                self._now_s,
+                lambda face: face.accept(picture, plan.search, self._activity.speaking),
+            )
         if faces:
             self._add(faces[0])
 
@@ -186,6 +238,10 @@ class Perception:
             self._new[evidence.modality] = evidence
 
     def _reason(self, name: ModalityName, view: View) -> str:
+        if name in view.troubles:
+            return view.troubles[name]
+        if failed := self._failures().get(name):
+            return failed
         if name == "face":
             return "no face in view" if view.picture else "no picture in this source"
         if not view.sound:
@@ -195,3 +251,10 @@ class Perception:
         if not self._activity.speaking:
             return "nobody is speaking"
         return "no words yet" if name == "text" else "not enough speech yet"
+
+    def _failures(self) -> dict[ModalityName, str | None]:
+        return {
+            "voice": self._voice.reason,
+            "face": self._face.reason,
+            "text": self._recognizer.reason or self._text.reason,
+        }

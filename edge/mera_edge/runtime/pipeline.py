@@ -22,8 +22,9 @@ class Pipeline:
         bundle: the models.
         budget_ms: what a tick may take to compute; a tick that takes longer is marked late.
         strain: says how hard the machine is pressed. With it the pipeline rests while nothing
-            happens and leaves things out to stay within the budget; without it everything runs in
-            every tick, whatever it takes.
+            happens, leaves things out to stay within the budget, and goes on without a stage that
+            fails; without it everything runs in every tick, whatever it takes, and what fails is
+            raised.
 
     Attributes:
         newest: what the newest event follows from.
@@ -42,8 +43,8 @@ class Pipeline:
         self._strain = strain
         self._budget = Budget(budget_ms)
         self._watch = Stopwatch()
-        self._perception = Perception(bundle, self._watch)
-        self._conclusion = Conclusion(bundle)
+        self._perception = Perception(bundle, self._watch, isolate=strain is not None)
+        self._conclusion = Conclusion(bundle, isolate=strain is not None)
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.events import EmotionEvent, Evidence, Summary, Transcript
+from mera_edge.events import EmotionEvent, Evidence, SourceStatus, Summary, Transcript
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.tally import Tally
@@ -142,6 +142,9 @@ def _written(observation: Observation) -> dict[str, Any]:
         "ended": observation.ended,
         "skipped": observation.skipped,
         "is_media": observation.is_media,
+        "sources": {
+            name: status.model_dump() for name, status in (observation.sources or {}).items()
+        },
     }
 
 
@@ -163,6 +166,7 @@ def _observation(line: dict[str, Any]) -> Observation:
         ended=line["ended"],
         skipped=tuple(line["skipped"]),
         is_media=line["is_media"],
+        sources={name: SourceStatus(**status) for name, status in line["sources"].items()} or None,
     )
 
 

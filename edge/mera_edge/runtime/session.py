@@ -1,4 +1,4 @@
-"""A run from its first tick to its summary: sources, clock, pipeline and sinks joined."""
+"""A run from its first tick to its summary: sources, clock, pipelines and sinks joined."""
 
 from __future__ import annotations
 
@@ -8,14 +8,41 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
 
-from mera_edge.events import Summary
+from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime.clock import Clock
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
+
+
+@dataclass
+class Room:
+    """What sees and hears one room, and what makes sense of it.
+
+    Attributes:
+        pipeline: warmed up.
+        sources: opened and closed by the run, in this order.
+        name: what its events call it; ``None`` when it is the only one.
+        ended: whether all its sources have ended.
+    """
+
+    pipeline: Pipeline
+    sources: Sequence[Source]
+    name: str | None = None
+    ended: bool = False
+
+    def tick(self, now_s: float, stop: threading.Event) -> EmotionEvent:
+        """Take what was captured up to stream time ``now_s`` and answer."""
+        captured = _merge([source.poll(now_s) for source in self.sources])
+        self.ended = all(source.ended for source in self.sources)
+        last = self.ended or stop.is_set()
+        event = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
+        return event if self.name is None else event.model_copy(update={"room": self.name})
 
 
 def run(
@@ -27,47 +54,59 @@ def run(
     ticks_per_second: float = 5.0,
     file: str | None = None,
 ) -> Summary:
+    """Run one room: see `run_rooms`.
+
+    Args:
+        file: name of the media file, for the summary.
+    """
+    room = Room(pipeline, sources)
+    return run_rooms([room], clock, sinks, stop, ticks_per_second, file)
+
+
+def run_rooms(
+    rooms: Sequence[Room],
+    clock: Clock,
+    sinks: Sequence[Sink],
+    stop: threading.Event,
+    ticks_per_second: float = 5.0,
+    file: str | None = None,
+) -> Summary:
     """Run until every source has ended or ``stop`` is set, and summarise.
 
     Args:
-        pipeline: warmed up; it is reset first.
-        sources: opened here, in this order, and closed here, whatever happens.
+        rooms: take turns, evenly over a period. Their pipelines are reset first; their sources
+            are closed whatever happens.
         clock: real for devices, virtual to read files as fast as the machine goes.
         sinks: each gets every event, and the summary at the end.
         stop: set it from a signal handler or another thread to end early.
-        ticks_per_second: answers per second.
+        ticks_per_second: answers per second and room.
         file: name of the media file, for the summary.
 
     Raises:
-        SourceError, InputError: a source cannot be opened.
+        InputError: a file cannot be used.
+        MissingExtra: a source needs a package that is not installed.
     """
     tally = Tally()
-    pipeline.reset()
-    period = 1.0 / ticks_per_second
+    turn_s = 1.0 / ticks_per_second / len(rooms)
+    sources = [source for room in rooms for source in room.sources]
     try:
+        for room in rooms:
+            room.pipeline.reset()
         for source in sources:
             source.open()
-        view = View(
-            sound=any(source.has_sound for source in sources),
-            picture=any(source.has_picture for source in sources),
-            is_media=not any(source.is_live for source in sources),
-        )
         clock.start()
-        moment, ended = 0.0, False
-        while not ended and not stop.is_set():
+        moment = 0.0
+        for room in _in_turn(rooms, stop):
             # After a tick that took too long the moments missed are left out, not made up for.
-            moment = max(moment + period, math.floor(clock.now() / period) * period)
+            moment = max(moment + turn_s, math.floor(clock.now() / turn_s) * turn_s)
             clock.wait_until(moment, stop)
             began = time.perf_counter()
-            now = clock.now()
-            captured = _merge([source.poll(now) for source in sources])
-            ended = all(source.ended for source in sources)
-            event = pipeline.tick(captured, now, view, last=ended or stop.is_set())
+            event = room.tick(clock.now(), stop)
             tally.add(event, time.perf_counter() - began)
             for sink in sinks:
                 sink.publish(event)
-        summary = tally.summary(pipeline.transcript, clock.now()).model_copy(
-            update={"file": file, "interrupted": not ended}
+        summary = tally.summary(_transcript(rooms), clock.now()).model_copy(
+            update={"file": file, "interrupted": not all(room.ended for room in rooms)}
         )
     finally:
         for source in sources:
@@ -77,19 +116,65 @@ def run(
     return summary
 
 
+class Signals:
+    """What the operator wants, told by signals.
+
+    Attributes:
+        stop: set by every one of them: the run ends, with its summary.
+    """
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self._end = self._hung_up = False
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Be a signal handler."""
+        if number == signal.SIGHUP:
+            self._hung_up = True
+        else:
+            self._end = True
+        self.stop.set()
+
+    def begin_again(self) -> bool:
+        """Return whether the run was ended by nothing but a hang-up, and forget that."""
+        hung_up, self._hung_up = self._hung_up, False
+        if hung_up and not self._end:
+            self.stop.clear()
+            return not self._end  # another signal may have come in between
+        return False
+
+
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set, so that a run ends with its summary."""
-    stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+def take_signals(numbers: Sequence[signal.Signals]) -> Iterator[Signals]:
+    """Have the given signals end a run with its summary, instead of at once."""
+    signals = Signals()
+    before = {number: signal.signal(number, signals.take) for number in numbers}
     try:
-        yield stop
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set, so that a run ends with its summary."""
+    with take_signals([signal.SIGINT, signal.SIGTERM]) as signals:
+        yield signals.stop
+
+
+def _in_turn(rooms: Sequence[Room], stop: threading.Event) -> Iterator[Room]:
+    while not all(room.ended for room in rooms):
+        for room in rooms:
+            if stop.is_set():
+                return
+            if not room.ended:
+                yield room
+
+
+def _transcript(rooms: Sequence[Room]) -> str:
+    said = [(room.name, room.pipeline.transcript) for room in rooms]
+    return "\n".join(f"{name}: {text}" if name else text for name, text in said if text)
 
 
 def _merge(parts: Sequence[Captured]) -> Captured:

@@ -33,7 +33,7 @@ class HtmlReport:
         refuse_directory(path)
         self._path = path
         self._timeline = Timeline()
-        self._began: float | None = None
+        self._before: float | None = None
         self._staleness_ms: deque[int] = deque(maxlen=_AGES_KEPT)
         self._budget_ms = 0
         self._late = 0
@@ -43,8 +43,9 @@ class HtmlReport:
         at_s = event.media_time_s
         if at_s is None:
             now = datetime.fromisoformat(event.at.replace("Z", "+00:00")).timestamp()
-            self._began = now if self._began is None else self._began
-            at_s = now - self._began
+            # The time of day may be set back.
+            at_s = self._timeline.duration_s + max(0.0, now - (self._before or now))
+            self._before = now
         self._timeline.add(event, at_s)
         if event.latency.staleness_ms is not None:
             self._staleness_ms.append(event.latency.staleness_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,17 +14,22 @@ class Lines:
     """Lines of text, each written at once.
 
     Args:
-        target: ``-`` for stdout, else a file, which is replaced.
+        target: ``-`` for stdout, else a file.
+        append: whether a file is gone on with; else it is replaced.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or stdout is closed.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, append: bool = False) -> None:
         self._target = target
+        if target == "-" and sys.stdout is None:
+            raise InputError("stdout is closed", "give a file: --sink events.jsonl")
         try:
             self._file = (
-                sys.stdout if target == "-" else Path(target).open("w", encoding="utf-8")  # noqa: SIM115
+                sys.stdout
+                if target == "-"
+                else Path(target).open("a" if append else "w", encoding="utf-8")  # noqa: SIM115
             )
         except OSError as error:
             raise InputError(
@@ -39,7 +45,10 @@ class Lines:
         try:
             print(line, file=self._file, flush=True)
         except BrokenPipeError:
-            raise  # the reader has seen enough, which is no fault
+            # The reader has seen enough, which is no fault. What is still buffered would complain
+            # when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+            raise
         except OSError as error:
             raise InputError(
                 f"{self._target} cannot be written ({error.strerror})", "make room for it"
@@ -55,11 +64,11 @@ class JsonLines:
     """One event per line; the summary is the last line.
 
     Args:
-        target: see `Lines`.
+        target, append: see `Lines`.
     """
 
-    def __init__(self, target: str) -> None:
-        self._lines = Lines(target)
+    def __init__(self, target: str, append: bool = False) -> None:
+        self._lines = Lines(target, append)
 
     def publish(self, event: EmotionEvent) -> None:
         """Write one event."""

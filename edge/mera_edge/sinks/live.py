@@ -16,18 +16,20 @@ _NAMES = {"voice": "voice", "face": "face", "text": "words"}
 
 
 class LiveView:
-    """Redraws one panel with every event; fits a terminal of 80 by 24 characters."""
+    """Redraws a panel per room with every event; one fits a terminal of 80 by 24 characters."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._started = False
+        self._panels: dict[str | None, RenderableType] = {}
 
     def publish(self, event: EmotionEvent) -> None:
         """Draw one event."""
         if not self._started:
             self._live.start()
             self._started = True
-        self._live.update(_panel(event), refresh=True)
+        self._panels[event.room] = _panel(event)
+        self._live.update(Group(*self._panels.values()), refresh=True)
 
     def close(self, summary: Summary) -> None:
         """Clear the panel away: the answer follows as text."""
@@ -46,7 +48,7 @@ def _panel(event: EmotionEvent) -> RenderableType:
             Text(),
             _words(event),
         ),
-        title="mera-edge",
+        title="mera-edge" if event.room is None else f"mera-edge: {event.room}",
         subtitle=f"{clock} · {_latency(event)} · Ctrl-C ends",
         width=78,
     )

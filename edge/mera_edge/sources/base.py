@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the child process of a device does without pydantic
+    from mera_edge.events import SourceState
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a source is doing."""
+
+    state: SourceState
+    reason: str = ""
+    """Why it is ``stalled`` or ``gone``: one of few, so that they can be counted."""
+
+
+LIVE: Final = Condition("live")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +70,23 @@ class Source(Protocol):
         """Whether it gives pictures; known once open."""
 
     def open(self) -> None:
-        """Make it ready: from now on it captures.
+        """Make it ready: from now on it captures. A device is not waited for: see `condition`.
 
         Raises:
-            SourceError: it does not answer.
             InputError: the file cannot be used.
+            MissingExtra: a package is not installed.
         """
 
     def poll(self, until_s: float) -> Captured:
         """Return everything captured up to stream time ``until_s`` and not returned before."""
 
     @property
+    def condition(self) -> Condition:
+        """How it is doing, as of the last poll. A file is always live."""
+
+    @property
     def ended(self) -> bool:
-        """Whether there will never be more."""
+        """Whether there will never be more. A device that is gone may come back."""
 
     def close(self) -> None:
         """Let go of the device or file. May be called twice."""

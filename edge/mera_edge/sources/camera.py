@@ -1,29 +1,39 @@
-"""A camera: the newest picture, from a thread that may hang without anyone waiting for it."""
+"""A camera: the newest picture, captured in a process that may hang without anyone waiting."""
 
 from __future__ import annotations
 
 import os
-import threading
+import sys
 import time
+from collections.abc import Generator
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import SourceError
-from mera_edge.sources.base import Captured, Picture
+from mera_edge.sources.base import Captured, Condition, Picture
+from mera_edge.sources.child import serve
+from mera_edge.sources.slot import LONGEST_SIDE, PictureSlot
+from mera_edge.sources.worker import Worker
 
-OPEN_LIMIT_S = 5.0
-"""A camera that has given no picture by then does not answer."""
+FROZEN_AFTER_S = 10.0
+"""The same picture for so long is a frozen one: sensors have noise. It is no longer passed on."""
 
-LOST_AFTER_S = 5.0
-"""A camera that has given no picture for so long is gone."""
+SHARED_PER_S = 15
+"""Pictures that are decoded and shared, at most; more would be dropped unseen."""
+
+_OPEN_LIMIT_S, _READ_LIMIT_S = 6.0, 5.0
+"""The first picture may wait for a key frame, which cameras send every few seconds."""
+_OPTIONS = "rtsp_transport;tcp|analyzeduration;1000000"
+"""FFmpeg would study a stream for up to 5 s before it gives the first picture."""
+_COMPARED = 8
+"""Of that many rows and columns one is compared with the picture before."""
 
 
 class Camera:
     """A device index, a network URL or a GStreamer pipeline, through OpenCV.
-
-    A reader thread keeps the one newest picture with its capture time; older ones are dropped.
 
     Args:
         spec: ``0``, ``rtsp://...``, ``http://...`` or ``... ! appsink``.
@@ -32,76 +42,128 @@ class Camera:
     is_live = True
     has_sound = False
     has_picture = True
+    ended = False
 
     def __init__(self, spec: str) -> None:
-        self.name = f"camera {spec}"
+        self.name = f"camera {without_password(spec)}"
         self._spec = spec
-        self._lock = threading.Lock()
-        self._arrived = threading.Event()
-        self._stop = threading.Event()
-        self._newest: tuple[NDArray[np.uint8], float] | None = None
-        self._heard_from = 0.0
+        self._slot: PictureSlot | None = None
+        self._worker: Worker | None = None
+        self._compared: NDArray[np.uint8] | None = None
+        self._changed_s = 0.0
+        self.condition = Condition("connecting")
 
     def open(self) -> None:
-        """Start reading and wait for the first picture.
-
-        Raises:
-            SourceError: there is none within `OPEN_LIMIT_S`.
-        """
-        # A thread of its own: VideoCapture may hang while opening as well as while reading.
-        threading.Thread(target=self._read, name=self.name, daemon=True).start()
-        began = time.monotonic()
-        while not self._arrived.wait(0.05):
-            if self._stop.is_set() or time.monotonic() - began > OPEN_LIMIT_S:
-                self.close()
-                raise SourceError(
-                    f"{self.name} gives no picture",
-                    "check that it is plugged in, not used by another program, and that its "
-                    "index or URL is right",
-                )
+        """Start its process."""
+        self.close()
+        self._slot = PictureSlot()
+        descriptor = self._slot.descriptor
+        self._worker = Worker(__name__, [self._spec, str(descriptor)], [descriptor])
+        self._compared = None
+        self.poll(0.0)
 
     def poll(self, until_s: float) -> Captured:
-        """Return the newest picture, if there is a new one."""
-        with self._lock:
-            newest, self._newest = self._newest, None
-        if newest is None:
+        """Return the newest picture, if there is a new one and it is not frozen."""
+        if self._worker is None or self._slot is None:
             return Captured()
-        image, captured_at = newest
-        age_s = time.monotonic() - captured_at
+        self._worker.read()
+        self.condition = self._worker.condition
+        taken = self._slot.take()
+        if taken is None:
+            return Captured()
+        image, captured_s = taken
+        if self._unchanged_for(image, captured_s) > FROZEN_AFTER_S:
+            self.condition = Condition("stalled", "always the same picture")
+            return Captured()
+        age_s = time.monotonic() - captured_s
         return Captured(picture=Picture(image, max(0.0, until_s - age_s)))
 
-    @property
-    def ended(self) -> bool:
-        """Whether no picture has come for `LOST_AFTER_S`."""
-        return self._stop.is_set() or time.monotonic() - self._heard_from > LOST_AFTER_S
-
     def close(self) -> None:
-        """Let the reader thread go."""
-        self._stop.set()
+        """End its process."""
+        if self._worker is not None:
+            self._worker.close()
+        if self._slot is not None:
+            self._slot.close()
+        self._worker = self._slot = None
 
-    def _read(self) -> None:
-        capture = _open(self._spec)
-        while capture.isOpened() and not self._stop.is_set():
-            good, image = capture.read()
-            if not good:
-                break
-            now = time.monotonic()
-            with self._lock:
-                self._newest, self._heard_from = (image, now), now
-            self._arrived.set()
-        capture.release()
-        self._stop.set()
+    def _unchanged_for(self, image: NDArray[np.uint8], captured_s: float) -> float:
+        compared = image[::_COMPARED, ::_COMPARED]
+        if self._compared is None or not np.array_equal(compared, self._compared):
+            self._compared, self._changed_s = compared.copy(), captured_s
+        return captured_s - self._changed_s
+
+
+def without_password(spec: str) -> str:
+    """Return a URL without user and password: it is shown in events and messages."""
+    user, at, _ = urlsplit(spec).netloc.rpartition("@")
+    return spec.replace(user + at, "", 1) if at and "://" in spec else spec
+
+
+def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:
+    """Put every picture into the slot, and yield nothing but the fact.
+
+    Raises:
+        SourceError: the camera cannot be opened, or its pictures cannot be used.
+    """
+    device = _open(spec)
+    try:
+        if not device.isOpened():
+            raise SourceError("it cannot be opened")
+        shared_s, now_s = 0.0, time.monotonic()
+        while device.grab():
+            before_s, now_s = now_s, time.monotonic()
+            if now_s - before_s > _READ_LIMIT_S:
+                return  # what FFmpeg gives after a time-out is an old picture
+            if now_s - shared_s < 1 / SHARED_PER_S:
+                continue
+            good, image = device.retrieve()
+            if good:
+                slot.put(_usable(image), now_s)
+                shared_s = now_s
+                yield b""
+    finally:
+        device.release()
 
 
 def _open(spec: str) -> Any:
     # Read by OpenCV when its FFmpeg backend is first used; its messages add nothing to ours.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _OPTIONS)
     import cv2
 
+    cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if spec.isdigit():
         return cv2.VideoCapture(int(spec))
     if "!" in spec:
         return cv2.VideoCapture(spec, cv2.CAP_GSTREAMER)
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 4000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 4000]
+    limits = [
+        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * _OPEN_LIMIT_S)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * _READ_LIMIT_S)),
+    ]
     return cv2.VideoCapture(spec, cv2.CAP_FFMPEG, limits)
+
+
+def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a picture as ``[H, W, 3]``, and a huge one smaller."""
+    import cv2
+
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if image.dtype != np.uint8 or channels not in (1, 3):
+        raise SourceError(f"it gives pictures of {channels} channels, {image.dtype}: ask for BGR")
+    if channels == 1:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    scale = LONGEST_SIDE / max(image.shape[:2])
+    if scale < 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return image
+
+
+def _main() -> None:
+    spec, descriptor = sys.argv[1:]
+    slot = PictureSlot(int(descriptor))
+    serve(lambda: capture(spec, slot))
+
+
+if __name__ == "__main__":
+    _main()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import Captured, Picture, Sound
+from mera_edge.sources.base import LIVE, Captured, Picture, Sound
 
 _REMEDY = "give a video or a recording that a media player plays to its end"
 _LARGEST_SLIP_S = 0.05
@@ -31,6 +31,7 @@ class MediaFile:
     """
 
     is_live = False
+    condition = LIVE
 
     def __init__(self, path: Path, sound: bool = True, picture: bool = True) -> None:
         self.name = str(path)

@@ -1,12 +1,14 @@
-"""A microphone: PyAudio's callback fills a bounded buffer, the pipeline empties it."""
+"""A microphone, captured in a process of its own: what it hears, at 16 kHz and in one channel."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
+import struct
+import sys
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,17 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import MissingExtra, SourceError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import Captured, Sound
+from mera_edge.sources.base import Captured, Condition, Sound
+from mera_edge.sources.child import serve
+from mera_edge.sources.worker import Worker
 
 BLOCK_S = 0.02
-BUFFER_S = 10.0
-"""Sound that waits longer than this to be read is lost, and counted."""
 
-LOST_AFTER_S = 3.0
-"""A microphone that has given nothing for so long, not even silence, is gone."""
+ZEROS_AFTER_S = 10.0
+"""Nothing but zeros for so long is no silence: a real microphone has noise."""
+
+_HEAD = struct.Struct("<d?")
+"""When the last sample was captured, on the monotonic clock; whether sound before it was lost."""
 
 
 class Microphone:
@@ -29,127 +34,161 @@ class Microphone:
 
     Args:
         spec: ``default``, an index, or part of a device's name.
+
+    Attributes:
+        overruns: how often sound was lost because nobody fetched it in time.
     """
 
     is_live = True
     has_sound = True
     has_picture = False
+    ended = False
 
     def __init__(self, spec: str) -> None:
         self.name = f"microphone {spec}"
         self._spec = spec
+        self._worker: Worker | None = None
+        self._sounded_s = 0.0
         self.overruns = 0
-        self._blocks: deque[NDArray[np.float32]] = deque(maxlen=round(BUFFER_S / BLOCK_S))
-        self._heard_from = 0.0
-        self._audio: Any = None
-        self._stream: Any = None
-        self._resampler: Any = None
+        self.condition = Condition("connecting")
 
     def open(self) -> None:
-        """Open the device.
+        """Start its process.
 
         Raises:
             MissingExtra: PyAudio is not installed.
-            SourceError: there is no such device, or it cannot be opened.
         """
-        try:
-            import pyaudio
-        except ModuleNotFoundError as error:
-            raise MissingExtra("PyAudio, which microphones need,", "mic") from error
-        import soxr
-
-        try:
-            with _quiet():
-                self._audio = pyaudio.PyAudio()
-        except OSError as error:
-            raise SourceError(
-                f"the sound system does not start ({error})", "check ALSA with `arecord -l`"
-            ) from error
-        device = self._find()
-        rate = round(device["defaultSampleRate"])
-        self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
-        self._heard_from = time.monotonic()
-        try:
-            with _quiet():
-                self._stream = self._audio.open(
-                    rate,
-                    1,
-                    pyaudio.paFloat32,
-                    input=True,
-                    input_device_index=device["index"],
-                    frames_per_buffer=round(rate * BLOCK_S),
-                    stream_callback=self._take,
-                )
-        except OSError as error:
-            self.close()
-            raise SourceError(
-                f"{self.name} cannot be opened ({error})", "see whether another program holds it"
-            ) from error
-        while not self._blocks:
-            if self.ended:
-                self.close()
-                raise SourceError(f"{self.name} gives no sound", "check that it is plugged in")
-            time.sleep(BLOCK_S)
-
-    def _find(self) -> dict[str, Any]:
-        devices = [
-            self._audio.get_device_info_by_index(i) for i in range(self._audio.get_device_count())
-        ]
-        inputs = [device for device in devices if device["maxInputChannels"] > 0]
-        if self._spec == "default" and inputs:
-            with contextlib.suppress(OSError):  # there are inputs, but none is the default
-                return dict(self._audio.get_default_input_device_info())
-            return dict(inputs[0])
-        for device in inputs:
-            if self._spec == str(device["index"]) or self._spec.lower() in device["name"].lower():
-                return dict(device)
-        names = ", ".join(f"{device['index']} ({device['name']})" for device in inputs)
+        if not importlib.util.find_spec("pyaudio"):
+            raise MissingExtra("PyAudio, which microphones need,", "mic")
         self.close()
-        raise SourceError(
-            f"{self.name} does not exist",
-            f"there is {names}" if names else "no input device was found: plug one in",
-        )
-
-    def _take(self, data: bytes, count: int, when: Any, status: int) -> tuple[None, int]:
-        import pyaudio
-
-        if status & pyaudio.paInputOverflow or len(self._blocks) == self._blocks.maxlen:
-            self.overruns += 1
-        self._blocks.append(np.frombuffer(data, np.float32))
-        self._heard_from = time.monotonic()
-        return None, pyaudio.paContinue
+        self._worker = Worker(__name__, [self._spec])
+        self.poll(0.0)
 
     def poll(self, until_s: float) -> Captured:
         """Return everything heard since the last poll."""
-        blocks = [self._blocks.popleft() for _ in range(len(self._blocks))]
-        if not blocks:
+        if self._worker is None:
             return Captured()
-        samples = self._resampler.resample_chunk(np.concatenate(blocks))
-        ends_s = until_s - (time.monotonic() - self._heard_from)
-        return Captured([Sound(samples, max(0.0, ends_s - len(samples) / SAMPLE_RATE))])
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing has come for `LOST_AFTER_S`."""
-        return time.monotonic() - self._heard_from > LOST_AFTER_S
+        was_live = self.condition.state in ("live", "stalled")
+        pieces = self._worker.read()
+        self.condition = self._worker.condition
+        if not pieces:
+            return Captured()
+        heads = [_HEAD.unpack_from(piece) for piece in pieces]
+        self.overruns += sum(lost for _, lost in heads)
+        ends_s = heads[-1][0]
+        samples = np.concatenate([np.frombuffer(p, np.float32, offset=_HEAD.size) for p in pieces])
+        if samples.any() or not was_live:
+            self._sounded_s = ends_s
+        if ends_s - self._sounded_s > ZEROS_AFTER_S:
+            self.condition = Condition("stalled", "nothing but zeros")
+        begins_s = until_s - (time.monotonic() - ends_s) - len(samples) / SAMPLE_RATE
+        return Captured([Sound(samples, max(0.0, begins_s))])
 
     def close(self) -> None:
-        """Let go of the device."""
-        if self._stream is not None:
-            self._stream.close()
-        if self._audio is not None:
-            self._audio.terminate()
-        self._stream = self._audio = self._resampler = None
+        """End its process."""
+        if self._worker is not None:
+            self._worker.close()
+        self._worker = None
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ALSA from writing about every device that it did not find."""
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:  # noqa: PTH123  (a descriptor is needed)
-        os.dup2(nothing.fileno(), 2)
+class Intake:
+    """Brings what a device gives to `SAMPLE_RATE` and one channel.
+
+    Args:
+        rate: of the device, in hertz.
+        channels: of the device, of which the mean is taken.
+    """
+
+    def __init__(self, rate: int, channels: int) -> None:
+        import soxr
+
+        self._channels = channels
+        self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
+
+    def accept(self, block: bytes) -> NDArray[np.float32]:
+        """Take interleaved float32 samples and return those that are ready, ``[n]``."""
+        samples = np.frombuffer(block, np.float32).reshape(-1, self._channels)
+        ready: NDArray[np.float32] = self._resampler.resample_chunk(samples.mean(axis=1))
+        return ready
+
+
+def capture(spec: str) -> Generator[bytes, None, None]:
+    """Give what a microphone hears, a `BLOCK_S` at a time, each with a `_HEAD`.
+
+    Raises:
+        SourceError: there is no such device, it cannot be opened, or it has been lost.
+    """
+    # PulseAudio would gather two seconds before it gives the first sample.
+    os.environ.setdefault("PULSE_LATENCY_MSEC", "20")
+    import pyaudio
+
+    audio, stream = None, None
     try:
-        yield
+        audio = pyaudio.PyAudio()
+        device = _find(audio, spec)
+        rate = round(device["defaultSampleRate"])
+        size = round(rate * BLOCK_S)
+        channels = _channels(audio, device, rate)
+        stream = audio.open(
+            rate,
+            channels,
+            pyaudio.paFloat32,
+            input=True,
+            input_device_index=device["index"],
+            frames_per_buffer=size,
+        )
+        intake = Intake(rate, channels)
+        while True:
+            lost = False
+            try:
+                block = stream.read(size)
+            except OSError as error:
+                if error.errno != pyaudio.paInputOverflowed:
+                    raise
+                lost = True
+                block = stream.read(size, exception_on_overflow=False)
+            waiting_s = stream.get_read_available() / rate
+            head = _HEAD.pack(time.monotonic() - waiting_s, lost)
+            yield head + intake.accept(block).tobytes()
+    except OSError as error:
+        lost_or_not = "it cannot be opened" if stream is None else "it has been lost"
+        raise SourceError(f"{lost_or_not} ({error})") from error
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        with contextlib.suppress(OSError):  # it is lost already
+            if stream is not None:
+                stream.close()
+        if audio is not None:
+            audio.terminate()
+
+
+def _find(audio: Any, spec: str) -> dict[str, Any]:
+    devices = [audio.get_device_info_by_index(i) for i in range(audio.get_device_count())]
+    inputs = [device for device in devices if device["maxInputChannels"] > 0]
+    if spec == "default" and inputs:
+        with contextlib.suppress(OSError):  # there are inputs, but none is the default
+            return dict(audio.get_default_input_device_info())
+        return dict(inputs[0])
+    for device in inputs:
+        if spec == str(device["index"]) or spec.lower() in device["name"].lower():
+            return dict(device)
+    names = ", ".join(f"{device['index']} ({device['name']})" for device in inputs)
+    raise SourceError(f"there is only {names}" if names else "no input device was found")
+
+
+def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
+    """Return one channel, or two where the device has no fewer."""
+    import pyaudio
+
+    with contextlib.suppress(ValueError):  # which says that it does not
+        if audio.is_format_supported(
+            rate,
+            input_device=device["index"],
+            input_channels=1,
+            input_format=pyaudio.paFloat32,
+        ):
+            return 1
+    return min(2, int(device["maxInputChannels"]))
+
+
+if __name__ == "__main__":
+    serve(lambda: capture(sys.argv[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from mera_edge.errors import InputError
@@ -9,6 +11,7 @@ from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import Microphone
+from mera_edge.sources.shared import Shared
 
 NONE = "none"
 
@@ -35,6 +38,25 @@ def select(camera: str, mic: str) -> list[Source]:
         file = _is_file(mic)
         sources.append(MediaFile(Path(mic), picture=False) if file else Microphone(mic))
     return sources
+
+
+def select_rooms(rooms: Sequence[tuple[str, str]]) -> list[list[Source]]:
+    """Return the sources of several rooms; a device that several name is opened once.
+
+    Args:
+        rooms: camera and mic of each, as for `select`.
+
+    Raises:
+        InputError: both are ``none`` in a room.
+    """
+    chosen = [select(camera, mic) for camera, mic in rooms]
+    names = Counter(source.name for sources in chosen for source in sources if source.is_live)
+    shared: dict[str, Shared] = {}
+    for sources in chosen:
+        for index, source in enumerate(sources):
+            if names[source.name] > 1:
+                sources[index] = shared.setdefault(source.name, Shared(source)).tap()
+    return chosen
 
 
 def _is_file(spec: str) -> bool:

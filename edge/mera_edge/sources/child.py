@@ -1,0 +1,72 @@
+"""The child process of a device: opens it again and again, and tells the parent what comes.
+
+It writes messages on stdout and ends when its stdin does: a parent that died, however it did,
+leaves nobody behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import sys
+import threading
+from collections.abc import Callable, Generator
+from typing import Final
+
+from mera_edge.errors import SourceError
+from mera_edge.sources.backoff import Backoff
+
+HEAD: Final = struct.Struct("<cI")
+"""Kind and length of what follows."""
+DATA: Final = b"d"
+"""Something was captured."""
+GONE: Final = b"g"
+"""Nothing is captured at the moment; the reason follows, in UTF-8."""
+
+GRACE_S = 1.0
+"""What a child is given to let go of its device before it ends all the same."""
+
+
+def serve(capture: Callable[[], Generator[bytes, None, None]]) -> None:
+    """Capture until the parent has had enough; after a failure wait and begin anew.
+
+    Args:
+        capture: opens the device and gives what it captures, piece by piece. It raises
+            `SourceError` when the device cannot be opened, and ends when it gives no more.
+    """
+    out = os.dup(sys.stdout.fileno())
+    # What a library prints would be taken for a message.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    over = threading.Event()
+    threading.Thread(target=_end_with_parent, args=[over], daemon=True).start()
+    backoff = Backoff()
+    with contextlib.suppress(BrokenPipeError):
+        while not over.is_set():
+            reason = "it gives no more"
+            try:
+                with contextlib.closing(capture()) as pieces:
+                    for piece in pieces:
+                        _tell(out, DATA, piece)
+                        backoff.reset()
+                        if over.is_set():
+                            return
+            except SourceError as error:
+                reason = error.what
+            wait_s = backoff.wait_s()
+            _tell(out, GONE, f"{reason}; trying again in {wait_s:g} s".encode())
+            over.wait(wait_s)
+
+
+def _tell(out: int, kind: bytes, content: bytes) -> None:
+    message = HEAD.pack(kind, len(content)) + content
+    while message:
+        message = message[os.write(out, message) :]
+
+
+def _end_with_parent(over: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    over.set()
+    # The main thread may hang in a driver.
+    threading.Event().wait(GRACE_S)
+    os._exit(0)

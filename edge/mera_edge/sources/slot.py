@@ -1,0 +1,83 @@
+"""One picture that two processes share: the newest; never a queue."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import time
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_SIDE: Final = 1920
+"""Of a picture that fits, in pixels."""
+
+_HEAD = struct.Struct("<QdII")
+"""Number of the picture, time of its capture, height, width."""
+_BYTES = _HEAD.size + 3 * LONGEST_SIDE**2
+_TRIES, _PAUSE_S = 5, 0.001
+
+
+class PictureSlot:
+    """Memory without a name, which the system takes back when the last process has ended.
+
+    A POSIX lock keeps a picture whole; the system lifts it when the process that holds it dies.
+
+    Args:
+        descriptor: of a slot that another process made; a new one when ``None``.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            descriptor = os.memfd_create("mera-edge-picture")
+            os.ftruncate(descriptor, _BYTES)
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, _BYTES)
+        self._taken = 0
+
+    def put(self, image: NDArray[np.uint8], captured_s: float) -> None:
+        """Replace the picture.
+
+        Args:
+            image: ``[H, W, 3]``, no side longer than `LONGEST_SIDE`.
+            captured_s: on the monotonic clock, which all processes share.
+        """
+        fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
+        try:
+            number = _HEAD.unpack_from(self._memory)[0]
+            pixels = np.frombuffer(self._memory, np.uint8, image.size, _HEAD.size)
+            np.copyto(pixels.reshape(image.shape), image)
+            _HEAD.pack_into(self._memory, 0, number + 1, captured_s, *image.shape[:2])
+        finally:
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
+
+    def take(self) -> tuple[NDArray[np.uint8], float] | None:
+        """Return the picture and the time of its capture, or ``None`` if it was taken before.
+
+        Nobody is waited for longer than some milliseconds.
+        """
+        for _ in range(_TRIES):
+            try:
+                fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+                continue
+            try:
+                number, captured_s, height, width = _HEAD.unpack_from(self._memory)
+                if number == self._taken:
+                    return None
+                self._taken = number
+                size = 3 * height * width
+                pixels = np.frombuffer(self._memory, np.uint8, size, _HEAD.size)
+                return pixels.reshape(height, width, 3).copy(), captured_s
+            finally:
+                fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
+        return None
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
+        os.close(self.descriptor)
