@@ -2,8 +2,8 @@
 
     python benchmarks/sherpa.py BUNDLE MANIFEST.csv [UTTERANCES]
 
-Both get the samples of an utterance at once, with a second of silence after them, on one thread;
-they take turns, and so does who goes first.
+Both search greedily, and get the samples of an utterance at once, with a second of silence after
+them, on one thread; they take turns, and so does who goes first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mera_edge import labelled
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.media import MediaFile
 
@@ -29,7 +30,7 @@ Transcribe = Callable[[NDArray[np.float32]], str]
 
 
 def ours(bundle: Bundle) -> Transcribe:
-    recognizer = Recognizer(bundle)
+    recognizer = Recognizer(bundle, RecognitionSettings(search="greedy"))
 
     def transcribe(samples: NDArray[np.float32]) -> str:
         recognizer.flush()

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -48,6 +48,37 @@ def _several(value: Any) -> Any:
 Several = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
+class RecognitionSettings(BaseModel):
+    """How speech is recognized. The endpoint rules, in seconds, have sherpa-onnx's names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    search: Literal["beam", "greedy"] | None = Field(
+        None, description="beam or greedy; if unset, beam where the bundle has a language model"
+    )
+    beam: int = Field(8, ge=1, le=100, description="texts that a beam search keeps")
+    hot_words: tuple[str, ...] = Field((), description="words and phrases to be expected")
+    hot_words_boost: float = Field(1.5, ge=0, description="nats for every unit of a hot word")
+    rule1_min_trailing_silence: float = Field(
+        2.4, gt=0, description="silence that ends an utterance, whether or not anything was said"
+    )
+    rule2_min_trailing_silence: float = Field(
+        1.2, gt=0, description="silence after words that ends an utterance"
+    )
+    rule3_min_utterance_length: float = Field(
+        20.0, gt=0, description="length that ends an utterance, whatever was said"
+    )
+
+    @model_validator(mode="after")
+    def _check_search(self) -> RecognitionSettings:
+        if self.hot_words and self.search == "greedy":
+            raise ValueError("a greedy search knows no hot words: use beam")
+        return self
+
+
+RECOGNITION = RecognitionSettings()
+
+
 class RoomSettings(BaseModel):
     """A room: one camera, one microphone."""
 
@@ -80,6 +111,10 @@ class Settings(BaseModel):
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
         {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
+    )
+
+    recognition: RecognitionSettings = Field(
+        RECOGNITION, description="a table: how speech is recognized"
     )
 
     @model_validator(mode="after")

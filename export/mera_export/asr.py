@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
 from mera_train.asr.model import Conformer
 from mera_train.asr.train import Config
 from mera_train.checkpoint import Checkpoint
@@ -56,7 +58,8 @@ def prepare(loaded: Checkpoint) -> Prepared:
 
 
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
-    """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``.
+    """Export a checkpoint to ``asr.onnx``, ``asr-tokens.txt`` and its language model, if it has
+    one, in ``out``.
 
     Raises:
         InputError, ConfigError: the checkpoint cannot be read.
@@ -84,10 +87,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         {key: str(value) for key, value in metadata.items()},
         {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
     )
+    files = {"model": model_path, "tokens": tokens_path}
+    if (checkpoint_directory / LANGUAGE_MODEL).exists():
+        files["language_model"] = out / f"asr-{LANGUAGE_MODEL}"
+        shutil.copyfile(checkpoint_directory / LANGUAGE_MODEL, files["language_model"])
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
     return RoleEntry(
-        files={"model": FileEntry.of(model_path), "tokens": FileEntry.of(tokens_path)},
+        files={name: FileEntry.of(path) for name, path in files.items()},
         precision="fp32",
         inputs=exported.inputs,
         outputs=exported.outputs,

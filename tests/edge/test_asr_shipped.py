@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel, log_mel
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
@@ -44,7 +45,7 @@ def test_sherpa_onnx_hears_the_same_in_the_same_file(
     stream.accept_waveform(SAMPLE_RATE, samples)
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
-    ours = Recognizer(bundle)
+    ours = Recognizer(bundle, RecognitionSettings(search="greedy"))
     ours.accept(LogMel().accept(samples), seconds[1] - seconds[0])
     assert ours.hypothesis.text == theirs.get_result(stream).strip()
     assert ours.hypothesis.text

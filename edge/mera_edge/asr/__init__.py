@@ -1,5 +1,5 @@
 """Streaming speech recognition."""
 
-from mera_edge.asr.recognizer import EndpointRules, Hypothesis, Recognizer, Word
+from mera_edge.asr.recognizer import Hypothesis, Recognizer, Word
 
-__all__ = ["EndpointRules", "Hypothesis", "Recognizer", "Word"]
+__all__ = ["Hypothesis", "Recognizer", "Word"]

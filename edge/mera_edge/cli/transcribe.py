@@ -14,6 +14,11 @@ from mera_edge.errors import InputError, MeraError
 def transcribe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos.")],
     json: options.Json = False,
+    hot_word: Annotated[
+        list[str] | None,
+        typer.Option(help="A word or phrase to be expected; may be given again."),
+    ] = None,
+    config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Write down what is said in FILES, streaming, as a microphone would be heard."""
@@ -24,8 +29,13 @@ def transcribe(
     from mera_edge.bundle import Bundle
     from mera_edge.cli import report as report_error
     from mera_edge.cli.console import stdout
+    from mera_edge.config import load
 
-    recognizer = Recognizer(Bundle.open(bundle))
+    settings = load(config, {"bundle": bundle})
+    recognition = settings.recognition
+    if hot_word:
+        recognition = recognition.model_copy(update={"hot_words": tuple(hot_word)})
+    recognizer = Recognizer(Bundle.open(settings.bundle), recognition)
     failed = False
     for file in files:
         try:

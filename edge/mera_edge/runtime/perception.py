@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus, Transcript
 from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
@@ -74,14 +76,22 @@ class Perception:
     Args:
         bundle: the models.
         watch: counts what each stage takes.
+        recognition: how speech is recognized.
         isolate: whether a stage that fails is left out and made again, instead of raising.
     """
 
-    def __init__(self, bundle: Bundle, watch: Stopwatch, isolate: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        watch: Stopwatch,
+        recognition: RecognitionSettings,
+        isolate: bool = False,
+    ) -> None:
+        recognizer = partial(Recognizer, settings=recognition)
         self._watch = watch
         self._log_mel = LogMel()
         self._activity = VoiceActivity()
-        self._recognizer = Guard("asr", Recognizer, bundle, isolate)
+        self._recognizer = Guard("asr", recognizer, bundle, isolate)
         self._voice = Guard("voice", VoiceStage, bundle, isolate)
         self._text = Guard("text", TextStage, bundle, isolate)
         self._face = Guard("face", FaceStage, bundle, isolate)

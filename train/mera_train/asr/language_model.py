@@ -36,10 +36,12 @@ from mera_train.checkpoint import Checkpoint
 Keys = NDArray[np.uint64]
 _BYTE = np.uint64(8)
 
+FILE = "language_model.npz"
+"""In a checkpoint."""
 OWN = 3
 """Times that the transcripts of the training speech count: they are of the kind that is heard."""
-WEIGHTS = (0.2, 0.35, 0.5, 0.7)
-BONUSES = (0.0, 0.5, 1.0, 1.5)
+WEIGHTS = (0.4, 0.5, 0.6, 0.7, 0.8)
+BONUSES = (1.0, 1.5, 2.0, 2.5)
 
 
 def count(texts: Sequence[Sequence[int]], order: int) -> list[tuple[Keys, NDArray[np.int64]]]:
@@ -192,7 +194,7 @@ def tune(directory: Path, data: Path) -> None:
         raise InputError(f"{directory} has other units than {data} gives", "give its own data")
     said, written = text(data)
     arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
-    path = directory / "language_model.npz"
+    path = directory / FILE
     sentences, heard = hear(loaded, data)
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)
