@@ -101,7 +101,7 @@ class Settings(BaseModel):
     )
     mic: Several = Field(
         ("default",),
-        description="index, name, sound file, `default`, or `none`; one, or one per room",
+        description="index, name, URL, sound file, `default`, or `none`; one, or one per room",
     )
     room: tuple[RoomSettings, ...] = Field(
         (), description="rooms by name, each with camera and mic, instead of `camera` and `mic`"

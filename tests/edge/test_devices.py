@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -23,8 +24,8 @@ from hypothesis import strategies as st
 from mera_edge.errors import InputError
 from mera_edge.sources import camera as camera_module
 from mera_edge.sources import worker
-from mera_edge.sources.base import Picture
-from mera_edge.sources.camera import Camera, without_password
+from mera_edge.sources.base import Picture, without_password
+from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import Intake, Microphone
 from mera_edge.sources.select import select
@@ -272,6 +273,46 @@ while True:
     writer.wait()
     slot.close()
     assert seen == 60
+
+
+def test_a_stream_is_a_microphone_too() -> None:
+    """A sine of 500 Hz at 8 kHz in two channels, as it comes, from a server that then ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "audio/basic")
+            self.end_headers()
+            # The head of Sun's .au: 16 bit, 8 kHz, two channels, of unknown length.
+            self.wfile.write(struct.pack(">4sIIIII", b".snd", 24, 2**32 - 1, 3, 8_000, 2))
+            tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(24_000) / 8_000)
+            samples = np.repeat((32767 * tone).astype(">i2"), 2)
+            for block in np.split(samples, 30):
+                self.wfile.write(block.tobytes())
+                time.sleep(0.05)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    microphone = Microphone(f"http://127.0.0.1:{server.server_port}/sound")
+    microphone.open()
+    heard: list[np.ndarray] = []
+    began = time.monotonic()
+    while microphone.condition.state != "gone":
+        assert time.monotonic() - began < 10
+        time.sleep(0.05)
+        heard += [sound.samples for sound in microphone.poll(1.0).sounds]
+    microphone.close()
+    server.shutdown()
+    server.server_close()
+    assert "trying again" in microphone.condition.reason
+    samples = np.concatenate(heard)
+    assert len(samples) == pytest.approx(3 * 16_000, rel=0.02)
+    assert np.abs(np.fft.rfft(samples[8_000:24_000])).argmax() == 500
+    assert np.abs(samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])

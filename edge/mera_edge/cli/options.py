@@ -32,7 +32,7 @@ Mic = Annotated[
     list[str] | None,
     typer.Option(
         "--mic",
-        help="`default`, index, name, sound file, or `none`; one for all rooms, or one for each.",
+        help="`default`, index, name, URL, sound file, or `none`; one for all rooms, or for each.",
     ),
 ]
 Provider = Annotated[

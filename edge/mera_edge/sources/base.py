@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,3 +91,9 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the device or file. May be called twice."""
+
+
+def without_password(spec: str) -> str:
+    """Return a URL without user and password: it is shown in events and messages."""
+    user, at, _ = urlsplit(spec).netloc.rpartition("@")
+    return spec.replace(user + at, "", 1) if at and "://" in spec else spec

@@ -7,13 +7,12 @@ import sys
 import time
 from collections.abc import Generator
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import SourceError
-from mera_edge.sources.base import Captured, Condition, Picture
+from mera_edge.sources.base import Captured, Condition, Picture, without_password
 from mera_edge.sources.child import serve
 from mera_edge.sources.slot import LONGEST_SIDE, PictureSlot
 from mera_edge.sources.worker import Worker
@@ -91,12 +90,6 @@ class Camera:
         if self._compared is None or not np.array_equal(compared, self._compared):
             self._compared, self._changed_s = compared.copy(), captured_s
         return captured_s - self._changed_s
-
-
-def without_password(spec: str) -> str:
-    """Return a URL without user and password: it is shown in events and messages."""
-    user, at, _ = urlsplit(spec).netloc.rpartition("@")
-    return spec.replace(user + at, "", 1) if at and "://" in spec else spec
 
 
 def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:

@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import Final
 
@@ -53,6 +54,8 @@ def serve(capture: Callable[[], Generator[bytes, None, None]]) -> None:
                             return
             except SourceError as error:
                 reason = error.what
+            except Exception as error:  # noqa: BLE001  (nobody but the parent can say it)
+                reason = f"{type(error).__name__}: {error}"
             wait_s = backoff.wait_s()
             _tell(out, GONE, f"{reason}; trying again in {wait_s:g} s".encode())
             over.wait(wait_s)
@@ -68,5 +71,5 @@ def _end_with_parent(over: threading.Event) -> None:
     sys.stdin.buffer.read()
     over.set()
     # The main thread may hang in a driver.
-    threading.Event().wait(GRACE_S)
+    time.sleep(GRACE_S)
     os._exit(0)

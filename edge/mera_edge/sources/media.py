@@ -170,11 +170,14 @@ class _PictureTrack:
 
     def __init__(self, path: Path, begins_s: float) -> None:
         import av
+        from av.video.reformatter import VideoReformatter
 
         self.container = av.open(str(path))
         self._stream = next(s for s in self.container.streams.video if not _is_cover(s))
         self._begins_s = begins_s
         self._frames = _frames(self.container, self._stream)
+        # Kept: a new one for every picture starts threads, which takes 20 times as long.
+        self._converter: Any = VideoReformatter()
         self._period_s = 1 / float(self._stream.average_rate or 25)
         self._at_s = -self._period_s
         self._next: Any = None
@@ -192,7 +195,7 @@ class _PictureTrack:
             self._advance()
         if newest is None:
             return None
-        image = newest.to_ndarray(format="bgr24")
+        image = self._converter.reformat(newest, format="bgr24").to_ndarray()
         if newest.rotation:
             image = np.ascontiguousarray(np.rot90(image, newest.rotation // 90))
         return Picture(image, at_s)

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import MissingExtra, SourceError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import Captured, Condition, Sound
+from mera_edge.sources.base import Captured, Condition, Sound, without_password
 from mera_edge.sources.child import serve
 from mera_edge.sources.worker import Worker
 
 BLOCK_S = 0.02
+
+_OPEN_LIMIT_S, _READ_LIMIT_S = 6.0, 5.0
+"""Of network streams."""
 
 ZEROS_AFTER_S = 10.0
 """Nothing but zeros for so long is no silence: a real microphone has noise."""
@@ -30,10 +33,10 @@ _HEAD = struct.Struct("<d?")
 
 
 class Microphone:
-    """An input device of PyAudio, brought to 16 kHz mono.
+    """An input device of PyAudio or a stream from the network, brought to 16 kHz mono.
 
     Args:
-        spec: ``default``, an index, or part of a device's name.
+        spec: ``default``, an index, part of a device's name, or a URL (rtsp, http).
 
     Attributes:
         overruns: how often sound was lost because nobody fetched it in time.
@@ -45,7 +48,7 @@ class Microphone:
     ended = False
 
     def __init__(self, spec: str) -> None:
-        self.name = f"microphone {spec}"
+        self.name = f"microphone {without_password(spec)}"
         self._spec = spec
         self._worker: Worker | None = None
         self._sounded_s = 0.0
@@ -58,7 +61,7 @@ class Microphone:
         Raises:
             MissingExtra: PyAudio is not installed.
         """
-        if not importlib.util.find_spec("pyaudio"):
+        if "://" not in self._spec and not importlib.util.find_spec("pyaudio"):
             raise MissingExtra("PyAudio, which microphones need,", "mic")
         self.close()
         self._worker = Worker(__name__, [self._spec])
@@ -112,7 +115,30 @@ class Intake:
         return ready
 
 
-def capture(spec: str) -> Generator[bytes, None, None]:
+def capture_stream(url: str) -> Generator[bytes, None, None]:
+    """Give the sound of a network stream, each piece with a `_HEAD`.
+
+    Raises:
+        SourceError: it cannot be opened, has no sound, or has been lost.
+    """
+    import av
+
+    options = {"rtsp_transport": "tcp", "analyzeduration": "1000000"}
+    try:
+        with av.open(url, options=options, timeout=(_OPEN_LIMIT_S, _READ_LIMIT_S)) as container:
+            if not container.streams.audio:
+                raise SourceError("it has no sound")
+            resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+            for frame in container.decode(audio=0):
+                frame.pts = None  # a jump would make the resampler start anew
+                for piece in resampler.resample(frame):
+                    samples = piece.to_ndarray().mean(axis=0, dtype=np.float32)
+                    yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
+    except (av.FFmpegError, OSError) as error:
+        raise SourceError(f"it cannot be opened, or has been lost ({error.strerror})") from error
+
+
+def capture_device(spec: str) -> Generator[bytes, None, None]:
     """Give what a microphone hears, a `BLOCK_S` at a time, each with a `_HEAD`.
 
     Raises:
@@ -190,5 +216,10 @@ def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
     return min(2, int(device["maxInputChannels"]))
 
 
+def _main() -> None:
+    spec = sys.argv[1]
+    serve(lambda: capture_stream(spec) if "://" in spec else capture_device(spec))
+
+
 if __name__ == "__main__":
-    serve(lambda: capture(sys.argv[1]))
+    _main()

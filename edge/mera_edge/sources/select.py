@@ -21,7 +21,7 @@ def select(camera: str, mic: str) -> list[Source]:
 
     Args:
         camera: index, URL, GStreamer pipeline, file or ``none``.
-        mic: ``default``, index, name, file or ``none``.
+        mic: ``default``, index, name, URL, file or ``none``.
 
     Raises:
         InputError: both are ``none``.
