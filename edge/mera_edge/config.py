@@ -53,6 +53,9 @@ class RecognitionSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    model: str | None = Field(
+        None, description="`sherpa:DIR` for a published model; the bundle's recognizer if unset"
+    )
     search: Literal["beam", "greedy"] | None = Field(
         None, description="beam or greedy; if unset, beam where the bundle has a language model"
     )
@@ -157,7 +160,8 @@ def load(
 
     Args:
         file: a TOML file; `SYSTEM_FILE`, if there is one, when ``None``.
-        flags: what the command line says; ``None`` values count as not given.
+        flags: what the command line says; ``None`` values count as not given, and a table goes
+            beside what the file says in it.
         environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
 
     Raises:
@@ -171,9 +175,12 @@ def load(
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             key = name.removeprefix(PREFIX).lower()
             values[key] = (value.split(",") if key == "sink" else value, name)
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key] = (value, f"--{key.replace('_', '-')}")
+    for key, flag in (flags or {}).items():
+        before = values.get(key, ({}, ""))[0]
+        if isinstance(flag, Mapping) and isinstance(before, Mapping):
+            flag = {**before, **{name: each for name, each in flag.items() if each is not None}}
+        if flag is not None:
+            values[key] = (flag, f"--{key.replace('_', '-')}")
     for key, (_, where) in values.items():
         if key not in Settings.model_fields:
             near = get_close_matches(key, Settings.model_fields, n=1)

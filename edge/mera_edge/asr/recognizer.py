@@ -104,8 +104,11 @@ class Recognizer:
         self._decoder.reset()
         self._ended = False
 
-    def accept(self, frames: NDArray[np.float32], end_s: float) -> None:
-        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``."""
+    def accept(self, frames: NDArray[np.float32], end_s: float, samples: object = None) -> None:
+        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``.
+
+        Other recognizers hear samples; this one has no use for them.
+        """
         if self._decoder.frames == 0:
             self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = end_s

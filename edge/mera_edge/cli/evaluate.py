@@ -21,6 +21,7 @@ def evaluate(
         Path, typer.Option(help="CSV with file,label — text,label for text, file,text for asr.")
     ],
     json: options.Json = False,
+    asr: options.Asr = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
@@ -34,7 +35,7 @@ def evaluate(
 
     if role not in ROLES:
         raise InputError(f"{role!r} cannot be evaluated", f"one of {', '.join(ROLES)}")
-    settings = load(config, {"bundle": bundle})
+    settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
     models = Bundle.open(settings.bundle)
     result = measure(role, manifest, models, _progress, settings.recognition)
     if json:

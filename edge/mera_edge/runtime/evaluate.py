@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge import labelled
+from mera_edge.asr.choose import SpeechRecognizer, choose
 from mera_edge.asr.evaluate import word_error_rate
-from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -66,7 +66,7 @@ def evaluate(
     """
     if role == "asr":
         rows = progress(labelled.read(manifest, "file", "text"))
-        return _recognition(rows, manifest, Recognizer(bundle, recognition))
+        return _recognition(rows, manifest, choose(bundle, recognition))
     labels, answer = _ANSWERS[role](bundle)
     rows = labelled.read(manifest, "text" if role == "text" else "file", "label", labels)
     probabilities = np.full((len(rows), len(labels)), 1 / len(labels), np.float32)
@@ -85,7 +85,7 @@ def evaluate(
 
 
 def _recognition(
-    rows: Sequence[labelled.Row], manifest: Path, recognizer: Recognizer
+    rows: Sequence[labelled.Row], manifest: Path, recognizer: SpeechRecognizer
 ) -> dict[str, Any]:
     references, hypotheses = [], []
     began, heard_s = time.perf_counter(), 0.0
