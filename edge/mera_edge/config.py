@@ -193,9 +193,9 @@ def load(
         first = error.errors()[0]
         if not first["loc"]:
             raise ConfigError(first["msg"].removeprefix("Value error, "), "") from error
-        key = str(first["loc"][0])
+        key, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{values[key][1]}: {key} = {values[key][0]!r}: {first['msg']}",
+            f"{values[key][1]}: {key} = {values[key][0]!r}: {why}",
             Settings.model_fields[key].description or "",
         ) from error
 

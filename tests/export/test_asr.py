@@ -273,3 +273,24 @@ def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path:
 def test_a_greedy_search_refuses_hot_words() -> None:
     with pytest.raises(ValueError, match="use beam"):
         RecognitionSettings(search="greedy", hot_words=("anna",))
+
+
+@pytest.mark.parametrize("chunk", [4, 2])
+def test_smaller_chunks_are_the_same_network(
+    bundle: Bundle, model: Conformer, tmp_path: Path, chunk: int
+) -> None:
+    trained = bundle.directory.parent / "checkpoint"
+    entry = asr.export(trained, tmp_path, chunk)
+    assert entry.settings["chunk_size"] == chunk
+    recognizer = Recognizer(
+        Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": {"asr": entry}}))
+    )
+    frames = log_mel(sound(3.0))
+    recognizer.accept(frames, 3.0)
+    with torch.inference_mode():
+        scores, _ = model(model.normalise(torch.from_numpy(frames)[None]), chunk)
+    search = Greedy()
+    search.accept(scores[0, : recognizer._decoder.frames].log_softmax(-1).numpy())
+    assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
+    with pytest.raises(InputError, match="no whole number"):
+        asr.export(trained, tmp_path, 5)
