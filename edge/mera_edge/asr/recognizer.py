@@ -163,8 +163,8 @@ class Recognizer:
     def _decode(self) -> None:
         feeds = self._feeds
         outputs = self._engine.run(feeds)
-        np.copyto(feeds["attn_cache"], outputs[self._next_attention])
-        np.copyto(feeds["conv_cache"], outputs[self._next_convolution])
+        feeds["attn_cache"] = outputs[self._next_attention]
+        feeds["conv_cache"] = outputs[self._next_convolution]
         feeds["offset"] += self._chunk
         visible = feeds["attn_mask"]
         visible[..., : -self._chunk] = visible[..., self._chunk :]
