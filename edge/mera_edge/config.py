@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -48,6 +48,40 @@ def _several(value: Any) -> Any:
 Several = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
+class RecognitionSettings(BaseModel):
+    """How speech is recognized. The endpoint rules, in seconds, have sherpa-onnx's names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(
+        None, description="`sherpa:DIR` for a published model; the bundle's recognizer if unset"
+    )
+    search: Literal["beam", "greedy"] | None = Field(
+        None, description="beam or greedy; if unset, beam where the bundle has a language model"
+    )
+    beam: int = Field(8, ge=1, le=100, description="texts that a beam search keeps")
+    hot_words: tuple[str, ...] = Field((), description="words and phrases to be expected")
+    hot_words_boost: float = Field(1.5, ge=0, description="nats for every unit of a hot word")
+    rule1_min_trailing_silence: float = Field(
+        2.4, gt=0, description="silence that ends an utterance, whether or not anything was said"
+    )
+    rule2_min_trailing_silence: float = Field(
+        1.2, gt=0, description="silence after words that ends an utterance"
+    )
+    rule3_min_utterance_length: float = Field(
+        20.0, gt=0, description="length that ends an utterance, whatever was said"
+    )
+
+    @model_validator(mode="after")
+    def _check_search(self) -> RecognitionSettings:
+        if self.hot_words and self.search == "greedy":
+            raise ValueError("a greedy search knows no hot words: use beam")
+        return self
+
+
+RECOGNITION = RecognitionSettings()
+
+
 class RoomSettings(BaseModel):
     """A room: one camera, one microphone."""
 
@@ -80,6 +114,10 @@ class Settings(BaseModel):
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
         {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
+    )
+
+    recognition: RecognitionSettings = Field(
+        RECOGNITION, description="a table: how speech is recognized"
     )
 
     @model_validator(mode="after")
@@ -122,7 +160,8 @@ def load(
 
     Args:
         file: a TOML file; `SYSTEM_FILE`, if there is one, when ``None``.
-        flags: what the command line says; ``None`` values count as not given.
+        flags: what the command line says; ``None`` values count as not given, and a table goes
+            beside what the file says in it.
         environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
 
     Raises:
@@ -136,9 +175,12 @@ def load(
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             key = name.removeprefix(PREFIX).lower()
             values[key] = (value.split(",") if key == "sink" else value, name)
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key] = (value, f"--{key.replace('_', '-')}")
+    for key, flag in (flags or {}).items():
+        before = values.get(key, ({}, ""))[0]
+        if isinstance(flag, Mapping) and isinstance(before, Mapping):
+            flag = {**before, **{name: each for name, each in flag.items() if each is not None}}
+        if flag is not None:
+            values[key] = (flag, f"--{key.replace('_', '-')}")
     for key, (_, where) in values.items():
         if key not in Settings.model_fields:
             near = get_close_matches(key, Settings.model_fields, n=1)
@@ -151,9 +193,9 @@ def load(
         first = error.errors()[0]
         if not first["loc"]:
             raise ConfigError(first["msg"].removeprefix("Value error, "), "") from error
-        key = str(first["loc"][0])
+        key, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"{values[key][1]}: {key} = {values[key][0]!r}: {first['msg']}",
+            f"{values[key][1]}: {key} = {values[key][0]!r}: {why}",
             Settings.model_fields[key].description or "",
         ) from error
 

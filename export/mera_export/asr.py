@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
 from mera_edge.bundle.manifest import FileEntry
+from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
-from mera_train.asr.model import Conformer
+from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
+from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.train import Config
 from mera_train.checkpoint import Checkpoint
 
@@ -48,22 +51,34 @@ def prepare(loaded: Checkpoint) -> Prepared:
     Raises:
         InputError, ConfigError: the checkpoint does not fit itself.
     """
-    config = loaded.settings(Config)
+    return _prepare(loaded, loaded.settings(Config))
+
+
+def _prepare(loaded: Checkpoint, config: Config) -> Prepared:
     model = loaded.fill(
         Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
     )
     return Prepared(model, Streaming(model), example(model), OUTPUTS)
 
 
-def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
-    """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``.
+def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> RoleEntry:
+    """Export a checkpoint to ``asr.onnx``, ``asr-tokens.txt`` and its language model, if it has
+    one, in ``out``.
+
+    Args:
+        checkpoint_directory: of the recognizer.
+        out: the bundle's directory.
+        chunk: encoder frames to a chunk, instead of the checkpoint's; as much of the past is seen.
 
     Raises:
-        InputError, ConfigError: the checkpoint cannot be read.
+        InputError, ConfigError: the checkpoint cannot be read, or its past is no whole number of
+            such chunks.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
+    if chunk is not None:
+        config = config.model_copy(update={"model": _with_chunk(config.model, chunk)})
     shape = config.model
     metadata = {
         "model_type": "wenet_ctc",
@@ -79,15 +94,19 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     }
     model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
     exported = to_onnx(
-        prepare(loaded),
+        _prepare(loaded, config),
         model_path,
         {key: str(value) for key, value in metadata.items()},
         {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
     )
+    files = {"model": model_path, "tokens": tokens_path}
+    if (checkpoint_directory / LANGUAGE_MODEL).exists():
+        files["language_model"] = out / f"asr-{LANGUAGE_MODEL}"
+        shutil.copyfile(checkpoint_directory / LANGUAGE_MODEL, files["language_model"])
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
     return RoleEntry(
-        files={"model": FileEntry.of(model_path), "tokens": FileEntry.of(tokens_path)},
+        files={name: FileEntry.of(path) for name, path in files.items()},
         precision="fp32",
         inputs=exported.inputs,
         outputs=exported.outputs,
@@ -97,6 +116,15 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         licence="CC-BY-NC-3.0 (the noise mixed in while training is; the speech is CC-BY-4.0)",
         card=loaded.card,
     )
+
+
+def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
+    if chunk < 1 or shape.left % chunk:
+        raise InputError(
+            f"a past of {shape.left} encoder frames is no whole number of chunks of {chunk}",
+            f"choose of {', '.join(str(n) for n in (2, 4, 8, 16) if shape.left % n == 0)}",
+        )
+    return shape.model_copy(update={"chunk": chunk, "left_chunks": shape.left // chunk})
 
 
 def example(model: Conformer) -> dict[str, Tensor]:

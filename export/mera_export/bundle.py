@@ -33,6 +33,7 @@ def export_bundle(
     progress: Callable[[str], None] = lambda role: None,
     refine: Refine | None = None,
     base: Bundle | None = None,
+    chunk: int | None = None,
 ) -> Bundle:
     """Export checkpoints to a bundle.
 
@@ -44,6 +45,7 @@ def export_bundle(
         progress: told the role that is being exported.
         refine: makes something better (smaller) of the exported models, before they appear.
         base: a bundle that the other roles are taken from as they are.
+        chunk: of the recognizer, in encoder frames; the checkpoint's own where ``None``.
 
     Raises:
         InputError: a checkpoint is missing or unreadable, ``out`` holds something else, or the disk
@@ -69,7 +71,8 @@ def export_bundle(
         for role in sorted(roles, key=get_args(RoleName).index):
             progress(role)
             module = importlib.import_module(f"mera_export.{role}")
-            entries[role] = module.export(checkpoints / role, new)
+            how = {"chunk": chunk} if role == "asr" else {}
+            entries[role] = module.export(checkpoints / role, new, **how)
         manifest = Manifest(
             schema=SCHEMA,
             name=name,

@@ -30,6 +30,10 @@ def export(
     base: Annotated[
         Path | None, typer.Option(help="bundle that the roles not exported are taken from")
     ] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(help="encoder frames (80 ms) to a chunk of the recognizer: 8, 4 or 2"),
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="eight bits where the gate finds them as good")
     ] = False,
@@ -108,6 +112,7 @@ def export(
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
         refine=refinement,
         base=None if base is None else Bundle.open(base),
+        chunk=chunk,
     )
     if refinement is not None:
         refinement.publish(report)

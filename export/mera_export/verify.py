@@ -66,8 +66,13 @@ def verify(
     roles = [role for role in bundle.manifest.roles if role in ROLES]
     with tempfile.TemporaryDirectory(prefix="mera-verify-") as scratch:
         # The export itself compares torch with ONNX, and raises.
+        asr = bundle.manifest.roles.get("asr")
         full = export_bundle(
-            checkpoints, Path(scratch) / "full", roles, progress=lambda r: progress(f"{r}: torch")
+            checkpoints,
+            Path(scratch) / "full",
+            roles,
+            progress=lambda r: progress(f"{r}: torch"),
+            chunk=None if asr is None else asr.settings["chunk_size"],
         )
         for role in roles:
             checks.append(Check(role, "torch = ONNX", f"within {TOLERANCE:g}", True))

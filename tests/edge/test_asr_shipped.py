@@ -1,12 +1,18 @@
 """The recognizer that ships in the default bundle."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sherpa_onnx
 from numpy.typing import NDArray
 
-from mera_edge.asr import Recognizer
+from mera_edge.asr import Recognizer, choose
+from mera_edge.asr.evaluate import distance
 from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings
+from mera_edge.errors import ConfigError, InputError
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel, log_mel
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
@@ -44,7 +50,7 @@ def test_sherpa_onnx_hears_the_same_in_the_same_file(
     stream.accept_waveform(SAMPLE_RATE, samples)
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
-    ours = Recognizer(bundle)
+    ours = Recognizer(bundle, RecognitionSettings(search="greedy"))
     ours.accept(LogMel().accept(samples), seconds[1] - seconds[0])
     assert ours.hypothesis.text == theirs.get_result(stream).strip()
     assert ours.hypothesis.text
@@ -64,3 +70,61 @@ def test_clipped_sound_does_no_harm(bundle: Bundle, speech: NDArray[np.float32])
     recognizer.accept(log_mel(np.clip(speech * 100, -1, 1)), 12.0)
     recognizer.flush()
     assert all(0 < word.confidence <= 1 for word in recognizer.hypothesis.words)
+
+
+@pytest.fixture
+def published(bundle: Bundle, tmp_path: Path) -> Path:
+    """The shipped recognizer as a directory of sherpa-onnx."""
+    role = bundle.role("asr")
+    shutil.copy(role.path(), tmp_path / "model.onnx")
+    shutil.copy(role.path("tokens"), tmp_path / "tokens.txt")
+    return tmp_path
+
+
+def test_a_published_model_takes_the_recognizers_place(
+    bundle: Bundle, speech: NDArray[np.float32], published: Path
+) -> None:
+    ours = choose(bundle, RecognitionSettings(search="greedy"))
+    theirs = choose(bundle, RecognitionSettings(model=f"sherpa:{published}"))
+    heard = []
+    for recognizer in (ours, theirs):
+        log_mel, said = LogMel(), []
+        for begin in range(0, len(speech), 3200):
+            samples = speech[begin : begin + 3200]
+            recognizer.accept(
+                log_mel.accept(samples), (begin + len(samples)) / SAMPLE_RATE, samples
+            )
+            if recognizer.is_endpoint():
+                said.append(recognizer.hypothesis)
+                recognizer.reset()
+        recognizer.flush()
+        said.append(recognizer.hypothesis)
+        heard.append(said)
+    texts = [" ".join(one.text for one in said).split() for said in heard]
+    assert distance(texts[0], texts[1]) <= 0.1 * len(texts[0]), "utterances may end elsewhere"
+    words = [word for one in heard[1] for word in one.words]
+    assert [word.text for word in words] == texts[1]
+    times = [time for word in words for time in (word.start_s, word.end_s)]
+    assert times == sorted(times) and 0 < times[-1] <= len(speech) / SAMPLE_RATE
+    assert heard[1][-1].final
+
+
+def test_a_directory_that_is_no_published_model_says_why(
+    bundle: Bundle, published: Path, tmp_path: Path
+) -> None:
+    def open_it(**how: object) -> None:
+        choose(bundle, RecognitionSettings(model=f"sherpa:{published}", **how))
+
+    with pytest.raises(InputError, match="hot words"):
+        open_it(hot_words=("anna",))
+    with pytest.raises(ConfigError, match="sherpa:DIR"):
+        choose(bundle, RecognitionSettings(model="whisper"))
+    shutil.copy(bundle.role("voice").path(), published / "model.onnx")
+    with pytest.raises(InputError, match="neither a Zipformer nor a WeNet"):
+        open_it()
+    (published / "model.onnx").rename(published / "encoder.onnx")
+    with pytest.raises(InputError, match="no streaming model"):
+        open_it()
+    (published / "tokens.txt").unlink()
+    with pytest.raises(InputError, match=r"tokens\.txt does not exist"):
+        open_it()

@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from mera_calibration.ranges import find
 from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS
-from mera_edge.asr import EndpointRules, Recognizer
+from mera_edge.asr import Recognizer
 from mera_edge.asr.decode import Greedy
+from mera_edge.asr.recognizer import spell
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
-from mera_edge.errors import BundleError
+from mera_edge.config import RecognitionSettings
+from mera_edge.errors import BundleError, InputError
 from mera_edge.features.fbank import LogMel, log_mel
 from mera_export import asr
 from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
+from mera_train.asr.language_model import estimate
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.train import Config
 
@@ -219,16 +222,16 @@ def test_no_sound_is_lost_at_an_endpoint(bundle: Bundle) -> None:
 
 
 def test_endpoint_rules(bundle: Bundle) -> None:
-    long = Recognizer(bundle, EndpointRules(rule3_min_utterance_length=2.0))
+    long = Recognizer(bundle, RecognitionSettings(rule3_min_utterance_length=2.0))
     long.accept(log_mel(sound(2.0)), 2.0)
     assert not long.is_endpoint()
     long.accept(log_mel(sound(2.0)), 4.0)
     assert long.is_endpoint()
     assert long.hypothesis.final
-    silent = Recognizer(bundle, EndpointRules(rule1_min_trailing_silence=1.0))
-    silent._greedy.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(12, 0))
+    silent = Recognizer(bundle, RecognitionSettings(rule1_min_trailing_silence=1.0))
+    silent._decoder.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(12, 0))
     assert not silent.is_endpoint()
-    silent._greedy.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(1, 0))
+    silent._decoder.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(1, 0))
     assert silent.is_endpoint()
 
 
@@ -238,3 +241,56 @@ def test_other_features_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     manifest = bundle.manifest.model_copy(update={"roles": {"asr": other}})
     with pytest.raises(BundleError, match="bins"):
         Recognizer(Bundle(bundle.directory, manifest))
+
+
+def test_hot_words_are_spelt_as_the_units_were_learnt() -> None:
+    symbols = ["<blk>", "▁s", "ee", "▁see", "▁", "s", "e", "n"]
+    assert [symbols[unit] for unit in spell("See  seen", symbols)] == ["▁see", "▁see", "n"]
+    with pytest.raises(InputError, match="cannot write 'x'"):
+        spell("sexes", symbols)
+
+
+def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path: Path) -> None:
+    directory = tmp_path / "bundle"
+    shutil.copytree(bundle.directory, directory)
+    path = directory / "asr-language_model.npz"
+    np.savez(path, **estimate([[1, 2], [2, 1]], len(SYMBOLS)), weight=0.5, bonus=1.0)
+    entry = bundle.manifest.roles["asr"]
+    files = {**entry.files, "language_model": FileEntry.of(path)}
+    roles = {"asr": entry.model_copy(update={"files": files})}
+    wider = Bundle(directory, bundle.manifest.model_copy(update={"roles": roles}))
+    frames = log_mel(sound(4.0))
+    texts = {}
+    for search in (None, "beam", "greedy"):
+        recognizer = Recognizer(wider, RecognitionSettings(search=search))
+        recognizer.accept(frames, 4.0)
+        texts[search] = recognizer.hypothesis
+    plain = Recognizer(bundle)
+    plain.accept(frames, 4.0)
+    assert texts[None] == texts["beam"] != texts["greedy"] == plain.hypothesis
+
+
+def test_a_greedy_search_refuses_hot_words() -> None:
+    with pytest.raises(ValueError, match="use beam"):
+        RecognitionSettings(search="greedy", hot_words=("anna",))
+
+
+@pytest.mark.parametrize("chunk", [4, 2])
+def test_smaller_chunks_are_the_same_network(
+    bundle: Bundle, model: Conformer, tmp_path: Path, chunk: int
+) -> None:
+    trained = bundle.directory.parent / "checkpoint"
+    entry = asr.export(trained, tmp_path, chunk)
+    assert entry.settings["chunk_size"] == chunk
+    recognizer = Recognizer(
+        Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": {"asr": entry}}))
+    )
+    frames = log_mel(sound(3.0))
+    recognizer.accept(frames, 3.0)
+    with torch.inference_mode():
+        scores, _ = model(model.normalise(torch.from_numpy(frames)[None]), chunk)
+    search = Greedy()
+    search.accept(scores[0, : recognizer._decoder.frames].log_softmax(-1).numpy())
+    assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
+    with pytest.raises(InputError, match="no whole number"):
+        asr.export(trained, tmp_path, 5)

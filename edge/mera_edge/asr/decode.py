@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,26 @@ class Token:
     first: int
     last: int
     confidence: float
+
+
+class Decoder(Protocol):
+    """What the recognizer asks of a search.
+
+    Attributes:
+        tokens: the units of the best text so far.
+        frames: of the encoder, so far.
+    """
+
+    frames: int
+
+    @property
+    def tokens(self) -> list[Token]: ...
+
+    def accept(self, log_probabilities: NDArray[np.float32]) -> None:
+        """Take the next frames, ``[n, classes]``."""
+
+    def reset(self) -> None:
+        """Begin a new stream."""
 
 
 class Greedy:

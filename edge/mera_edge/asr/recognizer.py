@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import BLANK, Greedy, Token
+from mera_edge.asr.decode import BLANK, Decoder, Greedy, Token
 from mera_edge.bundle import Bundle
-from mera_edge.errors import BundleError
+from mera_edge.bundle.load import Role
+from mera_edge.config import RECOGNITION, RecognitionSettings
+from mera_edge.errors import BundleError, InputError
 from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
 
 WORD_START = "▁"
@@ -45,21 +48,6 @@ class Hypothesis:
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRules:
-    """When an utterance is over; names and values as in sherpa-onnx. All in seconds.
-
-    Attributes:
-        rule1_min_trailing_silence: this much silence, whether or not anything was said.
-        rule2_min_trailing_silence: this much silence after words.
-        rule3_min_utterance_length: this long, whatever was said.
-    """
-
-    rule1_min_trailing_silence: float = 2.4
-    rule2_min_trailing_silence: float = 1.2
-    rule3_min_utterance_length: float = 20.0
-
-
 class Recognizer:
     """Recognizes one stream of speech.
 
@@ -69,18 +57,20 @@ class Recognizer:
 
     Args:
         bundle: where the model comes from.
-        rules: when `is_endpoint` says yes.
+        settings: how to search, and when an utterance is over.
 
     Raises:
         BundleError: the bundle has no recognizer, or one for other features.
+        InputError: a hot word cannot be written with the recognizer's units.
     """
 
-    def __init__(self, bundle: Bundle, rules: EndpointRules | None = None) -> None:
+    def __init__(self, bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> None:
         role = bundle.role("asr")
         role.require_features(SPEC)
         self._engine = role.engine()
-        self._rules = rules or EndpointRules()
+        self._settings = settings
         self._symbols = read_symbols(role.path("tokens"))
+        self._decoder = _decoder(role, self._symbols, settings)
         inputs, outputs = self._engine.inputs, list(self._engine.outputs)
         self._log_probabilities, self._next_attention, self._next_convolution = outputs
         _, chunk, classes = self._engine.outputs[self._log_probabilities].shape
@@ -98,7 +88,6 @@ class Recognizer:
         self._window = self._feeds["x"][0]
         self._filled = 0
         self._start_s = self._heard_s = 0.0
-        self._greedy = Greedy()
         self.reset()
 
     def reset(self) -> None:
@@ -111,13 +100,16 @@ class Recognizer:
             self._feeds[name].fill(0)
         self._feeds["attn_mask"][..., self._left :] = True
         self._feeds["offset"][0] = self._left
-        self._start_s = self._time(self._greedy.frames)
-        self._greedy.reset()
+        self._start_s = self._time(self._decoder.frames)
+        self._decoder.reset()
         self._ended = False
 
-    def accept(self, frames: NDArray[np.float32], end_s: float) -> None:
-        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``."""
-        if self._greedy.frames == 0:
+    def accept(self, frames: NDArray[np.float32], end_s: float, samples: object = None) -> None:
+        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``.
+
+        Other recognizers hear samples; this one has no use for them.
+        """
+        if self._decoder.frames == 0:
             self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = end_s
         self._push(frames)
@@ -139,16 +131,16 @@ class Recognizer:
             text=" ".join(word.text for word in words),
             words=words,
             confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
-            end_s=self._time(self._greedy.frames),
+            end_s=self._time(self._decoder.frames),
             final=self._ended or self.is_endpoint(),
         )
 
     def is_endpoint(self) -> bool:
-        """Whether one of the `EndpointRules` says that the utterance is over."""
-        tokens, frames = self._greedy.tokens, self._greedy.frames
+        """Whether one of the endpoint rules says that the utterance is over."""
+        tokens, frames = self._decoder.tokens, self._decoder.frames
         silent = frames - 1 - tokens[-1].last if tokens else frames
         silence_s, length_s = silent * self._encoder_frame_s, frames * self._encoder_frame_s
-        rules = self._rules
+        rules = self._settings
         return (
             silence_s >= rules.rule1_min_trailing_silence
             or (bool(tokens) and silence_s >= rules.rule2_min_trailing_silence)
@@ -171,12 +163,12 @@ class Recognizer:
     def _decode(self) -> None:
         feeds = self._feeds
         outputs = self._engine.run(feeds)
-        np.copyto(feeds["attn_cache"], outputs[self._next_attention])
-        np.copyto(feeds["conv_cache"], outputs[self._next_convolution])
+        feeds["attn_cache"] = outputs[self._next_attention]
+        feeds["conv_cache"] = outputs[self._next_convolution]
         feeds["offset"] += self._chunk
         visible = feeds["attn_mask"]
         visible[..., : -self._chunk] = visible[..., self._chunk :]
-        self._greedy.accept(outputs[self._log_probabilities][0])
+        self._decoder.accept(outputs[self._log_probabilities][0])
 
     def _time(self, frame: int) -> float:
         """Stream time of an encoder frame; the silence after the end has no time of its own."""
@@ -184,7 +176,7 @@ class Recognizer:
 
     def _words(self) -> list[Word]:
         groups: list[list[Token]] = []
-        for token in self._greedy.tokens:
+        for token in self._decoder.tokens:
             if not groups or self._symbols[token.symbol].startswith(WORD_START):
                 groups.append([])
             groups[-1].append(token)
@@ -198,6 +190,43 @@ class Recognizer:
             for group in groups
         ]
         return [word for word in words if word.text]
+
+
+def _decoder(role: Role, symbols: list[str], settings: RecognitionSettings) -> Decoder:
+    """Return the search that the settings ask for, or that the bundle is made for."""
+    known = "language_model" in role.entry.files
+    if not settings.hot_words and (settings.search or ("beam" if known else "greedy")) == "greedy":
+        return Greedy()
+    from mera_edge.asr.beam import PrefixBeam
+    from mera_edge.asr.language_model import LanguageModel
+
+    model = LanguageModel(role.path("language_model"), len(symbols)) if known else None
+    hot_words = [spell(word, symbols) for word in settings.hot_words]
+    return PrefixBeam(settings.beam, model, hot_words, settings.hot_words_boost)
+
+
+def spell(text: str, symbols: list[str]) -> tuple[int, ...]:
+    """Return the units of a text, as byte-pair encoding finds them: of two neighbours that are a
+    unit together, those with the lowest class are joined first.
+
+    Raises:
+        InputError: it has a character that is no unit.
+    """
+    classes = {symbol: number for number, symbol in enumerate(symbols)}
+    parts = list(WORD_START + WORD_START.join(text.lower().split()))
+    while True:
+        joined = [(classes.get(a + b, len(symbols)), i) for i, (a, b) in enumerate(pairwise(parts))]
+        best, place = min(joined, default=(len(symbols), 0))
+        if best == len(symbols):
+            break
+        parts[place : place + 2] = [symbols[best]]
+    strange = "".join(part for part in parts if part not in classes)
+    if strange:
+        raise InputError(
+            f"hot word {text!r}: the recognizer cannot write {strange!r}",
+            "spell it as it is spoken, without digits and punctuation",
+        )
+    return tuple(classes[part] for part in parts)
 
 
 def read_symbols(path: Path) -> list[str]:

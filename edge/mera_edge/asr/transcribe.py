@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_edge.asr.recognizer import Hypothesis, Recognizer
+import numpy as np
+
+from mera_edge.asr.choose import SpeechRecognizer
+from mera_edge.asr.recognizer import Hypothesis
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.media import MediaFile
@@ -47,7 +50,7 @@ class FileTranscript:
         }
 
 
-def transcribe_file(recognizer: Recognizer, path: Path) -> FileTranscript:
+def transcribe_file(recognizer: SpeechRecognizer, path: Path) -> FileTranscript:
     """Recognize the speech of a file (sound or video), streaming.
 
     Raises:
@@ -66,11 +69,11 @@ def transcribe_file(recognizer: Recognizer, path: Path) -> FileTranscript:
             until_s += PIECE_S
             for sound in source.poll(until_s).sounds:
                 heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
-                recognizer.accept(log_mel.accept(sound.samples), heard_s)
+                recognizer.accept(log_mel.accept(sound.samples), heard_s, sound.samples)
             if recognizer.is_endpoint():
                 utterances.append(recognizer.hypothesis)
                 recognizer.reset()
-        recognizer.accept(log_mel.flush(), heard_s)
+        recognizer.accept(log_mel.flush(), heard_s, np.zeros(0, np.float32))
         recognizer.flush()
         utterances.append(recognizer.hypothesis)
     finally:

@@ -21,18 +21,23 @@ def evaluate(
         Path, typer.Option(help="CSV with file,label — text,label for text, file,text for asr.")
     ],
     json: options.Json = False,
+    asr: options.Asr = None,
+    config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Measure a bundle on labelled examples, through the stages that a device runs."""
     import json as to_json
 
     from mera_edge.bundle import Bundle
+    from mera_edge.config import load
     from mera_edge.runtime.evaluate import ROLES
     from mera_edge.runtime.evaluate import evaluate as measure
 
     if role not in ROLES:
         raise InputError(f"{role!r} cannot be evaluated", f"one of {', '.join(ROLES)}")
-    result = measure(role, manifest, Bundle.open(bundle), _progress)
+    settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
+    models = Bundle.open(settings.bundle)
+    result = measure(role, manifest, models, _progress, settings.recognition)
     if json:
         print(to_json.dumps(result, ensure_ascii=False))
     else:

@@ -41,6 +41,10 @@ Provider = Annotated[
         "--provider", help="ROLE=auto, cpu, cuda, onnx-tensorrt or tensorrt; may be given again."
     ),
 ]
+Asr = Annotated[
+    str | None,
+    typer.Option("--asr", help="`sherpa:DIR`: a published model in the recognizer's place."),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 
 

@@ -23,6 +23,7 @@ def run(
         int | None, typer.Option(help="Time an answer may take to compute.")
     ] = None,
     provider: options.Provider = None,
+    asr: options.Asr = None,
     config: options.Config = None,
     report: options.Report = None,
     record: options.Record = None,
@@ -53,6 +54,7 @@ def run(
             "providers": options.pairs(provider),
             "budget_ms": budget_ms,
             "bundle": bundle,
+            "recognition": {"model": asr},
         }
         return load(config, flags)
 

@@ -14,18 +14,27 @@ from mera_edge.errors import InputError, MeraError
 def transcribe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos.")],
     json: options.Json = False,
+    asr: options.Asr = None,
+    hot_word: Annotated[
+        list[str] | None,
+        typer.Option(help="A word or phrase to be expected; may be given again."),
+    ] = None,
+    config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Write down what is said in FILES, streaming, as a microphone would be heard."""
     import json as to_json
 
-    from mera_edge.asr.recognizer import Recognizer
+    from mera_edge.asr.choose import choose
     from mera_edge.asr.transcribe import transcribe_file
     from mera_edge.bundle import Bundle
     from mera_edge.cli import report as report_error
     from mera_edge.cli.console import stdout
+    from mera_edge.config import load
 
-    recognizer = Recognizer(Bundle.open(bundle))
+    flags = {"bundle": bundle, "recognition": {"model": asr, "hot_words": hot_word}}
+    settings = load(config, flags)
+    recognizer = choose(Bundle.open(settings.bundle), settings.recognition)
     failed = False
     for file in files:
         try:

@@ -65,7 +65,8 @@ class LogMel:
         What is no number counts as silence.
         """
         heard = np.nan_to_num(samples, posinf=0, neginf=0)
-        self._fbank.accept_waveform(SAMPLE_RATE, heard * _INT16)
+        # Its binding reads a list three times as fast as an array.
+        self._fbank.accept_waveform(SAMPLE_RATE, (heard * _INT16).tolist())
         return self._take()
 
     def flush(self) -> NDArray[np.float32]:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge import labelled
+from mera_edge.asr.choose import SpeechRecognizer, choose
 from mera_edge.asr.evaluate import word_error_rate
-from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
+from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
 from mera_edge.features.fbank import log_mel
@@ -40,7 +41,11 @@ Progress = Callable[[Sequence[labelled.Row]], "Sequence[labelled.Row]"]
 
 
 def evaluate(
-    role: RoleToEvaluate, manifest: Path, bundle: Bundle, progress: Progress = lambda rows: rows
+    role: RoleToEvaluate,
+    manifest: Path,
+    bundle: Bundle,
+    progress: Progress = lambda rows: rows,
+    recognition: RecognitionSettings = RECOGNITION,
 ) -> dict[str, Any]:
     """Run every row of ``manifest`` through the bundle and compare.
 
@@ -49,6 +54,7 @@ def evaluate(
         manifest: a CSV with ``file,label`` (voice, face, fused), ``text,label`` (text) or
             ``file,text`` (asr).
         progress: wraps the rows, to show how far it is.
+        recognition: for asr, how speech is recognized.
 
     Returns:
         For asr ``wer``, ``cer`` and ``real_time_factor``, else the metrics of
@@ -59,7 +65,8 @@ def evaluate(
         InputError: a row cannot be used; the message names its line.
     """
     if role == "asr":
-        return _recognition(progress(labelled.read(manifest, "file", "text")), manifest, bundle)
+        rows = progress(labelled.read(manifest, "file", "text"))
+        return _recognition(rows, manifest, choose(bundle, recognition))
     labels, answer = _ANSWERS[role](bundle)
     rows = labelled.read(manifest, "text" if role == "text" else "file", "label", labels)
     probabilities = np.full((len(rows), len(labels)), 1 / len(labels), np.float32)
@@ -77,8 +84,9 @@ def evaluate(
     return {"role": role, **metrics, "unanswered": unanswered}
 
 
-def _recognition(rows: Sequence[labelled.Row], manifest: Path, bundle: Bundle) -> dict[str, Any]:
-    recognizer = Recognizer(bundle)
+def _recognition(
+    rows: Sequence[labelled.Row], manifest: Path, recognizer: SpeechRecognizer
+) -> dict[str, Any]:
     references, hypotheses = [], []
     began, heard_s = time.perf_counter(), 0.0
     for row in rows:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.recognizer import Recognizer
+from mera_edge.asr.choose import choose
 from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus, Transcript
 from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
@@ -31,7 +33,8 @@ REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
 """Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
 syllable begins before the voice activity is sure of it."""
 
-_PRE_ROLL = round(PRE_ROLL_S / FRAME_SHIFT_S)
+_PRE_ROLL, _PRE_ROLL_SAMPLES = round(PRE_ROLL_S / FRAME_SHIFT_S), round(PRE_ROLL_S * SAMPLE_RATE)
+_NO_SAMPLES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,22 @@ class Perception:
     Args:
         bundle: the models.
         watch: counts what each stage takes.
+        recognition: how speech is recognized.
         isolate: whether a stage that fails is left out and made again, instead of raising.
     """
 
-    def __init__(self, bundle: Bundle, watch: Stopwatch, isolate: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        watch: Stopwatch,
+        recognition: RecognitionSettings,
+        isolate: bool = False,
+    ) -> None:
+        recognizer = partial(choose, settings=recognition)
         self._watch = watch
         self._log_mel = LogMel()
         self._activity = VoiceActivity()
-        self._recognizer = Guard("asr", Recognizer, bundle, isolate)
+        self._recognizer = Guard("asr", recognizer, bundle, isolate)
         self._voice = Guard("voice", VoiceStage, bundle, isolate)
         self._text = Guard("text", TextStage, bundle, isolate)
         self._face = Guard("face", FaceStage, bundle, isolate)
@@ -100,7 +111,7 @@ class Perception:
         self._before: NDArray[np.float32] | None = None
         self._was_speaking = False
         self._heard_s = self._spoke_s = 0.0
-        self._unheard: NDArray[np.float32] | None = None
+        self._unheard: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self._partial = ""
         self._transcript = Transcript(text="", final=False, confidence=0.0)
 
@@ -108,7 +119,7 @@ class Perception:
         """Run every model once, and return what they made of noise."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         frames = self._log_mel.accept(noise)
-        self._recognizer.stage.accept(frames, 1.0)
+        self._recognizer.stage.accept(frames, 1.0, noise)
         heard = self._voice.stage.accept(frames, 1.0)
         read = self._text.stage.accept("warm up", 1.0)
         self._face.stage.accept(Picture(np.full((240, 320, 3), 127, np.uint8), 0.0))
@@ -146,14 +157,16 @@ class Perception:
             self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
             with self._watch.stage("log-mel"):
                 frames = self._log_mel.accept(sound.samples)
-            self._listen(frames, plan)
+            self._listen(frames, sound.samples, plan)
         if last:
-            self._listen(self._log_mel.flush(), plan)
+            self._listen(self._log_mel.flush(), _NO_SAMPLES, plan)
             with self._watch.stage("asr"):
                 self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
 
-    def _listen(self, frames: NDArray[np.float32], plan: Plan) -> None:
-        self._recognize(frames, plan)
+    def _listen(
+        self, frames: NDArray[np.float32], samples: NDArray[np.float32], plan: Plan
+    ) -> None:
+        self._recognize(frames, samples, plan)
         if self._activity.speaking:
             if not self._was_speaking and self._before is not None:
                 # The first syllable began before the voice activity was sure of it.
@@ -165,21 +178,29 @@ class Perception:
         self._before = frames
         self._was_speaking = self._activity.speaking
 
-    def _recognize(self, frames: NDArray[np.float32], plan: Plan) -> None:
+    def _recognize(
+        self, frames: NDArray[np.float32], samples: NDArray[np.float32], plan: Plan
+    ) -> None:
         if self._activity.speaking:
             self._spoke_s = self._heard_s
         if plan.frugal and self._heard_s - self._spoke_s >= REST_AFTER_S and not self._partial:
             if self._unheard is None:
                 # What waits in the recognizer is silence, and would not be next to what follows.
                 self._finish_recognizer()
-                self._unheard = frames[:0]
-            self._unheard = np.concatenate([self._unheard, frames])[-_PRE_ROLL:]
+                self._unheard = frames[:0], samples[:0]
+            before, sound = self._unheard
+            self._unheard = (
+                np.concatenate([before, frames])[-_PRE_ROLL:],
+                np.concatenate([sound, samples])[-_PRE_ROLL_SAMPLES:],
+            )
             return
         if self._unheard is not None:
-            frames, self._unheard = np.concatenate([self._unheard, frames]), None
+            frames = np.concatenate([self._unheard[0], frames])
+            samples = np.concatenate([self._unheard[1], samples])
+            self._unheard = None
         with self._watch.stage("asr"):
             self._recognizer.run(
-                self._now_s, lambda recognizer: recognizer.accept(frames, self._heard_s)
+                self._now_s, lambda recognizer: recognizer.accept(frames, self._heard_s, samples)
             )
 
     def _finish_recognizer(self) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from mera_edge.bundle import Bundle
+from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.engine.onnx import give_back_memory
 from mera_edge.events import EmotionEvent
 from mera_edge.runtime.budget import Budget, Plan, Strain
@@ -25,6 +26,7 @@ class Pipeline:
             happens, leaves things out to stay within the budget, and goes on without a stage that
             fails; without it everything runs in every tick, whatever it takes, and what fails is
             raised.
+        recognition: how speech is recognized.
 
     Attributes:
         newest: what the newest event follows from.
@@ -37,13 +39,14 @@ class Pipeline:
         bundle: Bundle,
         budget_ms: int = 100,
         strain: Callable[[], Strain] | None = None,
+        recognition: RecognitionSettings = RECOGNITION,
     ) -> None:
         self._budget_ms = budget_ms
         self._fallbacks = bundle.fallbacks
         self._strain = strain
         self._budget = Budget(budget_ms)
         self._watch = Stopwatch()
-        self._perception = Perception(bundle, self._watch, isolate=strain is not None)
+        self._perception = Perception(bundle, self._watch, recognition, strain is not None)
         self._conclusion = Conclusion(bundle, isolate=strain is not None)
 
     def reset(self) -> None:

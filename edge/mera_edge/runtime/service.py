@@ -90,7 +90,11 @@ class Service:
         strain = StrainGauge()
         self.settings = settings
         self.rooms = [
-            Room(Pipeline(self.models, settings.room_budget_ms, strain), of_room, room.name)
+            Room(
+                Pipeline(self.models, settings.room_budget_ms, strain, settings.recognition),
+                of_room,
+                room.name,
+            )
             for room, of_room in zip(wanted, sources, strict=True)
         ]
 

@@ -24,6 +24,8 @@ PHONES = (
 
 UNKNOWN, SILENCE = -1, -2
 
+_NOT_ALIGNED = np.zeros((2, 0), np.int16)
+
 
 class Alignment:
     """The phone and the word of every frame of the utterances that could be aligned."""
@@ -54,7 +56,7 @@ class Alignment:
         return found
 
     def _at(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int16]:
-        rows = self._rows[_name(utterance)]
+        rows = self._rows.get(_name(utterance), _NOT_ALIGNED)
         frame = (at * 100).astype(np.int64)
         found = np.full((2, len(at)), UNKNOWN, np.int16)
         inside = frame < rows.shape[1]
@@ -88,7 +90,7 @@ def _align(data: Path, utterance: Utterance) -> NDArray[np.int16]:
         decoder.set_alignment()
         _hear(decoder, pcm)
     except RuntimeError:
-        return np.zeros((2, 0), np.int16)
+        return _NOT_ALIGNED
     rows = np.full((2, len(samples) * 100 // SAMPLE_RATE + 1), UNKNOWN, np.int16)
     spoken = 0
     for word in decoder.get_alignment():

@@ -57,6 +57,14 @@ def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
     return utterances
 
 
+def synthetic(data: Path, corpus: str) -> list[Utterance]:
+    """Read a corpus of `mera_train.asr.synthesize`; its split is ``synthetic``."""
+    return [
+        Utterance(corpus, row["file"], row["text"], row["speaker"], "synthetic")
+        for row in _manifest(data, corpus)
+    ]
+
+
 def noises(data: Path) -> list[Utterance]:
     """The street and machine noises that training may use (folds 1 and 2)."""
     return [
@@ -99,7 +107,7 @@ def prepare(
 ) -> Frames:
     """Compute the frames of ``utterances`` at every speed into ``path`` (.npy, .jsonl), once.
 
-    Only training utterances are sped up and slowed down.
+    Only recorded training utterances are sped up and slowed down.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
     if not frames.written(path):

@@ -23,7 +23,7 @@ from mera_train.asr import alignment, augment
 from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.card import card
-from mera_train.asr.data import Frames, Utterance, batches, noises, prepare, speech
+from mera_train.asr.data import Frames, Utterance, batches, noises, prepare, speech, synthetic
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.units import Units
 from mera_train.loop import LoopConfig, fit
@@ -40,6 +40,13 @@ class Config(BaseModel):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig | None = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="wer")
+    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    synthetic: str | None = Field(
+        None, description="corpus in --data of speech that engines read: `asr.synthesize`"
+    )
+    synthetic_share: float = Field(
+        0.3, gt=0, le=1, description="of the synthetic corpus, drawn anew for every epoch"
+    )
     units: int = Field(192, ge=30, description="subword classes, blank included")
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
     chunks: tuple[int, ...] = Field(
@@ -93,7 +100,8 @@ class Recognition:
         self.model: nn.Module = model
         self.config, self.units = config, units
         self.frames, self.alignment, self.noise = frames, alignment, noise
-        self.train = [u for u in utterances if u.split == "train"]
+        self.synthetic = [u for u in utterances if u.split == "synthetic"]
+        self.train = [*(u for u in utterances if u.split == "train"), *self.synthetic]
         self.dev = [u for u in utterances if u.split == "dev"]
         self.words = [[units.encode(word) for word in u.text.split()] for u in self.train]
         self.mean = model.mean.numpy().copy()
@@ -103,13 +111,16 @@ class Recognition:
         config = self.config
         generator = np.random.default_rng((config.loop.seed, epoch))
         speeds = config.augment.speeds if config.augment else (1.0,)
-        drawn = generator.choice(speeds, len(self.train)).tolist()
+        recorded = len(self.train) - len(self.synthetic)
+        items = list(enumerate(generator.choice(speeds, recorded).tolist()))
+        count = round(config.synthetic_share * len(self.synthetic))
+        drawn = generator.permutation(len(self.synthetic))[:count]
+        items += [(recorded + int(index), 1.0) for index in drawn]
         lengths = [
-            self.frames.count(utterance, speed) + LONGEST_TAIL
-            for utterance, speed in zip(self.train, drawn, strict=True)
+            self.frames.count(self.train[index], speed) + LONGEST_TAIL for index, speed in items
         ]
         return [
-            Plan(tuple((i, drawn[i]) for i in group), (config.loop.seed, epoch, number))
+            Plan(tuple(items[i] for i in group), (config.loop.seed, epoch, number))
             for number, group in enumerate(batches(lengths, config.batch_frames, generator))
         ]
 
@@ -250,15 +261,18 @@ def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]
         Its metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
     """
     utterances = [u for u in speech(data) if u.split != "test"]
+    read = synthetic(data, config.synthetic) if config.synthetic else []
     noise = noises(data)
     speeds = config.augment.speeds if config.augment else (1.0,)
-    frames = prepare(data, [*utterances, *noise], speeds, out / "frames")
+    frames = prepare(data, [*utterances, *read, *noise], speeds, out / "frames")
     training = [u for u in utterances if u.split == "train"]
     units = Units.learn([u.text for u in training], config.units)
     torch.manual_seed(config.loop.seed)
     model = Conformer(config.model, *cmvn(frames, training), len(units.symbols))
+    if config.initial is not None:
+        checkpoint.load(config.initial).fill(model)
     aligned = alignment.prepare(data, training, out / "alignment.npz")
-    task = Recognition(config, model, units, frames, aligned, utterances, noise)
+    task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)
     metrics = fit(task, config.loop, out, resume)
     hours = sum(frames.count(u) for u in training) / 360_000
     written = config.model_copy(update={"symbols": units.symbols})

@@ -1,0 +1,179 @@
+"""Published streaming models through sherpa-onnx, in the recognizer's place.
+
+A directory as sherpa-onnx's are unpacked: ``tokens.txt`` and the ONNX files of a transducer
+(encoder, decoder, joiner), a paraformer (encoder, decoder), a Zipformer CTC or a WeNet CTC (one
+file). Of a network in two precisions the INT8 one is taken.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from math import exp
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.recognizer import WORD_START, Hypothesis, Word
+from mera_edge.config import RECOGNITION, RecognitionSettings
+from mera_edge.errors import InputError, MissingExtra
+from mera_edge.features.fbank import SAMPLE_RATE
+
+_TAIL_S = 0.8
+"""Silence after the end of a stream: networks look ahead."""
+
+
+class SherpaRecognizer:
+    """Recognizes one stream of speech; like `mera_edge.asr.Recognizer`, but from samples.
+
+    Args:
+        directory: of the model.
+        settings: how to search, and when an utterance is over.
+
+    Raises:
+        MissingExtra: sherpa-onnx is not installed.
+        InputError: the directory is no streaming model.
+    """
+
+    def __init__(self, directory: Path, settings: RecognitionSettings = RECOGNITION) -> None:
+        self._recognizer = _open(directory, settings)
+        self._stream = self._recognizer.create_stream()
+        self._start_s = self._heard_s = 0.0
+        self._ended = False
+        self._begun = False
+
+    def reset(self) -> None:
+        """Begin the next utterance."""
+        if self._ended:
+            self._stream = self._recognizer.create_stream()
+        else:
+            self._recognizer.reset(self._stream)
+        self._begun = self._ended = False
+        self.__dict__.pop("hypothesis", None)
+
+    def accept(
+        self, frames: NDArray[np.float32], end_s: float, samples: NDArray[np.float32]
+    ) -> None:
+        """Take the next samples, at 16 kHz; the frames are not looked at."""
+        if not self._begun:
+            self._start_s, self._begun = end_s - len(samples) / SAMPLE_RATE, True
+        self._heard_s = end_s
+        self._stream.accept_waveform(SAMPLE_RATE, samples)
+        self._decode()
+
+    def flush(self) -> None:
+        """End the stream: decode what is left, with silence after it."""
+        if not self._ended:
+            silence = np.zeros(round(_TAIL_S * SAMPLE_RATE), np.float32)
+            self._stream.accept_waveform(SAMPLE_RATE, silence)
+            self._stream.input_finished()
+            self._decode()
+        self._ended = True
+
+    @cached_property
+    def hypothesis(self) -> Hypothesis:
+        """What has been said since the last reset."""
+        text = self._recognizer.get_result(self._stream).strip().lower()
+        words = tuple(self._words()) if text else ()
+        return Hypothesis(
+            text=text,
+            words=words,
+            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
+            end_s=self._heard_s,
+            final=self._ended or self.is_endpoint(),
+        )
+
+    def is_endpoint(self) -> bool:
+        """Whether one of the endpoint rules says that the utterance is over."""
+        return bool(self._recognizer.is_endpoint(self._stream))
+
+    def _decode(self) -> None:
+        while self._recognizer.is_ready(self._stream):
+            self._recognizer.decode_stream(self._stream)
+        self.__dict__.pop("hypothesis", None)
+
+    def _words(self) -> list[Word]:
+        tokens = [str(token) for token in self._recognizer.tokens(self._stream)]
+        times = list(self._recognizer.timestamps(self._stream))
+        # Only transducers say how sure they are.
+        sure = [exp(value) for value in self._recognizer.ys_probs(self._stream)]
+        sure = sure if len(sure) == len(tokens) else [1.0] * len(tokens)
+        begins = [i for i, token in enumerate(tokens) if i == 0 or _begins_word(token)]
+        words = []
+        for begin, end in pairwise([*begins, len(tokens)]):
+            text = "".join(tokens[begin:end]).replace(WORD_START, "").strip().lower()
+            last = times[end] if end < len(times) else self._heard_s - self._start_s
+            words.append(
+                Word(
+                    text=text,
+                    start_s=min(self._start_s + times[begin], self._heard_s),
+                    end_s=min(self._start_s + last, self._heard_s),
+                    confidence=float(np.mean(sure[begin:end])),
+                )
+            )
+        return [word for word in words if word.text]
+
+
+def _begins_word(token: str) -> bool:
+    return token[:1] in (WORD_START, " ") or (token.isalpha() and ord(token[0]) >= 0x3400)
+
+
+def _open(directory: Path, settings: RecognitionSettings) -> Any:
+    try:
+        from sherpa_onnx import OnlineRecognizer
+    except ImportError as error:
+        raise MissingExtra("sherpa-onnx", "sherpa") from error
+    if settings.hot_words:
+        raise InputError("hot words are for the bundle's own recognizer", "leave them out")
+    tokens = directory / "tokens.txt"
+    if not tokens.is_file():
+        raise InputError(f"{tokens} does not exist", "give the directory of a sherpa-onnx model")
+    common = {
+        "tokens": str(tokens),
+        "num_threads": 1,
+        "enable_endpoint_detection": True,
+        "rule1_min_trailing_silence": settings.rule1_min_trailing_silence,
+        "rule2_min_trailing_silence": settings.rule2_min_trailing_silence,
+        "rule3_min_utterance_length": settings.rule3_min_utterance_length,
+    }
+    parts = {name: _network(directory, name) for name in ("encoder", "decoder", "joiner")}
+    found = {name: str(path) for name, path in parts.items() if path is not None}
+    if len(found) == 3:
+        return OnlineRecognizer.from_transducer(**found, **common)
+    if "encoder" in found and "decoder" in found:
+        return OnlineRecognizer.from_paraformer(**found, **common)
+    model = _network(directory, "")
+    if model is None or found:
+        raise InputError(
+            f"{directory} has no streaming model",
+            "one .onnx file, or encoder, decoder and (of a transducer) joiner",
+        )
+    return _ctc(model, common)
+
+
+def _ctc(model: Path, common: dict[str, Any]) -> Any:
+    """sherpa-onnx ends the process over a model of the wrong kind, so its metadata are asked."""
+    from sherpa_onnx import OnlineRecognizer
+
+    from mera_edge.engine.onnx import OnnxEngine
+
+    facts = OnnxEngine(model).metadata
+    if facts.get("model_type") == "zipformer2":
+        return OnlineRecognizer.from_zipformer2_ctc(model=str(model), **common)
+    if {"head", "num_blocks", "cnn_module_kernel", "right_context"} <= facts.keys():
+        chunk, left = int(facts.get("chunk_size", 16)), int(facts.get("left_chunks", 4))
+        return OnlineRecognizer.from_wenet_ctc(
+            model=str(model), chunk_size=chunk, num_left_chunks=left, **common
+        )
+    raise InputError(
+        f"{model} is neither a Zipformer nor a WeNet CTC model",
+        "give a streaming model; others are not supported",
+    )
+
+
+def _network(directory: Path, name: str) -> Path | None:
+    """Return the ONNX file whose name begins so, the INT8 one of several."""
+    files = sorted(directory.glob(f"{name}*.onnx"), key=lambda path: ".int8." not in path.name)
+    return files[0] if files else None
