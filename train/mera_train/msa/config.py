@@ -12,7 +12,7 @@ from mera_train.loop import LoopConfig
 from mera_train.msa.models import ModelConfig
 
 ModelName = Literal["mtme", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
-DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm"]
+DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]
 
 
 class Config(BaseModel):
