@@ -29,6 +29,11 @@ class Config(BaseModel):
     transcripts: bool = Field(
         True, description="mosi_bclstm: read the transcripts beside the published text features"
     )
+    treebank: Path | None = Field(
+        None,
+        description="mosi_bclstm: trees/train.txt of the Stanford Sentiment Treebank, to read the "
+        "transcripts with",
+    )
     network: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig()
     batch: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
@@ -59,7 +64,7 @@ _DATASETS: dict[str, dict[str, Any]] = {
     "mosei": {"batch": 64, "loop": {"epochs": 15}},
     "mosi_bclstm": {
         "batch": 6,
-        "doubt": {"text": 0.25, "vision": 0.45},
+        "doubt": {"text": 0.22, "vision": 0.45},
         "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
             "context": 64,

@@ -26,7 +26,7 @@ def _read_mmsa(path: Path, config: Config) -> Corpus:
 
 
 def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:
-    return mosi_bclstm.read(path, config.transcripts)
+    return mosi_bclstm.read(path, config.transcripts, config.treebank)
 
 
 def _read_own(path: Path, config: Config) -> Corpus:
