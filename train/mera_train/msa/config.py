@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mera_train.configuration import explain
 from mera_train.loop import LoopConfig
@@ -57,6 +57,12 @@ class Config(BaseModel):
         "with the opposite label: as often as such features are wrong on new material",
     )
 
+    @model_validator(mode="after")
+    def _text_can_be_corrected(self) -> Config:
+        if self.network.corrects_text and not self.transcripts:
+            raise ValueError("network.corrects_text needs transcripts")
+        return self
+
 
 _LOOP = {"precision": "fp32", "average": 0.9, "select": "mae"}
 
@@ -68,6 +74,7 @@ _DATASETS: dict[str, dict[str, Any]] = {
         "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
             "context": 64,
+            "corrects_text": True,
             "fused": 64,
             "encoded": {"text": 64, "audio": 64, "vision": 64},
             "input_dropout": 0.1,

@@ -36,11 +36,13 @@ GOAL = 82.3
 PICTURE = Path("docs/images/mosi_grid.png")
 RIVALS = ("self_mm", "lf_dnn", "tfn", "lmf", "mult")
 
+_UNREAD = {"transcripts": False, "network": {"corrects_text": False}}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no treebank": {"treebank": None},
-    "no transcripts: published features only": {"transcripts": False},
+    "words as a feature like others, not corrected": {"network": {"corrects_text": False}},
+    "no transcripts: published features only": _UNREAD,
     "no doubt: fitted features believed": {"doubt": {}},
-    "neither": {"transcripts": False, "doubt": {}},
+    "neither transcripts nor doubt": {**_UNREAD, "doubt": {}},
     "no dialogue context": {"network": {"context": 0}},
     "no labels for single modalities": {"unimodal_weight": 0},
     "no modality dropout": {"complete": 1.0},
