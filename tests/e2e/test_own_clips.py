@@ -21,6 +21,7 @@ from mera_edge.sources.media import MediaFile
 from mera_train.features import ExtractionConfig, FeatureExtraction
 from mera_train.features.clips import read
 from mera_train.features.store import load
+from mera_train.msa import MSA_run, get_config
 
 CLIPS = 30
 COLUMNS = ("video_id", "clip_id", "text", "label", "label_T", "label_A", "label_V",
@@ -115,6 +116,11 @@ def test_a_folder_of_clips_becomes_a_bundle_that_predicts(
     told = {status["id"]: status for status in json.loads(out.with_suffix(".json").read_text())}
     assert "no voice" in told["video_0000$0003"]["notes"]
     assert "no face" in told["video_0000$0001"]["notes"]
+
+    settings = get_config("mtme", "own") | {"featurePath": out}
+    settings["loop"]["epochs"] = 20
+    found = MSA_run("mtme", "own", settings, (1,), model_save_dir=tmp_path, log_dir=tmp_path)
+    assert found["test"]["mae"]["mean"] < 0.3, "the words tell"
 
     config = tmp_path / "own.yaml"
     text = Path("train/configs/fusion/own.yaml").read_text()

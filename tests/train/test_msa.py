@@ -13,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import nn
 from typer.testing import CliRunner
 
 from mera_edge.errors import ConfigError, InputError
@@ -156,6 +157,18 @@ def test_networks_learn_from_one_utterance_and_from_nothing(model: str, dialogue
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_a_network_that_knows_nothing_leaves_what_was_read(model: str) -> None:
+    sizes = {name: (1, width) for name, width in SIZES.items()}
+    network = MODELS[model](ModelConfig(corrects_text=True, attention=8), sizes)
+    for parameter in network.parameters():
+        nn.init.zeros_(parameter)
+    values = {name: np.full((2, 1, w), 0.4, np.float32) for name, w in SIZES.items()}
+    lengths = {name: np.array([1, 0]) for name in SIZES}
+    two = Examples(values, lengths, np.zeros(2, np.float32), ["x", "y"])
+    np.testing.assert_allclose(network(data.batch(two))["sentiment"].detach(), [0.4, 0])
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_what_a_missing_modality_holds_is_never_looked_at(sims: Path, model: str) -> None:
     config = parse(settings(model, "sims", sims))
     corpus = mmsa.read(sims, "sims").only(["text"])
@@ -228,6 +241,9 @@ def test_a_run_without_a_file_or_with_a_misspelt_key_says_so(sims: Path) -> None
         MSA_run("mtme", "sims", config={"bach": 3})
     with pytest.raises(ConfigError, match="model"):
         get_config("mtmee", "sims")
+    unread = {"transcripts": False, "network": {"corrects_text": True}}
+    with pytest.raises(ConfigError, match="needs transcripts"):
+        MSA_run("mtme", "mosi_bclstm", config=unread)
 
 
 def test_tuning_asks_the_validation_split_only(sims: Path, tmp_path: Path) -> None:

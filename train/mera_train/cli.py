@@ -55,7 +55,7 @@ def fusion(
     fresh: Annotated[bool, typer.Option("--fresh", help="begin anew instead of resuming")] = False,
     model: Annotated[str | None, typer.Option(help="mtme, self_mm, lf_dnn, tfn, lmf, mult")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="sims, simsv2, mosi, mosei, mosi_bclstm")
+        str | None, typer.Option(help="sims, simsv2, mosi, mosei, mosi_bclstm, own")
     ] = None,
     features: Annotated[Path | None, typer.Option(help="with --model: the feature file")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="with --model: how many trainings")] = 5,

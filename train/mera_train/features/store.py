@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
+from mera_edge.labels import VALENCE
 
 SCHEMA = "mera-edge/features/1"
 _ENCODERS: tuple[RoleName, ...] = ("asr", "voice", "face", "text")
@@ -39,6 +40,12 @@ class Features:
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of a split."""
         return np.flatnonzero(self.arrays["split"] == split)
+
+    def sentiments(self) -> NDArray[np.float32]:
+        """Return what people rated, ``[n]`` in [-1, 1]; else the usual valence of the emotion."""
+        usual = [VALENCE.get(name, 0.0) for name in self.arrays["emotion"].tolist()]
+        rated = self.arrays["label"]
+        return np.where(np.isnan(rated), usual, rated).astype(np.float32)
 
     def require(self, bundle: Bundle) -> None:
         """Refuse features of other encoders than the bundle's.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
-from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
+from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_train import checkpoint
 from mera_train.features.store import Features, load
 from mera_train.fusion.model import Fused, Mtme
@@ -72,8 +72,6 @@ def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
     """Return rows of a file of features. A clip with an emotion only has its usual valence."""
     arrays = {name: values[rows] for name, values in features.arrays.items()}
     numbers = [EMOTIONS.index(e) if e else -1 for e in arrays["emotion"].tolist()]
-    usual = np.array([VALENCE[EMOTIONS[n]] if n >= 0 else 0.0 for n in numbers], np.float32)
-    rated = np.where(np.isnan(arrays["label"]), usual, arrays["label"]).astype(np.float32)
 
     def stacked(kind: str) -> Tensor:
         return torch.from_numpy(np.stack([arrays[f"{name}_{kind}"] for name in MODALITIES], 1))
@@ -83,7 +81,7 @@ def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
         stacked("probabilities").float(),
         stacked("age_s").float(),
         stacked("present").float(),
-        torch.from_numpy(rated),
+        torch.from_numpy(features.sentiments()[rows]),
         torch.tensor(numbers),
         {name: torch.from_numpy(arrays[column]) for name, column in _RATED.items()},
     )

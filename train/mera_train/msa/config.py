@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mera_train.configuration import explain
 from mera_train.loop import LoopConfig
 from mera_train.msa.models import ModelConfig
 
 ModelName = Literal["mtme", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
-DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm"]
+DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]
 
 
 class Config(BaseModel):
@@ -28,6 +28,11 @@ class Config(BaseModel):
     )
     transcripts: bool = Field(
         True, description="mosi_bclstm: read the transcripts beside the published text features"
+    )
+    treebank: Path | None = Field(
+        None,
+        description="mosi_bclstm: trees/train.txt of the Stanford Sentiment Treebank, to read the "
+        "transcripts with",
     )
     network: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig()
@@ -52,6 +57,12 @@ class Config(BaseModel):
         "with the opposite label: as often as such features are wrong on new material",
     )
 
+    @model_validator(mode="after")
+    def _text_can_be_corrected(self) -> Config:
+        if self.network.corrects_text and not self.transcripts:
+            raise ValueError("network.corrects_text needs transcripts")
+        return self
+
 
 _LOOP = {"precision": "fp32", "average": 0.9, "select": "mae"}
 
@@ -59,10 +70,11 @@ _DATASETS: dict[str, dict[str, Any]] = {
     "mosei": {"batch": 64, "loop": {"epochs": 15}},
     "mosi_bclstm": {
         "batch": 6,
-        "doubt": {"text": 0.25, "vision": 0.45},
+        "doubt": {"text": 0.22, "vision": 0.45},
         "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
             "context": 64,
+            "corrects_text": True,
             "fused": 64,
             "encoded": {"text": 64, "audio": 64, "vision": 64},
             "input_dropout": 0.1,

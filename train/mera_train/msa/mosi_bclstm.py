@@ -21,7 +21,9 @@ VALID = 0.2
 _KEYS = ("id", "transcript", "val", "text", "audio", "video")
 
 
-def read(path: Path, transcripts: bool = True, seed: int = 0) -> Corpus:
+def read(
+    path: Path, transcripts: bool = True, treebank: Path | None = None, seed: int = 0
+) -> Corpus:
     """Read an ``.npz`` with, for ``train_`` and ``test_``, `_KEYS`; ids are VIDEO_NUMBER.
 
     The utterances of a video are put in the order of their numbers (the file sorts them as text:
@@ -30,7 +32,7 @@ def read(path: Path, transcripts: bool = True, seed: int = 0) -> Corpus:
     The text and video features were learnt on the training videos and tell their labels apart by
     up to 98 %, which they do not do elsewhere: no split of those videos shows it, so they are
     named in ``fitted``. With ``transcripts`` words are also read from those, out of fold: the last
-    column of the text.
+    column of the text (`cross_fitted`, with the ``treebank`` if there is one).
 
     Raises:
         InputError: no such file, not this layout.
@@ -52,6 +54,7 @@ def read(path: Path, transcripts: bool = True, seed: int = 0) -> Corpus:
             videos["train"],
             [str(t) for t in test["transcript"]],
             Bundle.open(DEFAULT),
+            treebank,
         )
         for name, column in zip(("train", "test"), words, strict=True):
             texts[name] = np.column_stack([texts[name], column])

@@ -1,6 +1,6 @@
 """The results page of MOSI: every training it is made of, its tables and its picture.
 
-    python -m mera_train.msa.results FEATURES.npz RUNS > docs/results/mosi.md
+    python -m mera_train.msa.results FEATURES.npz TREEBANK.txt RUNS > docs/results/mosi.md
 
 Trains what the folder ``RUNS`` does not have yet and goes on from what it has. The picture goes to
 docs/images/mosi_grid.png. Nothing is decided here: every row is one configuration, trained on
@@ -36,10 +36,13 @@ GOAL = 82.3
 PICTURE = Path("docs/images/mosi_grid.png")
 RIVALS = ("self_mm", "lf_dnn", "tfn", "lmf", "mult")
 
+_UNREAD = {"transcripts": False, "network": {"corrects_text": False}}
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "no transcripts: published features only": {"transcripts": False},
+    "no treebank": {"treebank": None},
+    "words as a feature like others, not corrected": {"network": {"corrects_text": False}},
+    "no transcripts: published features only": _UNREAD,
     "no doubt: fitted features believed": {"doubt": {}},
-    "neither": {"transcripts": False, "doubt": {}},
+    "neither transcripts nor doubt": {**_UNREAD, "doubt": {}},
     "no dialogue context": {"network": {"context": 0}},
     "no labels for single modalities": {"unimodal_weight": 0},
     "no modality dropout": {"complete": 1.0},
@@ -49,21 +52,22 @@ Row = Mapping[str, Mapping[str, Mapping[str, float]]]
 """``test``, and ``valid`` where it was asked, by figure ``mean`` and ``std``."""
 
 
-def page(features: Path, runs: Path) -> str:
+def page(features: Path, treebank: Path, runs: Path) -> str:
     """Train, measure, draw, and return the page as Markdown."""
-    whole = _study(features, runs / "mtme", "mtme")
+    given = {"featurePath": str(features), "treebank": str(treebank)}
+    whole = _study(given, runs / "mtme", "mtme")
     single = {
         subset_name(kept): _study(
-            features,
+            given,
             runs / subset_name(kept).replace(" + ", "_"),
             "mtme",
             modalities=subset_name(kept).split(" + "),
         )
         for kept in SUBSETS[1:]
     }
-    rivals = {f"`{name}`": _study(features, runs / name, name) for name in RIVALS}
+    rivals = {f"`{name}`": _study(given, runs / name, name) for name in RIVALS}
     ablations = {
-        name: _study(features, runs / f"ablation_{number}", "mtme", **changes)
+        name: _study(given, runs / f"ablation_{number}", "mtme", **changes)
         for number, (name, changes) in enumerate(ABLATIONS.items())
     }
     grid, curves = _missing(runs / "mtme" / f"mtme-{DATASET}")
@@ -88,9 +92,9 @@ def page(features: Path, runs: Path) -> str:
     )
 
 
-def _study(features: Path, out: Path, model: str, **changes: Any) -> Row:
+def _study(given: Mapping[str, str], out: Path, model: str, **changes: Any) -> Row:
     """Train a configuration on all seeds, unless it was before; figures by split."""
-    config = get_config(model, DATASET) | {"featurePath": str(features)}
+    config = {**get_config(model, DATASET), **given}
     for key, value in changes.items():
         config[key] = {**config[key], **value} if key == "network" else value
     summary = out / "summary.json"
@@ -206,7 +210,7 @@ the curve, over rates from 0 to 1.
 
 ```
 mera-edge train fusion --model mtme --dataset mosi_bclstm --features mosi_bclstm.npz
-python -m mera_train.msa.results mosi_bclstm.npz runs/mosi > docs/results/mosi.md
+python -m mera_train.msa.results mosi_bclstm.npz trees/train.txt runs/mosi > docs/results/mosi.md
 ```
 
 The first trains the first row, the second everything on this page.
@@ -214,4 +218,4 @@ The first trains the first row, the second everything on this page.
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.stdout.write(page(*map(Path, sys.argv[1:])))

@@ -12,7 +12,7 @@ import numpy as np
 from mera_edge.errors import ConfigError, InputError
 from mera_train import checkpoint
 from mera_train.loop import fit
-from mera_train.msa import mmsa, mosi_bclstm
+from mera_train.msa import mmsa, mosi_bclstm, own
 from mera_train.msa.config import Config, defaults, parse
 from mera_train.msa.data import Corpus
 from mera_train.msa.models import MODELS, Network
@@ -26,12 +26,17 @@ def _read_mmsa(path: Path, config: Config) -> Corpus:
 
 
 def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:
-    return mosi_bclstm.read(path, config.transcripts)
+    return mosi_bclstm.read(path, config.transcripts, config.treebank)
+
+
+def _read_own(path: Path, config: Config) -> Corpus:
+    return own.read(path)
 
 
 READERS: dict[str, Callable[[Path, Config], Corpus]] = {
     **dict.fromkeys(mmsa.LARGEST, _read_mmsa),
     "mosi_bclstm": _read_mosi_bclstm,
+    "own": _read_own,
 }
 """By data set: what reads its feature file. Another format is another line here."""
 

@@ -51,12 +51,9 @@ class SentimentTask:
         widths = {UnimodalLabels.WHOLE: config.network.fused}
         if config.unimodal_weight:
             widths |= dict.fromkeys(MODALITIES, config.network.unimodal)
-        labels = UnimodalLabels(whole, widths)
-        self.human = {}
-        for name in labels.modalities:
-            seen = torch.from_numpy(corpus.train.unimodal.get(name, np.full(len(whole), np.nan)))
-            self.human[name] = seen.isfinite() & config.human_labels
-            labels.label(name).copy_(torch.where(self.human[name], seen, whole))
+        rated = corpus.train.unimodal if config.human_labels else {}
+        human = {name: torch.from_numpy(values) for name, values in rated.items()}
+        labels = UnimodalLabels(whole, widths, human)
         self.model = Supervised(network, labels)
         # The same doubt about dev as about training, or dev would choose what trusts most.
         self.dev = self._doubted(corpus.valid, np.random.default_rng(0))
@@ -92,18 +89,17 @@ class SentimentTask:
         loss = (predicted["sentiment"] - labels.label(UnimodalLabels.WHOLE)[rows]).abs().mean()
         if not self.config.unimodal_weight:
             return loss
-        here, generated = {}, {}
+        here = {}
         for column, name in enumerate(MODALITIES):
-            human = self.human[name].to(device)[rows]
+            human = labels.get_buffer(f"fixed_{name}")[rows]
             here[name] = present[:, column] > 0.5
-            generated[name] = here[name] & ~human
             weight = labels.weight(name, rows).clamp(min=self.config.always_unimodal)
             weight = torch.where(human, torch.ones_like(weight), weight) * here[name]
             error = (predicted[f"sentiment_{name}"] - labels.label(name)[rows]).abs()
             loss = loss + self.config.unimodal_weight * (weight * error).mean()
         names = (UnimodalLabels.WHOLE, *MODALITIES)
         features = {name: predicted[f"features_{name}"].detach() for name in names}
-        labels.update(rows, features, generated, step.epoch)
+        labels.update(rows, features, here, step.epoch)
         return loss
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:

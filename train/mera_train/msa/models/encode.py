@@ -29,6 +29,9 @@ class ModelConfig(BaseModel):
     attention: int = Field(40, ge=8, description="width of cross-modal attention (mult)")
     heads: int = Field(4, ge=1, description="of cross-modal attention (mult)")
     rank: int = Field(4, ge=1, description="of the low-rank product (lmf)")
+    corrects_text: bool = Field(
+        False, description="the last feature of the first word is a sentiment, to be corrected"
+    )
     input_dropout: float = Field(0.0, ge=0, lt=1, description="of the features")
     dropout: float = Field(0.1, ge=0, lt=1, description="of everything encoded")
 
@@ -72,11 +75,25 @@ def frames_there(batch: Batch, name: str) -> Tensor:
 
 
 class Network(nn.Module):
-    """What all networks have in common; their ``forward`` returns at least ``sentiment [B]``."""
+    """What all networks have in common."""
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__()
         self.inputs = Inputs(shapes, config.input_dropout)
+        self.corrects_text = config.corrects_text
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return at least ``sentiment [B]``, of the whole."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `answer` does, added to the sentiment that is read already."""
+        found = self.answer(batch)
+        if self.corrects_text:
+            read = batch.features["text"][:, 0, -1] * (batch.lengths["text"] > 0)
+            for name in found.keys() & {"sentiment", "sentiment_text"}:
+                found[name] = found[name] + read
+        return found
 
 
 class Last(nn.Module):

@@ -18,7 +18,7 @@ class LateFusion(Network):
         self.encoders = Encoders(config, shapes, dict.fromkeys(MODALITIES, Mean))
         self.head = Head(sum(self.encoders.widths.values()), config.fused)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
         encoded = self.encoders(self.inputs(batch), batch)
         _, sentiment = self.head(torch.cat([encoded[name] for name in MODALITIES], dim=1))

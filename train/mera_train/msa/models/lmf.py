@@ -29,7 +29,7 @@ class LowRankFusion(Network):
         self.rank = config.rank
         self.head = Head(config.fused, config.fused)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
         encoded = self.encoders(self.inputs(batch), batch)
         # The bias of a linear layer is the 1 that tensor fusion appends.

@@ -46,7 +46,7 @@ class CrossModal(Network):
         self.norms = nn.ModuleDict({"_".join(pair): nn.LayerNorm(width) for pair in self.pairs})
         self.head = Head(width * len(self.pairs), config.fused)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
         values = self.inputs(batch)
         there = {name: frames_there(batch, name) for name in MODALITIES}

@@ -28,7 +28,7 @@ class SelfMM(Network):
         for name in MODALITIES:
             self.heads[name] = Head(widths[name], config.unimodal)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M,
         and ``features_whole``: what labels are generated from."""
         encoded = self.encoders(self.inputs(batch), batch)

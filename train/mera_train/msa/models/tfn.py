@@ -23,7 +23,7 @@ class TensorFusion(Network):
         text, audio, vision = (self.encoders.widths[name] + 1 for name in MODALITIES)
         self.head = Head(text * audio * vision, config.fused)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
         encoded = self.encoders(self.inputs(batch), batch)
         ones = [nn.functional.pad(encoded[name], (0, 1), value=1.0) for name in MODALITIES]
