@@ -220,7 +220,9 @@ has it), but `mult`, whose modalities attend to each other's utterances (as in M
 
 ## What is left when something is missing
 
-`mtme` of the first table, nothing retrained: modalities taken away from the whole test.
+`mtme` of the first table, nothing retrained: modalities taken away from the whole test. The words \
+are the gold ones: there is no sound of MOSI here that a recognizer could hear. With one's own \
+clips `mera-edge features --words heard` gives the other half of the grid.
 
 {grid}
 
