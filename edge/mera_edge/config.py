@@ -139,6 +139,8 @@ def load(
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = (value, f"--{key.replace('_', '-')}")
+    if (flags or {}).get("camera") or (flags or {}).get("mic"):
+        values.pop("room", None)  # a file's: flags win
     for key, (_, where) in values.items():
         if key not in Settings.model_fields:
             near = get_close_matches(key, Settings.model_fields, n=1)
