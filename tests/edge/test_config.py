@@ -66,6 +66,8 @@ def test_rooms_may_have_names(tmp_path: Path) -> None:
         ("hall", "1", "none"),
         ("den", "none", "2"),
     ]
+    (room,) = load(file, {"camera": ["0"]}, {}).rooms
+    assert (room.name, room.camera) == (None, "0")
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,8 @@ def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatc
         assert len({first, second, *children(url)}) == 3
 
 
-def test_a_camera_that_freezes_has_stalled_and_goes_on() -> None:
+def test_a_camera_that_freezes_has_stalled_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "STALLED_AFTER_S", 0.4)
     with network_camera() as (url, frozen), opened(url) as camera:
         watch(camera, lambda: camera.condition.state == "live")
         frozen.set()
@@ -186,14 +187,14 @@ def test_the_same_picture_again_and_again_is_not_passed_on(
 def test_a_camera_may_be_huge_and_change_its_resolution() -> None:
     shapes = [(1200, 2400, 3), (120, 160, 3)]
     with (
-        network_camera(lambda index: np.full(shapes[index // 4 % 2], index, np.uint8)) as (url, _),
+        network_camera(lambda index: np.full(shapes[index // 3 % 2], index, np.uint8)) as (url, _),
         opened(url) as camera,
     ):
         polls = count()
-        pictures = watch(camera, lambda: next(polls) == 15)
+        pictures = watch(camera, lambda: next(polls) == 10)
     # OpenCV brings every picture to the size of the first one.
     assert {picture.image.shape for picture in pictures} == {(960, 1920, 3)}
-    assert max(picture.image.mean() for picture in pictures) > 8
+    assert max(picture.image.mean() for picture in pictures) > 4
 
 
 def test_no_process_outlives_its_parent() -> None:
@@ -264,7 +265,7 @@ while True:
         [sys.executable, "-c", writes, str(slot.descriptor)], pass_fds=[slot.descriptor]
     )
     seen, deadline = 0, time.monotonic() + 10
-    while seen < 60 and time.monotonic() < deadline:
+    while seen < 30 and time.monotonic() < deadline:
         taken = slot.take()
         if taken is not None:
             seen += 1
@@ -272,7 +273,7 @@ while True:
     writer.kill()
     writer.wait()
     slot.close()
-    assert seen == 60
+    assert seen == 30
 
 
 def test_a_stream_is_a_microphone_too() -> None:

@@ -79,7 +79,7 @@ def test_the_others_go_on_and_it_comes_back(
     role = request.node.callspec.params["play"]
     modality = "text" if role == "asr" else role
     Faulty.fault = fault
-    during = play(12.0)
+    during = play(9.0)
     last = during[-1].modalities
     why = "RuntimeError: the driver has gone" if fault == "raises" else "model.onnx gave NaN"
     reasons = {event.modalities[modality].reason for event in during}
@@ -90,7 +90,7 @@ def test_the_others_go_on_and_it_comes_back(
     # Made again after 1, 2, 4, ... seconds, and not in every tick.
     assert 2 <= Faulty.loaded <= 5
     Faulty.fault = None
-    assert any(event.modalities[modality].state == "used" for event in play(12.0))
+    assert any(event.modalities[modality].state == "used" for event in play(9.0))
 
 
 @pytest.mark.parametrize("play", ["fusion"], indirect=True)

@@ -74,7 +74,8 @@ def run(
         if report is not None:
             sinks.append(HtmlReport(report))
         if record is not None:
-            sinks.append(Recorder(record, service.rooms[0].pipeline, service.models))
+            recorder = Recorder(record, service.rooms[0].pipeline, service.models)
+            sinks.append(service.guarded(recorder, f"recording {record}"))
         summary = service.run(sinks)
         # A terminal that hangs up has no operator any more; a report is about one run.
         while not (live or report or record) and signals.begin_again():

@@ -60,6 +60,10 @@ class Service:
         ]
         return [*outlets, SourceLog(self._say)]
 
+    def guarded(self, sink: Sink, name: str) -> Sink:
+        """Return a sink whose failures are said and do not end the run."""
+        return Outlet(sink, name, self._say, lambda: None)
+
     def run(self, sinks: Sequence[Sink]) -> Summary:
         """Warm up and run until all sources have ended or ``stop`` is set."""
         for room in self.rooms:
