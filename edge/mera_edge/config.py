@@ -175,20 +175,14 @@ def load(
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             key = name.removeprefix(PREFIX).lower()
             values[key] = (value.split(",") if key == "sink" else value, name)
-<<<<<<< HEAD
     for key, flag in (flags or {}).items():
         before = values.get(key, ({}, ""))[0]
         if isinstance(flag, Mapping) and isinstance(before, Mapping):
             flag = {**before, **{name: each for name, each in flag.items() if each is not None}}
         if flag is not None:
             values[key] = (flag, f"--{key.replace('_', '-')}")
-=======
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key] = (value, f"--{key.replace('_', '-')}")
     if (flags or {}).get("camera") or (flags or {}).get("mic"):
         values.pop("room", None)  # a file's: flags win
->>>>>>> sources
     for key, (_, where) in values.items():
         if key not in Settings.model_fields:
             near = get_close_matches(key, Settings.model_fields, n=1)
