@@ -44,7 +44,9 @@ def main() -> None:
         took.append(time.process_time() - began)
         if heard_s // PART_S > (heard_s - len(piece) / SAMPLE_RATE) // PART_S:
             minutes = round(heard_s / 60)
-            print(f"| {minutes} | {1e3 * median(took):.2f} | {Usage.now().rss_mb:.1f} |", flush=True)
+            print(
+                f"| {minutes} | {1e3 * median(took):.2f} | {Usage.now().rss_mb:.1f} |", flush=True
+            )
             took = []
         if heard_s >= HOUR_S:
             break

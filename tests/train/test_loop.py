@@ -1,12 +1,17 @@
 """The loop keeps its promises: a run that was killed ends like one that was not."""
 
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mera_edge.errors import InputError
 from mera_train.loop import Diverged, LoopConfig, fit
 
 
@@ -54,6 +59,64 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(tmp_path: Path, die
     resumed = SumTask()
     assert fit(resumed, CONFIG, tmp_path / "killed") == best
     assert all(map(torch.equal, weights(whole), weights(resumed)))
+
+
+def test_another_run_can_be_gone_on_with(tmp_path: Path) -> None:
+    fit(SumTask(), CONFIG, tmp_path / "earlier")
+    again = SumTask()
+    fit(again, CONFIG, tmp_path / "again", resume=tmp_path / "earlier")
+    assert again.loaded == 0, "it was finished"
+    with pytest.raises(InputError, match="does not exist"):
+        fit(again, CONFIG, tmp_path / "again", resume=tmp_path / "nowhere")
+
+
+PARALLEL = """
+import sys, torch
+from pathlib import Path
+from torch import nn
+from mera_edge.errors import InputError
+from mera_train.loop import LoopConfig, fit
+from mera_train.parallel import state
+
+class Sum:
+    def __init__(self):
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    def plan(self, epoch):
+        return list(range(7))
+    def load(self, plan, epoch):
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(100 * epoch + plan))
+        return x, x.sum(1, keepdim=True)
+    def loss(self, batch, device):
+        return nn.functional.mse_loss(self.model(batch[0]).float(), batch[1])
+    def evaluate(self, model, device):
+        x, y = self.load(50, 50)
+        return {"loss": nn.functional.mse_loss(model(x), y).item()}
+
+out, accumulate = Path(sys.argv[1]), int(sys.argv[2])
+task = Sum()
+config = LoopConfig(epochs=3, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
+best = fit(task, config, out)
+print(state().num_processes, state().process_index, best["loss"], flush=True)
+"""
+
+
+def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(PARALLEL)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    runs = {"two": [*torchrun, str(script)], "one": [str(script)]}
+    for accumulate, (name, how) in zip("12", runs.items(), strict=True):
+        command = [sys.executable, *how, str(tmp_path / name), accumulate]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == len(how) // 4 + 1
+    weights = [load_file(tmp_path / name / "best.safetensors") for name in runs]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], rtol=1e-5, atol=1e-6)
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in runs]
+    losses = [[json.loads(line)["loss"] for line in log] for log in logs]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mera_edge.errors import InputError
-from mera_train import configuration
+from mera_train import configuration, parallel
 
 Config = TypeVar("Config", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
@@ -61,6 +61,8 @@ def save(
     directory: Path, model: nn.Module, config: BaseModel, metrics: dict[str, Any], card: str
 ) -> None:
     """Write a checkpoint. ``card`` is Markdown: the data, how well it does, the licence."""
+    if not parallel.state().is_main_process:
+        return
     directory.mkdir(parents=True, exist_ok=True)
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()

@@ -29,6 +29,9 @@ def _verb(role: str) -> Callable[..., None]:
         config: Annotated[Path, typer.Option(help="YAML, for example train/configs/ROLE/….yaml")],
         data: Annotated[Path, typer.Option(help="directory with the corpora")],
         out: Annotated[Path, typer.Option(help="directory of the checkpoint and the run's state")],
+        resume: Annotated[
+            Path | None, typer.Option(help="go on from the run in this directory")
+        ] = None,
         fresh: Annotated[
             bool, typer.Option("--fresh", help="begin anew instead of resuming the run in --out")
         ] = False,
@@ -36,7 +39,7 @@ def _verb(role: str) -> Callable[..., None]:
         from mera_train.configuration import read
 
         module = importlib.import_module(f"mera_train.{role}.train")
-        module.train(read(config, module.Config), data, out, resume=not fresh)
+        module.train(read(config, module.Config), data, out, resume=resume or not fresh)
 
     train.__doc__ = f"Train {ROLES[role]}."
     return train
@@ -52,6 +55,9 @@ def fusion(
     config: Annotated[Path | None, typer.Option(help="YAML: the bundle's fusion")] = None,
     data: Annotated[Path | None, typer.Option(help="with --config: the corpora")] = None,
     out: Annotated[Path | None, typer.Option(help="with --config: the checkpoint")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="with --config: go on from the run in this directory")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="begin anew instead of resuming")] = False,
     model: Annotated[str | None, typer.Option(help="mtme, self_mm, lf_dnn, tfn, lmf, mult")] = None,
     dataset: Annotated[
@@ -70,6 +76,6 @@ def fusion(
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
     elif config and data and out and not model:
-        _verb("fusion")(config, data, out, fresh)
+        _verb("fusion")(config, data, out, resume, fresh)
     else:
         raise typer.BadParameter("give --config, --data, --out, or --model, --dataset, --features")

@@ -1,9 +1,15 @@
-"""The training loop that every role shares: precision, schedule, averaging, exact resume."""
+"""The training loop that every role shares: precision, schedule, averaging, exact resume.
+
+Started by ``torchrun`` it shares the batches out: ``n`` processes do together, to the last batch of
+an epoch, what one does that gathers ``n`` times as many gradients for a step. (Exact resume is that
+of one process: the others' random state is not kept.)
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mera_edge.errors import InputError, MeraError
+from mera_train import parallel
 
 
 class LoopConfig(BaseModel):
@@ -64,29 +71,41 @@ class Diverged(MeraError):
 
 
 def device() -> torch.device:
-    """The device to train on: the GPU where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The device to train on: a GPU where there is one."""
+    return parallel.state().device
 
 
-def fit(task: Task, config: LoopConfig, out: Path, resume: bool = True) -> dict[str, float]:
+def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -> dict[str, float]:
     """Train ``task.model`` and leave the best weights in it.
 
     Writes into ``out``: ``last.safetensors`` after every epoch and every ``save_every_batches``
     (weights, average, optimizer, random state, position), ``best.safetensors`` (the weights that
-    did best on dev) and ``log.jsonl`` (a line per epoch). A run that was killed goes on from
-    ``last`` and ends with the same weights as one that was not.
+    did best on dev), ``log.jsonl`` (a line per epoch) and ``tensorboard/``. A run that was
+    killed goes on from ``last`` and ends with the same weights as one that was not.
+
+    Args:
+        task: what is trained.
+        config: how.
+        out: the directory of the run.
+        resume: whether to go on from the state in ``out``; or the directory of another run, which
+            takes precedence.
 
     Returns:
         The dev metrics of the best weights.
 
     Raises:
+        InputError: the other run has no state.
         Diverged: the loss became NaN or infinite; ``last`` and ``best`` are kept.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     run = _Run(task, config)
+    if isinstance(resume, Path) and resume != out:
+        _take_over(resume, out, run.writes)
     if resume and (out / "last.safetensors").exists():
         run.restore(out / "last.safetensors")
+    # A process waits for the slowest before it writes over what that one reads.
+    parallel.state().wait_for_everyone()
     while run.epoch < config.epochs:
         started = time.monotonic()
         _train_epoch(run, out)
@@ -96,21 +115,43 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool = True) -> dict[
             metrics = run.evaluate()
             if run.is_best(metrics):
                 run.best = metrics
-                _write(out / "best.safetensors", run.evaluated.state_dict(), {})
+                if run.writes:
+                    _write(out / "best.safetensors", run.evaluated.state_dict(), {})
         line = {
             "epoch": run.epoch,
-            "train_loss": round(run.mean_loss, 5),
+            "train_loss": round(parallel.mean(run.mean_loss), 5),
             **{name: round(value, 5) for name, value in metrics.items()},
             "seconds": round(time.monotonic() - started, 1),
         }
         run.mean_loss = 0.0
         run.save(out / "last.safetensors")
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        if run.writes:
+            _log(line, out)
+    parallel.state().wait_for_everyone()
     task.model.load_state_dict(load_file(out / "best.safetensors"))
     task.model.eval()
     return run.best
+
+
+def _take_over(earlier: Path, out: Path, writes: bool) -> None:
+    for name in ("last.safetensors", "best.safetensors"):
+        if not (earlier / name).exists():
+            remedy = "give the --out of an earlier run to --resume"
+            raise InputError(f"{earlier / name} does not exist", remedy)
+        if writes:
+            shutil.copyfile(earlier / name, out / name)
+    parallel.state().wait_for_everyone()
+
+
+def _log(line: dict[str, float], out: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with (out / "log.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    print(json.dumps(line), file=sys.stderr, flush=True)
+    with SummaryWriter(out / "tensorboard") as board:
+        for name, value in line.items():
+            board.add_scalar(name, value, int(line["epoch"]))
 
 
 class _Run:
@@ -118,6 +159,8 @@ class _Run:
 
     def __init__(self, task: Task, config: LoopConfig) -> None:
         self.task, self.config, self.device = task, config, device()
+        self.writes: bool = parallel.state().is_main_process
+        self.gathered: int = config.accumulate * parallel.state().num_processes
         self.model = task.model.to(self.device)
         self.average = (
             AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
@@ -134,7 +177,7 @@ class _Run:
             lr=config.learning_rate,
             fused=True,
         )
-        self.steps = config.epochs * math.ceil(len(task.plan(0)) / config.accumulate)
+        self.steps = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
         self.epoch = self.batch = self.step = 0
         self.mean_loss = 0.0
         self.best: dict[str, float] = {}
@@ -155,6 +198,7 @@ class _Run:
 
     def update(self) -> None:
         """Step the optimizer with the gradients gathered so far."""
+        parallel.add_up_gradients(self.model.parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -163,6 +207,9 @@ class _Run:
         self.step += 1
         if self.average is not None:
             self.average.update_parameters(self.model)
+        for module in self.model.modules():
+            if isinstance(module, parallel.Shared):
+                module.synchronise()
 
     def evaluate(self) -> dict[str, float]:
         if self.average is not None:
@@ -185,6 +232,8 @@ class _Run:
         return better > 0 if self.config.higher_is_better else better < 0
 
     def save(self, path: Path) -> None:
+        if not self.writes:
+            return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average is not None:
             for name, value in self.average.state_dict().items():
@@ -228,30 +277,36 @@ class _Run:
 
 
 def _train_epoch(run: _Run, out: Path) -> None:
-    config = run.config
+    config, processes = run.config, parallel.state().num_processes
     plans = run.task.plan(run.epoch)
     run.model.train()
-    for batch_index in range(run.batch, len(plans)):
-        batch = run.task.load(plans[batch_index], run.epoch)
-        with torch.autocast(run.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            loss = run.task.loss(batch, run.device)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise Diverged(
-                f"the loss is {value} at epoch {run.epoch + 1}, batch {plans[batch_index]!r}",
-                "look at this batch, lower the learning rate; the last good state is kept",
-            )
-        last_in_epoch = batch_index + 1 == len(plans)
-        # The batches left over at the end of an epoch make a step of their own size.
-        first = batch_index - batch_index % config.accumulate
-        (loss / min(config.accumulate, len(plans) - first)).backward()
-        run.batch = batch_index + 1
-        run.mean_loss += (value - run.mean_loss) / run.batch
-        if run.batch % config.accumulate == 0 or last_in_epoch:
+    for index in range(run.batch, len(plans)):
+        if index % processes == parallel.state().process_index:
+            loss = _loss(run, plans[index])
+            # The batches left over at the end of an epoch make a step of their own size.
+            first = index - index % run.gathered
+            (loss / min(run.gathered, len(plans) - first)).backward()
+            run.mean_loss += (loss.item() - run.mean_loss) / (index // processes + 1)
+        run.batch = index + 1
+        if run.batch % run.gathered == 0 or run.batch == len(plans):
             run.update()
             # Saved only here: between updates there would be gradients to save as well.
-            if run.step * config.accumulate % config.save_every_batches < config.accumulate:
+            if run.step * run.gathered % config.save_every_batches < run.gathered:
                 run.save(out / "last.safetensors")
+
+
+def _loss(run: _Run, plan: Any) -> Tensor:
+    batch = run.task.load(plan, run.epoch)
+    bf16 = run.config.precision == "bf16"
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
+        loss = run.task.loss(batch, run.device)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise Diverged(
+            f"the loss is {value} at epoch {run.epoch + 1}, batch {plan!r}",
+            "look at this batch, lower the learning rate; the last good state is kept",
+        )
+    return loss
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

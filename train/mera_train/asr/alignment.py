@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import audio
+from mera_train import audio, parallel
 from mera_train.asr.data import Utterance
 
 PHONES = (
@@ -66,11 +66,12 @@ class Alignment:
 
 def prepare(data: Path, utterances: Sequence[Utterance], path: Path) -> Alignment:
     """Align ``utterances`` into ``path`` (.npz), once: a minute of processor for 50 of speech."""
-    if not path.exists():
-        with ProcessPoolExecutor() as pool:
-            found = pool.map(partial(_align, data), utterances, chunksize=32)
-            rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
-        np.savez_compressed(path, **rows)
+    with parallel.first():
+        if not path.exists():
+            with ProcessPoolExecutor() as pool:
+                found = pool.map(partial(_align, data), utterances, chunksize=32)
+                rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
+            np.savez_compressed(path, **rows)
     return Alignment(path)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import log_mel
-from mera_train import audio, frames
+from mera_train import audio, frames, parallel
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
@@ -110,11 +110,12 @@ def prepare(
     Only recorded training utterances are sped up and slowed down.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
-    if not frames.written(path):
-        with ProcessPoolExecutor() as pool:
-            found = pool.map(partial(_frames, data), jobs, chunksize=64)
-            facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
-            frames.write(path, zip(facts, found, strict=True))
+    with parallel.first():
+        if not frames.written(path):
+            with ProcessPoolExecutor() as pool:
+                found = pool.map(partial(_frames, data), jobs, chunksize=64)
+                facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
+                frames.write(path, zip(facts, found, strict=True))
     return Frames(path)
 
 

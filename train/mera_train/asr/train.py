@@ -254,7 +254,7 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
     return torch.from_numpy(mean).float(), torch.from_numpy(1 / deviation).float()
 
 
-def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a recognizer on the corpora in ``data`` and write its checkpoint to ``out``.
 
     Returns:

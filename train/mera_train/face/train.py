@@ -145,7 +145,7 @@ def score(
     return classification([names[i] for i in truth[rows]], probabilities[rows], names)
 
 
-def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a face encoder on ``ferplus.zip`` in ``data`` and write its checkpoint to ``out``.
 
     The train split fits the weights, the valid split chooses them and sets the temperature, the

@@ -18,7 +18,7 @@ from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, MODALITIES, project, to_emotion
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.voice import VoiceStage
-from mera_train import audio
+from mera_train import audio, parallel
 from mera_train.face import augment as face_augment
 from mera_train.face import data as faces
 from mera_train.text import data as texts
@@ -65,12 +65,13 @@ def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Po
         split: ``"dev"`` or ``"test"``; never training material, where encoders are too sure.
         cache: file to keep the answers in; they are read back if it exists.
     """
-    if not cache.exists():
-        pools = {
-            name: _pool(answers(bundle, data, split))
-            for name, answers in (("voice", _voices), ("face", _faces), ("text", _texts))
-        }
-        _write(cache, pools)
+    with parallel.first():
+        if not cache.exists():
+            pools = {
+                name: _pool(answers(bundle, data, split))
+                for name, answers in (("voice", _voices), ("face", _faces), ("text", _texts))
+            }
+            _write(cache, pools)
     return _read(cache)
 
 

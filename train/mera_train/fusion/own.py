@@ -167,7 +167,7 @@ def measure(network: Mtme, data: Clips) -> dict[str, Any]:
     return metrics
 
 
-def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Go on from ``config.start`` with the clips of a file of features.
 
     Args:

@@ -209,7 +209,7 @@ def halves(pools: Mapping[str, Pool], seed: int) -> tuple[dict[str, Pool], dict[
     return train, dev
 
 
-def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Train, calibrate on composed dev examples, measure on composed test examples.
 
     Args:

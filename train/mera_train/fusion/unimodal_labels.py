@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mera_train import parallel
+
 SMALL = 0.1
 """Relative distance below which the ratio of the formula says nothing."""
 
@@ -80,6 +82,7 @@ class UnimodalLabels(nn.Module):
     ) -> None:
         super().__init__()
         self.bound = bound
+        self._pending: list[tuple[Tensor, dict[str, Tensor], dict[str, Tensor], int]] = []
         nobody = torch.full_like(whole, torch.nan)
         self.modalities = tuple(name for name in widths if name != self.WHOLE)
         for name, width in widths.items():
@@ -110,6 +113,19 @@ class UnimodalLabels(nn.Module):
             present: by modality ``[b]`` bool: one that is missing has no features and no label.
             epoch: from 1.
         """
+        self._pending.append((rows, features, present, epoch))
+        if parallel.state().num_processes == 1:
+            self.synchronise()
+
+    def synchronise(self) -> None:
+        """Do what `update` was asked for, here and in the other processes."""
+        for pending in parallel.gathered(self._pending):
+            self._update(*pending)
+        self._pending.clear()
+
+    def _update(
+        self, rows: Tensor, features: dict[str, Tensor], present: dict[str, Tensor], epoch: int
+    ) -> None:
         everywhere = torch.ones(len(rows), dtype=torch.bool)
         if epoch > 1 and self.get_buffer(f"centred_{self.WHOLE}"):
             whole = self.label(self.WHOLE)[rows]

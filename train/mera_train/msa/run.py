@@ -123,7 +123,7 @@ def read(config: Config) -> Corpus:
     return corpus.only(config.modalities)
 
 
-def train(config: Config, corpus: Corpus, out: Path, resume: bool = True) -> dict[str, Any]:
+def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Train once into ``out``; return the figures of ``valid`` and ``test``."""
     task = SentimentTask(config, corpus)
     chosen = fit(task, config.loop, out, resume)

@@ -233,7 +233,7 @@ class TextTask:
         return logits, valence
 
 
-def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Train, choose and calibrate on the dev splits, then measure once on the test splits.
 
     Args:
@@ -246,7 +246,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = True) -> dict[st
         The metrics that are written into the checkpoint.
     """
     task = TextTask(config, data)
-    if not (resume and (out / "last.safetensors").exists()):
+    if not isinstance(resume, Path) and not (resume and (out / "last.safetensors").exists()):
         task.fit_ngrams()
     fit(task, config.loop, out, resume)
     metrics = task.finish()

@@ -18,7 +18,7 @@ from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
-from mera_train import frames
+from mera_train import frames, parallel
 from mera_train.audio import read
 from mera_train.voice.rooms import echo
 
@@ -166,18 +166,22 @@ def prepare(
     path: Path,
 ) -> Frames:
     """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
-    if not frames.written(path):
-        jobs = [(u, i, copy) for u in utterances for i, copy in enumerate(copies(u))]
-        with ProcessPoolExecutor() as pool:
-            found = pool.map(partial(_frames, data), jobs, chunksize=32)
-            frames.write(
-                path,
-                (
-                    ({**asdict(utterance), "copy": index, "first": first, "last": last}, part)
-                    for (utterance, index, _), (part, first, last) in zip(jobs, found, strict=True)
-                ),
-            )
+    with parallel.first():
+        if not frames.written(path):
+            _write(data, [(u, i, c) for u in utterances for i, c in enumerate(copies(u))], path)
     return Frames(path)
+
+
+def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path) -> None:
+    with ProcessPoolExecutor() as pool:
+        found = pool.map(partial(_frames, data), jobs, chunksize=32)
+        frames.write(
+            path,
+            (
+                ({**asdict(utterance), "copy": index, "first": first, "last": last}, part)
+                for (utterance, index, _), (part, first, last) in zip(jobs, found, strict=True)
+            ),
+        )
 
 
 def _frames(data: Path, job: tuple[Utterance, int, Copy]) -> tuple[NDArray[np.float16], int, int]:

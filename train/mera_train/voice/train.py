@@ -192,7 +192,7 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
     return torch.from_numpy(mean).float(), torch.from_numpy(1 / deviation).float()
 
 
-def train(config: Config, data: Path, out: Path, resume: bool) -> dict[str, Any]:
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train on the corpora in ``data``; write a checkpoint, or the folds' metrics, to ``out``."""
     every = [u for corpus in config.corpora for u in speech(data, corpus)]
     unseen = [u for corpus in config.unseen for u in speech(data, corpus)]
