@@ -67,10 +67,11 @@ def _voice(data: Path, bundle: Bundle) -> Material:
 
 def _asr(data: Path, bundle: Bundle) -> Material:
     from mera_train.asr import data as speeches
+    from mera_train.asr.corpora import location
 
     parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
     for row in speeches.speech(data):
-        where = data / f"{row.corpus}.zip"
+        where = location(data, row.corpus)
         parts[row.split].append(
             Example(
                 f"{row.corpus}/{row.file}",

@@ -11,7 +11,7 @@ from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_train.asr.alignment import PHONES, UNKNOWN, Alignment, prepare
-from mera_train.asr.data import Utterance
+from mera_train.asr.corpora import Utterance
 
 SPOKEN = Utterance("corpus", "a.wav", "i am alone and i miss my friends", "s", "train")
 STRANGE = Utterance("corpus", "b.wav", "xyzzy", "s", "train")

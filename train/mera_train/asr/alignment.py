@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_train import audio, parallel
-from mera_train.asr.data import Utterance
+from mera_train.asr.corpora import Utterance, location
 
 PHONES = (
     "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G",
@@ -81,7 +81,7 @@ def _name(utterance: Utterance) -> str:
 
 def _align(data: Path, utterance: Utterance) -> NDArray[np.int16]:
     """Return phone and word of every frame ``[2, n]``; none if a word is not in the dictionary."""
-    samples = audio.read(data / f"{utterance.corpus}.zip", utterance.file, 1.0)
+    samples = audio.read(location(data, utterance.corpus), utterance.file, 1.0)
     pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
     decoder = _decoder()
     try:

@@ -2,58 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.errors import InputError
 from mera_edge.features.fbank import log_mel
 from mera_train import audio, frames, parallel
+from mera_train.asr.corpora import Utterance, archived, location, read
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
-DEV_EVERY = 12
-"""Every twelfth training speaker of speechocean762 is kept for development."""
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One recording: where it is, what was said, by whom."""
-
-    corpus: str
-    file: str
-    text: str
-    speaker: str
-    split: str
 
 
 def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
-    """Read the manifests of ``corpora`` in ``data`` and mark every utterance train, dev or test.
+    """Read ``corpora`` (`mera_train.asr.corpora.read`), every utterance train, dev or test.
 
-    Sentences that speechocean762 has in both of its splits stay in its test only; dev is made of
-    whole speakers, none of whom is in train.
+    Sentences that a corpus has in its test too stay there only; dev is made of whole speakers, none
+    of whom is in train.
     """
     utterances = []
     for corpus in corpora:
-        rows = _manifest(data, corpus)
-        tested = {row["text"] for row in rows if row.get("split") == "test"}
-        speakers = sorted({row["speaker"] for row in rows if row.get("split") == "train"})
-        dev = set(speakers[::DEV_EVERY])
-        for row in rows:
-            split, speaker = row.get("split", "train"), row.get("speaker", corpus)
-            if split == "train" and row["text"] in tested:
-                continue
-            if speaker in dev:
-                split = "dev"
-            utterances.append(Utterance(corpus, row["file"], row["text"], speaker, split))
+        rows = read(data, corpus)
+        tested = {row.text for row in rows if row.split == "test"}
+        utterances += [row for row in rows if row.split != "train" or row.text not in tested]
     return utterances
 
 
@@ -61,7 +37,7 @@ def synthetic(data: Path, corpus: str) -> list[Utterance]:
     """Read a corpus of `mera_train.asr.synthesize`; its split is ``synthetic``."""
     return [
         Utterance(corpus, row["file"], row["text"], row["speaker"], "synthetic")
-        for row in _manifest(data, corpus)
+        for row in archived(data, corpus)
     ]
 
 
@@ -69,17 +45,9 @@ def noises(data: Path) -> list[Utterance]:
     """The street and machine noises that training may use (folds 1 and 2)."""
     return [
         Utterance(NOISE, row["file"], "", row["fold"], "train")
-        for row in _manifest(data, NOISE)
+        for row in archived(data, NOISE)
         if row["fold"] in NOISE_FOLDS
     ]
-
-
-def _manifest(data: Path, corpus: str) -> list[dict[str, str]]:
-    path = data / f"{corpus}.zip"
-    if not path.is_file():
-        raise InputError(f"{path} does not exist", "give the folder of the corpora with --data")
-    with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
-        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
 
 
 class Frames:
@@ -121,7 +89,7 @@ def prepare(
 
 def _frames(data: Path, job: tuple[Utterance, float]) -> NDArray[np.float16]:
     utterance, speed = job
-    samples = audio.read(data / f"{utterance.corpus}.zip", utterance.file, speed)
+    samples = audio.read(location(data, utterance.corpus), utterance.file, speed)
     return log_mel(samples).astype(np.float16)
 
 

@@ -26,6 +26,7 @@ from mera_edge.asr.language_model import START, LanguageModel
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_train import audio, checkpoint
+from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
 from mera_train.asr.model import Conformer
 from mera_train.asr.synthesize import everyday
@@ -155,7 +156,7 @@ def hear(loaded: Checkpoint, data: Path) -> tuple[list[str], list[NDArray[np.flo
     said, heard = [], []
     for utterance in speech(data):
         if utterance.split == "dev":
-            samples = audio.read(data / f"{utterance.corpus}.zip", utterance.file)
+            samples = audio.read(location(data, utterance.corpus), utterance.file)
             frames = torch.from_numpy(np.concatenate([log_mel(samples), silence]))[None]
             with torch.inference_mode():
                 scores = model((frames - model.mean) * model.inverse_std, config.model.chunk)[0]

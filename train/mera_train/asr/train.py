@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -17,16 +17,18 @@ from torch.nn import functional as F
 
 from mera_edge.asr.decode import Greedy
 from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR
 from mera_train import checkpoint
-from mera_train.asr import alignment, augment
+from mera_train.asr import alignment, augment, report
 from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.card import card
-from mera_train.asr.data import Frames, Utterance, batches, noises, prepare, speech, synthetic
+from mera_train.asr.corpora import Utterance
+from mera_train.asr.data import TRAINING, Frames, batches, noises, prepare, speech, synthetic
 from mera_train.asr.model import Conformer, ModelConfig
 from mera_train.asr.units import Units
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import LoopConfig, device, fit
 
 LONGEST_TAIL = 40
 """Frames of silence after the last word, at most: the device sees up to a window of it."""
@@ -40,6 +42,12 @@ class Config(BaseModel):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig | None = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="wer")
+    corpora: tuple[str, ...] = Field(
+        TRAINING, min_length=1, description="names of archives in --data, manifests, or folders"
+    )
+    seconds: tuple[float, float] = Field(
+        (0.3, 25.0), description="shortest and longest training utterance"
+    )
     initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
     synthetic: str | None = Field(
         None, description="corpus in --data of speech that engines read: `asr.synthesize`"
@@ -47,7 +55,9 @@ class Config(BaseModel):
     synthetic_share: float = Field(
         0.3, gt=0, le=1, description="of the synthetic corpus, drawn anew for every epoch"
     )
-    units: int = Field(192, ge=30, description="subword classes, blank included")
+    units: Annotated[int, Field(ge=30)] | Literal["characters"] = Field(
+        192, description="how many subwords, blank included; or `characters`, as for Chinese"
+    )
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
     chunks: tuple[int, ...] = Field(
         (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
@@ -214,10 +224,20 @@ class Recognition:
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Decode dev greedily, with the chunks that the device uses."""
+        said, heard, loss = self.understood(model, device)
+        rates = word_error_rate(said, heard)
+        return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
+
+    def understood(
+        self, model: nn.Module, device: torch.device
+    ) -> tuple[list[str], list[str], float]:
+        """Return what the dev speakers said, what was understood, and the loss a unit."""
         chunk = self.config.model.chunk
         lengths = [self.frames.count(u) for u in self.dev]
         generator = np.random.default_rng(0)
-        references, hypotheses, losses, units = [], [], 0.0, 0
+        references: list[str] = []
+        hypotheses: list[str] = []
+        losses, units = 0.0, 0
         for group in batches(lengths, self.config.batch_frames, generator):
             silence = np.full((LONGEST_TAIL // 2, BINS), FLOOR, np.float32)
             parts = [np.concatenate([self.frames.get(self.dev[i]), silence]) for i in group]
@@ -231,8 +251,7 @@ class Recognition:
                 greedy.accept(row[: int(length)])
                 hypotheses.append(self.units.decode([token.symbol for token in greedy.tokens]))
             references += texts
-        rates = word_error_rate(references, hypotheses)
-        return {"loss": losses / units, "wer": rates["wer"], "cer": rates["cer"]}
+        return references, hypotheses, losses / units
 
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:
@@ -254,26 +273,54 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
     return torch.from_numpy(mean).float(), torch.from_numpy(1 / deviation).float()
 
 
+def _fits(frames: int, config: Config) -> bool:
+    shortest, longest = config.seconds
+    return shortest <= frames / 100 <= longest
+
+
+def _begin_with(initial: Path, model: Conformer, units: Units) -> None:
+    before = checkpoint.load(initial)
+    if before.settings(Config).symbols != units.symbols:
+        raise InputError(
+            f"{initial} writes other units than these corpora give",
+            "begin without it, or with the corpora that it learnt from",
+        )
+    before.fill(model)
+
+
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a recognizer on the corpora in ``data`` and write its checkpoint to ``out``.
 
+    Beside it: ``report.md``, the curves and the dev utterances that were understood worst.
+
     Returns:
         Its metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
+
+    Raises:
+        InputError: a corpus cannot be used, or ``config.initial`` writes other units.
     """
-    utterances = [u for u in speech(data) if u.split != "test"]
+    utterances = [u for u in speech(data, config.corpora) if u.split != "test"]
     read = synthetic(data, config.synthetic) if config.synthetic else []
-    noise = noises(data)
+    noise = noises(data) if config.augment and config.augment.noise else []
     speeds = config.augment.speeds if config.augment else (1.0,)
     frames = prepare(data, [*utterances, *read, *noise], speeds, out / "frames")
+    utterances = [u for u in utterances if u.split == "dev" or _fits(frames.count(u), config)]
     training = [u for u in utterances if u.split == "train"]
+    for split in ("train", "dev"):
+        if not any(u.split == split for u in utterances):
+            raise InputError(f"{', '.join(config.corpora)}: no {split} speech", "add some")
     units = Units.learn([u.text for u in training], config.units)
     torch.manual_seed(config.loop.seed)
     model = Conformer(config.model, *cmvn(frames, training), len(units.symbols))
     if config.initial is not None:
-        checkpoint.load(config.initial).fill(model)
-    aligned = alignment.prepare(data, training, out / "alignment.npz")
+        _begin_with(config.initial, model, units)
+    named = config.aligned_epochs > 0 or config.phones > 0
+    aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)
     metrics = fit(task, config.loop, out, resume)
+    with torch.inference_mode():
+        said, heard, _ = task.understood(task.model, device())
+    report.write(out, said, heard)
     hours = sum(frames.count(u) for u in training) / 360_000
     written = config.model_copy(update={"symbols": units.symbols})
     checkpoint.save(out, model, written, metrics, card(metrics, hours, len(units.symbols)))

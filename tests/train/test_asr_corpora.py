@@ -1,0 +1,129 @@
+"""Speech is found wherever it lies, and what cannot be used is named with its row."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mera_edge.errors import InputError
+from mera_train import audio, checkpoint
+from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.corpora import location, read
+from mera_train.asr.model import ModelConfig
+from mera_train.asr.train import Config, train
+from mera_train.asr.units import Units
+from mera_train.loop import LoopConfig
+
+
+def sound(path: Path, seconds: float = 1.0, rate: int = 16_000, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).normal(0, 0.1, (round(seconds * rate), channels))
+    soundfile.write(path, noise, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_manifest_names_files_beside_it(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"file": f"s/{n}.wav", "text": " Hello  THERE ", "speaker": f"p{n % 3}"} for n in range(6)
+    ]
+    for row in rows:
+        sound(tmp_path / row["file"])
+    path = tmp_path / f"own.{kind}"
+    if kind == "csv":
+        lines = ["file,text,speaker", *(",".join(row.values()) for row in rows)]
+    else:
+        lines = [json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8-sig" if kind == "csv" else "utf-8")
+    found = read(tmp_path, str(path))
+    assert {u.text for u in found} == {"hello there"}
+    dev = {u.speaker for u in found if u.split == "dev"}
+    assert dev and not dev & {u.speaker for u in found if u.split == "train"}
+    where = location(tmp_path, found[0].corpus)
+    assert len(audio.read(where, found[0].file)) == 16_000
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44_100, 2)])
+def test_other_rates_and_channels_become_ours(tmp_path: Path, rate: int, channels: int) -> None:
+    sound(tmp_path / "a.wav", 1.0, rate, channels)
+    assert len(audio.read(tmp_path, "a.wav")) == pytest.approx(16_000, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ("a.wav,,x,train", "line 3: text is empty"),
+        (",hello,x,train", "line 3: file is empty"),
+        ("gone.wav,hello,x,train", "line 3: gone.wav does not exist"),
+        ("a.wav,hello,x,valid", "line 3: split 'valid'"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, row: str, named: str) -> None:
+    sound(tmp_path / "a.wav")
+    path = tmp_path / "own.csv"
+    path.write_text(f"file,text,speaker,split\na.wav,hello,x,train\n{row}\n")
+    with pytest.raises(InputError, match=named):
+        read(tmp_path, str(path))
+
+
+def test_librispeech_and_aishell_are_read_as_they_lie(tmp_path: Path) -> None:
+    libri = tmp_path / "libri"
+    for speaker in ("19", "26"):
+        chapter = libri / "train-clean-100" / speaker / "198"
+        sound(chapter / f"{speaker}-198-0000.flac")
+        (chapter / f"{speaker}-198.trans.txt").write_text(f"{speaker}-198-0000 NORTHANGER ABBEY\n")
+    found = read(tmp_path, str(libri))
+    assert [(u.speaker, u.text, u.split) for u in found] == [
+        ("19", "northanger abbey", "dev"),
+        ("26", "northanger abbey", "train"),
+    ]
+    aishell = tmp_path / "aishell"
+    for split, name in (("train", "BAC009S0002W0122"), ("dev", "BAC009S0724W0121")):
+        sound(aishell / "wav" / split / name[6:11] / f"{name}.wav")
+    (aishell / "transcript").mkdir()
+    (aishell / "transcript" / "all.txt").write_text(
+        "BAC009S0002W0122 而 对 楼市\nBAC009S0724W0121 广州\n", encoding="utf-8"
+    )
+    found = read(tmp_path, str(aishell))
+    assert {(u.split, u.speaker, u.text) for u in found} == {
+        ("train", "S0002", "而对楼市"),
+        ("dev", "S0724", "广州"),
+    }
+    with pytest.raises(InputError, match="no transcripts"):
+        read(tmp_path, str(aishell / "wav"))
+
+
+def test_characters_are_units_of_their_own() -> None:
+    units = Units.learn(["而对楼市", "楼市 好"], "characters")
+    assert units.decode(units.encode("对楼市 好")) == "对楼市 好"
+    assert max(map(len, units.symbols[1:])) == 1
+
+
+def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_path: Path) -> None:
+    lines = ["file,text"]
+    for number in range(24):
+        sound(tmp_path / f"{number}.wav", 0.2 if number == 5 else 1.0 + number / 30)
+        lines.append(f"{number}.wav,{'a cat sat' if number % 2 else 'we see the sea'}")
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    config = Config(
+        model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
+        corpora=(str(tmp_path / "own.csv"),),
+        units="characters",
+        aligned_epochs=0,
+        phones=0,
+        augment=AugmentConfig(noise=0),
+        loop=LoopConfig(epochs=2, select="wer", precision="fp32"),
+    )
+    out = tmp_path / "out"
+    train(config, tmp_path, out, resume=True)
+    page = (out / "report.md").read_text()
+    assert "| we see the sea |" in page and "curves.svg" in page
+    assert (out / "curves.svg").read_text().count("<polyline") == 4
+    assert any((out / "tensorboard").iterdir())
+    begun = config.model_copy(update={"initial": out, "loop": LoopConfig(epochs=1, select="wer")})
+    train(begun, tmp_path, tmp_path / "begun", resume=True)
+    assert checkpoint.load(tmp_path / "begun").settings(Config).symbols
+    other = begun.model_copy(update={"units": 30, "initial": out})
+    with pytest.raises(InputError, match="other units"):
+        train(other, tmp_path, tmp_path / "other", resume=True)

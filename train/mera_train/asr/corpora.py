@@ -1,0 +1,156 @@
+"""Speech with transcripts: archives, manifests, and the layouts of two corpora."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mera_edge.errors import InputError
+
+DEV_EVERY = 12
+"""Every twelfth speaker is kept for development where the corpus names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One recording: where it is, what was said, by whom."""
+
+    corpus: str
+    """Of an archive the name, else the folder."""
+    file: str
+    text: str
+    speaker: str
+    split: str
+
+
+def read(data: Path, corpus: str) -> list[Utterance]:
+    """Read a corpus.
+
+    Args:
+        data: the folder of the archives.
+        corpus: ``NAME`` for ``data/NAME.zip`` with a ``manifest.csv``; or a path: a manifest (.csv
+            or .jsonl; file, text, perhaps speaker and split; files beside it), the folder of
+            LibriSpeech (``SPEAKER/CHAPTER/*.trans.txt``) or of AISHELL-1 (``transcript``, ``wav``).
+
+    Returns:
+        Utterances that are ``train``, ``dev`` or ``test``. Where a corpus by path has no ``dev``,
+        it is made of whole speakers; of every twelfth utterance where one speaks alone.
+
+    Raises:
+        InputError: nothing of the kind is there, or a row cannot be used; it is named.
+    """
+    path = Path(corpus)
+    if path.suffix in (".csv", ".jsonl"):
+        return _with_dev(list(_manifest(path)))
+    if path.is_dir():
+        found = list(_aishell(path) if (path / "transcript").is_dir() else _librispeech(path))
+        if not found:
+            raise InputError(
+                f"{path} holds no transcripts", "give LibriSpeech's or AISHELL's layout"
+            )
+        return _with_dev(found)
+    rows = archived(data, corpus)
+    speakers = sorted({row["speaker"] for row in rows if row.get("split") == "train"})
+    dev = set(speakers[::DEV_EVERY])
+    return [_archived(corpus, row, dev) for row in rows]
+
+
+def _archived(corpus: str, row: Mapping[str, str], dev: set[str]) -> Utterance:
+    split, speaker = row.get("split", "train"), row.get("speaker", corpus)
+    split = "dev" if speaker in dev else split
+    return Utterance(corpus, row["file"], row["text"], speaker, split)
+
+
+def location(data: Path, corpus: str) -> Path:
+    """Return the folder or the archive that the files of a corpus are in."""
+    return Path(corpus) if Path(corpus).is_dir() else data / f"{corpus}.zip"
+
+
+def archived(data: Path, corpus: str) -> list[dict[str, str]]:
+    """Return the rows of an archive's ``manifest.csv``."""
+    path = data / f"{corpus}.zip"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", "give the folder of the corpora with --data")
+    with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
+        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
+
+
+def _manifest(path: Path) -> Iterator[Utterance]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "give a UTF-8 file") from error
+    for line, row in _rows(path, text):
+        where = f"{path}, line {line}"
+        if missing := [name for name in ("file", "text") if not str(row.get(name) or "").strip()]:
+            raise InputError(f"{where}: {missing[0]} is empty", "every row needs file and text")
+        if not (path.parent / row["file"]).is_file():
+            raise InputError(f"{where}: {row['file']} does not exist", "files are named from there")
+        split = row.get("split") or "train"
+        if split not in ("train", "dev", "test"):
+            raise InputError(f"{where}: split {split!r}", "train, dev or test")
+        speaker = row.get("speaker") or ""
+        yield Utterance(str(path.parent), row["file"], _spoken(row["text"]), speaker, split)
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
+    if path.suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(text))
+        for row in reader:
+            yield reader.line_num, row
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}, line {number}: no JSON ({error})", "") from error
+            if not isinstance(row, dict):
+                raise InputError(f"{path}, line {number}: no JSON object", "one a line")
+            yield number, row
+
+
+def _librispeech(folder: Path) -> Iterator[Utterance]:
+    for transcripts in sorted(folder.rglob("*.trans.txt")):
+        for line in transcripts.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.partition(" ")
+            file = transcripts.with_name(f"{name}.flac").relative_to(folder)
+            yield Utterance(str(folder), str(file), _spoken(text), name.split("-")[0], "train")
+
+
+def _aishell(folder: Path) -> Iterator[Utterance]:
+    said = {}
+    for transcripts in sorted((folder / "transcript").glob("*.txt")):
+        for line in transcripts.read_text(encoding="utf-8").splitlines():
+            name, _, text = line.partition(" ")
+            said[name] = "".join(text.split())
+    for file in sorted((folder / "wav").rglob("*.wav")):
+        if file.stem in said:
+            split, speaker = file.relative_to(folder / "wav").parts[:2]
+            relative = str(file.relative_to(folder))
+            yield Utterance(str(folder), relative, said[file.stem], speaker, split)
+
+
+def _spoken(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _with_dev(utterances: list[Utterance]) -> list[Utterance]:
+    if any(utterance.split == "dev" for utterance in utterances):
+        return utterances
+    speakers = sorted({u.speaker for u in utterances if u.split == "train"})
+    if len(speakers) > 1:
+        dev = set(speakers[::DEV_EVERY])
+        return [
+            replace(u, split="dev") if u.split == "train" and u.speaker in dev else u
+            for u in utterances
+        ]
+    return [
+        replace(u, split="dev") if u.split == "train" and number % DEV_EVERY == 0 else u
+        for number, u in enumerate(utterances)
+    ]
