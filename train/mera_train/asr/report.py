@@ -36,7 +36,8 @@ def write(out: Path, said: Sequence[str], heard: Sequence[str]) -> None:
         for reference, hypothesis in zip(said, heard, strict=True)
     ]
     for wrong, reference, hypothesis in sorted(errors, key=lambda each: -each[0])[:WORST]:
-        worst.append(f"| {wrong} | {len(reference.split())} | {reference} | {hypothesis} |")
+        if wrong:
+            worst.append(f"| {wrong} | {len(reference.split())} | {reference} | {hypothesis} |")
     (out / "report.md").write_text(
         "# How it learnt\n\n![curves](curves.svg)\n\n"
         + "\n".join(rows)
