@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mera_edge.errors import InputError
+from mera_edge.errors import ConfigError, InputError
 from mera_edge.features.fbank import BINS
 from mera_train import checkpoint
 from mera_train.asr import augment
@@ -145,3 +145,34 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
     assert "CC BY" in saved.card
+
+
+def test_echoes_decay_by_60_db_in_the_time_that_is_named() -> None:
+    click = np.full((120, BINS), -30.0, np.float32)
+    click[10] = 0
+    echoed = augment.reverberate(click, 0.5, 0.0)
+    assert np.exp(echoed[:11]) == pytest.approx(np.exp(click[:11]), abs=1e-9), "not before it"
+    late = np.exp(echoed[11:]) - np.exp(click[11:])
+    assert late[:, 0].sum() == pytest.approx(1, rel=0.01), "as loud as the sound itself"
+    assert 10 * np.log10(late[0, 0] / late[50, 0]) == pytest.approx(60, abs=0.5)
+
+
+def test_substituted_moments_are_copies_of_what_was_before() -> None:
+    frames = np.arange(200, dtype=np.float32)[:, None].repeat(BINS, 1)
+    found = augment.substitute(frames, 4, 30, np.random.default_rng(0))
+    late = frames[:, 0] - found[:, 0]
+    assert (late >= 0).all() and 0 < (late > 0).sum() <= 120 and late.max() <= 60
+    short = np.zeros((1, BINS), np.float32)
+    assert np.array_equal(augment.substitute(short, 5, 30, np.random.default_rng(0)), short)
+
+
+def test_an_augmentation_has_a_file_of_its_own(tmp_path: Path) -> None:
+    assert len(augment.delay(np.zeros((5, BINS), np.float32), 3)) == 8
+    path = tmp_path / "augment.yaml"
+    path.write_text("shift: 12\nrooms: 0.5\nnoise: 0\n")
+    config = Config.model_validate({"augment": str(path)})
+    assert config.augment is not None and config.augment.shift == 12
+    assert Config.model_validate({"augment": None}).augment is None
+    path.write_text("shfit: 12\n")
+    with pytest.raises(ConfigError, match="did you mean 'shift'"):
+        Config.model_validate({"augment": str(path)})

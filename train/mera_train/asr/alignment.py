@@ -57,9 +57,9 @@ class Alignment:
 
     def _at(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int16]:
         rows = self._rows.get(_name(utterance), _NOT_ALIGNED)
-        frame = (at * 100).astype(np.int64)
+        frame = np.floor(at * 100).astype(np.int64)
         found = np.full((2, len(at)), UNKNOWN, np.int16)
-        inside = frame < rows.shape[1]
+        inside = (frame >= 0) & (frame < rows.shape[1])
         found[:, inside] = rows[:, frame[inside]]
         return found
 

@@ -1,4 +1,4 @@
-"""Disturbances of log-mel frames: noise, loudness, masked bands and moments."""
+"""Disturbances of log-mel frames: rooms, noise, loudness, delay, masked bands and moments."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.signal import lfilter
+
+from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S
 
 Frames = NDArray[np.float32]
 
@@ -16,9 +19,15 @@ class AugmentConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     speeds: tuple[float, ...] = Field((0.9, 1.0, 1.1), description="one is drawn every time")
-    noise: float = Field(0.25, ge=0, le=1, description="probability")
+    rooms: float = Field(0.0, ge=0, le=1, description="share of utterances with reverberation")
+    rt60_s: tuple[float, float] = Field((0.2, 0.8), description="until an echo is 60 dB down")
+    direct_db: tuple[float, float] = Field((-3.0, 12.0), description="direct sound over echoes")
+    noise: float = Field(0.25, ge=0, le=1, description="share of utterances with noise")
     snr_db: tuple[float, float] = (5.0, 25.0)
     gain_db: tuple[float, float] = (-10.0, 5.0)
+    shift: int = Field(0, ge=0, description="frames of silence before, at most")
+    substitutions: float = Field(0.0, ge=0, description="moments a second that repeat earlier ones")
+    substitution_length: int = Field(30, ge=1, description="frames, at most")
     bands: int = Field(2, ge=0, description="masked bands")
     band_width: int = Field(18, ge=0, description="bins, at most")
     moments: float = Field(1.0, ge=0, description="masked moments a second")
@@ -34,6 +43,35 @@ def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
     signal, disturbance = np.exp(frames).mean(), np.exp(noise).mean()
     gain = np.log(signal / disturbance) - snr_db * np.log(10) / 10
     return np.logaddexp(frames, repeated + gain).astype(np.float32)
+
+
+def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
+    """Add the echoes of a room: energies that decay exponentially, ``direct_db`` below in sum.
+
+    Echoes come at random phases, so that energies add up and no waveform is needed.
+    """
+    decay = 10 ** (-6 * FRAME_SHIFT_S / rt60_s)
+    echoes = (1 - decay) * 10 ** (-direct_db / 10)
+    energies = np.exp(frames)
+    late = lfilter([0.0, echoes], [1.0, -decay], energies, axis=0)
+    return np.log(energies + late).astype(np.float32)
+
+
+def delay(frames: Frames, silence: int) -> Frames:
+    """Begin with frames of silence: on the device a chunk may begin anywhere."""
+    return np.concatenate([np.full((silence, frames.shape[1]), FLOOR, np.float32), frames])
+
+
+def substitute(frames: Frames, moments: int, longest: int, generator: Generator) -> Frames:
+    """SpecSub (Zhou et al., 2022, U2++): moments become copies of what was a little before."""
+    found = frames.copy()
+    for _ in range(moments):
+        length = int(generator.integers(1, longest + 1))
+        if len(frames) > length:
+            at = int(generator.integers(1, len(frames) - length + 1))
+            back = int(generator.integers(1, min(at, longest) + 1))
+            found[at : at + length] = frames[at - back : at - back + length]
+    return found
 
 
 def gain(frames: Frames, decibel: float) -> Frames:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,7 +19,7 @@ from mera_edge.asr.decode import Greedy
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR
-from mera_train import checkpoint
+from mera_train import checkpoint, configuration
 from mera_train.asr import alignment, augment, report
 from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.augment import AugmentConfig
@@ -34,13 +34,20 @@ LONGEST_TAIL = 40
 """Frames of silence after the last word, at most: the device sees up to a window of it."""
 
 
+def _from_file(value: Any) -> Any:
+    """Read an augmentation that is given as the path of its YAML."""
+    return configuration.read(Path(value), AugmentConfig) if isinstance(value, str) else value
+
+
 class Config(BaseModel):
     """What ``train asr`` reads."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: ModelConfig = ModelConfig()
-    augment: AugmentConfig | None = AugmentConfig()
+    augment: Annotated[AugmentConfig | None, BeforeValidator(_from_file)] = Field(
+        AugmentConfig(), description="inline, or the path of a YAML; null: none"
+    )
     loop: LoopConfig = LoopConfig(select="wer")
     corpora: tuple[str, ...] = Field(
         TRAINING, min_length=1, description="names of archives in --data, manifests, or folders"
@@ -139,8 +146,10 @@ class Recognition:
         parts, words, phones = [], [], []
         for index, speed in plan.items:
             utterance = self.train[index]
-            frames = self.frames.get(utterance, speed)
-            aligned, named = self.times(len(frames))
+            most = self.config.augment.shift if self.config.augment else 0
+            silence = int(generator.integers(0, most + 1))
+            frames = augment.delay(self.frames.get(utterance, speed), silence)
+            aligned, named = (at - silence / 100 for at in self.times(len(frames)))
             words.append(self.alignment.classes(utterance, self.words[index], aligned * speed))
             phones.append(self.alignment.phones(utterance, named * speed))
             tail = generator.integers(0, LONGEST_TAIL + 1)
@@ -165,6 +174,11 @@ class Recognition:
         config = self.config.augment
         if config is None:
             return frames
+        if generator.random() < config.rooms:
+            room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
+            frames = augment.reverberate(frames, *room)
+        moments = generator.poisson(config.substitutions * len(frames) / 100)
+        frames = augment.substitute(frames, moments, config.substitution_length, generator)
         frames = augment.gain(frames, generator.uniform(*config.gain_db))
         if generator.random() < config.noise:
             noise = self.frames.get(self.noise[generator.integers(len(self.noise))])
