@@ -15,7 +15,8 @@ from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
 from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
-from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.model import ModelConfig
+from mera_train.asr.networks import Network, build
 from mera_train.asr.train import Config
 from mera_train.checkpoint import Checkpoint
 
@@ -29,7 +30,7 @@ class Streaming(nn.Module):
     interface; with relative positions and caches of fixed shapes there is nothing to do with them.
     """
 
-    def __init__(self, model: Conformer) -> None:
+    def __init__(self, model: Network) -> None:
         super().__init__()
         self.model = model
 
@@ -56,7 +57,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
 
 def _prepare(loaded: Checkpoint, config: Config) -> Prepared:
     model = loaded.fill(
-        Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
+        build(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
     )
     return Prepared(model, Streaming(model), example(model), OUTPUTS)
 
@@ -127,7 +128,7 @@ def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
     return shape.model_copy(update={"chunk": chunk, "left_chunks": shape.left // chunk})
 
 
-def example(model: Conformer) -> dict[str, Tensor]:
+def example(model: Network) -> dict[str, Tensor]:
     """Return inputs as they are in the third window of a stream: caches partly filled."""
     config = model.config
     generator = torch.Generator().manual_seed(0)

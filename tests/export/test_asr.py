@@ -30,6 +30,7 @@ from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
 from mera_train.asr.language_model import estimate
 from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.networks import build
 from mera_train.asr.train import Config
 
 SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
@@ -294,3 +295,38 @@ def test_smaller_chunks_are_the_same_network(
     assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
     with pytest.raises(InputError, match="no whole number"):
         asr.export(trained, tmp_path, 5)
+
+
+def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
+    shape = ModelConfig(kind="deepspeech2", blocks=2, width=32, stem=4, heads=1, kernel=3)
+    config = Config(model=shape, symbols=SYMBOLS)
+    torch.manual_seed(3)
+    frames = log_mel(sound(4.0))
+    normal = torch.from_numpy(frames.mean(0)), torch.from_numpy(1 / frames.std(0))
+    network = build(shape, *normal, len(SYMBOLS)).eval()
+    with torch.no_grad():
+        network.head.weight.mul_(10)
+    checkpoint.save(tmp_path / "checkpoint", network, config, {"wer": 1.0}, "nonsense")
+    entry = asr.export(tmp_path / "checkpoint", tmp_path)
+    manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"asr": entry})
+    recognizer = Recognizer(Bundle(tmp_path, manifest))
+    recognizer.accept(frames, 4.0)
+    with torch.inference_mode():
+        scores, _ = network(network.normalise(torch.from_numpy(frames)[None]), 8)
+    search = Greedy()
+    search.accept(scores[0, : recognizer._decoder.frames].log_softmax(-1).numpy())
+    assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
+    assert search.tokens
+    theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
+        tokens=str(tmp_path / "asr-tokens.txt"),
+        model=str(tmp_path / "asr.onnx"),
+        chunk_size=shape.chunk,
+        num_left_chunks=shape.left_chunks,
+    )
+    stream = theirs.create_stream()
+    stream.accept_waveform(16_000, sound(4.0))
+    while theirs.is_ready(stream):
+        theirs.decode_stream(stream)
+    assert theirs.get_result(stream).strip() == recognizer.hypothesis.text
+    with pytest.raises(ValueError, match="heads: 1 and kernel: 3"):
+        ModelConfig(kind="deepspeech2")

@@ -28,7 +28,7 @@ from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_train import audio, checkpoint
 from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
-from mera_train.asr.model import Conformer
+from mera_train.asr.networks import build
 from mera_train.asr.synthesize import everyday
 from mera_train.asr.train import Config
 from mera_train.asr.units import WORD_START, Units
@@ -150,7 +150,7 @@ def text(data: Path) -> tuple[list[str], list[str]]:
 def hear(loaded: Checkpoint, data: Path) -> tuple[list[str], list[NDArray[np.float32]]]:
     """Return what the dev speakers said, and the log-probabilities ``[n, classes]`` of each."""
     config = loaded.settings(Config)
-    empty = Conformer(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
+    empty = build(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
     model = loaded.fill(empty)
     silence = np.full((20 + config.model.right_context, BINS), FLOOR, np.float32)
     said, heard = [], []

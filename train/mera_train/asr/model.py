@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +22,9 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: Literal["conformer", "deepspeech2"] = Field(
+        "conformer", description="deepspeech2: LSTMs for blocks; with heads: 1 and kernel: 3"
+    )
     subsampling: Literal[4, 8] = Field(8, description="frames of 10 ms to an encoder frame")
     blocks: int = Field(8, ge=1)
     width: int = Field(192, ge=8, description="of every block")
@@ -32,6 +35,14 @@ class ModelConfig(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1)
     chunk: int = Field(8, ge=1, description="encoder frames to a chunk")
     left_chunks: int = Field(4, ge=1, description="earlier chunks that a chunk sees")
+
+    @model_validator(mode="after")
+    def _keeps_lstm_states(self) -> ModelConfig:
+        if self.kind == "deepspeech2" and (self.heads, self.kernel) != (1, 3):
+            raise ValueError(
+                "deepspeech2 needs heads: 1 and kernel: 3 (mera_train.asr.deepspeech2)"
+            )
+        return self
 
     @property
     def left(self) -> int:

@@ -26,7 +26,8 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.card import card
 from mera_train.asr.corpora import Utterance
 from mera_train.asr.data import TRAINING, Frames, batches, noises, prepare, speech, synthetic
-from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.model import ModelConfig
+from mera_train.asr.networks import Network, build
 from mera_train.asr.units import Units
 from mera_train.loop import LoopConfig, device, fit
 
@@ -107,7 +108,7 @@ class Recognition:
     def __init__(
         self,
         config: Config,
-        model: Conformer,
+        model: Network,
         units: Units,
         frames: Frames,
         alignment: Alignment,
@@ -292,7 +293,7 @@ def _fits(frames: int, config: Config) -> bool:
     return shortest <= frames / 100 <= longest
 
 
-def _begin_with(initial: Path, model: Conformer, units: Units) -> None:
+def _begin_with(initial: Path, model: Network, units: Units) -> None:
     before = checkpoint.load(initial)
     if before.settings(Config).symbols != units.symbols:
         raise InputError(
@@ -325,7 +326,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
             raise InputError(f"{', '.join(config.corpora)}: no {split} speech", "add some")
     units = Units.learn([u.text for u in training], config.units)
     torch.manual_seed(config.loop.seed)
-    model = Conformer(config.model, *cmvn(frames, training), len(units.symbols))
+    model = build(config.model, *cmvn(frames, training), len(units.symbols))
     if config.initial is not None:
         _begin_with(config.initial, model, units)
     named = config.aligned_epochs > 0 or config.phones > 0

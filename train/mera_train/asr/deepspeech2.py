@@ -1,0 +1,79 @@
+"""DeepSpeech2 (Amodei et al., 2016) as a stream: convolutions, then LSTMs that only look back.
+
+Its state goes where the conformer's convolution caches go, so that the exported file has the same
+interface: a kernel of three would keep two frames of the past; here they are an LSTM's two states.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_train.asr.alignment import PHONES
+from mera_train.asr.model import Dropout, ModelConfig, Stem
+
+
+class DeepSpeech2(nn.Module):
+    """Frames to scores; takes and gives what `mera_train.asr.model.Conformer` does."""
+
+    def __init__(
+        self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.mean: Tensor
+        self.inverse_std: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("inverse_std", inverse_std)
+        self.stem = Stem(config, len(mean))
+        width = config.width
+        self.lstms = nn.ModuleList(
+            nn.LSTM(width, width, batch_first=True) for _ in range(config.blocks)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.blocks))
+        self.dropout = Dropout(config.dropout)
+        self.head = nn.Linear(width, symbols)
+        self.phones = nn.Linear(width, len(PHONES) * config.phones_per_frame)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Apply the global CMVN."""
+        return (frames - self.mean) * self.inverse_std
+
+    def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+        """Encode whole utterances ``[B, T, 80]``; the chunk makes no difference.
+
+        Returns:
+            Scores ``[B, encoder frames, symbols]`` of the last layer, and of the middle one
+            ``[B, encoder frames, phones per frame, phones]``.
+        """
+        x = middle = self.stem(normalised)
+        for index, (lstm, norm) in enumerate(zip(self.lstms, self.norms, strict=True)):
+            x = norm(self.dropout(lstm(x)[0]))
+            if index + 1 == len(self.lstms) // 2:
+                middle = x
+        phones = self.phones(middle).unflatten(-1, (self.config.phones_per_frame, -1))
+        return self.head(x), phones
+
+    def stream(
+        self, frames: Tensor, attention: Tensor, states: Tensor, visible: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode one window.
+
+        Args:
+            frames: ``[1, window, 80]``, before CMVN.
+            attention: handed through; there is no attention.
+            states: ``[layers, 1, d, 2]``, zeros at the beginning.
+            visible: not looked at.
+
+        Returns:
+            Log-probabilities ``[1, chunk, symbols]``, ``attention``, and the next states.
+        """
+        x = self.stem(self.normalise(frames))
+        after = []
+        for index, (lstm, norm) in enumerate(zip(self.lstms, self.norms, strict=True)):
+            hidden, cell = states[index : index + 1].unbind(-1)
+            x, (hidden, cell) = lstm(x, (hidden.contiguous(), cell.contiguous()))
+            after.append(torch.stack([hidden, cell], dim=-1))
+            x = norm(x)
+        return F.log_softmax(self.head(x), dim=-1), attention + 0.0, torch.cat(after)

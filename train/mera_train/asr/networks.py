@@ -1,0 +1,26 @@
+"""The recognizer's networks by the ``kind`` of their configuration."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from mera_train.asr.deepspeech2 import DeepSpeech2
+from mera_train.asr.model import Conformer, ModelConfig
+
+Network = Conformer | DeepSpeech2
+
+_KINDS: dict[str, type[Conformer] | type[DeepSpeech2]] = {
+    "conformer": Conformer,
+    "deepspeech2": DeepSpeech2,
+}
+
+
+def build(config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int) -> Network:
+    """Return the network of a configuration, untrained.
+
+    Args:
+        config: its shape.
+        mean, inverse_std: of every log-mel bin: the global CMVN.
+        symbols: classes, blank included.
+    """
+    return _KINDS[config.kind](config, mean, inverse_std, symbols)
