@@ -23,14 +23,14 @@ class Toy(BaseModel):
     loop: LoopConfig = LoopConfig()
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.parent.name)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda p: p.parent.name)
 def test_a_configuration_that_ships_fits_its_role(path: Path) -> None:
     module = importlib.import_module(f"mera_train.{path.parent.name}.train")
     assert isinstance(read(path, module.Config), module.Config)
 
 
 def test_every_role_has_a_configuration() -> None:
-    assert {path.parent.name for path in CONFIGS.rglob("*.yaml")} == set(ROLES)
+    assert {path.parent.name for path in CONFIGS.glob("*/*.yaml")} == set(ROLES)
 
 
 def test_what_is_not_said_is_the_default(tmp_path: Path) -> None:
