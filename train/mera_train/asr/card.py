@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 
-def card(metrics: dict[str, float], hours: float, symbols: int) -> str:
-    """The model card: what it learnt from, how well, under which licence."""
+def card(metrics: dict[str, float], hours: float, synthetic: float, symbols: int) -> str:
+    """The model card: what it learnt from, how well, under which licence.
+
+    Args:
+        metrics: on dev.
+        hours: of recorded speech.
+        synthetic: hours of synthetic speech.
+        symbols: classes.
+    """
+    beside = f" and {synthetic:.1f} hours read by espeak-ng and flite" if synthetic else ""
     return f"""\
 # Streaming speech recognizer (English)
 
 A causal conformer with CTC over {symbols} subwords, trained from nothing on
-{hours:.1f} hours of read speech: **that is very little**. It knows the words of simple read
+{hours:.1f} hours of read speech{beside}: **that is very little**. It knows the words of simple read
 sentences and misses many others; it is no open-vocabulary recognizer.
 
 * Data and licences: speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers are
   children; without the sentences that its test also has), seven LibriSpeech speakers (CC BY 4.0),
   one man reading LJSpeech sentences (Apache-2.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC
-  3.0: non-commercial). pocketsphinx (BSD) aligned the training texts to the sound.
+  3.0: non-commercial). pocketsphinx (BSD) aligned the training texts to the sound. Texts of the
+  synthetic speech and of the language model beside it: GoEmotions (Apache-2.0), MELD (GPL-3.0) and
+  CARER (research), training splits.
 * Dev (ten speechocean762 train speakers kept out; used to choose the weights): word error rate
   {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
 * Test figures: docs/results/asr.md.

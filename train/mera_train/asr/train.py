@@ -336,7 +336,9 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     with torch.inference_mode():
         said, heard, _ = task.understood(task.model, device())
     report.write(out, said, heard)
-    hours = sum(frames.count(u) for u in training) / 360_000
+    hours, artificial = (sum(map(frames.count, part)) / 360_000 for part in (training, read))
     written = config.model_copy(update={"symbols": units.symbols})
-    checkpoint.save(out, model, written, metrics, card(metrics, hours, len(units.symbols)))
+    checkpoint.save(
+        out, model, written, metrics, card(metrics, hours, artificial, len(units.symbols))
+    )
     return metrics
