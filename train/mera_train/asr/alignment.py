@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import audio, parallel
+from mera_train import audio, workers
 from mera_train.asr.corpora import Utterance, location
 
 PHONES = (
@@ -66,9 +65,12 @@ class Alignment:
 
 def prepare(data: Path, utterances: Sequence[Utterance], path: Path) -> Alignment:
     """Align ``utterances`` into ``path`` (.npz), once: a minute of processor for 50 of speech."""
+    # Here, so that the workers, which have no use for torch, need not load it.
+    from mera_train import parallel
+
     with parallel.first():
         if not path.exists():
-            with ProcessPoolExecutor() as pool:
+            with workers.pool() as pool:
                 found = pool.map(partial(_align, data), utterances, chunksize=32)
                 rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
             np.savez_compressed(path, **rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import log_mel
-from mera_train import audio, frames, parallel
+from mera_train import audio, frames, workers
 from mera_train.asr.corpora import Utterance, archived, location, read
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
@@ -78,9 +77,12 @@ def prepare(
     Only recorded training utterances are sped up and slowed down.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
+    # Here, so that the workers, which have no use for torch, need not load it.
+    from mera_train import parallel
+
     with parallel.first():
         if not frames.written(path):
-            with ProcessPoolExecutor() as pool:
+            with workers.pool() as pool:
                 found = pool.map(partial(_frames, data), jobs, chunksize=64)
                 facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
                 frames.write(path, zip(facts, found, strict=True))

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,7 @@ from mera_train import configuration
 from mera_train.features import clips
 from mera_train.features.clips import RATED, Clip
 from mera_train.features.store import Features, save, specification
+from mera_train.workers import pool
 
 Words = Literal["gold", "heard", "both"]
 
@@ -170,8 +171,8 @@ class FeatureExtraction:
                 self._keep(clip, parts)
                 progress(done := done + 1, len(mine))
             return
-        with ProcessPoolExecutor(workers, initializer=_prepare, initargs=(self.config,)) as pool:
-            for future in as_completed([pool.submit(_keep, clip, parts) for clip in waiting]):
+        with pool(workers, _prepare, (self.config,)) as processes:
+            for future in as_completed([processes.submit(_keep, clip, parts) for clip in waiting]):
                 future.result()
                 progress(done := done + 1, len(mine))
 

@@ -6,7 +6,6 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
-from mera_train import frames, parallel
+from mera_train import frames, workers
 from mera_train.audio import read
 from mera_train.voice.rooms import echo
 
@@ -166,6 +165,9 @@ def prepare(
     path: Path,
 ) -> Frames:
     """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
+    # Here, so that the workers, which have no use for torch, need not load it.
+    from mera_train import parallel
+
     with parallel.first():
         if not frames.written(path):
             _write(data, [(u, i, c) for u in utterances for i, c in enumerate(copies(u))], path)
@@ -173,7 +175,7 @@ def prepare(
 
 
 def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path) -> None:
-    with ProcessPoolExecutor() as pool:
+    with workers.pool() as pool:
         found = pool.map(partial(_frames, data), jobs, chunksize=32)
         frames.write(
             path,
