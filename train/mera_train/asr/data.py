@@ -28,7 +28,7 @@ def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
     for corpus in corpora:
         rows = read(data, corpus)
         tested = {row.text for row in rows if row.split == "test"}
-        utterances += [row for row in rows if row.split != "train" or row.text not in tested]
+        utterances += [row for row in rows if row.split == "test" or row.text not in tested]
     return utterances
 
 

@@ -333,6 +333,9 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)
     metrics = fit(task, config.loop, out, resume)
+    # Eleven bits do as well, and the files compress to two thirds.
+    for parameter in task.model.parameters():
+        parameter.data = parameter.data.half().float()
     with torch.inference_mode():
         said, heard, _ = task.understood(task.model, device())
     report.write(out, said, heard)
