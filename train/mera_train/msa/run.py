@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mera_edge.errors import ConfigError, InputError
-from mera_train import checkpoint
+from mera_train import checkpoint, parallel
 from mera_train.loop import fit
 from mera_train.msa import mmsa, mosi_bclstm, own
 from mera_train.msa.config import Config, defaults, parse
@@ -164,6 +164,8 @@ def over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float
 
 
 def _append(log: Path, line: Mapping[str, Any]) -> None:
+    if not parallel.state().is_main_process:
+        return
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
