@@ -132,7 +132,7 @@ class PrefixBeam:
         child = _Prefix(unit, prefix)
         child.score = prefix.score
         if self._model is not None:
-            child.score += self._model.scores(prefix.context)[unit]
+            child.score += float(self._model.scores(prefix.context)[unit])
             child.context = self._model.after(prefix.context, unit)
         child.hot, gained = self._hot.step(prefix.hot, unit)
         child.score += self._boost * gained

@@ -51,7 +51,7 @@ class LanguageModel:
             raise BundleError(f"{path} is for other units than the recognizer's", "export again")
         self._classes = classes
         self._longest = (int(self._contexts[-1]).bit_length() + 7) // 8
-        # The same contexts come back again and again.
+        # The same contexts come back again and again; 4096 arrays are 3 MB.
         self.scores = lru_cache(4096)(self._scores)
 
     def after(self, context: Context, unit: int) -> Context:
@@ -73,8 +73,10 @@ class LanguageModel:
         found[self._units[here]] = self._log_probabilities[here]
         return found
 
-    def _scores(self, context: Context) -> list[float]:
-        found: list[float] = (self.weight * self.log_probabilities(context) + self.bonus).tolist()
+    def _scores(self, context: Context) -> NDArray[np.float32]:
+        found = self.log_probabilities(context)
+        found *= np.float32(self.weight)
+        found += np.float32(self.bonus)
         return found
 
 
