@@ -13,8 +13,6 @@ from mera_edge.errors import BundleError
 
 START = 255
 """Stands before the first unit of a text."""
-ORDERS = range(1, 9)
-"""Units of an n-gram: each takes a byte of a 64-bit number."""
 
 Context = tuple[int, ...]
 
