@@ -32,33 +32,7 @@ DOWN_S, FROZEN_S = 4.0, 8.0
 BETWEEN_S = 3.0
 PATIENCE_S = 30.0
 
-MJPEG = """
-import sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-import cv2
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
-media, jpegs = MediaFile(CLIP, sound=False), []
-media.open()
-while not media.ended:
-    if picture := media.poll(len(jpegs) / 10).picture:
-        jpegs.append(cv2.imencode(".jpg", picture.image)[1].tobytes())
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        while True:
-            data = jpegs[int(time.time() * 10) % len(jpegs)]
-            head = f"--frame\\r\\nContent-Type: image/jpeg\\r\\nContent-Length: {len(data)}"
-            self.wfile.write(head.encode() + b"\\r\\n\\r\\n" + data + b"\\r\\n")
-            time.sleep(0.1)
-    def log_message(self, *arguments):
-        pass
-server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
-server.daemon_threads = True
-server.serve_forever()
-"""
+MJPEG = Path(__file__).with_name("mjpeg.py")
 
 RTSP = """
 import sys
@@ -263,7 +237,7 @@ def main(times: int, report: Path | None) -> None:
     mjpeg_url = f"http://127.0.0.1:{mjpeg_port}/video"
     rtsp_url = f"rtsp://127.0.0.1:{rtsp_port}/camera"
     commands = {
-        "mjpeg": [sys.executable, "-c", MJPEG, str(mjpeg_port)],
+        "mjpeg": [sys.executable, str(MJPEG), str(mjpeg_port)],
         "rtsp": ["/usr/bin/python3", "-c", RTSP, str(rtsp_port)],
     }
     servers = {

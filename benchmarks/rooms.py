@@ -45,34 +45,7 @@ ROOMS = 4
 BUDGET_MS = 1000
 SETTLE_S = 6.0
 
-SERVER = """
-import sys, time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-import cv2
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
-media, jpegs = MediaFile(CLIP, sound=False), []
-media.open()
-while not media.ended:
-    if picture := media.poll(len(jpegs) / 10).picture:
-        jpegs.append(cv2.imencode(".jpg", picture.image)[1].tobytes())
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        while True:
-            data = jpegs[int(time.time() * 10) % len(jpegs)]
-            head = f"--frame\\r\\nContent-Type: image/jpeg\\r\\nContent-Length: {len(data)}"
-            self.wfile.write(head.encode() + b"\\r\\n\\r\\n" + data + b"\\r\\n")
-            time.sleep(0.1)
-    def log_message(self, *arguments):
-        pass
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
+MJPEG = Path(__file__).with_name("mjpeg.py")
 
 
 def play(seconds: float, rooms: int, port: int) -> None:
@@ -158,7 +131,7 @@ def compare(name: str, command: list[str], seconds: float, times: int) -> None:
 def main(seconds: float, times: int) -> None:
     print("| | | one room | four rooms | ratio |\n| --- | --- | --- | --- | --- |")
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
+        [sys.executable, str(MJPEG), "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
