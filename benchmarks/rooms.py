@@ -56,7 +56,7 @@ def play(seconds: float, rooms: int, port: int) -> None:
         sound = Path(place) / "sound.wav"
         long_sound(sound, seconds)
         for number in range(1, rooms + 1):
-            pipeline = Pipeline(bundle, BUDGET_MS, strain)
+            pipeline = Pipeline(bundle, BUDGET_MS, strain, rooms=rooms)
             pipeline.warm_up()
             sources: list[Source] = [Replayed(CLIP, for_s=seconds)]
             if port:

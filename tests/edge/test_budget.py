@@ -128,3 +128,9 @@ def test_every_step_does_less_than_the_one_above() -> None:
         above, below = work(step), work(step + 1)
         assert all(a >= b for a, b in zip(above, below, strict=True))
         assert above != below
+
+
+def test_rooms_share_their_searches_for_more_faces_out() -> None:
+    alone, four = (Budget(BUDGET_MS, rooms).plan().search for rooms in (1, 4))
+    assert (alone.again_s, four.again_s) == (2.0, 4.0)
+    assert alone.every_s == four.every_s == 1.0

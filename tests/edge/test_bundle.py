@@ -124,6 +124,13 @@ def test_nothing_and_something_else_are_no_bundle(tmp_path: Path) -> None:
             Bundle.open(path)
 
 
+def test_a_file_that_several_need_is_read_once(bundle: Path) -> None:
+    opened = Bundle.open(bundle)
+    first, second = (opened.role("voice").read("model", Path.read_bytes) for _ in range(2))
+    assert first is second
+    assert first == opened.role("voice").path().read_bytes()
+
+
 def test_other_features_are_refused_with_the_fields_that_differ(bundle: Path) -> None:
     role = Bundle.open(bundle).role("voice")
     role.require_features({"kind": "log-mel", "bins": 80})

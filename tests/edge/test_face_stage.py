@@ -113,6 +113,16 @@ def test_a_frugal_search_sees_a_new_face_some_pictures_later(stage: FaceStage) -
     assert seen == [[], [], [1], [1], [1]]
 
 
+def test_who_is_followed_puts_off_the_next_search(stage: FaceStage) -> None:
+    seen = []
+    for step in range(8):
+        now = step / 2
+        faces = [(60, 100, 180)] if now < 1 else [(60, 100, 180), (380, 100, 180)]
+        answer = stage.accept(Picture(scene(*faces), now), Search(every_s=0.5, again_s=3.0))
+        seen.append((now, len(answer)))
+    assert seen == [(n / 2, 1 if n < 6 else 2) for n in range(8)]
+
+
 def test_a_frugal_search_is_left_out_where_nothing_moves(
     stage: FaceStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,7 +200,10 @@ def _decoder(role: Role, symbols: list[str], settings: RecognitionSettings) -> D
     from mera_edge.asr.beam import PrefixBeam
     from mera_edge.asr.language_model import LanguageModel
 
-    model = LanguageModel(role.path("language_model"), len(symbols)) if known else None
+    def read(path: Path) -> LanguageModel:
+        return LanguageModel(path, len(symbols))
+
+    model = role.read("language_model", read) if known else None
     hot_words = [spell(word, symbols) for word in settings.hot_words]
     return PrefixBeam(settings.beam, model, hot_words, settings.hot_words_boost)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,7 @@ from mera_edge.errors import BundleError
 DEFAULT = Path(__file__).parent / "default"
 """The bundle that ships inside the package."""
 
+Read = TypeVar("Read")
 Providers = Mapping[RoleName, Provider]
 
 MANIFEST = "bundle.json"
@@ -40,6 +41,8 @@ class Role:
     """Of the bundle: where `engine` writes down why it is something else."""
     engines: dict[RoleName, Engine]
     """Of the bundle: those that are loaded."""
+    shared: dict[Path, Any]
+    """Of the bundle: what else was read from files."""
 
     def path(self, file: str = "model") -> Path:
         """Return where one of the role's files lies.
@@ -64,6 +67,18 @@ class Role:
             if reason is not None:
                 self.fallbacks[self.name] = reason
         return self.engines[self.name]
+
+    def read(self, file: str, how: Callable[[Path], Read]) -> Read:
+        """Read one of the role's files, once: all who need what is in it share it.
+
+        Raises:
+            BundleError: the role has no such file.
+        """
+        path = self.path(file)
+        if path not in self.shared:
+            self.shared[path] = how(path)
+        found: Read = self.shared[path]
+        return found
 
     def require_features(self, spec: dict[str, Any]) -> None:
         """Refuse a model that was trained on other features than ``spec``.
@@ -98,6 +113,7 @@ class Bundle:
         self.manifest = manifest
         self.fallbacks: dict[RoleName, str] = {}
         self._engines: dict[RoleName, Engine] = {}
+        self._shared: dict[Path, Any] = {}
         self._providers = providers
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
 
@@ -157,7 +173,8 @@ class Bundle:
         for known, entry in self.manifest.roles.items():
             if known == name:
                 provider = self._providers.get(known, "auto")
-                return Role(known, self.directory, entry, provider, self.fallbacks, self._engines)
+                loaded = self.fallbacks, self._engines, self._shared
+                return Role(known, self.directory, entry, provider, *loaded)
         raise BundleError(
             f"the bundle {self.manifest.name} has no {name}",
             f"it has {', '.join(self.manifest.roles)}: export one with the role you need",

@@ -63,7 +63,11 @@ class Strain:
 
 
 LIVE_SEARCH_S = 1.0
-"""Time between searches for new faces; known ones are followed in every picture that is read."""
+"""Time between searches for a first face; known ones are followed in every picture that is read."""
+
+NEXT_FACE_S = 2.0
+"""The same for others beside a face that is followed. Rooms share their searches out: of more than
+two, one in a second."""
 
 CONTENDED = 0.5
 """Contention from which on other processes count as the reason for a slow tick."""
@@ -92,10 +96,12 @@ class Budget:
 
     Args:
         budget_ms: what a tick may take.
+        rooms: how many the process has.
     """
 
-    def __init__(self, budget_ms: float) -> None:
+    def __init__(self, budget_ms: float, rooms: int = 1) -> None:
         self._budget_ms = budget_ms
+        self._next_face_s = max(NEXT_FACE_S, float(rooms))
         self.reset()
 
     def reset(self) -> None:
@@ -121,7 +127,7 @@ class Budget:
         return Plan(
             face=level.face_every > 0 and self._tick % level.face_every == 0,
             face_before_ms=self._budget_ms - self._face_ms,
-            search=Search(LIVE_SEARCH_S, level.search_side, frugal=True),
+            search=Search(LIVE_SEARCH_S, self._next_face_s, level.search_side, frugal=True),
             frugal=True,
             partial_text=level.partial_text,
         )

@@ -27,6 +27,7 @@ class Pipeline:
             fails; without it everything runs in every tick, whatever it takes, and what fails is
             raised.
         recognition: how speech is recognized.
+        rooms: how many the process has.
 
     Attributes:
         newest: what the newest event follows from.
@@ -40,11 +41,12 @@ class Pipeline:
         budget_ms: int = 100,
         strain: Callable[[], Strain] | None = None,
         recognition: RecognitionSettings = RECOGNITION,
+        rooms: int = 1,
     ) -> None:
         self._budget_ms = budget_ms
         self._fallbacks = bundle.fallbacks
         self._strain = strain
-        self._budget = Budget(budget_ms)
+        self._budget = Budget(budget_ms, rooms)
         self._watch = Stopwatch()
         self._perception = Perception(bundle, self._watch, recognition, strain is not None)
         self._conclusion = Conclusion(bundle, isolate=strain is not None)

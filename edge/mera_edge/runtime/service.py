@@ -93,9 +93,10 @@ class Service:
         sources = select_rooms([(room.camera, room.mic) for room in wanted])
         strain = StrainGauge()
         self.settings = settings
+        budget_ms, recognition = settings.room_budget_ms, settings.recognition
         self.rooms = [
             Room(
-                Pipeline(self.models, settings.room_budget_ms, strain, settings.recognition),
+                Pipeline(self.models, budget_ms, strain, recognition, rooms=len(wanted)),
                 of_room,
                 room.name,
             )

@@ -40,6 +40,8 @@ class Search:
     """How whole pictures are searched; in between, known faces are followed."""
 
     every_s: float = 0.5
+    again_s: float = 0.5
+    """The same while somebody is followed already, and only others can be new."""
     side: int = SEARCH_SIDE
     """See `FaceDetector.search_in_steps`."""
     frugal: bool = False
@@ -126,7 +128,8 @@ class FaceStage:
 
     def _find(self, picture: Picture, how: Search, followed: list[Box]) -> list[Box]:
         """Search a picture when it is time to, or go on searching an earlier one."""
-        if self._steps is None and self._is_time_to_search(picture, how):
+        every_s = how.again_s if followed else how.every_s
+        if self._steps is None and self._is_time_to_search(picture, every_s, how.frugal):
             self._searched_s = picture.at_s
             self._steps = self._detector.search_in_steps(picture.image, how.side)
         found: list[Box] = []
@@ -143,11 +146,11 @@ class FaceStage:
         moved = [self._detector.follow(picture.image, box) for box in new]
         return [box for box in moved if box is not None]
 
-    def _is_time_to_search(self, picture: Picture, how: Search) -> bool:
+    def _is_time_to_search(self, picture: Picture, every_s: float, frugal: bool) -> bool:
         gone_s = picture.at_s - self._searched_s
-        if gone_s < how.every_s:
+        if gone_s < every_s:
             return False
-        return not how.frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
+        return not frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
 
     def _evidence(self, person: int, reading: Reading, now_s: float) -> Evidence:
         if person in self._smoothed:
