@@ -135,12 +135,12 @@ def test_a_frugal_search_is_left_out_where_nothing_moves(
 
     monkeypatch.setattr(FaceDetector, "search_in_steps", noted)
     grain = np.random.default_rng(0)
-    for step in range(1, 50):
+    for step in range(1, 75):
         now = step / 5
-        room = scene((200, 100, 200)) if now > 8 else scene()
+        room = scene((200, 100, 200)) if now > 13 else scene()
         image = (room + grain.integers(-4, 5, room.shape)).clip(0, 255).astype(np.uint8)
         stage.accept(Picture(image, now), Search(frugal=True))
-    assert searched == pytest.approx([0.2, 5.2, 8.2], abs=0.01)
+    assert searched == pytest.approx([0.2, 10.2, 13.2], abs=0.01)
 
 
 def test_a_known_face_is_followed_and_given_up_when_it_is_gone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,25 @@ def test_something_else_is_refused_and_what_was_there_stays(
             pulling.pull("yunet", source)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert pulling.pulled("yunet") == path
+
+
+def test_an_archive_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = pulling.CATALOGUE["zipformer-en"]
+    folder = tmp_path / model.file
+    folder.mkdir()
+    (folder / "tokens.txt").write_text("<blk> 0\n")
+    archive = tmp_path / f"{model.file}.tar.bz2"
+    with tarfile.open(archive, "w:bz2") as file:
+        file.add(folder, model.file)
+    made_up = replace(model, url=archive.as_uri(), sha256=sha256(archive))
+    monkeypatch.setitem(pulling.CATALOGUE, "zipformer-en", made_up)
+    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path / "models"))
+    assert pulling.pulled("zipformer-en") is None
+    for _ in range(2):
+        path = pulling.pull("zipformer-en")
+        assert path == pulling.pulled("zipformer-en")
+        assert [found.name for found in path.iterdir()] == ["tokens.txt"]
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
 def test_no_network_says_how_to_do_without(published: Path) -> None:

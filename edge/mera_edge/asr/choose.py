@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Hypothesis, Recognizer
 from mera_edge.bundle import Bundle
+from mera_edge.bundle.pull import CATALOGUE, pulled
 from mera_edge.config import RECOGNITION, RecognitionSettings
-from mera_edge.errors import ConfigError
+from mera_edge.errors import ConfigError, InputError
 
 
 class SpeechRecognizer(Protocol):
@@ -47,6 +48,9 @@ def choose(bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> Speec
     kind, _, directory = settings.model.partition(":")
     if kind != "sherpa" or not directory:
         raise ConfigError(f"no recognizer {settings.model!r}", "give sherpa:DIR, or nothing")
+    path = pulled(directory) if directory in CATALOGUE else Path(directory)
+    if path is None:
+        raise InputError(f"{directory} is not here", f"run: mera-edge models pull {directory}")
     from mera_edge.asr.sherpa import SherpaRecognizer
 
-    return SherpaRecognizer(Path(directory), settings)
+    return SherpaRecognizer(path, settings)

@@ -21,7 +21,7 @@ from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import Motion
 from mera_edge.stages.speaker import Speaker
 
-STILL_EVERY_S = 5.0
+STILL_EVERY_S = 10.0
 """Time between frugal searches while nothing moves."""
 
 SMOOTHING_S = 0.3

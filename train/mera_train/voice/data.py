@@ -25,7 +25,7 @@ LABELS = (*EMOTIONS, "calm")
 """RAVDESS's eight. Elsewhere *neutral* means neutral or calm."""
 
 RAVDESS = "ravdess_speech"
-DEV_SPEAKERS = {RAVDESS: ("21", "22"), "nemo": ("MP0",)}
+DEV_SPEAKERS = {RAVDESS: ("21", "22"), "nemo": ("MP0",), "crema_d": ("1001", "1002")}
 """Of the shipped model: they choose its weights and its temperature."""
 TEST_SPEAKERS = {RAVDESS: ("23", "24")}
 """Of the shipped model: never heard in training. The fusion composes its examples from dev and
@@ -37,6 +37,7 @@ NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
 
 WHERE = {
     "nemo": "clone https://github.com/amu-cai/nEMO (CC BY-NC-SA 4.0) to {path}",
+    "crema_d": "rebuild it: see mera_train/voice/crema.py",
 }
 
 
