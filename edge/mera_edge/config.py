@@ -54,7 +54,8 @@ class RecognitionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(
-        None, description="`sherpa:DIR` for a published model; the bundle's recognizer if unset"
+        None,
+        description="`sherpa:DIR` or `sherpa:NAME`, a published model; the bundle's if unset",
     )
     search: Literal["beam", "greedy"] | None = Field(
         None, description="beam or greedy; if unset, beam where the bundle has a language model"

@@ -110,7 +110,7 @@ def test_a_published_model_takes_the_recognizers_place(
 
 
 def test_a_directory_that_is_no_published_model_says_why(
-    bundle: Bundle, published: Path, tmp_path: Path
+    bundle: Bundle, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_it(**how: object) -> None:
         choose(bundle, RecognitionSettings(model=f"sherpa:{published}", **how))
@@ -119,6 +119,9 @@ def test_a_directory_that_is_no_published_model_says_why(
         open_it(hot_words=("anna",))
     with pytest.raises(ConfigError, match="sherpa:DIR"):
         choose(bundle, RecognitionSettings(model="whisper"))
+    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path))
+    with pytest.raises(InputError, match="models pull zipformer-en"):
+        choose(bundle, RecognitionSettings(model="sherpa:zipformer-en"))
     shutil.copy(bundle.role("voice").path(), published / "model.onnx")
     with pytest.raises(InputError, match="neither a Zipformer nor a WeNet"):
         open_it()

@@ -43,7 +43,9 @@ Provider = Annotated[
 ]
 Asr = Annotated[
     str | None,
-    typer.Option("--asr", help="`sherpa:DIR`: a published model in the recognizer's place."),
+    typer.Option(
+        "--asr", help="`sherpa:DIR` (or a name of `models list`): a published model's words."
+    ),
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 
