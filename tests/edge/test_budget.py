@@ -132,5 +132,5 @@ def test_every_step_does_less_than_the_one_above() -> None:
 
 def test_rooms_share_their_searches_for_more_faces_out() -> None:
     alone, four = (Budget(BUDGET_MS, rooms).plan().search for rooms in (1, 4))
-    assert (alone.again_s, four.again_s) == (2.0, 4.0)
+    assert (alone.again_s, four.again_s) == (2.0, 8.0)
     assert alone.every_s == four.every_s == 1.0

@@ -66,8 +66,8 @@ LIVE_SEARCH_S = 1.0
 """Time between searches for a first face; known ones are followed in every picture that is read."""
 
 NEXT_FACE_S = 2.0
-"""The same for others beside a face that is followed. Rooms share their searches out: of more than
-two, one in a second."""
+"""The same for others beside a face that is followed. All rooms together have one in this time: the
+more there are, the later a second person is seen."""
 
 CONTENDED = 0.5
 """Contention from which on other processes count as the reason for a slow tick."""
@@ -101,7 +101,7 @@ class Budget:
 
     def __init__(self, budget_ms: float, rooms: int = 1) -> None:
         self._budget_ms = budget_ms
-        self._next_face_s = max(NEXT_FACE_S, float(rooms))
+        self._next_face_s = NEXT_FACE_S * rooms
         self.reset()
 
     def reset(self) -> None:

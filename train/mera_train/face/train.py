@@ -32,6 +32,7 @@ class Config(BaseModel):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
+    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
     batch: int = Field(128, ge=2)
     small_until: float = Field(
         0.4, ge=0, le=1, description="share of the epochs on crops of two thirds of the size"
@@ -157,6 +158,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     faces = load(data)
     torch.manual_seed(config.loop.seed)
     model = FaceNet(config.model)
+    if config.initial is not None:
+        checkpoint.load(config.initial).fill(model)
     fit(Expressions(config, model, faces["train"], faces["valid"]), config.loop, out, resume)
     logits, _, _ = infer(model, faces["valid"])
     truth = plurality(faces["valid"].votes)
