@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import soundfile
 
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.sample import CLIP
@@ -122,3 +126,41 @@ def test_verbs_of_absent_packages_say_what_to_install(
     result = cli("export", "--out", tmp_path / "out")
     assert result.code == 2
     assert "mera-edge[export]" in result.err
+
+
+def test_encoders_answer_whatever_sound_they_get(cli: Callable, tmp_path: Path) -> None:
+    tone = np.sin(np.arange(32_000) / 12).astype(np.float32)
+    holes = tone.copy()
+    holes[500:600], holes[900] = np.nan, np.inf
+    sounds = {"short": tone[:100], "silent": 0 * tone, "clipped": (9 * tone).clip(-1, 1)}
+    for name, samples in {**sounds, "holes": holes}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
+    rows = "".join(f"{name}.wav,angry\n" for name in [*sounds, "holes"])
+    assert answers(cli, tmp_path, "voice", f"file,label\n{rows}") == 4
+
+
+def test_encoders_answer_whatever_picture_they_get(cli: Callable, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).random((200, 300, 4))
+    pictures = {
+        "one": (noise[:1, :1, :3] * 255).astype(np.uint8),
+        "deep": (noise[:60, :60, 0] * 65535).astype(np.uint16),
+        "transparent": (noise * 255).astype(np.uint8),
+    }
+    for name, picture in pictures.items():
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    rows = "".join(f"{name}.png,angry\n" for name in pictures)
+    assert answers(cli, tmp_path, "face", f"file,label\n{rows}") == 3
+
+
+def test_encoders_answer_whatever_text_they_get(cli: Callable, tmp_path: Path) -> None:
+    texts = ["", "...!?", "😡😡", "hello " * 20_000, "我很 angry اليوم"]
+    rows = "".join(f'"{text}",angry\n' for text in texts)
+    assert answers(cli, tmp_path, "text", f"text,label\n{rows}") == 5
+
+
+def answers(cli: Callable, place: Path, role: str, rows: str) -> int:
+    manifest = place / "manifest.csv"
+    manifest.write_text(rows, encoding="utf-8")
+    result = cli("evaluate", role, "--manifest", manifest, "--json")
+    assert result.code == 0, result.err
+    return int(json.loads(result.out)["n"])
