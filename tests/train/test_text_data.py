@@ -1,7 +1,6 @@
 """The text corpora as they are laid out in ``text.zip``, and what training does to sentences."""
 
-import json
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -14,32 +13,7 @@ from mera_edge.features.text import normalise
 from mera_train.text.data import Sentence, sentences
 from mera_train.text.disturb import Disturbance, disturb
 
-SMP = ("usual_train.json", "usual_eval_labeled.txt", "usual_test_labeled.txt", "virus_train.txt",
-       "virus_eval_labeled.txt", "virus_test_labeled.txt")  # fmt: skip
-MELD = "Utterance,Emotion,Sentiment\n"
-SIMS = "name,split,emo,val,chinese,english\n"
-
-
-def write(data: Path, meld: str = "Oh!,surprise,negative\n") -> Path:
-    """Make a corpus archive with a sentence or two in every file."""
-    with zipfile.ZipFile(data / "text.zip", "w") as archive:
-        archive.writestr("goemotions_ekman/labels.txt", "anger\njoy\nneutral\n")
-        for split in ("train", "dev", "test"):
-            archive.writestr(
-                f"goemotions_ekman/{split}.tsv",
-                f"THIS is the {split} sentence\t1\tid\nBoth of them\t0,1\tid\n",
-            )
-            archive.writestr(f"meld/{split}.csv", MELD + meld)
-        for split in ("train", "val", "test"):
-            archive.writestr(f"carer/{split}.txt", "i feel adored; really;love\r\n")
-        for name in SMP:
-            rows = [{"id": 1, "content": "我很开心", "label": "happy"}]
-            archive.writestr(f"smp2020/{name}", json.dumps(rows, ensure_ascii=False))
-        for name in ("sims", "simsv2"):
-            archive.writestr(
-                f"chsims/{name}_text_m_label.csv", SIMS + "a,valid,0,-0.4,闭嘴。,Shut up.\n"
-            )
-    return data
+Write = Callable[..., Path]
 
 
 def only(rows: list[Sentence], corpus: str, split: str) -> Sentence:
@@ -47,7 +21,7 @@ def only(rows: list[Sentence], corpus: str, split: str) -> Sentence:
     return row
 
 
-def test_every_corpus_is_read_into_the_seven_emotions(tmp_path: Path) -> None:
+def test_every_corpus_is_read_into_the_seven_emotions(tmp_path: Path, write: Write) -> None:
     rows = sentences(write(tmp_path))
     assert only(rows, "carer", "dev").emotions == ("happy",)
     assert only(rows, "carer", "dev").text == "i feel adored; really"
@@ -61,14 +35,16 @@ def test_every_corpus_is_read_into_the_seven_emotions(tmp_path: Path) -> None:
     assert [(row.split, row.emotions, row.valence) for row in rated] == [("dev", (), -0.4)] * 2
 
 
-def test_long_training_sentences_that_are_held_out_elsewhere_are_dropped(tmp_path: Path) -> None:
+def test_long_training_sentences_that_are_held_out_elsewhere_are_dropped(
+    tmp_path: Path, write: Write
+) -> None:
     rows = sentences(write(tmp_path, "THIS is the train sentence,joy,positive\nOh!,joy,positive\n"))
     texts = [row.text for row in rows if row.split == "train" and row.corpus != "carer"]
     assert "this is the train sentence" not in texts
     assert "oh!" in texts
 
 
-def test_an_unknown_label_and_a_missing_archive_are_named(tmp_path: Path) -> None:
+def test_an_unknown_label_and_a_missing_archive_are_named(tmp_path: Path, write: Write) -> None:
     with pytest.raises(InputError, match=r"text\.zip does not exist"):
         sentences(tmp_path)
     with pytest.raises(InputError, match="'bored' is not an emotion label"):

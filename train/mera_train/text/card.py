@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-_CARD = """\
+_SMALL = """\
 # Text: a small encoder for English and Chinese
 
 What a sentence says about its speaker's emotion: seven emotions, valence, and an embedding for \
 the fusion. A convolutional network over subwords (English) and characters (Chinese) beside a \
 logistic regression on TF-IDF of their n-grams, in one graph. {parameters:.1f} M numbers.
+"""
+
+_LARGE = """\
+# Text: {encoder} with heads for emotion and valence
+
+To be the small encoder's teacher, or to compare with; no bundle takes it. {parameters:.1f} M \
+numbers.
+"""
+
+_CARD = """\
 
 ## How well it does
 
@@ -47,8 +58,9 @@ emotions only. Disgust in Chinese is learnt from English alone. Other languages:
 """
 
 
-def card(metrics: dict[str, Any], parameters: int) -> str:
+def card(metrics: dict[str, Any], parameters: int, encoder: Path | None = None) -> str:
     """Return the card for what ``mera_train.text.train`` measured."""
+    head = _SMALL if encoder is None else _LARGE
     tests = metrics["test"]
     rows = "\n".join(
         f"| {corpus} | {m['accuracy']:.3f} | {m['macro_f1']:.3f} | {m['weighted_f1']:.3f} "
@@ -58,8 +70,9 @@ def card(metrics: dict[str, Any], parameters: int) -> str:
     disturbed = ", ".join(
         f"{corpus} {m['macro_f1']:.3f}" for corpus, m in metrics["test_disturbed"].items()
     )
-    return _CARD.format(
-        parameters=parameters / 1e6,
+    return head.format(
+        parameters=parameters / 1e6, encoder=encoder and encoder.name
+    ) + _CARD.format(
         single=tests["goemotions"]["n"],
         rows=rows,
         disturbed=disturbed,

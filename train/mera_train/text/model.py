@@ -14,7 +14,7 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    vocabulary: int = Field(16_000, ge=100, description="tokens, [PAD] and [UNK] included")
+    vocabulary: int = Field(16_000, ge=2, description="tokens, [PAD] and [UNK] included")
     width: int = Field(128, ge=8, description="of the token embeddings and the convolutions")
     layers: int = Field(1, ge=0, description="residual gated convolutions")
     kernel: int = Field(5, ge=1, description="tokens a convolution sees")

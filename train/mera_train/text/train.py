@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -21,11 +20,13 @@ from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.loop import LoopConfig, fit
 from mera_train.temperature import fit_temperature
+from mera_train.text.batch import Batch, priors, weights
 from mera_train.text.card import card
 from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
 from mera_train.text.disturb import Disturbance, disturb
 from mera_train.text.model import ModelConfig, TextEncoder
 from mera_train.text.ngrams import fit_ngrams
+from mera_train.text.teacher import Distillation, Teacher, disagreement, opinions
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")
@@ -42,6 +43,10 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelConfig = ModelConfig()
+    encoder: Path | None = Field(
+        None, description="directory of a Hugging Face encoder, to train in place of `model`"
+    )
+    distillation: Distillation | None = None
     loop: LoopConfig = LoopConfig()
     disturbance: Disturbance = Disturbance()
     batch: int = Field(128, ge=1, description="sentences")
@@ -59,20 +64,6 @@ class Config(BaseModel):
     repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
 
 
-class Batch:
-    """Sentences as tensors, and what is known about them."""
-
-    def __init__(self, rows: Sequence[Sentence], tokens: Tensor, priors: dict[str, Tensor]) -> None:
-        self.tokens = tokens
-        self.target = torch.zeros(len(rows), len(EMOTIONS))
-        # What a corpus cannot say gets no probability and so no gradient.
-        self.offset = torch.stack([priors[row.corpus] for row in rows])
-        for index, row in enumerate(rows):
-            for emotion in row.emotions:
-                self.target[index, EMOTIONS.index(emotion)] = 1 / len(row.emotions)
-        self.valence = torch.tensor([row.valence for row in rows])
-
-
 class TextTask:
     """What the training loop wants to know about text."""
 
@@ -87,13 +78,18 @@ class TextTask:
         ]
         self.held_out = [row for row in rows if row.split != "train"]
         texts = sorted({row.text for row in self.train})
-        self.tokenizer = learn(texts, config.model.vocabulary)
-        size = self.tokenizer.get_vocab_size()
-        self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
+        self.taught: Tensor | None = None
+        self.model: Any
+        if config.encoder is not None:
+            self.model = Teacher.of(config.encoder)
+        else:
+            self.tokenizer = learn(texts, config.model.vocabulary)
+            size = self.tokenizer.get_vocab_size()
+            self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
         counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
         self.words = [word for word, _ in counts.most_common(5000)]
-        self.priors = _priors(self.train, config.balance)
-        self.weights = _weights(self.train, config.rarity)
+        self.priors = priors(self.train, config.balance)
+        self.weights = weights(self.train, config.rarity)
 
     def plan(self, epoch: int) -> Sequence[list[int]]:
         """Sentences of similar length together, in random order."""
@@ -119,11 +115,28 @@ class TextTask:
             else row.text
             for row in rows
         ]
-        return Batch(rows, tokenize(self.tokenizer, texts, self.config.longest), self.priors)
+        opinion = None if self.taught is None else self.taught[plan]
+        return Batch(rows, self.read(texts), self.priors, opinion)
+
+    def read(self, texts: list[str]) -> Tensor:
+        """Return the tokens ``[B, L]`` of normalised texts."""
+        if isinstance(self.model, Teacher):
+            return self.model.read(texts, self.config.longest)
+        return tokenize(self.tokenizer, texts, self.config.longest)
+
+    def be_taught(self, settings: Distillation, cache: Path) -> None:
+        """Ask a teacher for its opinion on every training sentence, once."""
+        if not cache.is_file():
+            texts = [row.text for row in self.train]
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            np.save(cache, opinions(Teacher.load(settings.teacher), texts, self.config.longest))
+        self.taught = torch.from_numpy(np.load(cache))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
         """Cross-entropy over what the corpus can say, and the error of valence."""
-        logits, valence, _ = self.model.network(batch.tokens.to(device))
+        model = self.model
+        network = model.network if isinstance(model, TextEncoder) else model
+        logits, valence, _ = network(batch.tokens.to(device))
         target, offset = batch.target.to(device), batch.offset.to(device)
         known = target.sum(dim=1, keepdim=True)
         sayable = torch.isfinite(offset).float()
@@ -132,7 +145,12 @@ class TextTask:
         adjusted = logits.float() + offset.clamp(min=-1e4)
         surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum()
         error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
-        return surprise / known.sum().clamp(min=1) + self.config.valence_weight * error
+        surprise = surprise / known.sum().clamp(min=1)
+        if self.config.distillation is not None and batch.opinion is not None:
+            weight, warmth = self.config.distillation.weight, self.config.distillation.temperature
+            taught = disagreement(logits, batch.opinion.to(device), warmth)
+            surprise = (1 - weight) * surprise + weight * taught
+        return surprise + self.config.valence_weight * error
 
     def fit_ngrams(self) -> None:
         """Fit the n-gram classifier to one disturbed version of the training sentences."""
@@ -174,16 +192,12 @@ class TextTask:
     def finish(self) -> dict[str, Any]:
         """Choose share and temperature on dev, then measure everything once on test."""
         model = self.model
-        shares = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-        scores = []
-        for share in shares:
-            model.share.fill_(share)
-            scores.append(self.evaluate(model, next(model.parameters()).device)["score"])
-        model.share.fill_(shares[int(np.argmax(scores))])
+        if isinstance(model, TextEncoder):
+            self.choose_share(model)
         model.temperature.fill_(self.temperature())
         return {
             "dev": self.evaluate(model, next(model.parameters()).device),
-            "share": float(model.share),
+            **({"share": float(model.share)} if isinstance(model, TextEncoder) else {}),
             "temperature": float(model.temperature),
             "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
             "test_disturbed": {
@@ -193,6 +207,15 @@ class TextTask:
             },
             "valence": {"chsims": self.valence("test")},
         }
+
+    def choose_share(self, model: TextEncoder) -> None:
+        """Find how much the network counts beside the n-grams, on dev."""
+        shares = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+        scores = []
+        for share in shares:
+            model.share.fill_(share)
+            scores.append(self.evaluate(model, next(model.parameters()).device)["score"])
+        model.share.fill_(shares[int(np.argmax(scores))])
 
     def temperature(self) -> float:
         """Fit one temperature for all corpora that choose, on their dev splits."""
@@ -227,9 +250,8 @@ class TextTask:
             for start in range(0, len(order), 256):
                 chosen = order[start : start + 256]
                 texts = [rows[i].text for i in chosen]
-                tokens = tokenize(self.tokenizer, texts, self.config.longest)
-                found, pleasure, _ = model(tokens.to(device))
-                logits[chosen], valence[chosen] = found.cpu(), pleasure.cpu()
+                found, pleasure, _ = model(self.read(texts).to(device))
+                logits[chosen], valence[chosen] = found.float().cpu(), pleasure.float().cpu()
         return logits, valence
 
 
@@ -246,38 +268,19 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         The metrics that are written into the checkpoint.
     """
     task = TextTask(config, data)
-    if not isinstance(resume, Path) and not (resume and (out / "last.safetensors").exists()):
+    if config.distillation is not None:
+        task.be_taught(config.distillation, out / "opinions.npy")
+    goes_on = isinstance(resume, Path) or (resume and (out / "last.safetensors").exists())
+    if config.encoder is None and not goes_on:
         task.fit_ngrams()
     fit(task, config.loop, out, resume)
     metrics = task.finish()
-    final = config.model_copy(update={"model": task.model.config})
     parameters = sum(value.numel() for value in task.model.state_dict().values())
-    checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
-    task.tokenizer.save(str(out / TOKENIZER))
+    if isinstance(task.model, Teacher):
+        checkpoint.save(out, task.model, config, metrics, card(metrics, parameters, config.encoder))
+        task.model.save(out)
+    else:
+        final = config.model_copy(update={"model": task.model.config})
+        checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
+        task.tokenizer.save(str(out / TOKENIZER))
     return metrics
-
-
-def _shares(rows: Sequence[Sentence]) -> Iterator[tuple[str, list[float]]]:
-    """How often each corpus names each emotion; 0: it cannot."""
-    for corpus, sayable in SPOKEN.items():
-        counts = Counter(e for row in rows if row.corpus == corpus for e in row.emotions)
-        total = max(1, sum(counts.values()))
-        yield corpus, [max(1, counts[e]) / total if e in sayable else 0.0 for e in EMOTIONS]
-
-
-def _priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
-    """What is added to the logits of each corpus while training, ``[7]``; -inf: cannot be said."""
-    return {
-        corpus: torch.tensor([balance * math.log(s) if s else -math.inf for s in shares])
-        for corpus, shares in _shares(rows)
-    }
-
-
-def _weights(rows: Sequence[Sentence], rarity: float) -> dict[str, Tensor]:
-    """How much each emotion of a corpus counts, ``[7]``; the mean over its sentences is near 1."""
-    return {
-        corpus: torch.tensor(
-            [(1 / (len(SPOKEN[corpus]) * s)) ** rarity if s else 0.0 for s in shares]
-        )
-        for corpus, shares in _shares(rows)
-    }

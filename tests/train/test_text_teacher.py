@@ -1,0 +1,88 @@
+"""Any Hugging Face encoder trains as ours does, and teaches the small one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from mera_edge.errors import InputError
+from mera_train import configuration
+from mera_train.text.teacher import Teacher, disagreement
+from mera_train.text.train import Config, TextTask, train
+
+SENTENCE = "this is the train sentence"
+RATED = "a,test,0,-0.4,闭嘴。,x\nb,test,0,0.6,我很开心,x\n"
+WORDS = ["[PAD]", "[UNK]", *SENTENCE.split(), "i", "feel", "adored", *"我很开心"]
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A BERT with random weights, as a directory."""
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]"
+    )
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(WORDS), intermediate_size=64, **shape)
+    BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def config(**settings: Any) -> Config:
+    small = {"vocabulary": 100, "width": 16, "embedding": 8, "slots": 101}
+    loop = {"epochs": 1, "precision": "fp32", "select": "score", "higher_is_better": True}
+    return Config.model_validate({"model": small, "loop": loop, "batch": 4, **settings})
+
+
+def test_an_encoder_is_trained_kept_and_teaches(
+    bert: Path, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    data, run, small = write(tmp_path, sims=RATED), tmp_path / "teacher", tmp_path / "small"
+    metrics = train(config(encoder=str(bert)), data, run)
+    assert metrics["test"]["meld"]["n"] == 1
+    assert "bert with heads" in (run / "card.md").read_text()
+    bert.rename(tmp_path / "elsewhere")  # a checkpoint needs it no longer
+
+    settings = {"teacher": str(run), "weight": 1.0}
+    train(config(distillation=settings), data, small)
+    assert json.loads((small / "metrics.json").read_text())["share"] > 0
+    said = np.load(small / "opinions.npy")
+    task = TextTask(config(distillation=settings), data)
+    assert said.shape == (len(task.train), 7)
+    teacher = Teacher.load(run)
+    with torch.inference_mode():
+        for row, opinion in zip(task.train, said, strict=True):
+            alone = teacher(teacher.read([row.text], 32))[0][0]
+            assert opinion == pytest.approx(alone.numpy(), abs=0.01)
+    assert configuration.read(small / "config.yaml", Config).distillation is not None
+
+
+def test_padding_says_nothing(bert: Path) -> None:
+    teacher = Teacher.of(bert).eval()
+    alone = teacher(teacher.read(["i feel"], 8))
+    beside = teacher(teacher.read(["i feel", SENTENCE], 8))
+    for one, other in zip(alone, beside, strict=True):
+        assert torch.allclose(other[0], one[0], atol=1e-5)
+
+
+def test_who_agrees_learns_nothing() -> None:
+    logits = torch.randn(5, 7)
+    assert disagreement(logits, logits + 3, 2.0) == pytest.approx(0, abs=1e-6)
+    assert disagreement(logits, -logits, 2.0) > 0.1
+
+
+def test_a_directory_that_is_no_encoder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no Hugging Face encoder"):
+        Teacher.of(tmp_path)

@@ -1,0 +1,123 @@
+"""A Hugging Face encoder with our heads: in full precision, and as the small one's teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_edge.errors import InputError, MissingExtra
+from mera_edge.labels import EMOTIONS
+from mera_train import checkpoint
+
+
+class Distillation(BaseModel):
+    """How much of a teacher's opinion the small encoder takes (Hinton et al., 2015)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    teacher: Path = Field(description="checkpoint that `train text` wrote for an `encoder`")
+    weight: float = Field(0.5, ge=0, le=1, description="of its opinion, beside the labels")
+    temperature: float = Field(2.0, gt=0, description="at which both are compared")
+
+
+class Teacher(nn.Module):
+    """A pretrained encoder, the mean of its last layer, and a linear layer for each answer.
+
+    Args:
+        encoder: from `transformers`.
+        tokenizer: the encoder's.
+    """
+
+    def __init__(self, encoder: Any, tokenizer: Any) -> None:
+        super().__init__()
+        self.encoder, self.tokenizer = encoder, tokenizer
+        width = encoder.config.hidden_size
+        self.dropout = nn.Dropout(0.1)
+        self.emotion = nn.Linear(width, len(EMOTIONS))
+        self.valence = nn.Linear(width, 1)
+        self.register_buffer("temperature", torch.ones(()))
+
+    @classmethod
+    def of(cls, directory: Path) -> Teacher:
+        """Open an encoder's directory as `save_pretrained` writes it. Nothing is downloaded.
+
+        Raises:
+            MissingExtra: transformers is not installed.
+            InputError: the directory is no encoder.
+        """
+        auto_model, _, tokenizer = _classes(directory)
+        try:
+            return cls(auto_model.from_pretrained(directory, local_files_only=True), tokenizer)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{directory} has no weights ({error})", _REMEDY) from error
+
+    @classmethod
+    def load(cls, run: Path) -> Teacher:
+        """Open a checkpoint of `train text` with an ``encoder``, as that is needed no longer."""
+        auto_model, config, tokenizer = _classes(run)
+        return checkpoint.load(run).fill(cls(auto_model.from_config(config), tokenizer))
+
+    def save(self, run: Path) -> None:
+        """Add the encoder's shape and tokenizer to a checkpoint."""
+        self.encoder.config.save_pretrained(run)
+        self.tokenizer.save_pretrained(run)
+
+    def read(self, texts: list[str], longest: int) -> Tensor:
+        """Return token numbers, int64 ``[B, L]``; of a longer text the first tokens count."""
+        found = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        ids: Tensor = found["input_ids"]
+        return ids
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode ``tokens [B, L]``: logits ``[B, 7]``, valence ``[B]``, embedding ``[B, D]``."""
+        present = tokens != self.tokenizer.pad_token_id
+        states = self.encoder(input_ids=tokens, attention_mask=present.long()).last_hidden_state
+        weights = present.unsqueeze(2).to(states.dtype)
+        embedding = (states * weights).sum(1) / weights.sum(1).clamp_min(1)
+        kept = self.dropout(embedding)
+        return self.emotion(kept), torch.tanh(self.valence(kept)).squeeze(1), embedding
+
+
+_REMEDY = "give a directory that transformers' save_pretrained wrote, tokenizer included"
+
+
+def _classes(directory: Path) -> tuple[Any, Any, Any]:
+    """Return what makes models, and the configuration and tokenizer in a directory."""
+    try:
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtra("transformers", "train") from error
+    try:
+        config = AutoConfig.from_pretrained(directory, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory} is no Hugging Face encoder ({error})", _REMEDY) from error
+    return AutoModel, config, tokenizer
+
+
+def opinions(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.float16]:
+    """Return the teacher's logits ``[n, 7]``, for texts in their order."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    found = np.zeros((len(texts), len(EMOTIONS)), np.float16)
+    with torch.inference_mode():
+        for start in range(0, len(order), 64):
+            chosen = order[start : start + 64]
+            tokens = teacher.read([texts[i] for i in chosen], longest)
+            found[chosen] = teacher(tokens)[0].float().numpy()
+    return found
+
+
+def disagreement(logits: Tensor, opinion: Tensor, temperature: float) -> Tensor:
+    """Return the divergence of the softened answers, times the square of the temperature."""
+    said = (logits.float() / temperature).log_softmax(1)
+    taught = (opinion.float() / temperature).log_softmax(1)
+    return F.kl_div(said, taught, reduction="batchmean", log_target=True) * temperature**2
