@@ -28,8 +28,10 @@ def classification(
 
     Returns:
         ``n``, ``accuracy``, ``uar`` (unweighted average recall), ``macro_f1``, ``weighted_f1``,
-        ``ece`` (expected calibration error, 15 equal bins; Guo et al., 2017), ``per_class``
-        (precision, recall, f1 and support of each label) and ``confusion`` (truth by row).
+        ``ece`` (expected calibration error, 15 equal bins; Guo et al., 2017) and the
+        ``reliability`` that it is made of (confidence, accuracy and number of each bin),
+        ``per_class`` (precision, recall, f1 and support of each label) and ``confusion`` (truth by
+        row).
 
     Raises:
         InputError: nothing to compare, or a true label that is not among ``names``.
@@ -41,9 +43,7 @@ def classification(
         raise InputError(
             f"the model does not know the label {unknown[0]!r}", f"it knows {', '.join(names)}"
         )
-    labels = [name for name in names if name in set(truth)]
-    shares = probabilities[:, [list(names).index(name) for name in labels]].astype(np.float64)
-    shares = (shares + 1e-12) / (shares + 1e-12).sum(axis=1, keepdims=True)
+    labels, shares = _of_occurring(truth, probabilities, names)
     true = np.array([labels.index(name) for name in truth])
     predicted = shares.argmax(axis=1)
 
@@ -54,13 +54,15 @@ def classification(
     recall = hits / support
     precision = hits / np.maximum(confusion.sum(axis=0), 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    reliability = _reliability(shares.max(axis=1), predicted == true)
     return {
         "n": len(true),
         "accuracy": float(hits.sum() / len(true)),
         "uar": float(recall.mean()),
         "macro_f1": float(f1.mean()),
         "weighted_f1": float((f1 * support).sum() / len(true)),
-        "ece": _calibration_error(shares.max(axis=1), predicted == true),
+        "ece": sum(b["n"] * abs(b["confidence"] - b["accuracy"]) for b in reliability) / len(true),
+        "reliability": reliability,
         "per_class": {
             name: {
                 "precision": float(precision[i]),
@@ -74,7 +76,55 @@ def classification(
     }
 
 
-def _calibration_error(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
+def mistakes(
+    rows: Sequence[str],
+    truth: Sequence[str],
+    probabilities: NDArray[np.floating],
+    names: Sequence[str],
+    count: int = 10,
+) -> list[dict[str, Any]]:
+    """Return the wrong answers that were surest: ``row``, ``truth``, ``answer``, ``confidence``.
+
+    Args:
+        rows: what each row is called, ``n``.
+        truth, probabilities, names: as for `classification`.
+        count: how many at most.
+    """
+    labels, shares = _of_occurring(truth, probabilities, names)
+    confidence = shares.max(axis=1)
+    answers = [labels[i] for i in shares.argmax(axis=1)]
+    wrong = [i for i in np.argsort(-confidence, kind="stable") if answers[i] != truth[i]]
+    return [
+        {
+            "row": rows[i],
+            "truth": truth[i],
+            "answer": answers[i],
+            "confidence": round(float(confidence[i]), 3),
+        }
+        for i in wrong[:count]
+    ]
+
+
+def _of_occurring(
+    truth: Sequence[str], probabilities: NDArray[np.floating], names: Sequence[str]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Return the labels that occur in ``truth``, and the probabilities over them."""
+    labels = [name for name in names if name in set(truth)]
+    shares = probabilities[:, [list(names).index(name) for name in labels]].astype(np.float64)
+    return labels, (shares + 1e-12) / (shares + 1e-12).sum(axis=1, keepdims=True)
+
+
+def _reliability(
+    confidence: NDArray[np.float64], correct: NDArray[np.bool_]
+) -> list[dict[str, float]]:
+    """Return of every bin of confidence that has answers: their mean, accuracy and number."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = [abs(confidence[bins == i].sum() - correct[bins == i].sum()) for i in range(ECE_BINS)]
-    return float(sum(gaps) / len(confidence))
+    return [
+        {
+            "confidence": float(confidence[bins == i].mean()),
+            "accuracy": float(correct[bins == i].mean()),
+            "n": int((bins == i).sum()),
+        }
+        for i in range(ECE_BINS)
+        if (bins == i).any()
+    ]

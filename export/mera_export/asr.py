@@ -113,7 +113,7 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         outputs=exported.outputs,
         features=SPEC,
         settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
-        metrics=loaded.metrics,
+        metrics=loaded.figures,
         licence="research, non-commercial "
         "(texts of the language model; noise; speech is CC-BY-4.0)",
         card=loaded.card,

@@ -65,7 +65,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         labels=LABELS,
         features=SPEC,
         calibration={"temperature": float(loaded.weights["temperature"])},
-        metrics=loaded.metrics,
+        metrics=loaded.figures,
         licence="research (the pictures are FER2013's; FER+'s labels are MIT)",
         card=loaded.card,
     )

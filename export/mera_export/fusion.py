@@ -76,7 +76,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         labels=EMOTIONS,
         settings={"modalities": list(MODALITIES)},
         calibration={"temperature": float(network.temperature)},
-        metrics=loaded.metrics,
+        metrics=loaded.figures,
         licence="as its encoders: non-commercial (RAVDESS), research (FER2013, CARER, SMP2020)",
         card=loaded.card,
     )

@@ -76,7 +76,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         features=SPEC,
         settings={"longest": config.longest},
         calibration={"temperature": float(loaded.weights["temperature"])},
-        metrics=loaded.metrics,
+        metrics=loaded.figures,
         licence="research (two of the five corpora are for research, MELD's text is GPL-3.0)",
         card=loaded.card,
     )

@@ -72,7 +72,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         features=SPEC,
         settings={"chunk_frames": config.model.chunk},
         calibration={"temperature": loaded.metrics["temperature"], "fitted_on": "dev speakers"},
-        metrics=loaded.metrics,
+        metrics=loaded.figures,
         licence="CC-BY-NC-SA-4.0",
         card=loaded.card,
     )

@@ -141,7 +141,7 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     metrics = train(config, data, tmp_path, resume=True)
     assert set(metrics) == {"loss", "wer", "cer"}
     saved = checkpoint.load(tmp_path)
-    assert saved.metrics == metrics
+    assert saved.figures == metrics
     assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
     assert "CC BY" in saved.card

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import ModelConfig, standardise
 from mera_train.face.train import Config, train
 from mera_train.loop import LoopConfig
-from mera_train.results import page
+from mera_train.results import write
 
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 VOTES = (*COLUMNS, "unknown", "NF")
@@ -148,11 +149,18 @@ def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
     assert metrics["test"]["plurality"]["accuracy"] > 0.8
     assert set(metrics["disturbed"]) == set(DISTURBANCES)
     loaded = checkpoint.load(tmp_path / "out")
+    assert loaded.metrics.pop("history")
     assert loaded.metrics == json.loads(json.dumps(metrics))
     assert loaded.settings(Config) == config
     assert float(loaded.weights["temperature"]) == pytest.approx(metrics["temperature"])
     assert "FER2013" in loaded.card
-    results = page(Path("train/configs/face/compact.yaml"), tmp_path / "out")
+    write(
+        tmp_path / "results" / "face.md", Path("train/configs/face/compact.yaml"), tmp_path / "out"
+    )
+    results = (tmp_path / "results" / "face.md").read_text()
     assert results.startswith(loaded.card)
     assert "### test · majority\n" in results
+    for picture in ("face_reliability.svg", "face_learning.svg"):
+        assert f"](../images/{picture})" in results
+        ElementTree.parse(tmp_path / "images" / picture)
     assert "mera-edge train face --config train/configs/face/compact.yaml" in results

@@ -31,6 +31,11 @@ class Checkpoint:
     metrics: dict[str, Any]
     card: str
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The metrics without what is for a results page only."""
+        return _without(self.metrics, ("history", "mistakes", "reliability"))
+
     def settings(self, model: type[Config]) -> Config:
         """Return the configuration that the model was trained with.
 
@@ -57,13 +62,27 @@ class Checkpoint:
         return network.eval()
 
 
+def _without(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        name: _without(value, names) if isinstance(value, dict) else value
+        for name, value in metrics.items()
+        if name not in names
+    }
+
+
 def save(
     directory: Path, model: nn.Module, config: BaseModel, metrics: dict[str, Any], card: str
 ) -> None:
-    """Write a checkpoint. ``card`` is Markdown: the data, how well it does, the licence."""
+    """Write a checkpoint. ``card`` is Markdown: the data, how well it does, the licence.
+
+    What the run in ``directory`` has logged becomes the metrics' ``history``.
+    """
     if not parallel.state().is_main_process:
         return
     directory.mkdir(parents=True, exist_ok=True)
+    if (log := directory / "log.jsonl").is_file():
+        history = [json.loads(line) for line in log.read_text().splitlines()]
+        metrics = {**metrics, "history": history}
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }

@@ -1,9 +1,9 @@
-"""A role's results page.
+"""A role's results page, and its pictures.
 
-    python -m mera_train.results CONFIG CHECKPOINT [METRICS.json...] > docs/results/ROLE.md
+    python -m mera_train.results docs/results/ROLE.md CONFIG CHECKPOINT [METRICS.json...]
 
 Training has written every figure into the checkpoint, and cross-validation into its metrics; the
-page measures nothing.
+page measures nothing. The pictures go to ``images`` beside the page's folder.
 """
 
 from __future__ import annotations
@@ -14,31 +14,64 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mera_train import checkpoint
+from mera_train import checkpoint, drawing
 
 
-def page(config: Path, directory: Path, others: Sequence[Path] = ()) -> str:
-    """Return Markdown: the card, all figures, which labels are confused, and the commands.
+def write(page: Path, config: Path, directory: Path, others: Sequence[Path] = ()) -> None:
+    """Write the card, all figures, how sure and how right, which labels are confused, the surest
+    mistakes, how it learnt, and the commands.
+
+    Args:
+        page: Markdown.
+        config: that it was trained with.
+        directory: the checkpoint.
+        others: metrics of cross-validation.
 
     Raises:
         InputError: ``directory`` is no checkpoint.
     """
     loaded = checkpoint.load(directory)
-    measured = list(_classifications(loaded.metrics))
-    found = [*measured]
+    found = list(_classifications(loaded.metrics))
     for other in others:
         found += _classifications(json.loads(other.read_text(encoding="utf-8")), other.stem)
-    role, arguments = config.parent.name, " ".join(map(str, [config, directory, *others]))
-    return f"""\
-{loaded.card}
-{_figures(found)}{_confusions(measured)}## Commands
+    # Of cross-validation only what all folds say together.
+    measured = {name: m for name, m in found if " · fold" not in name}
+    role, arguments = config.parent.name, " ".join(map(str, [page, config, directory, *others]))
+    parts = [loaded.card, _figures(found)]
+    shown = {"reliability": drawing.reliability(measured)} if measured else {}
+    if history := loaded.metrics.get("history"):
+        shown["learning"] = drawing.curves(history)
+    for what, picture in shown.items():
+        file = page.parent.parent / "images" / f"{role}_{what}.svg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(picture, encoding="utf-8")
+        parts.append(f"{_PICTURES[what]}\n\n![{what}](../images/{file.name})\n\n")
+    parts += [_confusions(list(measured.items())), _mistakes(loaded.metrics.get("mistakes", {}))]
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(
+        f"""\
+{"".join(parts)}## Commands
 
 ```
 mera-edge train {role} --config {config} --data DIR --out runs/{role}
-python -m mera_train.results {arguments} > docs/results/{role}.md
+python -m mera_train.results {arguments}
 ```
-"""
+""",
+        encoding="utf-8",
+    )
 
+
+_PICTURES = {
+    "reliability": """\
+## How sure, and how right
+
+Each bar stands for the answers of one bin of confidence: where it ends on the diagonal they are as
+often right as they are sure. The paler, the fewer answers.""",
+    "learning": """\
+## How it learnt
+
+Over the epochs, on the training material (`train_loss`) and on dev (the others).""",
+}
 
 Found = Sequence[tuple[str, dict[str, Any]]]
 """Where a classification was found, and what `mera_edge.evaluation.classification` said."""
@@ -59,7 +92,7 @@ def _figures(found: Found) -> str:
 def _confusions(found: Found) -> str:
     if not found:
         return ""
-    tables = "".join(f"### {name}\n\n{_table(m['confusion'])}\n\n" for name, m in found)
+    tables = "".join(f"### {name}\n\n{_table(m)}\n\n" for name, m in found)
     return f"## Confusions\n\nRows are the truth.\n\n{tables}"
 
 
@@ -72,16 +105,35 @@ def _classifications(metrics: dict[str, Any], name: str = "") -> Iterator[tuple[
             yield from _classifications(value, f"{name} · {key}".removeprefix(" · "))
 
 
-def _table(confusion: dict[str, Any]) -> str:
-    labels = confusion["labels"]
-    lines = [f"| {' | '.join(['', *labels])} |", "| --- " * (len(labels) + 1) + "|"]
+def _table(metrics: dict[str, Any]) -> str:
+    labels, rows = metrics["confusion"]["labels"], metrics["confusion"]["rows_are_truth"]
+    lines = [f"| {' | '.join(['', *labels, 'recall'])} |", "| --- " * (len(labels) + 2) + "|"]
     lines += [
-        f"| {label} | {' | '.join(map(str, row))} |"
-        for label, row in zip(labels, confusion["rows_are_truth"], strict=True)
+        f"| {label} | {' | '.join(map(str, row))} | {metrics['per_class'][label]['recall']:.1%} |"
+        for label, row in zip(labels, rows, strict=True)
     ]
     return "\n".join(lines)
 
 
+def _mistakes(mistakes: dict[str, list[dict[str, Any]]]) -> str:
+    if not mistakes:
+        return ""
+    head = "| row | truth | answer | confidence |\n| --- | --- | --- | --- |\n"
+    tables = "".join(
+        f"### {test}\n\n{head}"
+        + "".join(
+            f"| {one['row']} | {one['truth']} | {one['answer']} | {one['confidence']:.3f} |\n"
+            for one in rows
+        )
+        + "\n"
+        for test, rows in mistakes.items()
+    )
+    return (
+        "## The surest mistakes\n\nTen of each test. A row is a file of the corpus, or the number "
+        f"of a sentence in its test split; the material itself is not ours to show.\n\n{tables}"
+    )
+
+
 if __name__ == "__main__":
-    config, directory, *others = map(Path, sys.argv[1:])
-    sys.stdout.write(page(config, directory, others))
+    page, config, directory, *others = map(Path, sys.argv[1:])
+    write(page, config, directory, others)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_edge.evaluation import classification
+from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.face.augment import AugmentConfig, disturb, mix
@@ -163,6 +163,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     fit(Expressions(config, model, faces["train"], faces["valid"]), config.loop, out, resume)
     logits, _, _ = infer(model, faces["valid"])
     truth = plurality(faces["valid"].votes)
+    test = faces["test"].at(majority(faces["test"].votes) >= 0)
     model.temperature.fill_(
         fit_temperature(torch.from_numpy(logits[truth >= 0]), torch.from_numpy(truth[truth >= 0]))
     )
@@ -171,6 +172,14 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "temperature": float(model.temperature),
         "valid": measure(model, faces["valid"]),
         "test": measure(model, faces["test"]),
+        "mistakes": {
+            "FER+ test": mistakes(
+                test.names,
+                [LABELS[i] for i in majority(test.votes)],
+                softmax(infer(model, test)[0], float(model.temperature)),
+                LABELS,
+            )
+        },
         "disturbed": {
             name: measure(model, disturbed(faces["test"], name))["majority"]["accuracy"]
             for name in DISTURBANCES

@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from mera_edge.evaluation import classification
+from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.loop import LoopConfig, fit
@@ -189,6 +189,15 @@ class TextTask:
         probabilities = torch.softmax(logits / model.temperature, dim=1).numpy()
         return classification([row.emotions[0] for row in rows], probabilities, EMOTIONS)
 
+    def mistakes(self, corpus: str) -> list[dict[str, Any]]:
+        """The surest mistakes in a test split; a row is a sentence's number in it."""
+        rows = self.of(corpus, "test")
+        single = [number for number, row in enumerate(rows) if len(row.emotions) == 1]
+        logits, _ = self.predict(self.model, [rows[number] for number in single])
+        probabilities = torch.softmax(logits / self.model.temperature, dim=1).numpy()
+        truth = [rows[number].emotions[0] for number in single]
+        return mistakes([str(number + 1) for number in single], truth, probabilities, EMOTIONS)
+
     def finish(self) -> dict[str, Any]:
         """Choose share and temperature on dev, then measure everything once on test."""
         model = self.model
@@ -205,6 +214,7 @@ class TextTask:
                 for corpus in TESTED
                 if corpus in ENGLISH
             },
+            "mistakes": {corpus: self.mistakes(corpus) for corpus in TESTED},
             "valence": {"chsims": self.valence("test")},
         }
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mera_edge.evaluation import classification
+from mera_edge.evaluation import classification, mistakes
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import project, to_emotion
 from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
@@ -59,6 +59,17 @@ def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) 
         return classification(truth, probabilities, LABELS)
     names = LABELS[:-1]
     return classification([to_emotion(t) for t in truth], project(probabilities, LABELS), names)
+
+
+def worst(
+    probabilities: NDArray[np.floating], utterances: Sequence[Utterance]
+) -> list[dict[str, Any]]:
+    """Return the surest mistakes, judged as `judge` does."""
+    files, truth = [u.file for u in utterances], [u.label for u in utterances]
+    if all(u.corpus == RAVDESS for u in utterances):
+        return mistakes(files, truth, probabilities, LABELS)
+    seven = [to_emotion(t) for t in truth]
+    return mistakes(files, seven, project(probabilities, LABELS), LABELS[:-1])
 
 
 def temperature(scores: Tensor, classes: Tensor) -> float:

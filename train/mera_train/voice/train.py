@@ -33,7 +33,7 @@ from mera_train.voice.data import (
     prepare,
     speech,
 )
-from mera_train.voice.measure import allowed, judge, listen, surprise, temperature
+from mera_train.voice.measure import allowed, judge, listen, surprise, temperature, worst
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 
 FOLDS = 6
@@ -267,13 +267,15 @@ def _fit(
         temperature(listen(model, frames, split.dev, device), allowed(split.dev))
     )
     scores = listen(model, frames, split.test, device)
+    tests = {RAVDESS: split.test} if split.test else {}
+    tests |= {corpus: [u for u in unseen if u.corpus == corpus] for corpus in config.unseen}
     metrics: dict[str, Any] = {
         "dev": dev_metrics,
         "temperature": float(model.temperature),
-        RAVDESS: judge(scores.softmax(1).numpy(), split.test),
+        "mistakes": {},
     }
-    for corpus in config.unseen:
-        members = [u for u in unseen if u.corpus == corpus]
+    for corpus, members in tests.items():
         answers = listen(model, frames, members, device).softmax(1).numpy()
         metrics[corpus] = judge(answers, members)
+        metrics["mistakes"][corpus] = worst(answers, members)
     return model, scores, metrics
