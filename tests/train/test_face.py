@@ -20,7 +20,7 @@ from mera_train import checkpoint
 from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.data import LABELS, load, majority, plurality, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
-from mera_train.face.model import ModelConfig, standardise
+from mera_train.face.model import FaceNet, ModelConfig, standardise
 from mera_train.face.train import Config, train
 from mera_train.loop import LoopConfig
 from mera_train.results import write
@@ -120,6 +120,14 @@ def test_light_and_contrast_drop_out() -> None:
     faces = torch.rand(4, 1, 48, 48) * 200
     torch.testing.assert_close(standardise(faces * 0.5 + 60), standardise(faces), atol=0.02, rtol=0)
     assert standardise(torch.full((1, 1, 48, 48), 90.0)).abs().max() < 1e-3
+
+
+def test_a_mirrored_face_has_the_same_expression() -> None:
+    torch.manual_seed(0)
+    model = FaceNet(ModelConfig()).eval()
+    face = torch.rand(3, 1, 48, 48) * 255
+    for one, other in zip(model(face), model(face.flip(3)), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_disturbed_test_sets_differ_and_repeat(tmp_path: Path) -> None:

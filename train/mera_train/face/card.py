@@ -25,7 +25,8 @@ def card(metrics: dict[str, Any]) -> str:
 A residual network of plain 3x3 convolutions with {metrics["parameters"] / 1e6:.2f} M parameters,
 trained from nothing by this project. It reads one grey crop from brow to chin, 48 pixels wide,
 and gives probabilities over eight labels (the seven emotions and contempt), a valence and an
-embedding. Every crop is standardised to mean 0 and deviation 1 inside the network.
+embedding. Inside the network every crop is standardised to mean 0 and deviation 1, and looked at a
+second time as in a mirror: the mean of both counts.
 
 * **Data.** FER+ ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)): 28,558 training
   pictures with the votes of ten taggers each, which are the target (as a distribution, single

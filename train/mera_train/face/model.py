@@ -75,8 +75,15 @@ class FaceNet(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def encode(self, face: Tensor) -> Tensor:
-        """Return the embedding ``[B, D]``."""
-        x = standardise(face).contiguous(memory_format=torch.channels_last)
+        """Return the embedding ``[B, D]``; once trained, the mean of a crop's and its mirror's."""
+        x = standardise(face)
+        if self.training:
+            return self._embed(x)
+        one, other = self._embed(torch.cat([x, x.flip(3)])).chunk(2)
+        return (one + other) / 2
+
+    def _embed(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
         return self.embed(self.stages(self.stem(x)).mean((2, 3)))
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -25,11 +25,14 @@ A causal convolutional encoder over log-mel frames with carried attentive poolin
 valence and an embedding.
 **Non-commercial use only**: the data's licences say so.
 
-* Data: RAVDESS speech (CC BY-NC-SA 4.0; acted English, two sentences), nEMO (CC BY-NC-SA 4.0;
-  acted Polish), noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0); rooms are simulated.
-* Speakers: RAVDESS actors {", ".join(DEV_SPEAKERS[RAVDESS])} and nEMO speaker
-  {", ".join(DEV_SPEAKERS["nemo"])} chose the weights and the temperature \
-({metrics["temperature"]:.2f}, inside the graph);
+* Data: RAVDESS speech (CC BY-NC-SA 4.0; acted English, two sentences), CREMA-D (Open Database
+  License; acted English, twelve sentences, 91 actors; its sound **rebuilt from pictures of its
+  spectrograms**, up to 3 s), nEMO (CC BY-NC-SA 4.0; acted Polish), noise from UrbanSound8K folds 1
+  and 2 (CC BY-NC 3.0); rooms are simulated.
+* Speakers: RAVDESS actors {", ".join(DEV_SPEAKERS[RAVDESS])}, nEMO speaker
+  {", ".join(DEV_SPEAKERS["nemo"])} and CREMA-D actors {", ".join(DEV_SPEAKERS["crema_d"])} chose \
+the weights and the temperature
+  ({metrics["temperature"]:.2f}, inside the graph);
   RAVDESS actors {", ".join(TEST_SPEAKERS[RAVDESS])} were never used.
 * RAVDESS actors {", ".join(TEST_SPEAKERS[RAVDESS])}, eight classes, {ravdess["n"]} recordings: \
 UAR {ravdess["uar"]:.1%},
