@@ -14,8 +14,8 @@ from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
-from mera_train.asr.model import ModelConfig
 from mera_train.asr.networks import Network, build
 from mera_train.asr.train import Config
 from mera_train.checkpoint import Checkpoint

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mera_edge.features.fbank import BINS
-from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.model import Conformer
 
 
 def conformer(**shape: int) -> Conformer:

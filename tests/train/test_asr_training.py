@@ -18,7 +18,7 @@ from mera_train import checkpoint
 from mera_train.asr import augment
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.data import batches, speech
-from mera_train.asr.model import ModelConfig
+from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.train import Config, train
 from mera_train.asr.units import BLANK, Units
 from mera_train.loop import LoopConfig

@@ -10,35 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_train.asr.alignment import PHONES
-from mera_train.asr.model import Dropout, ModelConfig, Stem
+from mera_train.asr.encoder import Dropout, Encoder, ModelConfig
 
 
-class DeepSpeech2(nn.Module):
+class DeepSpeech2(Encoder):
     """Frames to scores; takes and gives what `mera_train.asr.model.Conformer` does."""
 
     def __init__(
         self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.mean: Tensor
-        self.inverse_std: Tensor
-        self.register_buffer("mean", mean)
-        self.register_buffer("inverse_std", inverse_std)
-        self.stem = Stem(config, len(mean))
+        super().__init__(config, mean, inverse_std, symbols)
         width = config.width
         self.lstms = nn.ModuleList(
             nn.LSTM(width, width, batch_first=True) for _ in range(config.blocks)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.blocks))
         self.dropout = Dropout(config.dropout)
-        self.head = nn.Linear(width, symbols)
-        self.phones = nn.Linear(width, len(PHONES) * config.phones_per_frame)
-
-    def normalise(self, frames: Tensor) -> Tensor:
-        """Apply the global CMVN."""
-        return (frames - self.mean) * self.inverse_std
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """Encode whole utterances ``[B, T, 80]``; the chunk makes no difference.
@@ -52,8 +39,7 @@ class DeepSpeech2(nn.Module):
             x = norm(self.dropout(lstm(x)[0]))
             if index + 1 == len(self.lstms) // 2:
                 middle = x
-        phones = self.phones(middle).unflatten(-1, (self.config.phones_per_frame, -1))
-        return self.head(x), phones
+        return self.scores(x, middle)
 
     def stream(
         self, frames: Tensor, attention: Tensor, states: Tensor, visible: Tensor

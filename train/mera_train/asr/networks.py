@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from mera_train.asr.deepspeech2 import DeepSpeech2
-from mera_train.asr.model import Conformer, ModelConfig
+from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.model import Conformer
 
 Network = Conformer | DeepSpeech2
 

@@ -26,7 +26,7 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.card import card
 from mera_train.asr.corpora import Utterance
 from mera_train.asr.data import TRAINING, Frames, batches, noises, prepare, speech, synthetic
-from mera_train.asr.model import ModelConfig
+from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.networks import Network, build
 from mera_train.asr.units import Units
 from mera_train.loop import LoopConfig, device, fit
