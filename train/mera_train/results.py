@@ -53,7 +53,7 @@ def write(page: Path, config: Path, directory: Path, others: Sequence[Path] = ()
 {"".join(parts)}## Commands
 
 ```
-mera-edge train {role} --config {config} --data DIR --out runs/{role}
+mera-edge train {role} --config {config} --data DIR --out runs/{config.stem}
 python -m mera_train.results {arguments}
 ```
 """,
