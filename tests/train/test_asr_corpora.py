@@ -14,7 +14,7 @@ from mera_train.asr.corpora import location, read
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.train import Config, train
 from mera_train.asr.units import Units
-from mera_train.loop import LoopConfig
+from mera_train.task import LoopConfig
 
 
 def sound(path: Path, seconds: float = 1.0, rate: int = 16_000, channels: int = 1) -> None:

@@ -21,7 +21,7 @@ from mera_train.asr.data import batches, speech
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.train import Config, train
 from mera_train.asr.units import BLANK, Units
-from mera_train.loop import LoopConfig
+from mera_train.task import LoopConfig
 
 SENTENCES = ["the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now"]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from mera_edge.errors import ConfigError
 from mera_train.cli import ROLES
 from mera_train.configuration import read
-from mera_train.loop import LoopConfig
+from mera_train.task import LoopConfig
 
 CONFIGS = Path(__file__).parents[2] / "train" / "configs"
 

@@ -22,8 +22,8 @@ from mera_train.face.data import LABELS, load, majority, plurality, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig, standardise
 from mera_train.face.train import Config, train
-from mera_train.loop import LoopConfig
 from mera_train.results import write
+from mera_train.task import LoopConfig
 
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 VOTES = (*COLUMNS, "unknown", "NF")

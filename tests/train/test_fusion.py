@@ -11,7 +11,8 @@ from mera_train.fusion.compose import CLEAN, Composition, compose
 from mera_train.fusion.evidence import Pool
 from mera_train.fusion.model import ModelConfig
 from mera_train.fusion.train import SUBSETS, Config, FusionTask, answers, compare, halves
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 
 HOW = Composition(examples=1400)
 

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mera_edge.errors import InputError
-from mera_train.loop import Diverged, LoopConfig, fit
+from mera_train.loop import Diverged, fit
+from mera_train.task import LoopConfig
 
 
 class SumTask:
@@ -75,7 +76,8 @@ import sys, torch
 from pathlib import Path
 from torch import nn
 from mera_edge.errors import InputError
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 from mera_train.parallel import state
 
 class Sum:

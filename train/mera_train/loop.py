@@ -12,67 +12,21 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from safetensors.torch import load_file
+from torch import Tensor
 
 from mera_edge.errors import InputError, MeraError
 from mera_train import parallel
-
-
-class LoopConfig(BaseModel):
-    """How long, how fast and how carefully to train."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    epochs: int = Field(30, ge=1, description="passes over the training set")
-    learning_rate: float = Field(1e-3, gt=0, description="peak, after the warm-up")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW, on matrices only")
-    warm_up: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
-    accumulate: int = Field(1, ge=1, description="batches to an optimizer step")
-    clip: float = Field(5.0, gt=0, description="largest gradient norm")
-    average: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0: none")
-    precision: Literal["bf16", "fp32"] = Field("bf16", description="of the forward pass")
-    save_every_batches: int = Field(10_000, ge=1, description="besides after every epoch")
-    evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on dev")
-    select: str = Field("loss", description="dev metric that chooses the best weights")
-    higher_is_better: bool = Field(False, description="for the metric in `select`")
-    seed: int = 1
-
-
-class Task(Protocol):
-    """What a role brings: a model, its batches, its loss, its evaluation on the dev set."""
-
-    model: nn.Module
-
-    def plan(self, epoch: int) -> Sequence[Any]:
-        """Return one cheap description per batch, the same for the same epoch in every run."""
-
-    def load(self, plan: Any, epoch: int) -> Any:
-        """Return the batch of a description; augmentation draws from a generator of its own,
-        seeded by seed, epoch and description, so that a resumed run sees the same batches."""
-
-    def loss(self, batch: Any, device: torch.device) -> Tensor:
-        """Return the scalar loss of a batch (called under autocast)."""
-
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Return the metrics of ``model`` (in eval mode) on the dev set."""
+from mera_train.run import Run, write
+from mera_train.task import LoopConfig, Task
 
 
 class Diverged(MeraError):
     """The loss is no longer a number."""
-
-
-def device() -> torch.device:
-    """The device to train on: a GPU where there is one."""
-    return parallel.state().device
 
 
 def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -> dict[str, float]:
@@ -99,7 +53,7 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    run = _Run(task, config)
+    run = Run(task, config)
     if isinstance(resume, Path) and resume != out:
         _take_over(resume, out, run.writes)
     if resume and (out / "last.safetensors").exists():
@@ -116,7 +70,7 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -
             if run.is_best(metrics):
                 run.best = metrics
                 if run.writes:
-                    _write(out / "best.safetensors", run.evaluated.state_dict(), {})
+                    write(out / "best.safetensors", run.evaluated.state_dict(), {})
         line = {
             "epoch": run.epoch,
             "train_loss": round(parallel.mean(run.mean_loss), 5),
@@ -154,129 +108,7 @@ def _log(line: dict[str, float], out: Path) -> None:
             board.add_scalar(name, value, int(line["epoch"]))
 
 
-class _Run:
-    """The state of a run: all of it is in ``last.safetensors``."""
-
-    def __init__(self, task: Task, config: LoopConfig) -> None:
-        self.task, self.config, self.device = task, config, device()
-        self.writes: bool = parallel.state().is_main_process
-        self.gathered: int = config.accumulate * parallel.state().num_processes
-        self.model = task.model.to(self.device)
-        self.average = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-            if config.average
-            else None
-        )
-        for_matrices = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        for_vectors = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": for_matrices, "weight_decay": config.weight_decay},
-                {"params": for_vectors, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            fused=True,
-        )
-        self.steps = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
-        self.epoch = self.batch = self.step = 0
-        self.mean_loss = 0.0
-        self.best: dict[str, float] = {}
-
-    @property
-    def evaluated(self) -> nn.Module:
-        """The weights that count: the average where one is kept."""
-        return self.model if self.average is None else self.average.module
-
-    def learning_rate(self) -> float:
-        """Linear warm-up, then half a cosine down to zero: a pure function of the step."""
-        done = self.step / max(1, self.steps)
-        warm_up = self.config.warm_up
-        if done < warm_up:
-            return self.config.learning_rate * (self.step + 1) / (warm_up * self.steps + 1)
-        done = min(1.0, (done - warm_up) / (1 - warm_up))
-        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-    def update(self) -> None:
-        """Step the optimizer with the gradients gathered so far."""
-        parallel.add_up_gradients(self.model.parameters())
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.step += 1
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-        for module in self.model.modules():
-            if isinstance(module, parallel.Shared):
-                module.synchronise()
-
-    def evaluate(self) -> dict[str, float]:
-        if self.average is not None:
-            # Running statistics are not averaged: they follow the model that gathered them.
-            for kept, new in zip(self.evaluated.buffers(), self.model.buffers(), strict=True):
-                kept.copy_(new)
-        self.evaluated.eval()
-        with torch.inference_mode():
-            return self.task.evaluate(self.evaluated, self.device)
-
-    def is_best(self, metrics: dict[str, float]) -> bool:
-        select = self.config.select
-        if select not in metrics:
-            raise InputError(
-                f"the dev metrics have no {select!r}", f"select one of {', '.join(metrics)}"
-            )
-        if select not in self.best:
-            return True
-        better = metrics[select] - self.best[select]
-        return better > 0 if self.config.higher_is_better else better < 0
-
-    def save(self, path: Path) -> None:
-        if not self.writes:
-            return
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        if self.average is not None:
-            for name, value in self.average.state_dict().items():
-                tensors[f"average.{name}"] = value
-        for index, state in self.optimizer.state_dict()["state"].items():
-            for name, value in state.items():
-                tensors[f"optimizer.{index}.{name}"] = value
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
-        position = {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "step": self.step,
-            "mean_loss": self.mean_loss,
-            "best": self.best,
-        }
-        _write(path, tensors, {"position": json.dumps(position)})
-
-    def restore(self, path: Path) -> None:
-        with safe_open(path, "pt", device=str(self.device)) as file:
-            position = json.loads(file.metadata()["position"])
-            groups: dict[str, dict[str, Tensor]] = {}
-            for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-                group, name = key.split(".", 1)
-                groups.setdefault(group, {})[name] = file.get_tensor(key)
-        self.model.load_state_dict(groups["model"])
-        if self.average is not None:
-            self.average.load_state_dict(groups["average"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in groups.get("optimizer", {}).items():
-            index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
-        param_groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": param_groups})
-        torch.set_rng_state(groups["random"]["cpu"].cpu())
-        if "cuda" in groups["random"]:
-            torch.cuda.set_rng_state(groups["random"]["cuda"].cpu())
-        for name, value in position.items():
-            setattr(self, name, value)
-
-
-def _train_epoch(run: _Run, out: Path) -> None:
+def _train_epoch(run: Run, out: Path) -> None:
     config, processes = run.config, parallel.state().num_processes
     plans = run.task.plan(run.epoch)
     run.model.train()
@@ -295,7 +127,7 @@ def _train_epoch(run: _Run, out: Path) -> None:
                 run.save(out / "last.safetensors")
 
 
-def _loss(run: _Run, plan: Any) -> Tensor:
+def _loss(run: Run, plan: Any) -> Tensor:
     batch = run.task.load(plan, run.epoch)
     bf16 = run.config.precision == "bf16"
     with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
@@ -307,13 +139,3 @@ def _loss(run: _Run, plan: Any) -> Tensor:
             "look at this batch, lower the learning rate; the last good state is kept",
         )
     return loss
-
-
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write whole or not at all: a killed run leaves the file that was there before."""
-    scratch = path.with_suffix(".partial")
-    # Cloned because weights may share memory, which the format refuses.
-    save_file(
-        {name: t.detach().clone().contiguous() for name, t in tensors.items()}, scratch, metadata
-    )
-    scratch.replace(path)

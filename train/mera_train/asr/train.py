@@ -29,7 +29,9 @@ from mera_train.asr.data import TRAINING, Frames, batches, noises, prepare, spee
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.networks import Network, build
 from mera_train.asr.units import Units
-from mera_train.loop import LoopConfig, device, fit
+from mera_train.loop import fit
+from mera_train.run import device
+from mera_train.task import LoopConfig
 
 LONGEST_TAIL = 40
 """Frames of silence after the last word, at most: the device sees up to a window of it."""

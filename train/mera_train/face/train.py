@@ -20,7 +20,8 @@ from mera_train.face.card import card
 from mera_train.face.data import LABELS, VALENCES, Faces, is_face, load, majority, plurality, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
 

@@ -23,7 +23,8 @@ from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
 from mera_train.fusion.evidence import Pool, collect
 from mera_train.fusion.model import Fused, ModelConfig, Mtme
 from mera_train.fusion.unimodal_labels import UnimodalLabels
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
 SUBSETS = [row for row in product((1.0, 0.0), repeat=len(MODALITIES)) if any(row)]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mera_train.configuration import explain
-from mera_train.loop import LoopConfig
 from mera_train.msa.models import ModelConfig
+from mera_train.task import LoopConfig
 
 ModelName = Literal["mtme", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
 DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]

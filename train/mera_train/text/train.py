@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 from mera_train.text.batch import Batch, priors, weights
 from mera_train.text.card import card

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import VALENCE, to_emotion
 from mera_train import checkpoint
-from mera_train.loop import LoopConfig, fit
+from mera_train.loop import fit
+from mera_train.task import LoopConfig
 from mera_train.voice.augment import AugmentConfig, disturb
 from mera_train.voice.card import card
 from mera_train.voice.data import (

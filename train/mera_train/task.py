@@ -1,0 +1,49 @@
+"""What the shared loop is told: how to train, and what a role brings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+
+class LoopConfig(BaseModel):
+    """How long, how fast and how carefully to train."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epochs: int = Field(30, ge=1, description="passes over the training set")
+    learning_rate: float = Field(1e-3, gt=0, description="peak, after the warm-up")
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW, on matrices only")
+    warm_up: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
+    accumulate: int = Field(1, ge=1, description="batches to an optimizer step")
+    clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0: none")
+    precision: Literal["bf16", "fp32"] = Field("bf16", description="of the forward pass")
+    save_every_batches: int = Field(10_000, ge=1, description="besides after every epoch")
+    evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on dev")
+    select: str = Field("loss", description="dev metric that chooses the best weights")
+    higher_is_better: bool = Field(False, description="for the metric in `select`")
+    seed: int = 1
+
+
+class Task(Protocol):
+    """What a role brings: a model, its batches, its loss, its evaluation on the dev set."""
+
+    model: nn.Module
+
+    def plan(self, epoch: int) -> Sequence[Any]:
+        """Return one cheap description per batch, the same for the same epoch in every run."""
+
+    def load(self, plan: Any, epoch: int) -> Any:
+        """Return the batch of a description; augmentation draws from a generator of its own,
+        seeded by seed, epoch and description, so that a resumed run sees the same batches."""
+
+    def loss(self, batch: Any, device: torch.device) -> Tensor:
+        """Return the scalar loss of a batch (called under autocast)."""
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Return the metrics of ``model`` (in eval mode) on the dev set."""
