@@ -84,5 +84,8 @@ def test_who_agrees_learns_nothing() -> None:
 
 
 def test_a_directory_that_is_no_encoder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no Hugging Face encoder: it has no config\.json"):
+        Teacher.of(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="no Hugging Face encoder"):
         Teacher.of(tmp_path)
