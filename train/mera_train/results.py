@@ -37,7 +37,7 @@ def write(page: Path, config: Path, directory: Path, others: Sequence[Path] = ()
     # Of cross-validation only what all folds say together.
     measured = {name: m for name, m in found if " · fold" not in name}
     role, arguments = config.parent.name, " ".join(map(str, [page, config, directory, *others]))
-    parts = [loaded.card, _figures(found)]
+    parts = [loaded.card.rstrip() + "\n\n", _figures(found)]
     shown = {"reliability": drawing.reliability(measured)} if measured else {}
     if history := loaded.metrics.get("history"):
         shown["learning"] = drawing.curves(history)
