@@ -124,6 +124,7 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
     begun = config.model_copy(update={"initial": out, "loop": LoopConfig(epochs=1, select="wer")})
     train(begun, tmp_path, tmp_path / "begun", resume=True)
     assert checkpoint.load(tmp_path / "begun").settings(Config).symbols
-    other = begun.model_copy(update={"units": 30, "initial": out})
-    with pytest.raises(InputError, match="other units"):
+    (tmp_path / "other.csv").write_text("\n".join(lines).replace("a cat sat", "a quiz") + "\n")
+    other = begun.model_copy(update={"corpora": (str(tmp_path / "other.csv"),)})
+    with pytest.raises(InputError, match=r"no units for i q u z"):
         train(other, tmp_path, tmp_path / "other", resume=True)

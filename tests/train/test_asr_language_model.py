@@ -39,3 +39,11 @@ def test_what_was_read_is_expected(tmp_path: Path) -> None:
     assert begins[1] > 0.6 > 0.3 > begins[5] > begins[2]
     after = np.exp(language.log_probabilities((START, 1, 2)))
     assert after[3] > after[4] > after[1]
+
+
+def test_what_is_rare_is_left_out_until_the_rest_is_few_enough() -> None:
+    texts = [[1, 2, 3, 4], [1, 2, 3, 5]] * 4 + [[5, 4, 3], [4, 4, 4]] * 2
+    whole, small = estimate(texts, 6), estimate(texts, 6, most=4)
+    assert len(whole["units"]) > len(small["units"])
+    two = estimate(texts, 6, order=2)
+    assert len(small["units"]) <= len(two["units"]) + 4

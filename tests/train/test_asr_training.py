@@ -111,6 +111,8 @@ def test_units_are_the_same_every_time_and_class_0_is_the_blank() -> None:
         classes = units.encode(sentence)
         assert 0 not in classes
         assert units.decode(classes) == sentence
+        assert Units(units.symbols).encode(sentence) == classes, "symbols are all there is"
+    assert units.unwritable("the ß 1") == {"ß", "1"}
 
 
 def test_noise_is_mixed_at_the_ratio_that_was_asked_for() -> None:

@@ -79,8 +79,23 @@ def test_padding_says_nothing(bert: Path) -> None:
 
 def test_who_agrees_learns_nothing() -> None:
     logits = torch.randn(5, 7)
-    assert disagreement(logits, logits + 3, 2.0) == pytest.approx(0, abs=1e-6)
-    assert disagreement(logits, -logits, 2.0) > 0.1
+    assert disagreement(logits, logits + 3, 2.0).numpy() == pytest.approx(0, abs=1e-6)
+    assert disagreement(logits, -logits, 2.0).mean() > 0.1
+    unknown = torch.full((5, 7), torch.nan)
+    assert torch.isfinite(disagreement(logits, unknown, 2.0)).all()
+
+
+def test_a_teacher_has_no_opinion_on_corpora_that_it_did_not_learn_from(
+    bert: Path, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    data, run, small = write(tmp_path, sims=RATED), tmp_path / "teacher", tmp_path / "small"
+    train(config(encoder=str(bert), repeat={"smp_usual": 0}), data, run)
+    settings = {"teacher": str(run), "weight": 1.0}
+    train(config(distillation=settings), data, small)
+    unknown = np.isnan(np.load(small / "opinions.npy")).all(axis=1)
+    task = TextTask(config(distillation=settings), data)
+    assert [row.corpus == "smp_usual" for row in task.train] == unknown.tolist()
+    assert 0 < unknown.sum() < len(unknown)
 
 
 def test_a_directory_that_is_no_encoder_is_named(tmp_path: Path) -> None:

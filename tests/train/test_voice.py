@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from mera_edge.errors import InputError
-from mera_train.voice.augment import AugmentConfig, disturb, equaliser, warp
+from mera_train.asr.augment import warp
+from mera_train.voice.augment import AugmentConfig, disturb, equaliser
 from mera_train.voice.data import LABELS, fold, speech
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import echo

@@ -19,6 +19,7 @@ class AugmentConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     speeds: tuple[float, ...] = Field((0.9, 1.0, 1.1), description="one is drawn every time")
+    warp: float = Field(0.0, ge=0, lt=0.5, description="longest stretch of the frequency axis")
     rooms: float = Field(0.0, ge=0, le=1, description="share of utterances with reverberation")
     rt60_s: tuple[float, float] = Field((0.2, 0.8), description="until an echo is 60 dB down")
     direct_db: tuple[float, float] = Field((-3.0, 12.0), description="direct sound over echoes")
@@ -55,6 +56,15 @@ def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
     energies = np.exp(frames)
     late = lfilter([0.0, echoes], [1.0, -decay], energies, axis=0)
     return np.log(energies + late).astype(np.float32)
+
+
+def warp(frames: Frames, stretch: float) -> Frames:
+    """Stretch the frequency axis, as a shorter or longer vocal tract does."""
+    bins = frames.shape[1]
+    wanted = np.clip(np.arange(bins) * (1 + stretch), 0, bins - 1)
+    below = np.minimum(wanted.astype(int), bins - 2)
+    share = (wanted - below).astype(np.float32)
+    return frames[:, below] * (1 - share) + frames[:, below + 1] * share
 
 
 def delay(frames: Frames, silence: int) -> Frames:

@@ -1,10 +1,11 @@
 """The recognizer's language model: n-grams of its units, from training text.
 
-    python -m mera_train.asr.language_model CHECKPOINT DATA
+    python -m mera_train.asr.language_model CHECKPOINT DATA [TEXT.txt ...]
 
-Writes ``language_model.npz`` beside the weights. Its weight and bonus in the beam search are those
-with which the dev speakers of speechocean762 are understood best; none of their sentences, and none
-of its test, is in the text.
+Writes ``language_model.npz`` beside the weights. It counts what the training speech says, the
+English sentences of ``text.zip`` and the texts that are named. Its weight and bonus in the beam
+search are those with which the dev speakers are understood best; none of their sentences, and none
+of a test speaker's, is in the text.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from mera_edge.asr.beam import PrefixBeam
 from mera_edge.asr.decode import Decoder, Greedy
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.language_model import START, LanguageModel
-from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_train import audio, checkpoint
 from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
 from mera_train.asr.networks import build
-from mera_train.asr.synthesize import everyday
+from mera_train.asr.texts import choose, everyday, prose
 from mera_train.asr.train import Config
 from mera_train.asr.units import WORD_START, Units
 from mera_train.checkpoint import Checkpoint
@@ -61,7 +61,11 @@ def count(texts: Sequence[Sequence[int]], order: int) -> list[tuple[Keys, NDArra
 
 
 def estimate(
-    texts: Sequence[Sequence[int]], classes: int, order: int = 6, fewest: int = 2
+    texts: Sequence[Sequence[int]],
+    classes: int,
+    order: int = 6,
+    fewest: int = 2,
+    most: int = 1_500_000,
 ) -> dict[str, NDArray[Any]]:
     """Estimate an interpolated Kneser-Ney model (Chen and Goodman, 1999, one discount an order).
 
@@ -70,11 +74,14 @@ def estimate(
         classes: of the recognizer, blank included.
         order: units of the longest n-gram.
         fewest: times that an n-gram of three units or more has to occur to be kept.
+        most: of these n-grams that are kept; ``fewest`` rises until there are no more.
 
     Returns:
         The arrays that `mera_edge.asr.language_model.LanguageModel` reads.
     """
     counted = count(texts, order)
+    while sum(int((times >= fewest).sum()) for _, times in counted[2:]) > most:
+        fewest += 1
     every = np.arange(1, classes, dtype=np.uint64)
     single, times = counted[0]
     whole = np.zeros(len(every), np.int64)
@@ -139,12 +146,12 @@ def probability(
     return np.where(here, found, gamma * probability(shorter, kept[:-1], backoffs[:-1]))
 
 
-def text(data: Path) -> tuple[list[str], list[str]]:
-    """Return the transcripts of the training speech, and written sentences as they are spoken."""
-    utterances = speech(data)
+def text(data: Path, corpora: Sequence[str], texts: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return what the training speech says, and written sentences as they are spoken."""
+    utterances = speech(data, corpora)
     held_out = {u.text for u in utterances if u.split != "train"}
     said = [u.text for u in utterances if u.split == "train" and u.text not in held_out]
-    return said, everyday(data, range(1, 41))
+    return said, choose([*everyday(data), *prose(texts)], range(1, 41), held_out)
 
 
 def hear(loaded: Checkpoint, data: Path) -> tuple[list[str], list[NDArray[np.float32]]]:
@@ -154,7 +161,7 @@ def hear(loaded: Checkpoint, data: Path) -> tuple[list[str], list[NDArray[np.flo
     model = loaded.fill(empty)
     silence = np.full((20 + config.model.right_context, BINS), FLOOR, np.float32)
     said, heard = [], []
-    for utterance in speech(data):
+    for utterance in speech(data, config.corpora):
         if utterance.split == "dev":
             samples = audio.read(location(data, utterance.corpus), utterance.file)
             frames = torch.from_numpy(np.concatenate([log_mel(samples), silence]))[None]
@@ -181,20 +188,13 @@ def errors(
     return word_error_rate(said, hypotheses)["wer"]
 
 
-def tune(directory: Path, data: Path) -> None:
-    """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why.
-
-    Raises:
-        InputError: the checkpoint's units are not those of the training speech in ``data``.
-    """
+def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
+    """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why."""
     loaded = checkpoint.load(directory)
-    symbols = loaded.settings(Config).symbols
-    learnt = [u.text for u in speech(data) if u.split == "train"]
-    units = Units.learn(learnt, len(symbols))
-    if units.symbols != symbols:
-        raise InputError(f"{directory} has other units than {data} gives", "give its own data")
-    said, written = text(data)
-    arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
+    config = loaded.settings(Config)
+    symbols, units = config.symbols, Units(config.symbols)
+    said, written = text(data, config.corpora, texts)
+    arrays = estimate([units.encode(each) for each in [*said * OWN, *written]], len(symbols))
     path = directory / FILE
     sentences, heard = hear(loaded, data)
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
@@ -229,4 +229,5 @@ def _arrays(
 
 
 if __name__ == "__main__":
-    tune(Path(sys.argv[1]), Path(sys.argv[2]))
+    directory, data, *texts = map(Path, sys.argv[1:])
+    tune(directory, data, texts)

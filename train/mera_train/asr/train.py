@@ -66,7 +66,9 @@ class Config(BaseModel):
         0.3, gt=0, le=1, description="of the synthetic corpus, drawn anew for every epoch"
     )
     units: Annotated[int, Field(ge=30)] | Literal["characters"] = Field(
-        192, description="how many subwords, blank included; or `characters`, as for Chinese"
+        192,
+        description="how many subwords, blank included; or `characters`, as for Chinese. Those of "
+        "`initial` where it is given",
     )
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
     chunks: tuple[int, ...] = Field(
@@ -177,6 +179,8 @@ class Recognition:
         config = self.config.augment
         if config is None:
             return frames
+        if config.warp:
+            frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
         if generator.random() < config.rooms:
             room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
             frames = augment.reverberate(frames, *room)
@@ -295,14 +299,17 @@ def _fits(frames: int, config: Config) -> bool:
     return shortest <= frames / 100 <= longest
 
 
-def _begin_with(initial: Path, model: Network, units: Units) -> None:
-    before = checkpoint.load(initial)
-    if before.settings(Config).symbols != units.symbols:
+def _units(config: Config, texts: Sequence[str]) -> Units:
+    """Return the units of the checkpoint to begin with, or learn new ones."""
+    if config.initial is None:
+        return Units.learn(texts, config.units)
+    units = Units(checkpoint.load(config.initial).settings(Config).symbols)
+    if missing := units.unwritable("".join(texts)):
         raise InputError(
-            f"{initial} writes other units than these corpora give",
-            "begin without it, or with the corpora that it learnt from",
+            f"{config.initial} has no units for {' '.join(sorted(missing)[:20])}",
+            "rewrite or leave out these texts, or begin without it",
         )
-    before.fill(model)
+    return units
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
@@ -314,7 +321,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         Its metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
 
     Raises:
-        InputError: a corpus cannot be used, or ``config.initial`` writes other units.
+        InputError: a corpus cannot be used, or ``config.initial`` cannot write its texts.
     """
     utterances = [u for u in speech(data, config.corpora) if u.split != "test"]
     read = synthetic(data, config.synthetic) if config.synthetic else []
@@ -326,11 +333,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     for split in ("train", "dev"):
         if not any(u.split == split for u in utterances):
             raise InputError(f"{', '.join(config.corpora)}: no {split} speech", "add some")
-    units = Units.learn([u.text for u in training], config.units)
+    units = _units(config, [u.text for u in [*training, *read]])
     torch.manual_seed(config.loop.seed)
     model = build(config.model, *cmvn(frames, training), len(units.symbols))
     if config.initial is not None:
-        _begin_with(config.initial, model, units)
+        checkpoint.load(config.initial).fill(model)
     named = config.aligned_epochs > 0 or config.phones > 0
     aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)

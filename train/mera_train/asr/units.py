@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 
 BLANK = "<blk>"
 _MOST = 20_000
@@ -15,13 +16,23 @@ WORD_START = "▁"
 
 
 class Units:
-    """A SentencePiece model whose class 0 is the CTC blank."""
+    """The recognizer's classes, of which 0 is the CTC blank, and how a text is written in them.
 
-    def __init__(self, model: bytes) -> None:
-        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-        self.symbols: list[str] = [
-            self._pieces.id_to_piece(i) for i in range(self._pieces.get_piece_size())
-        ]
+    Args:
+        symbols: in the order in which byte-pair encoding found them. They are all that encoding
+            needs: of two pairs the one that was found earlier is joined first.
+    """
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.symbols = list(symbols)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.trainer_spec.model_type = model.trainer_spec.BPE
+        model.normalizer_spec.name = "identity"
+        for number, symbol in enumerate(self.symbols):
+            # The blank takes the place of "unknown".
+            kind = model.SentencePiece.NORMAL if number else model.SentencePiece.UNKNOWN
+            model.pieces.add(piece=symbol, score=-number, type=kind)
+        self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
 
     @classmethod
     def learn(cls, texts: Sequence[str], size: int | Literal["characters"]) -> Units:
@@ -37,14 +48,19 @@ class Units:
                 else {"model_type": "bpe", "vocab_size": size}
             ),
             character_coverage=1.0,
-            # The blank takes the place of "unknown", which these texts do not have.
+            normalization_rule_name="identity",
             unk_id=0,
             unk_piece=BLANK,
             bos_id=-1,
             eos_id=-1,
             minloglevel=2,
         )
-        return cls(model.getvalue())
+        found = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+        return cls([found.id_to_piece(number) for number in range(found.get_piece_size())])
+
+    def unwritable(self, text: str) -> set[str]:
+        """Return the characters of ``text`` that no unit has."""
+        return {c for c in text if not c.isspace()} - set("".join(self.symbols[1:]))
 
     def encode(self, text: str) -> list[int]:
         return list(self._pieces.encode(text))

@@ -111,7 +111,7 @@ def opinions(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.flo
     """Return the teacher's logits ``[n, 7]``, for texts in their order."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = np.zeros((len(texts), len(EMOTIONS)), np.float16)
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for start in range(0, len(order), 64):
             chosen = order[start : start + 64]
             tokens = teacher.read([texts[i] for i in chosen], longest)
@@ -120,7 +120,8 @@ def opinions(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.flo
 
 
 def disagreement(logits: Tensor, opinion: Tensor, temperature: float) -> Tensor:
-    """Return the divergence of the softened answers, times the square of the temperature."""
+    """Return the divergence of each pair of softened answers, times the square of the
+    temperature; of no opinion (NaN) that of one that is sure of nothing."""
     said = (logits.float() / temperature).log_softmax(1)
-    taught = (opinion.float() / temperature).log_softmax(1)
-    return F.kl_div(said, taught, reduction="batchmean", log_target=True) * temperature**2
+    taught = (opinion.float().nan_to_num(0.0) / temperature).log_softmax(1)
+    return F.kl_div(said, taught, reduction="none", log_target=True).sum(1) * temperature**2

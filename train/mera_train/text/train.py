@@ -126,11 +126,18 @@ class TextTask:
         return tokenize(self.tokenizer, texts, self.config.longest)
 
     def be_taught(self, settings: Distillation, cache: Path) -> None:
-        """Ask a teacher for its opinion on every training sentence, once."""
+        """Ask a teacher for its opinion on the training sentences, once.
+
+        It has none (NaN) on the corpora that it did not learn from, as of another language.
+        """
         if not cache.is_file():
-            texts = [row.text for row in self.train]
+            seen = checkpoint.load(settings.teacher).settings(Config).repeat
+            known = [i for i, row in enumerate(self.train) if seen.get(row.corpus, 1)]
+            texts = [self.train[i].text for i in known]
+            said = np.full((len(self.train), len(EMOTIONS)), np.nan, np.float16)
+            said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.longest)
             cache.parent.mkdir(parents=True, exist_ok=True)
-            np.save(cache, opinions(Teacher.load(settings.teacher), texts, self.config.longest))
+            np.save(cache, said)
         self.taught = torch.from_numpy(np.load(cache))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
@@ -144,13 +151,15 @@ class TextTask:
         uniform = sayable / sayable.sum(dim=1, keepdim=True).clamp(min=1)
         target = (1 - self.config.smoothing) * target + self.config.smoothing * uniform * known
         adjusted = logits.float() + offset.clamp(min=-1e4)
-        surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum()
+        surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum(dim=1)
         error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
-        surprise = surprise / known.sum().clamp(min=1)
         if self.config.distillation is not None and batch.opinion is not None:
             weight, warmth = self.config.distillation.weight, self.config.distillation.temperature
-            taught = disagreement(logits, batch.opinion.to(device), warmth)
-            surprise = (1 - weight) * surprise + weight * taught
+            opinion = batch.opinion.to(device)
+            taught = disagreement(logits, opinion, warmth)
+            mixed = (1 - weight) * surprise + weight * taught
+            surprise = torch.where(opinion.isnan().any(dim=1), surprise, mixed)
+        surprise = surprise.sum() / known.sum().clamp(min=1)
         return surprise + self.config.valence_weight * error
 
     def fit_ngrams(self) -> None:

@@ -30,21 +30,12 @@ class AugmentConfig(augment.AugmentConfig):
 
 def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Generator) -> Frames:
     """Draw one disturbed version of ``frames`` [n, 80]."""
-    frames = warp(frames, generator.uniform(-config.warp, config.warp))
+    frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
     if generator.random() < config.noise:
         frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
     frames = augment.gain(frames, generator.uniform(*config.gain_db))
     frames = frames + equaliser(frames.shape[1], config.equalise_db, generator)
     return augment.mask(frames, frames.mean(0), config, generator)
-
-
-def warp(frames: Frames, stretch: float) -> Frames:
-    """Stretch the frequency axis, as a shorter or longer vocal tract does."""
-    bins = frames.shape[1]
-    wanted = np.clip(np.arange(bins) * (1 + stretch), 0, bins - 1)
-    below = np.minimum(wanted.astype(int), bins - 2)
-    share = (wanted - below).astype(np.float32)
-    return frames[:, below] * (1 - share) + frames[:, below + 1] * share
 
 
 def equaliser(bins: int, deviation_db: float, generator: Generator) -> Frames:
