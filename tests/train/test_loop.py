@@ -97,7 +97,8 @@ class Sum:
 
 out, accumulate = Path(sys.argv[1]), int(sys.argv[2])
 task = Sum()
-config = LoopConfig(epochs=3, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
+epochs = int(sys.argv[3])
+config = LoopConfig(epochs=epochs, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
 best = fit(task, config, out)
 print(state().num_processes, state().process_index, best["loss"], flush=True)
 """
@@ -108,8 +109,11 @@ def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: 
     script.write_text(PARALLEL)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     runs = {"two": [*torchrun, str(script)], "one": [str(script)]}
-    for accumulate, (name, how) in zip("12", runs.items(), strict=True):
-        command = [sys.executable, *how, str(tmp_path / name), accumulate]
+    # The two are ended after an epoch and go on.
+    orders = [("two", "1", "1"), ("two", "1", "3"), ("one", "2", "1"), ("one", "2", "3")]
+    for name, accumulate, epochs in orders:
+        how = runs[name]
+        command = [sys.executable, *how, str(tmp_path / name), accumulate, epochs]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == len(how) // 4 + 1

@@ -122,7 +122,7 @@ class Run:
         write(path, tensors, {"position": json.dumps(position)})
 
     def restore(self, path: Path) -> None:
-        with safe_open(path, "pt", device=str(self.device)) as file:
+        with safe_open(path, "pt") as file:
             position = json.loads(file.metadata()["position"])
             groups: dict[str, dict[str, Tensor]] = {}
             for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
