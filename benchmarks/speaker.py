@@ -103,7 +103,7 @@ class Conversation:
     def open(self) -> None:
         pass
 
-    def poll(self, until_s: float) -> Captured:
+    def poll(self, until_s: float, look: bool = True) -> Captured:
         until = min(round(until_s * SAMPLE_RATE), len(self._samples))
         sound = Sound(self._samples[self._returned : until], self._returned / SAMPLE_RATE)
         self._returned = until

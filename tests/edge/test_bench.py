@@ -47,6 +47,9 @@ class Sleeping:
     def reset(self) -> None:
         self.ticks = 0
 
+    def looks(self, now_s: float) -> bool:
+        return True
+
     def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> EmotionEvent:
         self.ticks += 1
         self.watch.start()

@@ -125,6 +125,18 @@ def test_a_network_camera_gives_its_newest_picture_and_its_age() -> None:
     assert not children(url)
 
 
+def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
+    with network_camera() as (url, _), opened(url) as camera:
+        watch(camera, lambda: camera.condition.state == "live")
+        for _ in range(3):
+            time.sleep(0.2)
+            assert camera.poll(10.0, look=False).picture is None
+            assert camera.condition.state == "live"
+        picture = camera.poll(10.0).picture
+        assert picture is not None
+        assert picture.at_s > 9.8
+
+
 def test_a_camera_that_went_away_is_gone_and_comes_back() -> None:
     with network_camera() as (url, _):
         camera = Camera(url)
@@ -180,6 +192,8 @@ def test_the_same_picture_again_and_again_is_not_passed_on(
         assert camera.condition.state == "stalled"
         time.sleep(0.3)
         assert camera.poll(10.0).picture is None
+        camera.poll(10.0, look=False)
+        assert camera.condition.state == "stalled"
         still.clear()
         assert watch(camera, lambda: camera.condition.state == "live")
 

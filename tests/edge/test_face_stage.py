@@ -143,6 +143,39 @@ def test_a_frugal_search_is_left_out_where_nothing_moves(
     assert searched == pytest.approx([0.2, 10.2, 13.2], abs=0.01)
 
 
+@pytest.mark.parametrize("enters_s", [0.3, 1.1, 4.0, 4.1, 4.3, 4.5, 4.7, 4.9])
+def test_who_enters_a_still_room_is_seen_though_few_pictures_are_looked_at(
+    stage: FaceStage, enters_s: float
+) -> None:
+    how = Search(every_s=1.0, again_s=2.0, frugal=True)
+    looked, seen_s = 0, 0.0
+    for step in range(1, 40):
+        now = step / 5
+        if not stage.looks(now, how):
+            continue
+        looked += now <= enters_s
+        room = scene((200, 100, 200)) if now > enters_s else scene()
+        if stage.accept(Picture(room, now), how) and not seen_s:
+            seen_s = now
+    assert 0 < seen_s - enters_s < 1.6
+    assert looked <= 3 + 2 * enters_s
+
+
+def test_whoever_is_alone_may_be_read_less_often_but_not_one_of_several(stage: FaceStage) -> None:
+    how = Search(every_s=1.0, again_s=8.0, frugal=True)
+    for step in range(1, 5):
+        stage.accept(Picture(scene((60 + step, 100, 180)), step / 5), how)
+    assert stage.looks(1.0, how)
+    assert not stage.looks(1.0, how, known=False)
+    # Gone: looked for at once, not when it is due again.
+    stage.accept(Picture(scene(), 1.0), how)
+    assert stage.looks(1.2, how, known=False)
+    stage.reset()
+    for step in range(1, 5):
+        stage.accept(Picture(scene((60 + step, 100, 180), (380, 100, 150)), step / 5), how)
+    assert stage.looks(1.0, how, known=False)
+
+
 def test_a_known_face_is_followed_and_given_up_when_it_is_gone() -> None:
     detector = FaceDetector(Cascade())
     before = detector.search(scene((200, 100, 150)))[0]

@@ -53,6 +53,28 @@ def test_pictures_are_the_newest_and_never_from_the_future() -> None:
         before = picture.at_s
 
 
+@given(st.lists(st.tuples(st.floats(0.001, 0.7), st.booleans()), min_size=1, max_size=30))
+@settings(max_examples=10, deadline=None)
+def test_a_picture_that_is_looked_at_is_the_newest_and_comes_once(
+    polls: list[tuple[float, bool]],
+) -> None:
+    with av.open(str(CLIP)) as container:
+        pictures = [
+            (f.time, f.to_ndarray(format="bgr24")[::9, ::9].copy())
+            for f in container.decode(video=0)
+        ]
+    media, now, before = opened(CLIP), 0.0, None
+    for step, look in polls:
+        now += step
+        at_s, image = max((p for p in pictures if p[0] <= now), key=lambda p: p[0])
+        picture = media.poll(now, look).picture
+        assert (picture is not None) == (look and at_s != before)
+        if picture is not None:
+            before = at_s
+            assert picture.at_s == pytest.approx(at_s)
+            assert np.array_equal(picture.image[::9, ::9], image)
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "PCM_U8"])
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 @pytest.mark.parametrize("channels", [1, 2])

@@ -107,12 +107,16 @@ def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipel
     heard = {}
     for name, subject in (("offline", pipeline), ("live", live)):
         subject.reset()
-        worked = []
+        worked, voice = [], []
         for tick, piece in enumerate(sound):
             captured = Captured([Sound(piece, tick * 0.2)])
-            subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
+            event = subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
             worked.append("asr" in subject.stages_ms)
-        heard[name] = len(subject.transcript.split()), worked.count(False)
+            voice.append(event.modalities["voice"].probabilities)
+        heard[name] = len(subject.transcript.split()), worked.count(False), voice
+    # The voice encoder hears the same sound; only where its frames begin may differ.
+    for offline, frugal in zip(heard["offline"][2], heard["live"][2], strict=True):
+        assert frugal == (offline and pytest.approx(offline, abs=0.1))
     assert heard["offline"][1] == 0
     assert heard["live"][1] == pytest.approx(10, abs=3)
     assert heard["live"][0] == pytest.approx(heard["offline"][0], rel=0.25)
@@ -129,6 +133,46 @@ def test_what_is_left_out_is_said(pipeline: Pipeline) -> None:
     assert skipped[0] == ()
     assert {("face",), ("small faces",), ("text", "face"), ("text", "small faces")} <= set(skipped)
     assert {name for left_out in skipped[-50:] for name in left_out} <= {"face", "text"}
+
+
+class Watched(Replayed):
+    """A clip that counts what is looked at."""
+
+    def __init__(self, clip: Path, for_s: float) -> None:
+        super().__init__(clip, for_s)
+        self.looks: list[bool] = []
+
+    def poll(self, until_s: float, look: bool = True) -> Captured:
+        self.looks.append(look)
+        return super().poll(until_s, look)
+
+
+@pytest.mark.parametrize("rooms", [1, 2, 4])
+def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) -> None:
+    pipeline, sink = Pipeline(Bundle.open(), 1000, Strain, rooms=rooms), Collected()
+    source = Watched(CLIP, for_s=3.4)
+    run(pipeline, [source], VirtualClock(), [sink], threading.Event())
+    face = [event.modalities["face"] for event in sink.events][5:]
+    left_out = [event.latency.skipped for event in sink.events].count(("face",))
+    assert {modality.state for modality in face} == {"used"}
+    assert max(modality.age_ms or 0 for modality in face) <= (400 if rooms == 4 else 200)
+    assert left_out == source.looks.count(False) == pytest.approx(6 if rooms == 4 else 0, abs=2)
+
+
+def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None:
+    live = Pipeline(Bundle.open(), strain=Strain)
+    wall = np.full((240, 320, 3), 120, np.uint8)
+    quiet = np.random.default_rng(0).normal(0, 3e-4, (60, TICK)).astype(np.float32)
+    ran: list[set[str]] = []
+    for tick in range(60):
+        now = (tick + 1) * 0.2
+        picture = Picture(wall, now) if live.looks(now) else None
+        event = live.tick(Captured([Sound(quiet[tick], now - 0.2)], picture), now, BOTH)
+        assert event.latency.skipped == ()
+        ran.append(set(live.stages_ms) - {"vad", "fusion"})
+    # Pictures are compared; the search of every ten seconds goes on in two more of them.
+    assert ran[20:].count(set()) >= 24
+    assert set().union(*ran[20:]) == {"face"}
 
 
 def test_a_second_run_starts_afresh(pipeline: Pipeline) -> None:
@@ -219,7 +263,7 @@ def test_a_device_of_several_rooms_is_opened_once() -> None:
         def open(self) -> None:
             self.opened += 1
 
-        def poll(self, until_s: float) -> Captured:
+        def poll(self, until_s: float, look: bool = True) -> Captured:
             self.polled += 1
             image = np.full((2, 2, 3), self.polled, np.uint8)
             sound = Sound(np.full(4, self.polled, np.float32), until_s)
@@ -240,6 +284,10 @@ def test_a_device_of_several_rooms_is_opened_once() -> None:
     assert [s.samples[0] for s in late.sounds] == [1, 2, 3]
     assert late.picture is not None
     assert late.picture.at_s == 0.3
+    assert second.poll(0.4, look=False).picture is None
+    kept = second.poll(0.5).picture
+    assert kept is not None
+    assert kept.at_s == 0.5
     first.close()
     assert device.closed == 0
     second.close()

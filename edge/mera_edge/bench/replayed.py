@@ -49,7 +49,7 @@ class Replayed:
     def open(self) -> None:
         self._media.open()
 
-    def poll(self, until_s: float) -> Captured:
+    def poll(self, until_s: float, look: bool = True) -> Captured:
         self._on_poll(until_s)
         if self._media.ended:
             self._media.close()
@@ -59,7 +59,7 @@ class Replayed:
             self._media.open()
             self._began_s = self._now_s
         began = time.perf_counter()
-        captured = self._media.poll(until_s - self._began_s)
+        captured = self._media.poll(until_s - self._began_s, look)
         self._now_s = until_s
         for index, sound in enumerate(captured.sounds):
             captured.sounds[index] = replace(sound, at_s=sound.at_s + self._began_s)

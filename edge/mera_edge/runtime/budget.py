@@ -47,6 +47,8 @@ class Plan:
     face_before_ms: float = math.inf
     """When the tick has lasted longer than this already, the face is left out after all."""
     search: Search = field(default_factory=Search)
+    known_face: bool = True
+    """Whether a picture is read in which nothing but one face that is followed is expected."""
     partial_text: bool = True
     frugal: bool = False
     """Whether the recognizer rests while nobody speaks."""
@@ -68,6 +70,10 @@ LIVE_SEARCH_S = 1.0
 NEXT_FACE_S = 2.0
 """The same for others beside a face that is followed. All rooms together have one in this time: the
 more there are, the later a second person is seen."""
+
+MANY_ROOMS = 3
+"""From so many rooms on a face that is followed alone is read in every second tick only: it then is
+at most two ticks old, a fraction of what counts as young enough."""
 
 CONTENDED = 0.5
 """Contention from which on other processes count as the reason for a slow tick."""
@@ -102,6 +108,7 @@ class Budget:
     def __init__(self, budget_ms: float, rooms: int = 1) -> None:
         self._budget_ms = budget_ms
         self._next_face_s = NEXT_FACE_S * rooms
+        self._known_every = 2 if rooms >= MANY_ROOMS else 1
         self.reset()
 
     def reset(self) -> None:
@@ -128,6 +135,7 @@ class Budget:
             face=level.face_every > 0 and self._tick % level.face_every == 0,
             face_before_ms=self._budget_ms - self._face_ms,
             search=Search(LIVE_SEARCH_S, self._next_face_s, level.search_side, frugal=True),
+            known_face=self._tick % self._known_every == 0,
             frugal=True,
             partial_text=level.partial_text,
         )

@@ -13,7 +13,7 @@ from mera_edge.asr.choose import choose
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus, Transcript
-from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, LogMel
+from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
@@ -33,8 +33,11 @@ REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
 """Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
 syllable begins before the voice activity is sure of it."""
 
-_PRE_ROLL, _PRE_ROLL_SAMPLES = round(PRE_ROLL_S / FRAME_SHIFT_S), round(PRE_ROLL_S * SAMPLE_RATE)
-_NO_SAMPLES = np.zeros(0, np.float32)
+ONSET_S = 0.2
+"""What the voice encoder hears of the sound before."""
+
+_PRE_ROLL, _ONSET = round(PRE_ROLL_S * SAMPLE_RATE), round(ONSET_S / FRAME_SHIFT_S)
+_NO_SAMPLES, _NO_FRAMES = np.zeros(0, np.float32), np.zeros((0, BINS), np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,10 @@ class Perception:
             stage.reset()
         self._new: dict[ModalityName, Evidence] = {}
         self._skipped: list[str] = []
-        self._before: NDArray[np.float32] | None = None
+        self._before = _NO_FRAMES
         self._was_speaking = False
         self._heard_s = self._spoke_s = 0.0
-        self._unheard: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._unheard: NDArray[np.float32] | None = None
         self._partial = ""
         self._transcript = Transcript(text="", final=False, confidence=0.0)
 
@@ -126,6 +129,10 @@ class Perception:
         self.reset()
         return [evidence for evidence in (heard, read) if evidence is not None]
 
+    def looks(self, now_s: float, plan: Plan) -> bool:
+        """Return whether the tick at stream time ``now_s`` has a use for a picture."""
+        return plan.face and self._face.stage.looks(now_s, plan.search, plan.known_face)
+
     def observe(
         self, captured: Captured, now_s: float, view: View, plan: Plan, last: bool
     ) -> Observation:
@@ -137,7 +144,10 @@ class Perception:
         self._new, self._skipped, self._now_s = {}, [], now_s
         self._hear(captured, plan, last)
         ended = self._read(plan, last)
-        if captured.picture is not None:
+        if self._leaves_out_face(plan):
+            if view.picture and "face" not in view.troubles:
+                self._skipped.append("face")
+        elif captured.picture is not None:
             self._see(captured.picture, plan)
         return Observation(
             now_s=now_s,
@@ -155,20 +165,46 @@ class Perception:
             with self._watch.stage("vad"):
                 self._activity.accept(sound.samples)
             self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
-            with self._watch.stage("log-mel"):
-                frames = self._log_mel.accept(sound.samples)
-            self._listen(frames, sound.samples, plan)
+            if self._activity.speaking:
+                self._spoke_s = self._heard_s
+            silent_s = self._heard_s - self._spoke_s
+            if plan.frugal and silent_s >= REST_AFTER_S and not self._partial:
+                self._rest(sound.samples)
+            else:
+                self._wake(sound.at_s)
+                self._listen(self._frames(sound.samples), sound.samples)
         if last:
-            self._listen(self._log_mel.flush(), _NO_SAMPLES, plan)
+            if self._unheard is None:
+                self._listen(self._log_mel.flush(), _NO_SAMPLES)
             with self._watch.stage("asr"):
                 self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
 
-    def _listen(
-        self, frames: NDArray[np.float32], samples: NDArray[np.float32], plan: Plan
-    ) -> None:
-        self._recognize(frames, samples, plan)
+    def _rest(self, samples: NDArray[np.float32]) -> None:
+        """Only keep the newest of the silence."""
+        if self._unheard is None:
+            # What waits in the recognizer is silence, and would not be next to what follows.
+            self._finish_recognizer()
+            self._unheard = _NO_SAMPLES
+        self._unheard = np.concatenate([self._unheard, samples])[-_PRE_ROLL:]
+
+    def _wake(self, now_s: float) -> None:
+        """Make up for the newest of the silence, which lasted until stream time ``now_s``."""
+        if self._unheard is None:
+            return
+        samples, self._unheard = self._unheard, None
+        self._log_mel.reset()
+        frames = self._frames(samples)
+        self._recognize(frames, samples, now_s)
+        self._before, self._was_speaking = frames[-_ONSET:], False
+
+    def _frames(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._watch.stage("log-mel"):
+            return self._log_mel.accept(samples)
+
+    def _listen(self, frames: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
+        self._recognize(frames, samples, self._heard_s)
         if self._activity.speaking:
-            if not self._was_speaking and self._before is not None:
+            if not self._was_speaking:
                 # The first syllable began before the voice activity was sure of it.
                 frames = np.concatenate([self._before, frames])
             with self._watch.stage("voice"):
@@ -179,28 +215,11 @@ class Perception:
         self._was_speaking = self._activity.speaking
 
     def _recognize(
-        self, frames: NDArray[np.float32], samples: NDArray[np.float32], plan: Plan
+        self, frames: NDArray[np.float32], samples: NDArray[np.float32], end_s: float
     ) -> None:
-        if self._activity.speaking:
-            self._spoke_s = self._heard_s
-        if plan.frugal and self._heard_s - self._spoke_s >= REST_AFTER_S and not self._partial:
-            if self._unheard is None:
-                # What waits in the recognizer is silence, and would not be next to what follows.
-                self._finish_recognizer()
-                self._unheard = frames[:0], samples[:0]
-            before, sound = self._unheard
-            self._unheard = (
-                np.concatenate([before, frames])[-_PRE_ROLL:],
-                np.concatenate([sound, samples])[-_PRE_ROLL_SAMPLES:],
-            )
-            return
-        if self._unheard is not None:
-            frames = np.concatenate([self._unheard[0], frames])
-            samples = np.concatenate([self._unheard[1], samples])
-            self._unheard = None
         with self._watch.stage("asr"):
             self._recognizer.run(
-                self._now_s, lambda recognizer: recognizer.accept(frames, self._heard_s, samples)
+                self._now_s, lambda recognizer: recognizer.accept(frames, end_s, samples)
             )
 
     def _finish_recognizer(self) -> None:
@@ -240,10 +259,13 @@ class Perception:
             self._voice.stage.reset()
         return over and bool(hypothesis.text)
 
-    def _see(self, picture: Picture, plan: Plan) -> None:
+    def _leaves_out_face(self, plan: Plan) -> bool:
         if not plan.face or self._watch.total_ms > plan.face_before_ms:
-            self._skipped.append("face")
-            return
+            return True
+        looks = partial(self._face.stage.looks, self._now_s, plan.search)
+        return looks(known=True) and not looks(known=plan.known_face)
+
+    def _see(self, picture: Picture, plan: Plan) -> None:
         if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
         with self._watch.stage("face"):

@@ -50,12 +50,14 @@ class Pipeline:
         self._watch = Stopwatch()
         self._perception = Perception(bundle, self._watch, recognition, strain is not None)
         self._conclusion = Conclusion(bundle, isolate=strain is not None)
+        self._plan = self._next_plan()
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
         self._budget.reset()
         self._perception.reset()
         self._conclusion.reset()
+        self._plan = self._next_plan()
 
     @property
     def transcript(self) -> str:
@@ -73,6 +75,10 @@ class Pipeline:
         self.reset()
         give_back_memory()
 
+    def looks(self, now_s: float) -> bool:
+        """Whether the next tick, at stream time ``now_s``, has a use for a picture."""
+        return self._perception.looks(now_s, self._plan)
+
     def tick(
         self, captured: Captured, now_s: float, view: View, last: bool = False
     ) -> EmotionEvent:
@@ -85,13 +91,16 @@ class Pipeline:
             last: the stream ends here; what the recognizer still holds is brought out.
         """
         self._watch.start()
-        plan = Plan() if self._strain is None else self._budget.plan()
-        observation = self._perception.observe(captured, now_s, view, plan, last)
+        observation = self._perception.observe(captured, now_s, view, self._plan, last)
         with self._watch.stage("fusion"):
             self._conclusion.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
         cost = Cost(time.time(), self._watch.total_ms, self._budget_ms, where)
         if self._strain is not None:
             self._budget.settle(now_s, cost.compute_ms, self._watch.stages_ms, self._strain())
+        self._plan = self._next_plan()
         self.newest = observation, cost
         return self._conclusion.event(observation, cost)
+
+    def _next_plan(self) -> Plan:
+        return Plan() if self._strain is None else self._budget.plan()

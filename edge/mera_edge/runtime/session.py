@@ -38,7 +38,8 @@ class Room:
 
     def tick(self, now_s: float, stop: threading.Event) -> EmotionEvent:
         """Take what was captured up to stream time ``now_s`` and answer."""
-        captured = _merge([source.poll(now_s) for source in self.sources])
+        look = self.pipeline.looks(now_s)
+        captured = _merge([source.poll(now_s, look) for source in self.sources])
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
         event = self.pipeline.tick(captured, now_s, View.of(self.sources), last)

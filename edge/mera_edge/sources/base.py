@@ -78,8 +78,12 @@ class Source(Protocol):
             MissingExtra: a package is not installed.
         """
 
-    def poll(self, until_s: float) -> Captured:
-        """Return everything captured up to stream time ``until_s`` and not returned before."""
+    def poll(self, until_s: float, look: bool = True) -> Captured:
+        """Return everything captured up to stream time ``until_s`` and not returned before.
+
+        Args:
+            look: whether a picture is of use. None is made or copied where it is not.
+        """
 
     @property
     def condition(self) -> Condition:

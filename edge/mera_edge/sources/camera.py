@@ -50,6 +50,7 @@ class Camera:
         self._worker: Worker | None = None
         self._compared: NDArray[np.uint8] | None = None
         self._changed_s = 0.0
+        self._frozen = False
         self.condition = Condition("connecting")
 
     def open(self) -> None:
@@ -58,22 +59,23 @@ class Camera:
         self._slot = PictureSlot()
         descriptor = self._slot.descriptor
         self._worker = Worker(__name__, [self._spec, str(descriptor)], [descriptor])
-        self._compared = None
+        self._compared, self._frozen = None, False
         self.poll(0.0)
 
-    def poll(self, until_s: float) -> Captured:
+    def poll(self, until_s: float, look: bool = True) -> Captured:
         """Return the newest picture, if there is a new one and it is not frozen."""
         if self._worker is None or self._slot is None:
             return Captured()
         self._worker.read()
+        taken = self._slot.take() if look else None
+        if taken is not None:
+            self._frozen = self._unchanged_for(*taken) > FROZEN_AFTER_S
         self.condition = self._worker.condition
-        taken = self._slot.take()
-        if taken is None:
+        if self._frozen and self.condition.state == "live":
+            self.condition = Condition("stalled", "always the same picture")
+        if taken is None or self._frozen:
             return Captured()
         image, captured_s = taken
-        if self._unchanged_for(image, captured_s) > FROZEN_AFTER_S:
-            self.condition = Condition("stalled", "always the same picture")
-            return Captured()
         age_s = time.monotonic() - captured_s
         return Captured(picture=Picture(image, max(0.0, until_s - age_s)))
 

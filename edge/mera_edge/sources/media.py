@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.sources.base import LIVE, Captured, Picture, Sound
 
 _REMEDY = "give a video or a recording that a media player plays to its end"
+_ROUNDING_S = 0.001
 _LARGEST_SLIP_S = 0.05
 """Timestamps that differ from the count of samples by less are rounding, not gaps."""
 
@@ -77,15 +78,15 @@ class MediaFile:
             self.close()
             raise InputError(f"{self._path} cannot be decoded ({error})", _REMEDY) from error
 
-    def poll(self, until_s: float) -> Captured:
-        """Return sound and the newest picture up to stream time ``until_s``."""
+    def poll(self, until_s: float, look: bool = True) -> Captured:
+        """Return sound and, if it is looked at, the newest picture up to ``until_s``."""
         captured = Captured()
         if self._sound is not None:
             piece = self._sound.read(until_s)
             if len(piece.samples):
                 captured.sounds.append(piece)
         if self._pictures is not None:
-            captured.picture = self._pictures.read(until_s)
+            captured.picture = self._pictures.read(until_s, look)
         return captured
 
     @property
@@ -166,7 +167,7 @@ class _SoundTrack:
 
 
 class _PictureTrack:
-    """The first picture track, of which only the newest picture up to a moment is converted."""
+    """The first picture track, of which only what is looked at is converted."""
 
     def __init__(self, path: Path, begins_s: float) -> None:
         import av
@@ -174,12 +175,16 @@ class _PictureTrack:
 
         self.container = av.open(str(path))
         self._stream = next(s for s in self.container.streams.video if not _is_cover(s))
+        # Waking others for a part of a picture costs more than it brings next to other work.
+        self._stream.codec_context.thread_count = 1
         self._begins_s = begins_s
-        self._frames = _frames(self.container, self._stream)
+        self._until_s = -math.inf
+        self._frames = _frames(self.container, self._stream, self._spare)
         # Kept: a new one for every picture starts threads, which takes 20 times as long.
         self._converter: Any = VideoReformatter()
         self._period_s = 1 / float(self._stream.average_rate or 25)
         self._at_s = -self._period_s
+        self._newest: tuple[Any, float] | None = None
         self._next: Any = None
         self._advance()
 
@@ -187,18 +192,31 @@ class _PictureTrack:
     def ended(self) -> bool:
         return self._next is None
 
-    def read(self, until_s: float) -> Picture | None:
-        """Return the newest picture captured between the last call and ``until_s``."""
-        newest, at_s = None, 0.0
+    def read(self, until_s: float, look: bool) -> Picture | None:
+        """Return the newest picture captured up to ``until_s``, if it was not returned before.
+
+        Args:
+            look: whether it is of use; else it stays for a later call.
+        """
+        self._until_s = until_s
         while self._next is not None and self._at_s <= until_s:
-            newest, at_s = self._next, self._at_s
+            self._newest = self._next, self._at_s
             self._advance()
-        if newest is None:
+        if self._newest is None or not look:
             return None
+        (newest, at_s), self._newest = self._newest, None
         image = self._converter.reformat(newest, format="bgr24").to_ndarray()
         if newest.rotation:
             image = np.ascontiguousarray(np.rot90(image, newest.rotation // 90))
         return Picture(image, at_s)
+
+    def _spare(self, packet: Any) -> None:
+        """Have the decoder leave out what no other picture builds on and a newer one replaces."""
+        replaced = False
+        if packet.pts is not None and packet.duration:
+            until_s = float((packet.pts + packet.duration) * packet.time_base) - self._begins_s
+            replaced = until_s <= self._until_s - _ROUNDING_S
+        self._stream.codec_context.skip_frame = "NONREF" if replaced else "DEFAULT"
 
     def _advance(self) -> None:
         self._next = next(self._frames, None)
@@ -207,8 +225,14 @@ class _PictureTrack:
             self._at_s = self._at_s + self._period_s if told is None else told - self._begins_s
 
 
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Decode one stream. A packet that cannot be decoded is skipped; a broken end is the end."""
+def _frames(
+    container: Any, stream: Any, prepare: Callable[[Any], None] = lambda packet: None
+) -> Iterator[Any]:
+    """Decode one stream. A packet that cannot be decoded is skipped; a broken end is the end.
+
+    Args:
+        prepare: is given every packet before it is decoded.
+    """
     import av
 
     packets = container.demux(stream)
@@ -219,6 +243,7 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
             return
         if packet is None:
             return
+        prepare(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError:

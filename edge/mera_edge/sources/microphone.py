@@ -67,7 +67,7 @@ class Microphone:
         self._worker = Worker(__name__, [self._spec])
         self.poll(0.0)
 
-    def poll(self, until_s: float) -> Captured:
+    def poll(self, until_s: float, look: bool = True) -> Captured:
         """Return everything heard since the last poll."""
         if self._worker is None:
             return Captured()

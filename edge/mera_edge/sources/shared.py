@@ -26,9 +26,9 @@ class Shared:
         if not any(tap.is_open for tap in self._taps):
             self.source.open()
 
-    def poll(self, until_s: float) -> None:
+    def poll(self, until_s: float, look: bool) -> None:
         """Give what was captured to everyone."""
-        captured = self.source.poll(until_s)
+        captured = self.source.poll(until_s, look)
         for tap in self._taps:
             tap.waiting.sounds += captured.sounds
             tap.waiting.picture = captured.picture or tap.waiting.picture
@@ -69,9 +69,11 @@ class Tap:
         self._shared.open()
         self.is_open = True
 
-    def poll(self, until_s: float) -> Captured:
-        self._shared.poll(until_s)
+    def poll(self, until_s: float, look: bool = True) -> Captured:
+        self._shared.poll(until_s, look)
         captured, self.waiting = self.waiting, Captured()
+        if not look:
+            captured.picture, self.waiting.picture = None, captured.picture
         return captured
 
     def close(self) -> None:

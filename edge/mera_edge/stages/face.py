@@ -24,6 +24,9 @@ from mera_edge.stages.speaker import Speaker
 STILL_EVERY_S = 10.0
 """Time between frugal searches while nothing moves."""
 
+LOOK_EVERY_S = 0.5
+"""Time between the pictures that are compared meanwhile, to see whether anything moves."""
+
 SMOOTHING_S = 0.3
 """Time constant of the exponential smoothing per person, and so the delay that it adds: a change
 of expression shows at 63 % after this time and at 95 % after three times as long."""
@@ -92,10 +95,27 @@ class FaceStage:
         """Forget everyone: the next picture is the first of a new stream."""
         self._tracker.reset()
         self._speaker.reset()
-        self._searched_s = -math.inf
+        self._searched_s = self._compared_s = -math.inf
+        self._in_view = 0
         self._motion = Motion()
         self._steps: Iterator[list[Box]] | None = None
         self._smoothed: dict[int, tuple[float, Reading]] = {}
+
+    def looks(self, now_s: float, how: Search, known: bool = True) -> bool:
+        """Return whether a picture of stream time ``now_s`` would be looked at for anything.
+
+        Args:
+            now_s: not before that of the last picture.
+            how: how whole pictures are searched.
+            known: whether a face that is followed alone shall be read. With several people every
+                picture is of use: who speaks is seen from one to the next.
+        """
+        alone = self._in_view == len(self._tracker.tracks) == 1
+        followed = bool(self._tracker.tracks) and (known or not alone)
+        if not how.frugal or followed or self._steps is not None:
+            return True
+        every_s = how.again_s if alone else how.every_s
+        return now_s - self._searched_s >= every_s and now_s - self._compared_s >= LOOK_EVERY_S
 
     def accept(
         self, picture: Picture, how: Search | None = None, speech: bool = False
@@ -117,6 +137,7 @@ class FaceStage:
         boxes = [box for box in followed if box is not None]
         found = largest_first(boxes + self._find(picture, how or Search(), boxes))[:MOST_FACES]
         tracks = self._tracker.update(found, now_s)
+        self._in_view = len(tracks)
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
         faces = {track.person: crop(image, self._size, track.box) for track in tracks}
@@ -150,6 +171,7 @@ class FaceStage:
         gone_s = picture.at_s - self._searched_s
         if gone_s < every_s:
             return False
+        self._compared_s = picture.at_s
         return not frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
 
     def _evidence(self, person: int, reading: Reading, now_s: float) -> Evidence:
