@@ -14,10 +14,10 @@ from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
 from mera_train.asr.networks import Network, build
-from mera_train.asr.train import Config
 from mera_train.checkpoint import Checkpoint
 
 OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")

@@ -28,11 +28,11 @@ from mera_edge.features.fbank import LogMel, log_mel
 from mera_export import asr
 from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
+from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.language_model import estimate
 from mera_train.asr.model import Conformer
 from mera_train.asr.networks import build
-from mera_train.asr.train import Config
 
 SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
 CONFIG = Config(model=ModelConfig(blocks=2, width=32, stem=4, kernel=5), symbols=SYMBOLS)

@@ -10,9 +10,10 @@ import soundfile
 from mera_edge.errors import InputError
 from mera_train import audio, checkpoint
 from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.config import Config
 from mera_train.asr.corpora import location, read
 from mera_train.asr.encoder import ModelConfig
-from mera_train.asr.train import Config, train
+from mera_train.asr.train import train
 from mera_train.asr.units import Units
 from mera_train.task import LoopConfig
 

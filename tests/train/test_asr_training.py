@@ -17,9 +17,10 @@ from mera_edge.features.fbank import BINS
 from mera_train import checkpoint
 from mera_train.asr import augment
 from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.config import Config
 from mera_train.asr.data import batches, speech
 from mera_train.asr.encoder import ModelConfig
-from mera_train.asr.train import Config, train
+from mera_train.asr.train import train
 from mera_train.asr.units import BLANK, Units
 from mera_train.task import LoopConfig
 

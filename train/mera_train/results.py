@@ -38,7 +38,9 @@ def write(page: Path, config: Path, directory: Path, others: Sequence[Path] = ()
     measured = {name: m for name, m in found if " · fold" not in name}
     role, arguments = config.parent.name, " ".join(map(str, [page, config, directory, *others]))
     parts = [loaded.card.rstrip() + "\n\n", _figures(found)]
-    shown = {"reliability": drawing.reliability(measured)} if measured else {}
+    # Cross-validation of before this was measured has none.
+    sure = {name: m for name, m in measured.items() if "reliability" in m}
+    shown = {"reliability": drawing.reliability(sure)} if sure else {}
     if history := loaded.metrics.get("history"):
         shown["learning"] = drawing.curves(history)
     for what, picture in shown.items():

@@ -26,11 +26,11 @@ from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.language_model import START, LanguageModel
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_train import audio, checkpoint
+from mera_train.asr.config import Config
 from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
 from mera_train.asr.networks import build
 from mera_train.asr.texts import choose, everyday, prose
-from mera_train.asr.train import Config
 from mera_train.asr.units import WORD_START, Units
 from mera_train.checkpoint import Checkpoint
 

@@ -1,0 +1,58 @@
+"""What `mera-edge train asr` is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mera_train import configuration
+from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.data import TRAINING
+from mera_train.asr.encoder import ModelConfig
+from mera_train.task import LoopConfig
+
+
+def _from_file(value: Any) -> Any:
+    """Read an augmentation that is given as the path of its YAML."""
+    return configuration.read(Path(value), AugmentConfig) if isinstance(value, str) else value
+
+
+class Config(BaseModel):
+    """What ``train asr`` reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    augment: Annotated[AugmentConfig | None, BeforeValidator(_from_file)] = Field(
+        AugmentConfig(), description="inline, or the path of a YAML; null: none"
+    )
+    loop: LoopConfig = LoopConfig(select="wer")
+    corpora: tuple[str, ...] = Field(
+        TRAINING, min_length=1, description="names of archives in --data, manifests, or folders"
+    )
+    seconds: tuple[float, float] = Field(
+        (0.3, 25.0), description="shortest and longest training utterance"
+    )
+    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    synthetic: str | None = Field(
+        None, description="corpus in --data of speech that engines read: `asr.synthesize`"
+    )
+    synthetic_share: float = Field(
+        0.3, gt=0, le=1, description="of the synthetic corpus, drawn anew for every epoch"
+    )
+    units: Annotated[int, Field(ge=30)] | Literal["characters"] = Field(
+        192,
+        description="how many subwords, blank included; or `characters`, as for Chinese. Those of "
+        "`initial` where it is given",
+    )
+    batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
+    chunks: tuple[int, ...] = Field(
+        (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
+    )
+    aligned_epochs: int = Field(
+        1, ge=0, description="before CTC, in which every frame learns its aligned subword"
+    )
+    phones: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's phone loss")
+    symbols: list[str] = Field([], description="the classes; written by training")

@@ -1,0 +1,229 @@
+"""Batches, loss and dev figures of the recognizer, for the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_edge.asr.decode import Greedy
+from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.features.fbank import BINS, FLOOR
+from mera_train.asr import augment
+from mera_train.asr.alignment import UNKNOWN, Alignment
+from mera_train.asr.config import Config
+from mera_train.asr.corpora import Utterance
+from mera_train.asr.data import Frames, batches
+from mera_train.asr.networks import Network
+from mera_train.asr.units import Units
+
+LONGEST_TAIL = 40
+"""Frames of silence after the last word, at most: the device sees up to a window of it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One batch: which utterances, how fast, and the seed of its disturbances."""
+
+    items: tuple[tuple[int, float], ...]
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded frames ``[B, T, 80]`` after CMVN, encoder frames of each, texts as classes.
+
+    And, by the alignment, the class of every encoder frame and its phones, `UNKNOWN` if not known.
+    """
+
+    frames: Tensor
+    lengths: Tensor
+    aligned: Tensor
+    phones: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    chunk: int
+    early: bool = False
+
+
+class Recognition:
+    """What the shared loop needs to train a recognizer."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: Network,
+        units: Units,
+        frames: Frames,
+        alignment: Alignment,
+        utterances: Sequence[Utterance],
+        noise: Sequence[Utterance],
+    ) -> None:
+        self.model: nn.Module = model
+        self.config, self.units = config, units
+        self.frames, self.alignment, self.noise = frames, alignment, noise
+        self.synthetic = [u for u in utterances if u.split == "synthetic"]
+        self.train = [*(u for u in utterances if u.split == "train"), *self.synthetic]
+        self.dev = [u for u in utterances if u.split == "dev"]
+        self.words = [[units.encode(word) for word in u.text.split()] for u in self.train]
+        self.mean = model.mean.numpy().copy()
+        self.inverse_std = model.inverse_std.numpy().copy()
+
+    def plan(self, epoch: int) -> list[Plan]:
+        config = self.config
+        generator = np.random.default_rng((config.loop.seed, epoch))
+        speeds = config.augment.speeds if config.augment else (1.0,)
+        recorded = len(self.train) - len(self.synthetic)
+        items = list(enumerate(generator.choice(speeds, recorded).tolist()))
+        count = round(config.synthetic_share * len(self.synthetic))
+        drawn = generator.permutation(len(self.synthetic))[:count]
+        items += [(recorded + int(index), 1.0) for index in drawn]
+        lengths = [
+            self.frames.count(self.train[index], speed) + LONGEST_TAIL for index, speed in items
+        ]
+        return [
+            Plan(tuple(items[i] for i in group), (config.loop.seed, epoch, number))
+            for number, group in enumerate(batches(lengths, config.batch_frames, generator))
+        ]
+
+    def load(self, plan: Plan, epoch: int) -> Batch:
+        generator = np.random.default_rng(plan.seed)
+        parts, words, phones = [], [], []
+        for index, speed in plan.items:
+            utterance = self.train[index]
+            most = self.config.augment.shift if self.config.augment else 0
+            silence = int(generator.integers(0, most + 1))
+            frames = augment.delay(self.frames.get(utterance, speed), silence)
+            aligned, named = (at - silence / 100 for at in self.times(len(frames)))
+            words.append(self.alignment.classes(utterance, self.words[index], aligned * speed))
+            phones.append(self.alignment.phones(utterance, named * speed))
+            tail = generator.integers(0, LONGEST_TAIL + 1)
+            frames = np.concatenate([frames, np.full((tail, BINS), FLOOR, np.float32)])
+            parts.append(self._disturbed(frames, generator))
+        classes = [list(chain.from_iterable(self.words[index])) for index, _ in plan.items]
+        chunk = int(generator.choice(self.config.chunks))
+        batch = self._batch(parts, classes, chunk, words, phones)
+        return replace(batch, early=epoch < self.config.aligned_epochs)
+
+    def times(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """When (s) the encoder frames and the 40 ms whose phones they name are, in their middle."""
+        shape = self.config.model
+        middle, sounds = shape.right_context // 2, shape.phones_per_frame
+        at = np.arange(middle, frames, shape.subsampling)
+        between = 4 * np.arange(sounds) - 2 * (sounds - 1)
+        return (at + 0.5) / 100, ((at[:, None] + between).flatten() + 0.5) / 100
+
+    def _disturbed(
+        self, frames: NDArray[np.float32], generator: np.random.Generator
+    ) -> NDArray[np.float32]:
+        config = self.config.augment
+        if config is None:
+            return frames
+        if config.warp:
+            frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
+        if generator.random() < config.rooms:
+            room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
+            frames = augment.reverberate(frames, *room)
+        moments = generator.poisson(config.substitutions * len(frames) / 100)
+        frames = augment.substitute(frames, moments, config.substitution_length, generator)
+        frames = augment.gain(frames, generator.uniform(*config.gain_db))
+        if generator.random() < config.noise:
+            noise = self.frames.get(self.noise[generator.integers(len(self.noise))])
+            frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
+        return augment.mask(frames, self.mean, config, generator)
+
+    def _batch(
+        self,
+        parts: Sequence[NDArray[np.float32]],
+        classes: Sequence[list[int]],
+        chunk: int,
+        words: Sequence[NDArray[np.int64]] = (),
+        phones: Sequence[NDArray[np.int64]] = (),
+    ) -> Batch:
+        # Padding is silence, not a mask: the device pads the end of a stream the same way.
+        shape = self.config.model
+        longest = max(map(len, parts)) + shape.right_context
+        padded = np.full((len(parts), longest, BINS), FLOOR, np.float32)
+        for row, part in zip(padded, parts, strict=True):
+            row[: len(part)] = part
+        return Batch(
+            torch.from_numpy((padded - self.mean) * self.inverse_std),
+            torch.tensor([-(-len(part) // shape.subsampling) for part in parts]),
+            _padded(words),
+            _padded(phones),
+            torch.tensor([symbol for symbols in classes for symbol in symbols]),
+            torch.tensor([len(symbols) for symbols in classes]),
+            chunk,
+        )
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        scores, phones = self.model(batch.frames.to(device), batch.chunk)
+        named = self._framewise(phones.flatten(1, 2), batch.phones)
+        if batch.early:
+            return self._framewise(scores, batch.aligned) + self.config.phones * named
+        return self._ctc(scores, batch) + self.config.phones * named
+
+    def _framewise(self, scores: Tensor, aligned: Tensor) -> Tensor:
+        """Nats per frame whose class is known."""
+        frames = min(scores.shape[1], aligned.shape[1])
+        known = aligned[:, :frames].to(scores.device)
+        scores = scores[:, :frames].float().transpose(1, 2)
+        missed = F.cross_entropy(scores, known, ignore_index=UNKNOWN, reduction="sum")
+        return missed / (known != UNKNOWN).sum().clamp(min=1)
+
+    def _ctc(self, scores: Tensor, batch: Batch) -> Tensor:
+        """Nats per unit, in full precision."""
+        total = F.ctc_loss(
+            scores.float().log_softmax(-1).transpose(0, 1),
+            batch.targets,
+            batch.lengths,
+            batch.target_lengths,
+            reduction="sum",
+            zero_infinity=True,
+        )
+        return total / batch.target_lengths.sum()
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Decode dev greedily, with the chunks that the device uses."""
+        said, heard, loss = self.understood(model, device)
+        rates = word_error_rate(said, heard)
+        return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
+
+    def understood(
+        self, model: nn.Module, device: torch.device
+    ) -> tuple[list[str], list[str], float]:
+        """Return what the dev speakers said, what was understood, and the loss a unit."""
+        chunk = self.config.model.chunk
+        lengths = [self.frames.count(u) for u in self.dev]
+        generator = np.random.default_rng(0)
+        references: list[str] = []
+        hypotheses: list[str] = []
+        losses, units = 0.0, 0
+        for group in batches(lengths, self.config.batch_frames, generator):
+            silence = np.full((LONGEST_TAIL // 2, BINS), FLOOR, np.float32)
+            parts = [np.concatenate([self.frames.get(self.dev[i]), silence]) for i in group]
+            texts = [self.dev[i].text for i in group]
+            batch = self._batch(parts, [self.units.encode(text) for text in texts], chunk)
+            scores = model(batch.frames.to(device), chunk)[0]
+            losses += self._ctc(scores, batch).item() * int(batch.target_lengths.sum())
+            units += int(batch.target_lengths.sum())
+            for row, length in zip(scores.float().cpu().numpy(), batch.lengths, strict=True):
+                greedy = Greedy()
+                greedy.accept(row[: int(length)])
+                hypotheses.append(self.units.decode([token.symbol for token in greedy.tokens]))
+            references += texts
+        return references, hypotheses, losses / units
+
+
+def _padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:
+    """Stack rows of different length, `UNKNOWN` after their ends."""
+    tensors = [torch.from_numpy(row) for row in rows]
+    if not tensors:
+        return torch.zeros(0, 0, dtype=torch.int64)
+    return nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=UNKNOWN)
