@@ -1,7 +1,5 @@
 """The engine runs real ONNX files, says what it runs on, and names what it cannot run."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,41 +73,3 @@ def test_a_provider_that_does_not_start_is_an_error_not_a_fallback(tmp_path: Pat
     path = write(tmp_path / "sum.onnx", [1])
     with pytest.raises(EngineError, match="TensorrtExecutionProvider did not start"):
         OnnxEngine(path, providers=["TensorrtExecutionProvider", "CPUExecutionProvider"])
-
-
-def test_a_table_is_looked_up_in_the_file(tmp_path: Path) -> None:
-    rows = np.arange(1 << 22, dtype=np.float32).reshape(-1, 16)
-    initializer = helper.make_tensor(
-        "table", TensorProto.FLOAT, rows.shape, rows.tobytes(), raw=True
-    )
-    ends = [
-        helper.make_tensor_value_info("wanted", TensorProto.INT64, [2]),
-        helper.make_tensor_value_info("row", TensorProto.FLOAT, [2, 16]),
-    ]
-    node = helper.make_node("Gather", ["table", "wanted"], ["row"])
-    graph = helper.make_graph([node], "table", ends[:1], ends[1:], [initializer])
-    path = tmp_path / "table.onnx"
-    opset = helper.make_opsetid("", 18)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), path)
-    script = """
-import sys
-from pathlib import Path
-import numpy as np
-from mera_edge.engine.onnx import OnnxEngine, give_back_memory
-
-def held_kb():
-    give_back_memory()
-    told = Path("/proc/self/smaps_rollup").read_text()
-    return int(told.partition("Anonymous:")[2].split()[0])
-
-one = np.ones(1, np.float32)
-OnnxEngine(Path(sys.argv[2])).run({"x": one, "cache_sum": one})
-before = held_kb()
-engine = OnnxEngine(Path(sys.argv[1]))
-rows = engine.run({"wanted": np.array([3, 70_000])})["row"]
-print(rows[:, 0].tolist(), held_kb() - before < 8000)
-"""
-    other = write(tmp_path / "sum.onnx", [1])
-    command = [sys.executable, "-c", script, str(path), str(other)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert told == "[48.0, 1120000.0] True\n"

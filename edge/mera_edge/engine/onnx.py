@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from mera_edge.engine.protocol import Array, TensorSpec, numbers
-from mera_edge.engine.tables import tables
 from mera_edge.errors import EngineError
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -69,11 +68,6 @@ class OnnxEngine:
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         # A thread that spins between two ticks takes a core from everything else.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Elsewhere than on the CPU they would be copied all the same.
-        mapped = tables(path) if asked == "CPUExecutionProvider" else {}
-        values = {n: onnxruntime.OrtValue.ortvalue_from_numpy(t) for n, t in mapped.items()}
-        for name, value in values.items():
-            options.add_initializer(name, value)
         try:
             # Its own fallback prints on stdout, where the events go.
             session = onnxruntime.InferenceSession(
@@ -94,7 +88,6 @@ class OnnxEngine:
             )
         self._path = path
         self._session = session
-        self._tables = values  # which the session uses, but does not keep
         self._failures = (Fail, InvalidArgument)
         self.provider: str = asked
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
