@@ -43,11 +43,17 @@ class EngineError(MeraError):
     """A model that the engine cannot load or run."""
 
 
+_PACKAGES = {"mic": "apt install portaudio19-dev gcc python3-dev && "}
+"""What an extra needs of the system, where that is Debian."""
+
+
 class MissingExtra(MeraError):
     """A verb or a source that needs an optional set of packages."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} is not installed", f"run: pip install 'mera-edge[{extra}]'")
+        first = _PACKAGES.get(extra, "")
+        remedy = f"run: {first}pip install 'mera-edge[{extra}]'"
+        super().__init__(f"{what} is not installed", remedy)
 
 
 class CheckFailed(MeraError):

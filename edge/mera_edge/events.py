@@ -151,7 +151,10 @@ class Summary(_Message):
     schema_: Literal["mera-edge/summary/1"] = Field("mera-edge/summary/1", alias="schema")
     file: str | None = Field(None, description="the file, when it was one")
     emotion: Emotion | None = Field(
-        description="mean of the events' answers, weighted by confidence"
+        description="mean of the events' answers, weighted by confidence; none of several rooms"
+    )
+    rooms: dict[str, Emotion] | None = Field(
+        None, description="the same for each room that had answers, where there are several"
     )
     transcript: str
     duration_s: float = Field(ge=0, description="length of the stream")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +165,12 @@ def answers(cli: Callable, place: Path, role: str, rows: str) -> int:
     result = cli("evaluate", role, "--manifest", manifest, "--json")
     assert result.code == 0, result.err
     return int(json.loads(result.out)["n"])
+
+
+def test_an_output_without_room_is_said_in_a_line() -> None:
+    command = [sys.executable, "-c", "from mera_edge.cli import main; main()", "models", "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "the output cannot be written (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -239,6 +239,14 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
         assert (one.emotion, one.modalities) == (other.emotion, other.modalities)
 
 
+def test_a_face_that_the_budget_leaves_out_is_not_said_to_be_absent() -> None:
+    slow, sink = Pipeline(Bundle.open(), 1, Strain), Collected()
+    run(slow, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [sink], threading.Event())
+    last = sink.events[-1]
+    assert last.latency.skipped and "face" in last.latency.skipped
+    assert last.modalities["face"].reason == "left out: no time in the budget"
+
+
 def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
     alone, both, bundle = Collected(), Collected(), Bundle.open()
     run(pipeline, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [alone], threading.Event())
@@ -247,6 +255,8 @@ def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
     hall, den = ([e for e in both.events if e.room == name] for name in ("hall", "den"))
     assert len(alone.events) == len(den) == pytest.approx(len(hall), abs=1)
     assert summary.events == len(hall) + len(den)
+    assert summary.emotion is None, "they are different people"
+    assert summary.rooms is not None and list(summary.rooms) == ["hall", "den"]
     assert not summary.interrupted
     for first, second, single in zip(hall, den, alone.events, strict=False):
         assert second.media_time_s - first.media_time_s == pytest.approx(0.1, abs=0.01)

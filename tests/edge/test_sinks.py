@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -229,3 +230,27 @@ def test_a_sink_that_fails_is_said_once_and_tried_again(monkeypatch: pytest.Monk
     outlet.close(summary(1))
     outlet.publish(event(0))
     assert ended == [True]
+
+
+def test_a_sink_that_fails_to_the_end_says_how_much_was_lost() -> None:
+    said: list[str] = []
+    sink = Unreliable()
+    sink.full = True
+    outlet = Outlet(sink, "sink a", said.append, lambda: None)
+    for index in range(5):
+        outlet.publish(event(index))
+    outlet.close(summary(5))
+    assert said[1:] == ["sink a lost 5 events"]
+
+
+def test_a_page_never_takes_the_place_of_a_device_and_follows_a_link(tmp_path: Path) -> None:
+    pipe, page, link = (tmp_path / name for name in ("pipe", "page.html", "link.html"))
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="pipe is no file"):
+        HtmlReport(pipe)
+    assert pipe.is_fifo()
+    link.symlink_to(page)
+    report = HtmlReport(link)
+    report.publish(event(0))
+    report.close(summary(1))
+    assert link.is_symlink() and page.read_text().startswith("<!doctype html>")

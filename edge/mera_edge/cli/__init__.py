@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ from mera_edge.cli import (
     run,
     transcribe,
 )
-from mera_edge.errors import MeraError
+from mera_edge.errors import InputError, MeraError
 
 app = typer.Typer(
     name="mera-edge",
@@ -60,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MeraError as error:
         report(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # What is printed is of no file; a pipe that closes is typer's affair.
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        full = InputError(f"the output cannot be written ({error.strerror})", "make room for it")
+        report(full)
+        sys.exit(full.exit_code)
 
 
 def report(error: MeraError) -> None:

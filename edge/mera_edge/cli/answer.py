@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mera_edge.events import Summary
+    from mera_edge.events import Emotion, Summary
 
 _NAMES = {"voice": "the voice", "face": "the face", "text": "the words"}
 
@@ -16,7 +16,10 @@ def print_answer(summary: Summary, console: Console) -> None:
     """Print the answer, what it rests on, the transcript and what it cost."""
     if summary.file:
         console.print(summary.file, style="dim", highlight=False, markup=False)
-    console.print(f"  [bold]{sentence(summary)}[/]", highlight=False)
+    for name, emotion in (summary.rooms or {}).items():
+        console.print(f"  {name}: {sentence(emotion)}", highlight=False, markup=False)
+    if not summary.rooms:
+        console.print(f"  [bold]{sentence(summary.emotion)}[/]", highlight=False)
     rests = [f"{_NAMES[name]} {share:.0%}" for name, share in summary.evidence.items() if share]
     if rests:
         console.print(f"  evidence, of the time: {', '.join(rests)}", highlight=False)
@@ -32,9 +35,8 @@ def print_answer(summary: Summary, console: Console) -> None:
     )
 
 
-def sentence(summary: Summary) -> str:
+def sentence(emotion: Emotion | None) -> str:
     """Say the answer in one sentence, without more certainty than it has."""
-    emotion = summary.emotion
     if emotion is None:
         return "Nobody was seen or heard, so there is no answer."
     second = sorted(emotion.probabilities.items(), key=lambda item: -item[1])[1]

@@ -83,10 +83,10 @@ def _bench(
 ) -> None:
     from mera_edge.bench.bench import Job, bench
     from mera_edge.bench.report import report as write_report
-    from mera_edge.sinks.page import refuse_directory
+    from mera_edge.sinks.page import refuse_no_file
 
     if report is not None:
-        refuse_directory(report)
+        refuse_no_file(report)
     jobs = [Job(clip, bundle, realtime, budget_ms) for bundle in bundles]
     results = bench(jobs, passes or (1 if realtime else 3))
     _print([result.facts for result in results], json, _results)

@@ -44,9 +44,12 @@ class Outlet:
             self._backoff.reset()
 
     def close(self, summary: Summary) -> None:
-        """Pass the summary on, and close the sink."""
+        """Pass the summary on, and close the sink. Events that were lost are said to be."""
+        lost = self._lost
         if not self._ended:
             self._works(lambda: self._sink.close(summary))
+        if lost:
+            self._say(f"{self._name} lost {lost} events")
 
     def _works(self, use: Callable[[], None]) -> bool:
         try:

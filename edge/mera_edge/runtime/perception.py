@@ -112,7 +112,7 @@ class Perception:
         self._new: dict[ModalityName, Evidence] = {}
         self._skipped: list[str] = []
         self._before = _NO_FRAMES
-        self._was_speaking = False
+        self._was_speaking = self._unseen = False
         self._heard_s = self._spoke_s = 0.0
         self._unheard: NDArray[np.float32] | None = None
         self._partial = ""
@@ -147,6 +147,7 @@ class Perception:
         if self._leaves_out_face(plan):
             if view.picture and "face" not in view.troubles:
                 self._skipped.append("face")
+                self._unseen = True
         elif captured.picture is not None:
             self._see(captured.picture, plan)
         return Observation(
@@ -266,6 +267,7 @@ class Perception:
         return looks(known=True) and not looks(known=plan.known_face)
 
     def _see(self, picture: Picture, plan: Plan) -> None:
+        self._unseen = False
         if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
         with self._watch.stage("face"):
@@ -286,7 +288,9 @@ class Perception:
         if failed := self._failures().get(name):
             return failed
         if name == "face":
-            return "no face in view" if view.picture else "no picture in this source"
+            if not view.picture:
+                return "no picture in this source"
+            return "left out: no time in the budget" if self._unseen else "no face in view"
         if not view.sound:
             return "no sound in this source"
         if name == "text" and 0 < self._transcript.confidence < LEAST_CONFIDENCE:

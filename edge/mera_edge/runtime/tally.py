@@ -13,15 +13,34 @@ _TIMES_KEPT = 10_000
 """Compute times that the percentiles of a summary are over: the newest, in a long run."""
 
 
+class _Answers:
+    """The mean of answers, weighted by their confidence."""
+
+    def __init__(self) -> None:
+        self._probabilities = np.zeros(len(EMOTIONS))
+        self._valence = self._confidence = 0.0
+
+    def add(self, answer: Emotion) -> None:
+        self._probabilities += answer.confidence * np.array(list(answer.probabilities.values()))
+        self._valence += answer.confidence * answer.valence
+        self._confidence += answer.confidence
+
+    @property
+    def emotion(self) -> Emotion | None:
+        if not self._confidence:
+            return None
+        shares = self._probabilities / self._probabilities.sum()
+        return Emotion.of(shares, self._valence / self._confidence)
+
+
 class Tally:
     """Sums over the events of a run. Its size does not grow with the run."""
 
     def __init__(self) -> None:
         self._events = 0
         self._present = dict.fromkeys(MODALITIES, 0)
-        self._probabilities = np.zeros(len(EMOTIONS))
-        self._valence = 0.0
-        self._confidence = 0.0
+        self._answers = _Answers()
+        self._rooms: dict[str, _Answers] = {}
         self._worked_s = 0.0
         self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
         self._slowest_ms = 0.0
@@ -35,22 +54,18 @@ class Tally:
         for name, modality in event.modalities.items():
             self._present[name] += modality.state == "used"
         if event.emotion is not None:
-            confidence = event.emotion.confidence
-            self._probabilities += confidence * np.array(list(event.emotion.probabilities.values()))
-            self._valence += confidence * event.emotion.valence
-            self._confidence += confidence
+            self._answers.add(event.emotion)
+            if event.room is not None:
+                self._rooms.setdefault(event.room, _Answers()).add(event.emotion)
 
     def summary(self, transcript: str, duration_s: float) -> Summary:
         """Sum up a run that said ``transcript`` in ``duration_s`` of stream time."""
         compute = self._compute_ms or [0.0]
-        emotion = None
-        if self._confidence:
-            emotion = Emotion.of(
-                self._probabilities / self._probabilities.sum(), self._valence / self._confidence
-            )
+        rooms = {name: room.emotion for name, room in self._rooms.items()}
         return Summary(
             schema="mera-edge/summary/1",
-            emotion=emotion,
+            emotion=None if rooms else self._answers.emotion,
+            rooms={name: emotion for name, emotion in rooms.items() if emotion} or None,
             transcript=transcript,
             duration_s=round(duration_s, 3),
             events=self._events,

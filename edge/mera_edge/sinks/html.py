@@ -13,7 +13,7 @@ from mera_edge import __version__
 from mera_edge.events import Emotion, EmotionEvent, Summary
 from mera_edge.labels import EMOTIONS
 from mera_edge.sinks.drawing import NAMES, clock, draw
-from mera_edge.sinks.page import facts, page, refuse_directory, write
+from mera_edge.sinks.page import facts, page, refuse_no_file, write
 from mera_edge.sinks.timeline import Timeline
 
 _AGES_KEPT = 10_000
@@ -26,11 +26,11 @@ class HtmlReport:
         path: the page; its directory is made.
 
     Raises:
-        InputError: the path is a directory.
+        InputError: the path is a directory or a device.
     """
 
     def __init__(self, path: Path) -> None:
-        refuse_directory(path)
+        refuse_no_file(path)
         self._path = path
         self._timeline = Timeline()
         self._before: float | None = None

@@ -38,23 +38,26 @@ def facts(cells: Mapping[str, str]) -> str:
     return f"<dl class=facts>{items}</dl>"
 
 
-def refuse_directory(path: Path) -> None:
-    """Raise `InputError` when a page cannot be written to ``path`` because it is a directory."""
-    if path.is_dir():
-        raise InputError(f"{path} is a directory", "name a file, for example report.html")
+def refuse_no_file(path: Path) -> None:
+    """Raise `InputError` when a page cannot take the place of ``path``: a directory, a device."""
+    if path.exists() and not path.is_file():
+        what = "a directory" if path.is_dir() else "no file"
+        raise InputError(f"{path} is {what}", "name a file, for example report.html")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a page, whole or not at all; its directory is made.
+    """Write a page, whole or not at all; its directory is made, and a link is followed.
 
     Raises:
         InputError: it cannot be written; nothing is left behind.
     """
-    scratch = path.with_name(f".{path.name}.partial")
+    refuse_no_file(path)
+    target = path.resolve()
+    scratch = target.with_name(f".{target.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
+        scratch.replace(target)
     except OSError as error:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
