@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import soundfile
 
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.sample import CLIP
+
+FASTSTART = {"movflags": "faststart"}
 
 
 def bad_files(directory: Path) -> dict[str, Path]:
@@ -35,6 +38,28 @@ def test_a_file_that_cannot_be_used_is_named(
     assert result.code == 2
     assert name in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_file_that_was_cut_off_is_said_to_be(cli: Callable, tmp_path: Path) -> None:
+    # Its index comes first, so that the half that is there plays.
+    whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
+    with av.open(str(CLIP)) as source, av.open(str(whole), "w", options=FASTSTART) as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert "before the time that it names" not in cli("predict", whole).err
+    result = cli("predict", half)
+    assert result.code == 0
+    assert "half.mp4 ends" in result.err and "before the time that it names" in result.err
+
+
+def test_a_directory_is_no_camera(cli: Callable, tmp_path: Path) -> None:
+    result = cli("run", "--camera", tmp_path, "--mic", "none")
+    assert result.code == 2
+    assert "is a directory" in result.err
 
 
 def test_the_other_files_are_done_all_the_same(cli: Callable, tmp_path: Path) -> None:

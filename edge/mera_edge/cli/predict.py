@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mera_edge.events import Summary
 
 
+_MISSING_S = 1.0
+"""At the end of a file that is worth a word."""
+
+
 def predict(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings.")],
     json: options.Json = False,
@@ -28,6 +32,7 @@ def predict(
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli import report as report_error
+    from mera_edge.cli.console import stderr
     from mera_edge.runtime.clock import VirtualClock
     from mera_edge.runtime.pipeline import Pipeline
     from mera_edge.runtime.replay import Recorder
@@ -50,16 +55,21 @@ def predict(
                 sinks.append(HtmlReport(report))
             if record is not None:
                 sinks.append(Recorder(record, pipeline, models))
+            media = MediaFile(file)
             try:
-                summary = run(
-                    pipeline, [MediaFile(file)], VirtualClock(), sinks, stop, file=str(file)
-                )
+                summary = run(pipeline, [media], VirtualClock(), sinks, stop, file=str(file))
             except MeraError as error:
                 report_error(error)
                 failed = True
                 continue
             if not json:
                 _show(summary)
+            missing_s = (media.length_s or 0.0) - summary.duration_s
+            if missing_s > _MISSING_S and not summary.interrupted:
+                stderr().print(
+                    f"{file} ends {missing_s:.1f} s before the time that it names: is it whole?",
+                    markup=False, highlight=False, soft_wrap=True,
+                )  # fmt: skip
             if stop.is_set():
                 break
     if failed:

@@ -40,6 +40,8 @@ class MediaFile:
         self._wanted = (sound, picture)
         self._sound: _SoundTrack | None = None
         self._pictures: _PictureTrack | None = None
+        self.length_s: float | None = None
+        """What the file says of its length; known once open. A truncated file has less."""
 
     @property
     def has_sound(self) -> bool:
@@ -65,6 +67,7 @@ class MediaFile:
         try:
             with av.open(str(self._path)) as container:
                 begins_s = (container.start_time or 0) / av.time_base
+                self.length_s = container.duration and container.duration / av.time_base
                 has_sound = bool(container.streams.audio)
                 has_picture = any(not _is_cover(stream) for stream in container.streams.video)
             if not (has_sound or has_picture):

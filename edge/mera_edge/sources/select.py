@@ -24,10 +24,13 @@ def select(camera: str, mic: str) -> list[Source]:
         mic: ``default``, index, name, URL, file or ``none``.
 
     Raises:
-        InputError: both are ``none``.
+        InputError: both are ``none``, or one is a directory.
     """
     if camera == mic == NONE:
         raise InputError("there is neither camera nor microphone", "give --camera or --mic")
+    for spec in (camera, mic):
+        if "://" not in spec and Path(spec).is_dir():
+            raise InputError(f"{spec} is a directory", "give a device, a URL or a file")
     if camera == mic and _is_file(camera):
         return [MediaFile(Path(camera))]
     sources: list[Source] = []
