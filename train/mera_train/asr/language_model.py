@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mera_edge.asr.decode import Decoder, Greedy
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.language_model import START, LanguageModel
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
-from mera_train import audio, checkpoint
+from mera_train import audio, checkpoint, workers
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
@@ -188,6 +189,18 @@ def errors(
     return word_error_rate(said, hypotheses)["wer"]
 
 
+def _tried(
+    path: Path,
+    said: Sequence[str],
+    heard: Sequence[NDArray[np.float32]],
+    symbols: Sequence[str],
+    chosen: tuple[float, float],
+) -> float:
+    language = LanguageModel(path, len(symbols))
+    language.weight, language.bonus = chosen
+    return errors(said, heard, PrefixBeam(language_model=language), symbols)
+
+
 def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why."""
     loaded = checkpoint.load(directory)
@@ -199,12 +212,13 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     sentences, heard = hear(loaded, data)
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)
-    rates = {}
-    for weight, bonus in product(WEIGHTS, BONUSES):
-        np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
-        search = PrefixBeam(language_model=LanguageModel(path, len(symbols)))
-        rates[weight, bonus] = errors(sentences, heard, search, symbols)
-        print(f"weight {weight} bonus {bonus}: {rates[weight, bonus]:.1%}", flush=True)
+    np.savez_compressed(path, **arrays, weight=0.0, bonus=0.0)
+    choices = list(product(WEIGHTS, BONUSES))
+    with workers.pool() as pool:
+        found = pool.map(partial(_tried, path, sentences, heard, symbols), choices)
+        rates = dict(zip(choices, found, strict=True))
+    for (weight, bonus), rate in rates.items():
+        print(f"weight {weight} bonus {bonus}: {rate:.1%}", flush=True)
     weight, bonus = min(rates, key=lambda chosen: rates[chosen])
     np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
 
