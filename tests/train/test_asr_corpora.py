@@ -13,6 +13,7 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import location, read
 from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.pack import pack
 from mera_train.asr.train import train
 from mera_train.asr.units import Units
 from mera_train.task import LoopConfig
@@ -129,3 +130,19 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
     other = begun.model_copy(update={"corpora": (str(tmp_path / "other.csv"),)})
     with pytest.raises(InputError, match=r"no units for i q u z"):
         train(other, tmp_path, tmp_path / "other", resume=True)
+
+
+def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "dev-clean"
+    for speaker in ("84", "174", "422"):
+        chapter = folder / speaker / "1"
+        chapter.mkdir(parents=True)
+        sound(chapter / f"{speaker}-1-0000.flac", 1.0)
+        (chapter / f"{speaker}-1.trans.txt").write_text(f"{speaker}-1-0000 A CAT SAT\n")
+    pack(str(folder), tmp_path / "two.zip", ["84", "422"])
+    found = read(tmp_path, "two")
+    assert {(u.speaker, u.text) for u in found} == {("84", "a cat sat"), ("422", "a cat sat")}
+    assert len(audio.read(tmp_path / "two.zip", found[0].file)) == 16_000
+    with pytest.raises(InputError, match="has none of 7"):
+        pack(str(folder), tmp_path / "none.zip", ["7"])
+    assert not (tmp_path / "none.zip").exists()

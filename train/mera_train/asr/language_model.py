@@ -42,8 +42,8 @@ FILE = "language_model.npz"
 """In a checkpoint."""
 OWN = 3
 """Times that the transcripts of the training speech count: they are of the kind that is heard."""
-WEIGHTS = (0.5, 0.6, 0.7, 0.8)
-BONUSES = (1.5, 2.0, 2.5, 3.0)
+WEIGHTS = (0.6, 0.7, 0.8, 0.9)
+BONUSES = (2.0, 2.5, 3.0, 3.5)
 
 
 def count(texts: Sequence[Sequence[int]], order: int) -> list[tuple[Keys, NDArray[np.int64]]]:
