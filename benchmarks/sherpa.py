@@ -61,7 +61,8 @@ def theirs(bundle: Bundle) -> Transcribe:
         stream.accept_waveform(SAMPLE_RATE, samples)
         while recognizer.is_ready(stream):
             recognizer.decode_stream(stream)
-        text = str(recognizer.get_result(stream)).strip()
+        # A word start that nothing follows is a second space there.
+        text = " ".join(str(recognizer.get_result(stream)).split())
         return text, time.perf_counter() - began
 
     return transcribe
