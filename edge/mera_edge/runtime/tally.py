@@ -26,9 +26,8 @@ class _Answers:
         self._confidence += answer.confidence
 
     @property
-    def emotion(self) -> Emotion | None:
-        if not self._confidence:
-            return None
+    def emotion(self) -> Emotion:
+        """Known once there is an answer."""
         shares = self._probabilities / self._probabilities.sum()
         return Emotion.of(shares, self._valence / self._confidence)
 
@@ -39,8 +38,8 @@ class Tally:
     def __init__(self) -> None:
         self._events = 0
         self._present = dict.fromkeys(MODALITIES, 0)
-        self._answers = _Answers()
-        self._rooms: dict[str, _Answers] = {}
+        self._answers: dict[str | None, _Answers] = {}
+        """By room; the only one has no name."""
         self._worked_s = 0.0
         self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
         self._slowest_ms = 0.0
@@ -54,18 +53,17 @@ class Tally:
         for name, modality in event.modalities.items():
             self._present[name] += modality.state == "used"
         if event.emotion is not None:
-            self._answers.add(event.emotion)
-            if event.room is not None:
-                self._rooms.setdefault(event.room, _Answers()).add(event.emotion)
+            self._answers.setdefault(event.room, _Answers()).add(event.emotion)
 
     def summary(self, transcript: str, duration_s: float) -> Summary:
         """Sum up a run that said ``transcript`` in ``duration_s`` of stream time."""
         compute = self._compute_ms or [0.0]
-        rooms = {name: room.emotion for name, room in self._rooms.items()}
+        rooms = {name: answers.emotion for name, answers in self._answers.items() if name}
+        only = self._answers.get(None)
         return Summary(
             schema="mera-edge/summary/1",
-            emotion=None if rooms else self._answers.emotion,
-            rooms={name: emotion for name, emotion in rooms.items() if emotion} or None,
+            emotion=only and only.emotion,
+            rooms=rooms or None,
             transcript=transcript,
             duration_s=round(duration_s, 3),
             events=self._events,

@@ -207,7 +207,7 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     config = loaded.settings(Config)
     symbols, units = config.symbols, Units(config.symbols)
     said, written = text(data, config.corpora, texts)
-    arrays = estimate([units.encode(each) for each in [*said * OWN, *written]], len(symbols))
+    arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
     path = directory / FILE
     sentences, heard = hear(loaded, data)
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")

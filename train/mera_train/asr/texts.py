@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from mera_edge.errors import InputError
@@ -43,7 +43,7 @@ def prose(paths: Iterable[Path]) -> list[str]:
     return found
 
 
-def choose(texts: Iterable[str], words: range, held_out: set[str]) -> Sequence[str]:
+def choose(texts: Iterable[str], words: range, held_out: set[str]) -> list[str]:
     """Return each text of so many words once, in order, without those that are held out."""
     return [
         text for text in dict.fromkeys(texts) if len(text.split()) in words and text not in held_out
