@@ -57,8 +57,10 @@ class RecognitionSettings(BaseModel):
         None,
         description="`sherpa:DIR` or `sherpa:NAME`, a published model; the bundle's if unset",
     )
-    search: Literal["beam", "greedy"] | None = Field(
-        None, description="beam or greedy; if unset, beam where the bundle has a language model"
+    search: Literal["words", "beam", "greedy"] | None = Field(
+        None,
+        description="words, beam or greedy; if unset, the first that the bundle is made for, and "
+        "beam for hot words",
     )
     beam: int = Field(8, ge=1, le=100, description="texts that a beam search keeps")
     hot_words: tuple[str, ...] = Field((), description="words and phrases to be expected")
@@ -75,8 +77,8 @@ class RecognitionSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_search(self) -> RecognitionSettings:
-        if self.hot_words and self.search == "greedy":
-            raise ValueError("a greedy search knows no hot words: use beam")
+        if self.hot_words and self.search not in (None, "beam"):
+            raise ValueError(f"search = {self.search!r} knows no hot words: use beam")
         return self
 
 

@@ -17,6 +17,7 @@ from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
+from mera_train.asr.lexicon import FILE as WORDS
 from mera_train.asr.networks import Network, build
 from mera_train.checkpoint import Checkpoint
 
@@ -63,8 +64,8 @@ def _prepare(loaded: Checkpoint, config: Config) -> Prepared:
 
 
 def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> RoleEntry:
-    """Export a checkpoint to ``asr.onnx``, ``asr-tokens.txt`` and its language model, if it has
-    one, in ``out``.
+    """Export a checkpoint to ``asr.onnx``, ``asr-tokens.txt``, and the language model and the
+    lexicon that it may have, in ``out``.
 
     Args:
         checkpoint_directory: of the recognizer.
@@ -101,9 +102,10 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
     )
     files = {"model": model_path, "tokens": tokens_path}
-    if (checkpoint_directory / LANGUAGE_MODEL).exists():
-        files["language_model"] = out / f"asr-{LANGUAGE_MODEL}"
-        shutil.copyfile(checkpoint_directory / LANGUAGE_MODEL, files["language_model"])
+    for name, file in (("language_model", LANGUAGE_MODEL), ("words", WORDS)):
+        if (checkpoint_directory / file).exists():
+            files[name] = out / f"asr-{file}"
+            shutil.copyfile(checkpoint_directory / file, files[name])
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
     return RoleEntry(

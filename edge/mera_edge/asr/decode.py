@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,17 +29,15 @@ class Token:
 
 
 class Decoder(Protocol):
-    """What the recognizer asks of a search.
-
-    Attributes:
-        tokens: the units of the best text so far.
-        frames: of the encoder, so far.
-    """
-
-    frames: int
+    """What the recognizer asks of a search."""
 
     @property
-    def tokens(self) -> list[Token]: ...
+    def frames(self) -> int:
+        """Of the encoder, so far."""
+
+    @property
+    def tokens(self) -> Sequence[Token]:
+        """The units, or the words, of the best text so far."""
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
         """Take the next frames, ``[n, classes]``."""

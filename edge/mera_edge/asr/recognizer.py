@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.decode import BLANK, Decoder, Greedy, Token
+from mera_edge.asr.lexicon import Lexicon
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import Role
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -17,6 +18,8 @@ from mera_edge.errors import BundleError, InputError
 from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
 
 WORD_START = "▁"
+SOUND_MS = 40
+"""What a phone is named for, where the bundle has a lexicon."""
 _TAIL = 20
 """Frames of silence after the end of a stream, at least: the last unit may come a little late."""
 
@@ -70,7 +73,7 @@ class Recognizer:
         self._engine = role.engine()
         self._settings = settings
         self._symbols = read_symbols(role.path("tokens"))
-        self._decoder = _decoder(role, self._symbols, settings)
+        self._lexicon = _lexicon(role, settings)
         inputs, outputs = self._engine.inputs, list(self._engine.outputs)
         self._log_probabilities, self._next_attention, self._next_convolution = outputs
         _, chunk, classes = self._engine.outputs[self._log_probabilities].shape
@@ -80,6 +83,14 @@ class Recognizer:
                 "export the bundle again",
             )
         subsampling = int(self._engine.metadata["subsampling_factor"])
+        self._decoder: Decoder
+        if self._lexicon is None:
+            self._decoder = _decoder(role, self._symbols, settings)
+        else:
+            from mera_edge.asr.words import WordSearch
+
+            self._decoder = WordSearch(self._lexicon, subsampling * 10 // SOUND_MS)
+            self._symbols = [WORD_START + word for word in self._lexicon.words]
         self._chunk, self._shift = chunk, chunk * subsampling
         self._encoder_frame_s = subsampling * FRAME_SHIFT_S
         self._left = inputs["attn_mask"].shape[2] - chunk
@@ -168,7 +179,11 @@ class Recognizer:
         feeds["offset"] += self._chunk
         visible = feeds["attn_mask"]
         visible[..., : -self._chunk] = visible[..., self._chunk :]
-        self._decoder.accept(outputs[self._log_probabilities][0])
+        if self._lexicon is None:
+            self._decoder.accept(outputs[self._log_probabilities][0])
+        else:
+            keys = outputs[self._next_attention][self._lexicon.block]
+            self._decoder.accept(self._lexicon.name(keys[:, -self._chunk :]))
 
     def _time(self, frame: int) -> float:
         """Stream time of an encoder frame; the silence after the end has no time of its own."""
@@ -192,8 +207,23 @@ class Recognizer:
         return [word for word in words if word.text]
 
 
+def _lexicon(role: Role, settings: RecognitionSettings) -> Lexicon | None:
+    """Return what a word search needs, if that is the search.
+
+    Hot words are spelled: a name is rarely in a lexicon.
+    """
+    known = "words" in role.entry.files
+    if settings.search == "words" and not known:
+        raise BundleError(
+            "the recognizer has no lexicon", "search with beam, or export it with one"
+        )
+    if not known or settings.hot_words or settings.search not in (None, "words"):
+        return None
+    return role.read("words", Lexicon)
+
+
 def _decoder(role: Role, symbols: list[str], settings: RecognitionSettings) -> Decoder:
-    """Return the search that the settings ask for, or that the bundle is made for."""
+    """Return the search for units that the settings ask for, or that the bundle is made for."""
     known = "language_model" in role.entry.files
     if not settings.hot_words and (settings.search or ("beam" if known else "greedy")) == "greedy":
         return Greedy()

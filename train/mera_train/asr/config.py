@@ -54,5 +54,5 @@ class Config(BaseModel):
     aligned_epochs: int = Field(
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
-    phones: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's phone loss")
+    phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
     symbols: list[str] = Field([], description="the classes; written by training")

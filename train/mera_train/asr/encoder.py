@@ -30,6 +30,21 @@ class ModelConfig(BaseModel):
     chunk: int = Field(8, ge=1, description="encoder frames to a chunk")
     left_chunks: int = Field(4, ge=1, description="earlier chunks that a chunk sees")
 
+    sounding_block: int | None = Field(
+        None,
+        ge=0,
+        description="whose keys and values name the phones, so that the device can name them from "
+        "its cache; if unset, the output of the middle block names them, in training only",
+    )
+
+    @model_validator(mode="after")
+    def _names_phones(self) -> ModelConfig:
+        if self.sounding_block is not None and (
+            self.kind != "conformer" or self.sounding_block >= self.blocks
+        ):
+            raise ValueError(f"sounding_block: no attention in block {self.sounding_block}")
+        return self
+
     @model_validator(mode="after")
     def _keeps_lstm_states(self) -> ModelConfig:
         if self.kind == "deepspeech2" and (self.heads, self.kernel) != (1, 3):
@@ -50,7 +65,7 @@ class ModelConfig(BaseModel):
 
     @property
     def phones_per_frame(self) -> int:
-        """Sounds that an encoder frame names in training, 40 ms each."""
+        """Sounds that an encoder frame names, 40 ms each."""
         return self.subsampling // 4
 
     @property
@@ -121,14 +136,14 @@ class Encoder(nn.Module):
         self.register_buffer("inverse_std", inverse_std)
         self.stem = Stem(config, len(mean))
         self.head = nn.Linear(config.width, symbols)
-        # Only training asks which sounds the middle block hears.
-        self.phones = nn.Linear(config.width, len(PHONES) * config.phones_per_frame)
+        heard = config.width if config.sounding_block is None else 2 * config.width
+        self.phones = nn.Linear(heard, len(PHONES) * config.phones_per_frame)
 
     def normalise(self, frames: Tensor) -> Tensor:
         """Apply the global CMVN."""
         return (frames - self.mean) * self.inverse_std
 
-    def scores(self, last: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:
-        """Score the symbols of the last block, and the phones of the middle one."""
-        phones = self.phones(middle).unflatten(-1, (self.config.phones_per_frame, -1))
+    def scores(self, last: Tensor, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """Score the symbols of the last block, and the phones of an inner one."""
+        phones = self.phones(inner).unflatten(-1, (self.config.phones_per_frame, -1))
         return self.head(last), phones

@@ -45,7 +45,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """``x`` [B, T, d], ``bias`` [1, heads, T, keys], ``cache`` [B, heads, left, 2 d/heads].
 
-        Returns the output and the keys and values of the newest ``left`` frames.
+        Returns the output, and the keys and values of the cache and of ``x``.
         """
         batch, time, width = x.shape
         query, *key_value = self.into(self.norm(x)).chunk(3, dim=-1)
@@ -59,7 +59,7 @@ class Attention(nn.Module):
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3) + bias.to(query.dtype)
         mixed = scores.softmax(dim=-1).to(value.dtype) @ value
         out = self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, time, width)))
-        return out, both[:, :, time:]
+        return out, both
 
 
 class Convolution(nn.Module):
@@ -128,17 +128,20 @@ class Conformer(Encoder):
             normalised: frames after CMVN, ``[B, T, 80]``.
 
         Returns:
-            Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one
-            ``[B, encoder frames, phones per frame, phones]``.
+            Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one, or by
+            the keys and values of `ModelConfig.sounding_block`, ``[B, encoder frames, phones per
+            frame, phones]``.
         """
         x = self.stem(normalised)
         bias = self.bias(x.shape[1], chunk, x.device)
-        middle = x
+        inner = x
         for index, block in enumerate(self.blocks):
-            x = block(x, bias)[0]
-            if index + 1 == len(self.blocks) // 2:
-                middle = x
-        return self.scores(x, middle)
+            x, keys, _ = block(x, bias)
+            if self.config.sounding_block is None and index + 1 == len(self.blocks) // 2:
+                inner = x
+            elif index == self.config.sounding_block:
+                inner = keys.transpose(1, 2).flatten(2)
+        return self.scores(x, inner)
 
     def stream(
         self, frames: Tensor, attention: Tensor, convolution: Tensor, visible: Tensor
@@ -164,7 +167,7 @@ class Conformer(Encoder):
         attentions, convolutions = [], []
         for index, block in enumerate(self.blocks):
             x, keys, past = block(x, bias, attention[index : index + 1], convolution[index])
-            attentions.append(keys)
+            attentions.append(keys[:, :, config.chunk :])
             convolutions.append(past)
         return (
             F.log_softmax(self.head(x), dim=-1),

@@ -79,7 +79,13 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     torch.manual_seed(config.loop.seed)
     model = build(config.model, *cmvn(frames, training), len(units.symbols))
     if config.initial is not None:
-        checkpoint.load(config.initial).fill(model)
+        first = checkpoint.load(config.initial)
+        if first.settings(Config).model.sounding_block != config.model.sounding_block:
+            # Its phones are named from something else: that layer begins anew.
+            first.weights.update(
+                {f"phones.{name}": value for name, value in model.phones.state_dict().items()}
+            )
+        first.fill(model)
     named = config.aligned_epochs > 0 or config.phones > 0
     aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)

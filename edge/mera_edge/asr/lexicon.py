@@ -1,0 +1,129 @@
+"""What words sound like, and which word follows which: the knowledge of a word search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.errors import BundleError
+
+START = 65535
+"""Stands before the first word of a text; other words are numbers from 1."""
+
+_WORD, _BITS = np.uint64(0xFFFF), np.uint64(16)
+
+_ARRAYS = (
+    "phone_weights", "phone_bias", "log_prior", "words", "phones", "children", "endings", "ends",
+    "contexts", "begins", "follows", "log_probabilities", "backoffs",
+)  # fmt: skip
+
+
+class Lexicon:
+    """Pronunciations as a tree of phones, and a trigram model of words, from an ``.npz``.
+
+    The tree: node 0 is its root; ``phones [N]`` says what each node sounds like, its children are
+    nodes ``children[n]`` to ``children[n + 1]``, and the words ``endings[ends[n]:ends[n + 1]]`` end
+    there. ``ahead [N]``: the log-probability of the likeliest word at or below a node.
+
+    The model is a back-off model like `mera_edge.asr.language_model.LanguageModel`'s, of words
+    packed into numbers of 16 bits.
+
+    Phones are named by a linear layer over what the network's attention has in its cache:
+    ``phone_weights [inputs, outputs]``, ``phone_bias``, and ``log_prior [phones]``, what is to be
+    subtracted from the posteriors, so that frequent sounds are not preferred twice.
+
+    Attributes:
+        block: whose cache that is.
+        weight, bonus: of a log-probability, and of a word, in the search.
+
+    Raises:
+        BundleError: it is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                read = {name: file[name] for name in _ARRAYS}
+                self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
+                self.block = int(file["block"])
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
+        self.words = ["", *read["words"].tobytes().decode().split("\n")]
+        self.phones = read["phones"].astype(np.intp)
+        self.children, self.ends = read["children"], read["ends"]
+        self.endings = read["endings"].astype(np.intp)
+        self._weights = read["phone_weights"].astype(np.float32)
+        self._bias = read["phone_bias"].astype(np.float32)
+        self._log_prior = read["log_prior"].astype(np.float32)
+        self._contexts = read["contexts"].astype(np.uint64)
+        self._backoffs = read["backoffs"].astype(np.float64)
+        contexts = np.repeat(self._contexts, np.diff(read["begins"]))
+        self._ngrams = contexts << _BITS | read["follows"].astype(np.uint64)
+        self._log_probabilities = read["log_probabilities"].astype(np.float64)
+        # What follows nothing comes first: all words, in order.
+        self._single = np.full(len(self.words), -np.inf)
+        self._single[1:] = self._log_probabilities[: len(self.words) - 1]
+        self.ahead = self._look_ahead()
+
+    @property
+    def states(self) -> int:
+        """Nodes of the tree."""
+        return len(self.phones)
+
+    def name(self, cache: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Name the phones of the newest encoder frames.
+
+        Args:
+            cache: keys and values of `block` ``[heads, frames, 2 d/heads]``.
+
+        Returns:
+            Scaled likelihoods ``[sounds, phones]``: posteriors over priors, logarithmic.
+        """
+        frames = cache.transpose(1, 0, 2).reshape(cache.shape[1], -1)
+        scores = (frames @ self._weights + self._bias).reshape(-1, len(self._log_prior))
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        named: NDArray[np.float32] = scores - self._log_prior
+        return named
+
+    def follow(
+        self, histories: NDArray[np.uint64], words: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+        """Return ``log P(word | history)`` and the histories with the word, ``[n]`` each."""
+        word = words.astype(np.uint64)
+        last = histories & _WORD
+        pairs, after = self._find(self._ngrams, last << _BITS | word)
+        of_last, known = self._find(self._contexts, last)
+        backed = self._single[words] + np.where(known, self._backoffs[of_last], 0)
+        found = np.where(after, self._log_probabilities[pairs], backed)
+        two = histories > _WORD
+        triples, after = self._find(self._ngrams, histories << _BITS | word)
+        of_two, known = self._find(self._contexts, histories)
+        found += np.where(known & two, self._backoffs[of_two], 0)
+        found = np.where(after & two, self._log_probabilities[triples], found)
+        return found, last << _BITS | word
+
+    def _find(
+        self, listed: NDArray[np.uint64], wanted: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        places = np.searchsorted(listed, wanted)
+        places[places == len(listed)] = 0
+        return places, listed[places] == wanted
+
+    def _look_ahead(self) -> NDArray[np.float64]:
+        best = np.full(self.states, -np.inf)
+        ending = np.flatnonzero(np.diff(self.ends))
+        best[ending] = np.maximum.reduceat(self._single[self.endings], self.ends[ending])
+        # A child's number is higher than its parent's, and the levels follow each other.
+        parents = np.repeat(np.arange(self.states), np.diff(self.children))
+        level = self.states
+        while level > 1:
+            top = int(parents[level - 2])
+            first = int(self.children[top])
+            np.maximum.at(best, parents[first - 1 : level - 1], best[first:level])
+            level = first
+        best[0] = 0.0
+        return best
