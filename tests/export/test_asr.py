@@ -19,7 +19,9 @@ from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.asr import Recognizer
 from mera_edge.asr.decode import Greedy
+from mera_edge.asr.lexicon import Lexicon
 from mera_edge.asr.recognizer import spell
+from mera_edge.asr.words import WordSearch
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.config import RecognitionSettings
@@ -30,12 +32,15 @@ from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
-from mera_train.asr.language_model import estimate
+from mera_train.asr.lexicon import follow, tree
 from mera_train.asr.model import Conformer
 from mera_train.asr.networks import build
+from mera_train.asr.ngrams import estimate
 
 SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
-CONFIG = Config(model=ModelConfig(blocks=2, width=32, stem=4, kernel=5), symbols=SYMBOLS)
+CONFIG = Config(
+    model=ModelConfig(blocks=2, width=32, stem=4, kernel=5, sounding_block=1), symbols=SYMBOLS
+)
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +275,49 @@ def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path:
     plain = Recognizer(bundle)
     plain.accept(frames, 4.0)
     assert texts[None] == texts["beam"] != texts["greedy"] == plain.hypothesis
+
+
+def test_words_are_searched_for_by_what_the_cache_says_of_phones(
+    bundle: Bundle, model: Conformer, tmp_path: Path
+) -> None:
+    trained = tmp_path / "checkpoint"
+    shutil.copytree(bundle.directory.parent / "checkpoint", trained)
+    said = [(9, 4, 33), (12,), (20, 3)]
+    np.savez(
+        trained / "words.npz",
+        **tree(enumerate(said, 1)),
+        **follow(["one two three", "two two one"] * 9, {"one": 1, "two": 2, "three": 3}),
+        words=np.frombuffer(b"one\ntwo\nthree", np.uint8),
+        phone_weights=model.phones.weight.detach().numpy().T,
+        phone_bias=model.phones.bias.detach().numpy(),
+        log_prior=np.zeros(40, np.float16),
+        block=1,
+        weight=0.1,
+        bonus=2.0,
+    )
+    entry = asr.export(trained, tmp_path)
+    roles = {"asr": entry}
+    wordy = Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": roles}))
+    recognizer = Recognizer(wordy)
+    frames = log_mel(sound(3.0))
+    recognizer.accept(frames[:100], 1.0)
+    recognizer.accept(frames[100:], 3.0)
+    with torch.inference_mode():
+        _, phones = model(model.normalise(torch.from_numpy(frames)[None]), CONFIG.model.chunk)
+    search = WordSearch(Lexicon(tmp_path / "asr-words.npz"), 2)
+    heard = recognizer._decoder.frames
+    search.accept(phones[0, :heard].flatten(0, 1).log_softmax(-1).numpy())
+    assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
+    words = recognizer.hypothesis.words
+    assert words, "the bonus is high enough"
+    assert {word.text for word in words} <= {"one", "two", "three"}
+    greedy = Recognizer(wordy, RecognitionSettings(search="greedy"))
+    greedy.accept(frames, 3.0)
+    plain = Recognizer(bundle)
+    plain.accept(frames, 3.0)
+    assert greedy.hypothesis == plain.hypothesis
+    with pytest.raises(BundleError, match="no lexicon"):
+        Recognizer(bundle, RecognitionSettings(search="words"))
 
 
 def test_a_greedy_search_refuses_hot_words() -> None:
