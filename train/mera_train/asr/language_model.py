@@ -11,11 +11,12 @@ of a test speaker's, is in the text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,6 +109,23 @@ def _tried(
     return errors(said, heard, PrefixBeam(language_model=language), symbols)
 
 
+def write(
+    path: Path,
+    arrays: dict[str, Any],
+    tried: Callable[[tuple[float, float]], float],
+    choices: Sequence[tuple[float, float]],
+) -> None:
+    """Write ``arrays`` to ``path`` with the weight and the bonus with which ``tried``, which may
+    read the file, gives the lowest error rate; print all."""
+    np.savez_compressed(path, **arrays, weight=0.0, bonus=0.0)
+    with workers.pool() as pool:
+        rates = dict(zip(choices, pool.map(tried, choices), strict=True))
+    for (weight, bonus), rate in rates.items():
+        print(f"weight {weight} bonus {bonus}: {rate:.1%}", flush=True)
+    weight, bonus = min(rates, key=lambda chosen: rates[chosen])
+    np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
+
+
 def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why."""
     loaded = checkpoint.load(directory)
@@ -120,15 +138,8 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     sentences, heard = [each.text for each in spoken], [each.units for each in spoken]
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)
-    np.savez_compressed(path, **arrays, weight=0.0, bonus=0.0)
-    choices = list(product(WEIGHTS, BONUSES))
-    with workers.pool() as pool:
-        found = pool.map(partial(_tried, path, sentences, heard, symbols), choices)
-        rates = dict(zip(choices, found, strict=True))
-    for (weight, bonus), rate in rates.items():
-        print(f"weight {weight} bonus {bonus}: {rate:.1%}", flush=True)
-    weight, bonus = min(rates, key=lambda chosen: rates[chosen])
-    np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
+    tried = partial(_tried, path, sentences, heard, symbols)
+    write(path, arrays, tried, list(product(WEIGHTS, BONUSES)))
 
 
 if __name__ == "__main__":

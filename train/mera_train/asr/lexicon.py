@@ -25,10 +25,10 @@ from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.lexicon import Lexicon
 from mera_edge.asr.words import WordSearch
 from mera_edge.errors import InputError
-from mera_train import checkpoint, workers
+from mera_train import checkpoint
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
-from mera_train.asr.language_model import OWN, hear, text
+from mera_train.asr.language_model import OWN, hear, text, write
 from mera_train.asr.ngrams import estimate
 
 FILE = "words.npz"
@@ -150,17 +150,10 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
         "block": config.model.sounding_block,
     }
     path = directory / FILE
-    np.savez_compressed(path, **arrays, weight=1.0, bonus=0.0)
-    choices = list(product(WEIGHTS, BONUSES))
     transcripts = [each.text for each in heard]
     likelihoods = [each.phones - log_prior.astype(np.float32) for each in heard]
     tried = partial(_tried, path, transcripts, likelihoods, config.model.phones_per_frame)
-    with workers.pool() as pool:
-        rates = dict(zip(choices, pool.map(tried, choices), strict=True))
-    for (weight, bonus), rate in rates.items():
-        print(f"weight {weight} bonus {bonus}: {rate:.1%}", flush=True)
-    weight, bonus = min(rates, key=lambda chosen: rates[chosen])
-    np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
+    write(path, arrays, tried, list(product(WEIGHTS, BONUSES)))
 
 
 if __name__ == "__main__":
