@@ -139,7 +139,7 @@ class WordSearch:
         said, ended["history"] = lexicon.follow(ended["history"], word)
         ended["score"] += lexicon.weight * (said - lexicon.ahead[child[of]]) + lexicon.bonus
         possible = np.flatnonzero(ended["score"] >= least)
-        ended, word, of = ended[possible], word[possible], of[possible]
+        ended, word = ended[possible], word[possible]
         length = self._time + 1 - ended["begin"]
         sure = np.exp(ended["sound"] / length)
         entries = list(
