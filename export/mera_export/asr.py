@@ -106,6 +106,11 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         if (checkpoint_directory / file).exists():
             files[name] = out / f"asr-{file}"
             shutil.copyfile(checkpoint_directory / file, files[name])
+    if "words" in files and "language_model" not in files:
+        raise InputError(
+            f"{checkpoint_directory} has a lexicon, but no language model",
+            "make it: python -m mera_train.asr.language_model",
+        )
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
     return RoleEntry(

@@ -72,7 +72,7 @@ def test_with_a_language_model_the_best_sum_is_found(values: np.ndarray) -> None
 
     def total(text: tuple[int, ...], chance: float) -> float:
         before = (START, *text)
-        return chance + sum(language.scores(before[i : i + 1])[u] for i, u in enumerate(text))
+        return chance + sum(language.score(before[i : i + 1], u) for i, u in enumerate(text))
 
     sums = {text: total(text, chance) for text, chance in texts(values).items()}
     assert sums[read(search)] == pytest.approx(max(sums.values()), abs=1e-3)
@@ -125,7 +125,7 @@ def test_a_language_model_backs_off_and_refuses_what_is_none(tmp_path: Path) -> 
     language = LanguageModel(path, 3)
     assert np.exp(language.log_probabilities((1,)))[1:] == pytest.approx([0.1, 0.9], abs=1e-3)
     assert np.exp(language.log_probabilities((2,)))[1:] == pytest.approx([0.5, 0.5], abs=1e-3)
-    assert language.scores((1,))[2] == pytest.approx(2 * np.log(0.9) + 0.5, abs=1e-2)
+    assert language.score((1,), 2) == pytest.approx(2 * np.log(0.9) + 0.5, abs=1e-2)
     assert language.after((START,), 2) == (2,)
     with pytest.raises(BundleError, match="other units"):
         LanguageModel(path, 2)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.lexicon import START, Lexicon
-from mera_edge.asr.words import SILENCE, WordSearch
+from mera_edge.asr.lexicon import SILENCE, START, Lexicon
+from mera_edge.asr.words import WordSearch
 from mera_edge.errors import BundleError
 from mera_train.asr.lexicon import follow, tree
 
@@ -36,6 +36,9 @@ def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
         block=0,
         weight=0.8,
         bonus=0.3,
+        by_language=1.5,
+        by_unit=4.0,
+        by_sound=0.6,
     )
     return Lexicon(path)
 
@@ -88,7 +91,7 @@ def align(rows: np.ndarray, path: list[int]) -> float:
 @given(sounds)
 @settings(max_examples=25, deadline=None)
 def test_the_likeliest_of_all_words_are_found(lexicon: Lexicon, rows: np.ndarray) -> None:
-    search = WordSearch(lexicon, 1, beam=1000, most=100_000, least=-1000)
+    search = WordSearch(lexicon, beam=1000, most=100_000, least=-1000)
     search.accept(rows)
     whole = search._hypotheses[search._hypotheses["state"] >= lexicon.states]
     assert whole["score"].max() == pytest.approx(best(lexicon, rows), abs=1e-3)
@@ -97,29 +100,33 @@ def test_the_likeliest_of_all_words_are_found(lexicon: Lexicon, rows: np.ndarray
 @given(sounds, st.integers(0, 5))
 @settings(max_examples=25, deadline=None)
 def test_however_the_sounds_are_cut(lexicon: Lexicon, rows: np.ndarray, at: int) -> None:
-    whole, cut = WordSearch(lexicon, 1), WordSearch(lexicon, 1)
+    whole, cut = WordSearch(lexicon), WordSearch(lexicon)
     whole.accept(rows)
     cut.accept(rows[:at])
     cut.accept(rows[at:])
-    assert cut.tokens == whole.tokens
-    assert cut.frames == whole.frames == len(rows)
+    assert cut.words == whole.words
     cut.reset()
     cut.accept(rows)
-    assert cut.tokens == whole.tokens
+    assert cut.words == whole.words
 
 
-def test_words_have_times_and_confidences(lexicon: Lexicon) -> None:
-    search = WordSearch(lexicon, 2)
+def test_clear_sounds_are_their_words(lexicon: Lexicon) -> None:
+    search = WordSearch(lexicon)
     clear = np.full((12, 3), -8.0, np.float32)
     for time, phone in enumerate([0, 0, 1, 1, 2, 2, 0, 0, 2, 2, 0, 0]):
         clear[time, phone] = 0.0
     search.accept(clear)
-    assert [lexicon.words[token.symbol] for token in search.tokens] in (["ab", "bee"], ["ab", "b"])
-    assert [(token.first, token.last) for token in search.tokens] == [(1, 2), (4, 4)]
-    assert all(token.confidence > 0.99 for token in search.tokens)
+    assert search.words in (("ab", "bee"), ("ab", "b"))
     search.reset()
     search.accept(np.log(np.tile([0.9, 0.05, 0.05], (20, 1))).astype(np.float32))
-    assert search.tokens == []
+    assert search.words == ()
+
+
+def test_pronunciations_are_those_of_the_tree(lexicon: Lexicon) -> None:
+    for word, spoken in SAID.items():
+        assert sorted(lexicon.pronunciations(word)) == sorted(spoken)
+    assert lexicon.pronunciations("strange") == []
+    assert lexicon.pronunciations("") == []
 
 
 def test_probabilities_of_words_add_up_to_one(lexicon: Lexicon) -> None:

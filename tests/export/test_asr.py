@@ -4,6 +4,7 @@ The network has random weights: it writes nonsense, which is as good for compari
 """
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,17 @@ from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.asr import Recognizer
 from mera_edge.asr.decode import Greedy
+from mera_edge.asr.evidence import Evidence, Knowledge
+from mera_edge.asr.language_model import LanguageModel
 from mera_edge.asr.lexicon import Lexicon
-from mera_edge.asr.recognizer import spell
+from mera_edge.asr.second_pass import combine
+from mera_edge.asr.units import spell, words
 from mera_edge.asr.words import WordSearch
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import BundleError, InputError
-from mera_edge.features.fbank import LogMel, log_mel
+from mera_edge.features.fbank import FLOOR, LogMel, log_mel
 from mera_export import asr
 from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
@@ -45,9 +49,13 @@ CONFIG = Config(
 
 @pytest.fixture(scope="module")
 def model() -> Conformer:
+    return network(CONFIG)
+
+
+def network(config: Config) -> Conformer:
     torch.manual_seed(4)
     frames = torch.from_numpy(log_mel(sound(6.0, seed=9)))
-    model = Conformer(CONFIG.model, frames.mean(0), 1 / frames.std(0), len(SYMBOLS)).eval()
+    model = Conformer(config.model, frames.mean(0), 1 / frames.std(0), len(config.symbols)).eval()
     with torch.no_grad():
         model.head.weight.mul_(10)
         # No class is preferred, so that what it hears decides what it writes.
@@ -277,45 +285,67 @@ def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path:
     assert texts[None] == texts["beam"] != texts["greedy"] == plain.hypothesis
 
 
-def test_words_are_searched_for_by_what_the_cache_says_of_phones(
-    bundle: Bundle, model: Conformer, tmp_path: Path
-) -> None:
-    trained = tmp_path / "checkpoint"
-    shutil.copytree(bundle.directory.parent / "checkpoint", trained)
-    said = [(9, 4, 33), (12,), (20, 3)]
+def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Path) -> None:
+    # It has to be able to write whatever it hears.
+    symbols = [*SYMBOLS, "▁"]
+    config = CONFIG.model_copy(update={"symbols": symbols})
+    model, trained = network(config), tmp_path / "checkpoint"
+    checkpoint.save(trained, model, config, {"wer": 1.0}, "nonsense")
+    said = {"the": [(9, 4), (9, 12)], "as": [(12, 30)], "win": [(20, 3, 7)], "tin": [(33, 7)]}
+    numbers = {word: number for number, word in enumerate(said, 1)}
     np.savez(
         trained / "words.npz",
-        **tree(enumerate(said, 1)),
-        **follow(["one two three", "two two one"] * 9, {"one": 1, "two": 2, "three": 3}),
-        words=np.frombuffer(b"one\ntwo\nthree", np.uint8),
+        **tree((numbers[word], each) for word, spoken in said.items() for each in spoken),
+        **follow(["the win as tin", "win win the"] * 9, numbers),
+        words=np.frombuffer("\n".join(said).encode(), np.uint8),
         phone_weights=model.phones.weight.detach().numpy().T,
         phone_bias=model.phones.bias.detach().numpy(),
         log_prior=np.zeros(40, np.float16),
         block=1,
         weight=0.1,
         bonus=2.0,
+        by_language=1.0,
+        by_unit=1.0,
+        by_sound=1.0,
     )
-    entry = asr.export(trained, tmp_path)
-    roles = {"asr": entry}
+    with pytest.raises(InputError, match="language model"):
+        asr.export(trained, tmp_path)
+    path = trained / "language_model.npz"
+    np.savez(path, **estimate([[1, 2], [3, 4, 5, 6]], len(symbols)), weight=0.5, bonus=1.0)
+    roles = {"asr": asr.export(trained, tmp_path)}
     wordy = Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": roles}))
-    recognizer = Recognizer(wordy)
-    frames = log_mel(sound(3.0))
-    recognizer.accept(frames[:100], 1.0)
-    recognizer.accept(frames[100:], 3.0)
-    with torch.inference_mode():
-        _, phones = model(model.normalise(torch.from_numpy(frames)[None]), CONFIG.model.chunk)
-    search = WordSearch(Lexicon(tmp_path / "asr-words.npz"), 2)
+    recognizer, frames = Recognizer(wordy), log_mel(sound(3.0))
+    for first in range(0, 300, 30):
+        recognizer.accept(frames[first : first + 30], (first + 30) / 100)
+    beam = Recognizer(wordy, RecognitionSettings(search="beam"))
+    beam.accept(frames, 3.0)
+    assert not beam.hypothesis.final
+    assert recognizer.hypothesis == beam.hypothesis, "before the end it is the first pass's"
+    recognizer.flush()
+    beam.flush()
+    # The same from the network that was trained, and the whole utterance at once.
     heard = recognizer._decoder.frames
-    search.accept(phones[0, :heard].flatten(0, 1).log_softmax(-1).numpy())
-    assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
-    words = recognizer.hypothesis.words
-    assert words, "the bonus is high enough"
-    assert {word.text for word in words} <= {"one", "two", "three"}
+    silence = np.full((200, 80), FLOOR, np.float32)
+    everything = torch.from_numpy(np.concatenate([frames, silence]))[None]
+    with torch.inference_mode():
+        units, phones = model(model.normalise(everything), CONFIG.model.chunk)
+    units, phones = units[0, :heard].log_softmax(-1), phones[0, :heard].flatten(0, 1)
+    lexicon = Lexicon(tmp_path / "asr-words.npz")
+    search = WordSearch(lexicon)
+    search.accept(phones.log_softmax(-1).numpy())
+    language = LanguageModel(path, len(symbols))
+    evidence = Evidence(
+        Knowledge(lexicon, language, symbols), units.numpy(), phones.log_softmax(-1).numpy()
+    )
+    first_pass = [words(text, symbols) for text in beam._decoder.texts]
+    best = combine(evidence, [*first_pass, search.words])
+    assert recognizer.hypothesis.text == " ".join(best)
+    assert search.words and recognizer.hypothesis.final
+    for word, after in pairwise(recognizer.hypothesis.words):
+        assert 0 <= word.start_s < word.end_s <= after.end_s <= 3.0
     greedy = Recognizer(wordy, RecognitionSettings(search="greedy"))
     greedy.accept(frames, 3.0)
-    plain = Recognizer(bundle)
-    plain.accept(frames, 3.0)
-    assert greedy.hypothesis == plain.hypothesis
+    assert greedy.hypothesis.text != beam.hypothesis.text
     with pytest.raises(BundleError, match="no lexicon"):
         Recognizer(bundle, RecognitionSettings(search="words"))
 

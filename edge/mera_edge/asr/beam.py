@@ -39,6 +39,14 @@ class _Prefix:
         self.first = self.last = -1
         self.confidence = -inf
 
+    def path(self) -> list[_Prefix]:
+        """What it grew from and itself, without the empty text."""
+        found, prefix = [], self
+        while prefix.parent is not None:
+            found.append(prefix)
+            prefix = prefix.parent
+        return found[::-1]
+
     def total(self) -> float:
         """Log-probability of the text with what is added."""
         return _either(self.blank, self.unit) + self.score
@@ -78,12 +86,15 @@ class PrefixBeam:
     @property
     def tokens(self) -> list[Token]:
         """The units of the best text so far."""
-        found: list[Token] = []
-        prefix = self._prefixes[0]
-        while prefix.parent is not None:
-            found.append(Token(prefix.symbol, prefix.first, prefix.last, exp(prefix.confidence)))
-            prefix = prefix.parent
-        return found[::-1]
+        return [
+            Token(prefix.symbol, prefix.first, prefix.last, exp(prefix.confidence))
+            for prefix in self._prefixes[0].path()
+        ]
+
+    @property
+    def texts(self) -> list[list[int]]:
+        """The units of all texts that are kept, the best first."""
+        return [[each.symbol for each in prefix.path()] for prefix in self._prefixes]
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
         """Take the next frames, ``[n, classes]``."""
@@ -132,7 +143,7 @@ class PrefixBeam:
         child = _Prefix(unit, prefix)
         child.score = prefix.score
         if self._model is not None:
-            child.score += float(self._model.scores(prefix.context)[unit])
+            child.score += self._model.score(prefix.context, unit)
             child.context = self._model.after(prefix.context, unit)
         child.hot, gained = self._hot.step(prefix.hot, unit)
         child.score += self._boost * gained

@@ -1,4 +1,4 @@
-"""From CTC log-probabilities to tokens, chunk by chunk."""
+"""From CTC log-probabilities to tokens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Decoder(Protocol):
 
     @property
     def tokens(self) -> Sequence[Token]:
-        """The units, or the words, of the best text so far."""
+        """The units of the best text so far."""
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
         """Take the next frames, ``[n, classes]``."""
@@ -80,3 +80,56 @@ class Greedy:
         self.tokens.clear()
         self.frames = 0
         self._previous = BLANK
+
+
+def best_path(
+    log_probabilities: NDArray[np.float32], units: Sequence[int]
+) -> tuple[float, list[Token]]:
+    """Find the likeliest CTC path that says ``units`` (Viterbi).
+
+    Args:
+        log_probabilities: ``[frames, classes]``.
+
+    Returns:
+        Its log-probability, and where the units are; -inf and none where the frames are too few.
+    """
+    states = np.zeros(2 * len(units) + 1, np.intp)
+    states[1::2] = units
+    heard = log_probabilities[:, states].astype(np.float64)
+    # A blank between two units may be left out unless they are the same.
+    skip = np.full(len(states), -np.inf)
+    skip[3::2] = np.where(states[3::2] != states[1:-2:2], 0.0, -np.inf)
+    scores = np.full(len(states) + 2, -np.inf)
+    scores[2:4] = heard[0, :2]
+    before = np.empty((3, len(states)))
+    steps = np.empty(heard.shape, np.int8)
+    for row, step in zip(heard[1:], steps[1:], strict=True):
+        before[0], before[1], before[2] = scores[2:], scores[1:-1], scores[:-2] + skip
+        step[:] = before.argmax(axis=0)
+        scores[2:] = before.max(axis=0) + row
+    state = len(states) - 1
+    if units and scores[-2] > scores[-1]:
+        state -= 1
+    score = float(scores[state + 2])
+    if score == -np.inf:
+        return score, []
+    path = []
+    for step in steps[::-1]:
+        path.append(state)
+        state -= int(step[state])
+    return score, _tokens(path[::-1], units, heard)
+
+
+def _tokens(path: Sequence[int], units: Sequence[int], heard: NDArray[np.float64]) -> list[Token]:
+    tokens: list[Token] = []
+    last = BLANK
+    for frame, state in enumerate(path):
+        if state % 2:
+            confidence = float(np.exp(heard[frame, state]))
+            if state == last:
+                tokens[-1].last = frame
+                tokens[-1].confidence = max(tokens[-1].confidence, confidence)
+            else:
+                tokens.append(Token(units[state // 2], frame, frame, confidence))
+        last = state
+    return tokens

@@ -50,16 +50,20 @@ class LanguageModel:
         self._classes = classes
         self._longest = (int(self._contexts[-1]).bit_length() + 7) // 8
         # The same contexts come back again and again; 4096 arrays are 3 MB.
-        self.scores = lru_cache(4096)(self._scores)
+        self.log_probabilities = lru_cache(4096)(self._find)
 
     def after(self, context: Context, unit: int) -> Context:
         """Return the context that follows: as many of the newest units as there are n-grams for."""
         return (*context, unit)[-self._longest :]
 
-    def log_probabilities(self, context: Context) -> NDArray[np.float32]:
+    def score(self, context: Context, unit: int) -> float:
+        """Return what a unit after ``context`` counts in the search."""
+        return self.weight * float(self.log_probabilities(context)[unit]) + self.bonus
+
+    def _find(self, context: Context) -> NDArray[np.float32]:
         """Return ``log P(class | context)``, ``[classes]``; blank has none that means anything."""
         if context:
-            found = self.log_probabilities(context[1:])
+            found: NDArray[np.float32] = self.log_probabilities(context[1:]).copy()
         else:
             found = np.full(self._classes, -20.0, np.float32)
         wanted = number(context)
@@ -69,12 +73,6 @@ class LanguageModel:
         here = slice(self._begins[place], self._begins[place + 1])
         found += np.float32(self._backoffs[place])
         found[self._units[here]] = self._log_probabilities[here]
-        return found
-
-    def _scores(self, context: Context) -> NDArray[np.float32]:
-        found = self.log_probabilities(context)
-        found *= np.float32(self.weight)
-        found += np.float32(self.bonus)
         return found
 
 

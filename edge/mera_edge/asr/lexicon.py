@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import BundleError
 
+SILENCE = 0
+"""The phone between words."""
 START = 65535
 """Stands before the first word of a text; other words are numbers from 1."""
 
@@ -38,6 +40,7 @@ class Lexicon:
     Attributes:
         block: whose cache that is.
         weight, bonus: of a log-probability, and of a word, in the search.
+        by_language, by_unit, by_sound: how much each counts in `mera_edge.asr.evidence`.
 
     Raises:
         BundleError: it is no such file.
@@ -48,6 +51,8 @@ class Lexicon:
             with np.load(path, allow_pickle=False) as file:
                 read = {name: file[name] for name in _ARRAYS}
                 self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
+                self.by_language, self.by_unit = float(file["by_language"]), float(file["by_unit"])
+                self.by_sound = float(file["by_sound"])
                 self.block = int(file["block"])
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
@@ -66,12 +71,31 @@ class Lexicon:
         # What follows nothing comes first: all words, in order.
         self._single = np.full(len(self.words), -np.inf)
         self._single[1:] = self._log_probabilities[: len(self.words) - 1]
+        # A child's number is higher than its parent's, and the levels follow each other.
+        self._parents = np.repeat(np.arange(self.states), np.diff(self.children))
+        order = np.argsort(self.endings, kind="stable")
+        self._ended = self.endings[order]
+        self._leaves = np.repeat(np.arange(self.states), np.diff(self.ends))[order]
+        self._numbers = {word: number for number, word in enumerate(self.words)}
         self.ahead = self._look_ahead()
 
     @property
     def states(self) -> int:
         """Nodes of the tree."""
         return len(self.phones)
+
+    def pronunciations(self, word: str) -> list[tuple[int, ...]]:
+        """Return how a word sounds, as phones; nothing if it is not listed."""
+        number = self._numbers.get(word, 0)
+        first, last = np.searchsorted(self._ended, (number, number + 1))
+        return [tuple(self._path(int(node))) for node in self._leaves[first:last]]
+
+    def _path(self, node: int) -> list[int]:
+        phones = []
+        while node:
+            phones.append(int(self.phones[node]))
+            node = int(self._parents[node - 1])
+        return phones[::-1]
 
     def name(self, cache: NDArray[np.float32]) -> NDArray[np.float32]:
         """Name the phones of the newest encoder frames.
@@ -117,13 +141,11 @@ class Lexicon:
         best = np.full(self.states, -np.inf)
         ending = np.flatnonzero(np.diff(self.ends))
         best[ending] = np.maximum.reduceat(self._single[self.endings], self.ends[ending])
-        # A child's number is higher than its parent's, and the levels follow each other.
-        parents = np.repeat(np.arange(self.states), np.diff(self.children))
         level = self.states
         while level > 1:
-            top = int(parents[level - 2])
+            top = int(self._parents[level - 2])
             first = int(self.children[top])
-            np.maximum.at(best, parents[first - 1 : level - 1], best[first:level])
+            np.maximum.at(best, self._parents[first - 1 : level - 1], best[first:level])
             level = first
         best[0] = 0.0
         return best

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import BLANK, Decoder, Greedy, Token
-from mera_edge.asr.lexicon import Lexicon
+from mera_edge.asr.decode import Decoder, Greedy, Token
+from mera_edge.asr.units import WORD_START, read_symbols, spell, words
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import Role
 from mera_edge.config import RECOGNITION, RecognitionSettings
-from mera_edge.errors import BundleError, InputError
+from mera_edge.errors import BundleError
 from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
 
-WORD_START = "▁"
-SOUND_MS = 40
-"""What a phone is named for, where the bundle has a lexicon."""
+if TYPE_CHECKING:
+    from mera_edge.asr.beam import PrefixBeam
+    from mera_edge.asr.language_model import LanguageModel
+    from mera_edge.asr.second_pass import SecondPass
+
+_FRAMES_A_SOUND = 4
 _TAIL = 20
 """Frames of silence after the end of a stream, at least: the last unit may come a little late."""
 
@@ -73,7 +77,6 @@ class Recognizer:
         self._engine = role.engine()
         self._settings = settings
         self._symbols = read_symbols(role.path("tokens"))
-        self._lexicon = _lexicon(role, settings)
         inputs, outputs = self._engine.inputs, list(self._engine.outputs)
         self._log_probabilities, self._next_attention, self._next_convolution = outputs
         _, chunk, classes = self._engine.outputs[self._log_probabilities].shape
@@ -83,14 +86,13 @@ class Recognizer:
                 "export the bundle again",
             )
         subsampling = int(self._engine.metadata["subsampling_factor"])
-        self._decoder: Decoder
-        if self._lexicon is None:
-            self._decoder = _decoder(role, self._symbols, settings)
-        else:
-            from mera_edge.asr.words import WordSearch
-
-            self._decoder = WordSearch(self._lexicon, subsampling * 10 // SOUND_MS)
-            self._symbols = [WORD_START + word for word in self._lexicon.words]
+        search = _search(role, settings)
+        self._decoder: Decoder = Greedy()
+        self._second: tuple[PrefixBeam, SecondPass] | None = None
+        if search != "greedy":
+            self._decoder = beam = _beam(role, self._symbols, settings)
+            if search == "words":
+                self._second = beam, _second_pass(role, self._symbols)
         self._chunk, self._shift = chunk, chunk * subsampling
         self._encoder_frame_s = subsampling * FRAME_SHIFT_S
         self._left = inputs["attn_mask"].shape[2] - chunk
@@ -113,6 +115,8 @@ class Recognizer:
         self._feeds["offset"][0] = self._left
         self._start_s = self._time(self._decoder.frames)
         self._decoder.reset()
+        if self._second is not None:
+            self._second[1].reset()
         self._ended = False
 
     def accept(self, frames: NDArray[np.float32], end_s: float, samples: object = None) -> None:
@@ -124,6 +128,8 @@ class Recognizer:
             self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = end_s
         self._push(frames)
+        if self._second is not None:
+            self._second[1].search(len(frames) // _FRAMES_A_SOUND + 1)
 
     def flush(self) -> None:
         """End the stream: decode what is left, with silence after it."""
@@ -137,13 +143,14 @@ class Recognizer:
     @property
     def hypothesis(self) -> Hypothesis:
         """What has been said since the last reset."""
-        words = tuple(self._words())
+        final = self._ended or self.is_endpoint()
+        found = tuple(self._words(self._final() if final else self._decoder.tokens))
         return Hypothesis(
-            text=" ".join(word.text for word in words),
-            words=words,
-            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
+            text=" ".join(word.text for word in found),
+            words=found,
+            confidence=float(np.mean([word.confidence for word in found])) if found else 0.0,
             end_s=self._time(self._decoder.frames),
-            final=self._ended or self.is_endpoint(),
+            final=final,
         )
 
     def is_endpoint(self) -> bool:
@@ -179,23 +186,28 @@ class Recognizer:
         feeds["offset"] += self._chunk
         visible = feeds["attn_mask"]
         visible[..., : -self._chunk] = visible[..., self._chunk :]
-        if self._lexicon is None:
-            self._decoder.accept(outputs[self._log_probabilities][0])
-        else:
-            keys = outputs[self._next_attention][self._lexicon.block]
-            self._decoder.accept(self._lexicon.name(keys[:, -self._chunk :]))
+        log_probabilities = outputs[self._log_probabilities][0]
+        self._decoder.accept(log_probabilities)
+        if self._second is not None:
+            self._second[1].accept(log_probabilities, feeds["attn_cache"])
+
+    def _final(self) -> Sequence[Token]:
+        if self._second is None:
+            return self._decoder.tokens
+        beam, second = self._second
+        return second.decide([words(text, self._symbols) for text in beam.texts])
 
     def _time(self, frame: int) -> float:
         """Stream time of an encoder frame; the silence after the end has no time of its own."""
         return min(self._start_s + frame * self._encoder_frame_s, self._heard_s)
 
-    def _words(self) -> list[Word]:
+    def _words(self, tokens: Sequence[Token]) -> list[Word]:
         groups: list[list[Token]] = []
-        for token in self._decoder.tokens:
+        for token in tokens:
             if not groups or self._symbols[token.symbol].startswith(WORD_START):
                 groups.append([])
             groups[-1].append(token)
-        words = [
+        found = [
             Word(
                 text="".join(self._symbols[t.symbol] for t in group).replace(WORD_START, ""),
                 start_s=self._time(group[0].first),
@@ -204,11 +216,11 @@ class Recognizer:
             )
             for group in groups
         ]
-        return [word for word in words if word.text]
+        return [word for word in found if word.text]
 
 
-def _lexicon(role: Role, settings: RecognitionSettings) -> Lexicon | None:
-    """Return what a word search needs, if that is the search.
+def _search(role: Role, settings: RecognitionSettings) -> str:
+    """Return the search that the settings ask for, or else that the bundle is made for.
 
     Hot words are spelled: a name is rarely in a lexicon.
     """
@@ -217,63 +229,40 @@ def _lexicon(role: Role, settings: RecognitionSettings) -> Lexicon | None:
         raise BundleError(
             "the recognizer has no lexicon", "search with beam, or export it with one"
         )
-    if not known or settings.hot_words or settings.search not in (None, "words"):
-        return None
-    return role.read("words", Lexicon)
+    if settings.hot_words:
+        return "beam"
+    best = "words" if known else "beam" if "language_model" in role.entry.files else "greedy"
+    return settings.search or best
 
 
-def _decoder(role: Role, symbols: list[str], settings: RecognitionSettings) -> Decoder:
-    """Return the search for units that the settings ask for, or that the bundle is made for."""
-    known = "language_model" in role.entry.files
-    if not settings.hot_words and (settings.search or ("beam" if known else "greedy")) == "greedy":
-        return Greedy()
+def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> PrefixBeam:
     from mera_edge.asr.beam import PrefixBeam
+
+    known = "language_model" in role.entry.files
+    hot_words = [spell(word, symbols) for word in settings.hot_words]
+    return PrefixBeam(
+        settings.beam,
+        _language_model(role, symbols) if known else None,
+        hot_words,
+        settings.hot_words_boost,
+    )
+
+
+def _second_pass(role: Role, symbols: list[str]) -> SecondPass:
+    from mera_edge.asr.evidence import Knowledge
+    from mera_edge.asr.lexicon import Lexicon
+    from mera_edge.asr.second_pass import SecondPass
+
+    if WORD_START not in symbols:
+        raise BundleError("not every word can be written with the recognizer's units", "use beam")
+    lexicon = role.read("words", Lexicon)
+    return SecondPass(Knowledge(lexicon, _language_model(role, symbols), symbols))
+
+
+def _language_model(role: Role, symbols: list[str]) -> LanguageModel:
     from mera_edge.asr.language_model import LanguageModel
 
     def read(path: Path) -> LanguageModel:
         return LanguageModel(path, len(symbols))
 
-    model = role.read("language_model", read) if known else None
-    hot_words = [spell(word, symbols) for word in settings.hot_words]
-    return PrefixBeam(settings.beam, model, hot_words, settings.hot_words_boost)
-
-
-def spell(text: str, symbols: list[str]) -> tuple[int, ...]:
-    """Return the units of a text, as byte-pair encoding finds them: of two neighbours that are a
-    unit together, those with the lowest class are joined first.
-
-    Raises:
-        InputError: it has a character that is no unit.
-    """
-    classes = {symbol: number for number, symbol in enumerate(symbols)}
-    parts = list(WORD_START + WORD_START.join(text.lower().split()))
-    while True:
-        joined = [(classes.get(a + b, len(symbols)), i) for i, (a, b) in enumerate(pairwise(parts))]
-        best, place = min(joined, default=(len(symbols), 0))
-        if best == len(symbols):
-            break
-        parts[place : place + 2] = [symbols[best]]
-    strange = "".join(part for part in parts if part not in classes)
-    if strange:
-        raise InputError(
-            f"hot word {text!r}: the recognizer cannot write {strange!r}",
-            "spell it as it is spoken, without digits and punctuation",
-        )
-    return tuple(classes[part] for part in parts)
-
-
-def read_symbols(path: Path) -> list[str]:
-    """Read ``tokens.txt``: a symbol and its class on every line, the blank being class 0.
-
-    Raises:
-        BundleError: a line is no such pair, or the classes are not 0, 1, 2, …
-    """
-    symbols = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-        symbol, _, index = line.rpartition(" ")
-        if index != str(number):
-            raise BundleError(f"{path}, line {number + 1}: class {number} expected, not {line!r}")
-        symbols.append(symbol)
-    if len(symbols) <= BLANK + 1:
-        raise BundleError(f"{path} lists no symbols", "export the bundle again")
-    return symbols
+    return role.read("language_model", read)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.recognizer import WORD_START, Hypothesis, Word
+from mera_edge.asr.recognizer import Hypothesis, Word
+from mera_edge.asr.units import WORD_START
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError, MissingExtra
 from mera_edge.features.fbank import SAMPLE_RATE

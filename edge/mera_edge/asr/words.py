@@ -5,11 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import Token
-from mera_edge.asr.lexicon import START, Lexicon
-
-SILENCE = 0
-"""The phone between words."""
+from mera_edge.asr.lexicon import SILENCE, START, Lexicon
 
 _HYPOTHESIS = np.dtype(
     [
@@ -17,15 +13,11 @@ _HYPOTHESIS = np.dtype(
         ("history", np.uint64),
         ("state", np.int32),
         ("heard", np.int32),
-        ("begin", np.int32),
-        ("end", np.int32),
-        ("sound", np.float32),
     ]
 )
 """``state``: a node of the tree inside a word; that plus the number of nodes where a word has ended
 and its last phone goes on; twice the number of nodes in silence. ``heard``: the newest entry of the
-words before. Of the word that is being heard, or was last: its first and last sound, and the
-log-probability of its phones so far."""
+words before."""
 
 
 class WordSearch:
@@ -37,21 +29,15 @@ class WordSearch:
 
     Args:
         lexicon: what words sound like.
-        sounds: in an encoder frame.
         beam: nats that a hypothesis may be worse than the best.
         most: hypotheses that are kept.
         least: log-likelihood, against the best phone's, with which a phone may begin.
     """
 
     def __init__(
-        self,
-        lexicon: Lexicon,
-        sounds: int,
-        beam: float = 14.0,
-        most: int = 250,
-        least: float = -7.0,
+        self, lexicon: Lexicon, beam: float = 14.0, most: int = 250, least: float = -7.0
     ) -> None:
-        self._lexicon, self._sounds = lexicon, sounds
+        self._lexicon = lexicon
         self._beam, self._most, self._least = beam, most, least
         silent = 2 * lexicon.states
         self._phone = np.concatenate([lexicon.phones, lexicon.phones, [SILENCE]])
@@ -63,53 +49,39 @@ class WordSearch:
     def reset(self) -> None:
         """Begin a new stream."""
         self._hypotheses = self._start
-        # Per word: the entry before it, the word, its first sound, where the one before it ended,
-        # and how well it sounds.
-        self._heard: list[tuple[int, int, int, int, float]] = [(0, 0, 0, 0, 0.0)]
-        self._time = 0
+        # Per word: the entry before it, and the word.
+        self._heard: list[tuple[int, int]] = [(0, 0)]
 
     @property
-    def frames(self) -> int:
-        """Of the encoder, so far."""
-        return self._time // self._sounds
-
-    @property
-    def tokens(self) -> list[Token]:
-        """The words of the best hypothesis so far, as tokens: their symbols are word numbers."""
-        best = self._hypotheses[self._hypotheses["score"].argmax()]
-        entry, end = int(best["heard"]), int(best["end"])
-        found: list[Token] = []
+    def words(self) -> tuple[str, ...]:
+        """The words of the best hypothesis so far."""
+        entry = int(self._hypotheses["heard"][self._hypotheses["score"].argmax()])
+        found: list[str] = []
         while entry:
-            entry_before, word, begin, end_before, confidence = self._heard[entry]
-            first, last = begin // self._sounds, max(begin, end - 1) // self._sounds
-            found.append(Token(word, first, last, confidence))
-            entry, end = entry_before, end_before
-        return found[::-1]
+            entry, word = self._heard[entry]
+            found.append(self._lexicon.words[word])
+        return tuple(found[::-1])
 
     def accept(self, likelihoods: NDArray[np.float32]) -> None:
         """Take the next sounds, ``[n, phones]``, logarithmic."""
         for row in likelihoods:
             self._step((row - row.max()).astype(np.float64))
-            self._time += 1
 
     def _step(self, row: NDArray[np.float64]) -> None:
         nodes, silent = self._lexicon.states, 2 * self._lexicon.states
         before = self._hypotheses
         stay = before.copy()
-        heard = row[self._phone[before["state"]]]
-        stay["score"] += heard
-        stay["sound"] += np.where(before["state"] < nodes, heard, 0)
+        stay["score"] += row[self._phone[before["state"]]]
         between = before["state"] >= nodes
-        sounding = between & (before["state"] < silent)
-        stay["end"][sounding] = self._time + 1
-        hush = before[sounding]
+        hush = before[between & (before["state"] < silent)]
         hush["score"] += row[SILENCE]
         hush["state"] = silent
         least = stay["score"].max() - self._beam
         inside, ended, entries = self._go_on(row, before, between, least)
-        everyone = np.concatenate([stay, hush, inside, ended])
-        self._hypotheses = self._best(everyone)
-        self._write(self._hypotheses, entries)
+        self._hypotheses = self._best(np.concatenate([stay, hush, inside, ended]))
+        for index in np.flatnonzero(self._hypotheses["heard"] < 0):
+            self._heard.append(entries[-1 - self._hypotheses["heard"][index]])
+            self._hypotheses["heard"][index] = len(self._heard) - 1
 
     def _go_on(
         self,
@@ -117,7 +89,7 @@ class WordSearch:
         before: NDArray[np.void],
         between: NDArray[np.bool_],
         least: float,
-    ) -> tuple[NDArray[np.void], NDArray[np.void], list[tuple[int, int, int, int, float]]]:
+    ) -> tuple[NDArray[np.void], NDArray[np.void], list[tuple[int, int]]]:
         """Return hypotheses that are a phone further: inside words, and at the end of words."""
         lexicon, nodes = self._lexicon, self._lexicon.states
         place = np.where(between, 0, before["state"])
@@ -126,12 +98,9 @@ class WordSearch:
         score = before["score"][of] + heard
         score += lexicon.weight * (lexicon.ahead[child] - lexicon.ahead[place[of]])
         possible = np.flatnonzero((heard >= self._least) & (score >= least))
-        of, child, heard = of[possible], child[possible], heard[possible]
+        of, child = of[possible], child[possible]
         new = before[of]
         new["score"], new["state"] = score[possible], child
-        begins = between[of]
-        new["begin"][begins] = self._time
-        new["sound"] = np.where(begins, heard, new["sound"] + heard)
         inner = new[lexicon.children[child + 1] > lexicon.children[child]]
         of, place = _spread(lexicon.ends, child)
         word = lexicon.endings[place]
@@ -140,20 +109,8 @@ class WordSearch:
         ended["score"] += lexicon.weight * (said - lexicon.ahead[child[of]]) + lexicon.bonus
         possible = np.flatnonzero(ended["score"] >= least)
         ended, word = ended[possible], word[possible]
-        length = self._time + 1 - ended["begin"]
-        sure = np.exp(ended["sound"] / length)
-        entries = list(
-            zip(
-                ended["heard"].tolist(),
-                word.tolist(),
-                ended["begin"].tolist(),
-                ended["end"].tolist(),
-                sure.tolist(),
-                strict=True,
-            )
-        )
+        entries = list(zip(ended["heard"].tolist(), word.tolist(), strict=True))
         ended["state"] += nodes
-        ended["end"] = self._time + 1
         # Written down only if it is kept.
         ended["heard"] = -1 - np.arange(len(ended))
         return inner, ended, entries
@@ -169,15 +126,6 @@ class WordSearch:
         future = kept["history"] << np.uint64(24) | kept["state"].astype(np.uint64)
         best: NDArray[np.void] = kept[np.unique(future, return_index=True)[1]]
         return best
-
-    def _write(
-        self,
-        hypotheses: NDArray[np.void],
-        entries: list[tuple[int, int, int, int, float]],
-    ) -> None:
-        for index in np.flatnonzero(hypotheses["heard"] < 0):
-            self._heard.append(entries[-1 - hypotheses["heard"][index]])
-            hypotheses["heard"][index] = len(self._heard) - 1
 
 
 def _spread(

@@ -11,10 +11,9 @@ of a test speaker's, is in the text.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,28 +101,30 @@ def _tried(
     said: Sequence[str],
     heard: Sequence[NDArray[np.float32]],
     symbols: Sequence[str],
-    chosen: tuple[float, float],
+    chosen: Choice,
 ) -> float:
     language = LanguageModel(path, len(symbols))
-    language.weight, language.bonus = chosen
+    language.weight, language.bonus = chosen["weight"], chosen["bonus"]
     return errors(said, heard, PrefixBeam(language_model=language), symbols)
+
+
+Choice = Mapping[str, float]
 
 
 def write(
     path: Path,
     arrays: dict[str, Any],
-    tried: Callable[[tuple[float, float]], float],
-    choices: Sequence[tuple[float, float]],
+    tried: Callable[[Choice], float],
+    choices: Sequence[Choice],
 ) -> None:
-    """Write ``arrays`` to ``path`` with the weight and the bonus with which ``tried``, which may
-    read the file, gives the lowest error rate; print all."""
-    np.savez_compressed(path, **arrays, weight=0.0, bonus=0.0)
+    """Write ``arrays`` to ``path`` with the numbers with which ``tried``, which may read the file,
+    gives the lowest error rate; print all."""
+    np.savez_compressed(path, **arrays, **choices[0])
     with workers.pool() as pool:
-        rates = dict(zip(choices, pool.map(tried, choices), strict=True))
-    for (weight, bonus), rate in rates.items():
-        print(f"weight {weight} bonus {bonus}: {rate:.1%}", flush=True)
-    weight, bonus = min(rates, key=lambda chosen: rates[chosen])
-    np.savez_compressed(path, **arrays, weight=weight, bonus=bonus)
+        rates = list(pool.map(tried, choices))
+    for choice, rate in zip(choices, rates, strict=True):
+        print(f"{choice}: {rate:.1%}", flush=True)
+    np.savez_compressed(path, **arrays, **choices[int(np.argmin(rates))])
 
 
 def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
@@ -139,7 +140,8 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)
     tried = partial(_tried, path, sentences, heard, symbols)
-    write(path, arrays, tried, list(product(WEIGHTS, BONUSES)))
+    choices = [{"weight": weight, "bonus": bonus} for weight in WEIGHTS for bonus in BONUSES]
+    write(path, arrays, tried, choices)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 
 Writes ``words.npz`` beside the weights: the words that occur most often in the texts of
 `mera_train.asr.language_model` and have a pronunciation in the CMU dictionary (as pocketsphinx
-has it), how they follow each other, and the layer that names phones. Weight and bonus in the word
-search are those with which the dev speakers are understood best.
+has it), how they follow each other, and the layer that names phones. How much each kind of evidence
+counts is chosen so that the dev speakers are understood best. CHECKPOINT has a language model
+already (`mera_train.asr.language_model`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -21,14 +23,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.beam import PrefixBeam
 from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.asr.evidence import Evidence, Knowledge, Words
+from mera_edge.asr.language_model import LanguageModel
 from mera_edge.asr.lexicon import Lexicon
+from mera_edge.asr.second_pass import combine
+from mera_edge.asr.units import words as written
 from mera_edge.asr.words import WordSearch
 from mera_edge.errors import InputError
-from mera_train import checkpoint
+from mera_train import checkpoint, workers
+from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
-from mera_train.asr.language_model import OWN, hear, text, write
+from mera_train.asr.language_model import OWN, Choice, Heard, hear, text, write
 from mera_train.asr.ngrams import estimate
 
 FILE = "words.npz"
@@ -38,8 +46,12 @@ GAIN = 15.0
 """Nats that an n-gram has to be good for to be kept."""
 PRIOR = 0.4
 """Power of the phones' frequencies by which their posteriors are divided."""
-WEIGHTS = (0.9, 1.2, 1.5)
-BONUSES = (0.0, 1.5)
+WEIGHT, BONUS = 1.2, 0.0
+"""Of the word search, whose own errors it makes fewest with."""
+BY_LANGUAGE = (1.2, 1.5, 1.8)
+BY_UNIT = (3.0, 4.0, 5.0)
+BY_SOUND = (0.4, 0.6, 0.8)
+BEAM = 8
 
 Pronunciation = tuple[int, ...]
 
@@ -101,21 +113,39 @@ def follow(texts: Sequence[str], words: Mapping[str, int]) -> dict[str, NDArray[
     return found
 
 
+def _knowledge(path: Path, symbols: list[str]) -> Knowledge:
+    model = LanguageModel(path.parent / language_model.FILE, len(symbols))
+    return Knowledge(Lexicon(path), model, symbols)
+
+
+def _found(path: Path, symbols: list[str], heard: Sequence[Heard]) -> list[list[Words]]:
+    """Return the texts that both searches find in utterances."""
+    knowledge, found = _knowledge(path, symbols), []
+    beam, search = PrefixBeam(BEAM, knowledge.language_model), WordSearch(knowledge.lexicon)
+    for each in heard:
+        beam.reset()
+        search.reset()
+        beam.accept(each.units)
+        search.accept(each.phones)
+        found.append([*(written(text, symbols) for text in beam.texts), search.words])
+    return found
+
+
 def _tried(
     path: Path,
-    said: Sequence[str],
-    heard: Sequence[NDArray[np.float32]],
-    sounds: int,
-    chosen: tuple[float, float],
+    symbols: list[str],
+    heard: Sequence[Heard],
+    texts: Sequence[Sequence[Words]],
+    chosen: Choice,
 ) -> float:
-    lexicon = Lexicon(path)
-    lexicon.weight, lexicon.bonus = chosen
-    search, found = WordSearch(lexicon, sounds), []
-    for likelihoods in heard:
-        search.reset()
-        search.accept(likelihoods)
-        found.append(" ".join(lexicon.words[token.symbol] for token in search.tokens))
-    return word_error_rate(said, found)["wer"]
+    knowledge = _knowledge(path, symbols)
+    vars(knowledge.lexicon).update(chosen)
+    best = [
+        combine(Evidence(knowledge, each.units, each.phones), found)
+        for each, found in zip(heard, texts, strict=True)
+    ]
+    said = [" ".join(words) for words in best]
+    return word_error_rate([each.text for each in heard], said)["wer"]
 
 
 def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
@@ -148,12 +178,21 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
         "phone_bias": loaded.weights["phones.bias"].numpy().astype(np.float16),
         "log_prior": log_prior.astype(np.float16),
         "block": config.model.sounding_block,
+        "weight": WEIGHT,
+        "bonus": BONUS,
     }
     path = directory / FILE
-    transcripts = [each.text for each in heard]
-    likelihoods = [each.phones - log_prior.astype(np.float32) for each in heard]
-    tried = partial(_tried, path, transcripts, likelihoods, config.model.phones_per_frame)
-    write(path, arrays, tried, list(product(WEIGHTS, BONUSES)))
+    heard = [replace(each, phones=each.phones - log_prior.astype(np.float32)) for each in heard]
+    choices = [
+        {"by_language": language, "by_unit": unit, "by_sound": sound}
+        for language, unit, sound in product(BY_LANGUAGE, BY_UNIT, BY_SOUND)
+    ]
+    np.savez(path, **arrays, **choices[0])
+    parts = [heard[start : start + 32] for start in range(0, len(heard), 32)]
+    with workers.pool() as pool:
+        found = pool.map(partial(_found, path, config.symbols), parts)
+        texts = [each for part in found for each in part]
+    write(path, arrays, partial(_tried, path, config.symbols, heard, texts), choices)
 
 
 if __name__ == "__main__":

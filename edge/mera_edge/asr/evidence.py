@@ -1,0 +1,119 @@
+"""What speaks for a text: how it is spelled, how it sounds, and how likely anybody says it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.decode import Token, best_path
+from mera_edge.asr.language_model import START, Context, LanguageModel
+from mera_edge.asr.lexicon import SILENCE, Lexicon
+from mera_edge.asr.units import spell
+
+UNKNOWN = -1.0
+"""Nats for a sound of a word that has no pronunciation."""
+_NEVER = -1e9
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of texts before anything is heard.
+
+    Args:
+        lexicon: how words sound, and how much each kind of evidence counts.
+        language_model: which unit follows which.
+        symbols: the units.
+    """
+
+    lexicon: Lexicon
+    language_model: LanguageModel
+    symbols: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """``ends [sounds + 1]``: the log-likelihood of its phones up to each sound."""
+
+    units: tuple[int, ...]
+    context: Context
+    language: float
+    ends: NDArray[np.float64]
+
+
+class Evidence:
+    """The evidence of one utterance: a score for every text.
+
+    A text's score is the log-probability of the best CTC path of its units, and ``by_language``
+    times what the language model says of them, and ``by_unit`` for each, and ``by_sound`` times the
+    log-likelihood of its phones, a silence allowed after every word (a log-linear model: Beyerlein,
+    1998). The factors are the lexicon's.
+
+    Args:
+        units: log-probabilities ``[frames, classes]``.
+        sounds: scaled log-likelihoods ``[sounds, phones]``.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, units: NDArray[np.float32], sounds: NDArray[np.float32]
+    ) -> None:
+        self._lexicon, self._model = knowledge.lexicon, knowledge.language_model
+        self._spell = lru_cache(None)(lambda word: spell(word, knowledge.symbols))
+        self._units = units
+        relative = (sounds - sounds.max(axis=1, keepdims=True)).astype(np.float64)
+        self._so_far = np.concatenate([np.zeros((1, sounds.shape[1])), relative.cumsum(axis=0)]).T
+        self._texts: dict[Words, _Text] = {(): _Text((), (START,), 0.0, self._so_far[SILENCE])}
+        self._scores: dict[Words, float] = {}
+
+    def score(self, words: Words) -> float:
+        """Return how much speaks for ``words``, in nats."""
+        if words not in self._scores:
+            text, lexicon = self._text(words), self._lexicon
+            self._scores[words] = (
+                best_path(self._units, text.units)[0]
+                + lexicon.by_language * text.language
+                + lexicon.by_unit * len(text.units)
+                + lexicon.by_sound * float(text.ends[-1])
+            )
+        return self._scores[words]
+
+    def tokens(self, words: Words) -> list[Token]:
+        """Return the units of ``words``, where they are."""
+        return best_path(self._units, self._text(words).units)[1]
+
+    def _text(self, words: Words) -> _Text:
+        if words not in self._texts:
+            before, word = self._text(words[:-1]), words[-1]
+            units, context, language = self._spell(word), before.context, before.language
+            for unit in units:
+                language += float(self._model.log_probabilities(context)[unit])
+                context = self._model.after(context, unit)
+            ends = self._go_on(self._sound(word, before.ends), SILENCE, 0)
+            self._texts[words] = _Text(before.units + units, context, language, ends)
+        return self._texts[words]
+
+    def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ends of a word after the ends of what is before it."""
+        best = np.full(len(ends), _NEVER)
+        spoken = self._lexicon.pronunciations(word)
+        for phones in spoken:
+            now = ends
+            for phone in phones:
+                now = self._go_on(now, phone, 1)
+            best = np.maximum(best, now)
+        if not spoken:
+            lasting = UNKNOWN * np.arange(len(ends))
+            best[1:] = (np.maximum.accumulate(ends - lasting) + lasting)[:-1] + UNKNOWN
+        return best
+
+    def _go_on(self, ends: NDArray[np.float64], phone: int, least: int) -> NDArray[np.float64]:
+        """Let a phone follow that lasts ``least`` (0 or 1) sounds or more."""
+        so_far = self._so_far[phone]
+        begun = np.maximum.accumulate(ends - so_far)
+        if not least:
+            return np.asarray(begun + so_far)
+        return np.concatenate([[_NEVER], begun[:-1] + so_far[1:]])

@@ -1,0 +1,107 @@
+"""The second pass: when an utterance is over, what two searches found is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.decode import Token
+from mera_edge.asr.evidence import Evidence, Knowledge, Words
+from mera_edge.asr.words import WordSearch
+
+_ROUNDS = 3
+
+
+class SecondPass:
+    """Searches for words by their sounds while the first pass searches for units, and weighs the
+    texts of both, and what can be made of their parts, when an utterance is over.
+
+    Nobody waits for its search before that, so it takes a few sounds at a time.
+
+    Args:
+        knowledge: what words sound like, and what is said.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._search = WordSearch(knowledge.lexicon)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._search.reset()
+        self._units: list[NDArray[np.float32]] = []
+        self._sounds: list[NDArray[np.float32]] = []
+        self._waiting: list[NDArray[np.float32]] = []
+        self._decided: list[Token] | None = None
+
+    def accept(self, units: NDArray[np.float32], cache: NDArray[np.float32]) -> None:
+        """Take the next frames.
+
+        Args:
+            units: log-probabilities ``[n, classes]``.
+            cache: the attention cache ``[blocks, heads, frames, 2 d/heads]``, newest frames last.
+        """
+        lexicon = self._knowledge.lexicon
+        sounds = lexicon.name(cache[lexicon.block][:, -len(units) :])
+        self._units.append(units)
+        self._sounds.append(sounds)
+        self._waiting.extend(sounds)
+        self._decided = None
+
+    def search(self, sounds: int) -> None:
+        """Take so many of the sounds that wait."""
+        if now := self._waiting[:sounds]:
+            self._search.accept(np.stack(now))
+            del self._waiting[:sounds]
+
+    def decide(self, texts: Sequence[Words]) -> list[Token]:
+        """Return the units of the utterance, given the first pass's ``texts``."""
+        if self._decided is None:
+            if not self._units:
+                return []
+            self.search(len(self._waiting))
+            units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
+            evidence = Evidence(self._knowledge, units, sounds)
+            self._decided = evidence.tokens(combine(evidence, [*texts, self._search.words]))
+        return self._decided
+
+
+def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
+    """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
+    best = max(texts, key=evidence.score)
+    for _ in range(_ROUNDS):
+        parts = {part for text in texts for part in _differences(best, text)}
+        gains = {part: evidence.score(_exchanged(best, [part])) for part in parts}
+        better = sorted(
+            (part for part in parts if gains[part] > evidence.score(best)),
+            key=lambda part: (-gains[part], part),
+        )
+        if not better:
+            break
+        chosen: list[_Part] = []
+        for part in better:
+            if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
+                chosen.append(part)
+        # What is good for itself need not be good together.
+        tried = (_exchanged(best, chosen), _exchanged(best, better[:1]))
+        best = max(tried, key=evidence.score)
+    return best
+
+
+_Part = tuple[int, int, Words]
+"""Words ``a`` to ``b`` of a text, and others to stand there."""
+
+
+def _differences(text: Words, other: Words) -> list[_Part]:
+    same = SequenceMatcher(None, text, other, autojunk=False)
+    return [(a, b, other[c:d]) for kind, a, b, c, d in same.get_opcodes() if kind != "equal"]
+
+
+def _exchanged(text: Words, parts: Sequence[_Part]) -> Words:
+    for a, b, words in sorted(parts, reverse=True):
+        text = text[:a] + words + text[b:]
+    return text
