@@ -13,12 +13,11 @@ from mera_edge.asr.language_model import START, LanguageModel
 from mera_edge.asr.lexicon import SILENCE, Lexicon
 from mera_edge.asr.second_pass import SecondPass, combine
 from mera_edge.asr.units import words
-from mera_train.asr.lexicon import follow, tree
+from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.ngrams import estimate
 
 SYMBOLS = ["<blk>", "▁a", "▁b", "a", "b"]
 SAID = {"a": [(1,)], "ab": [(1, 2)], "b": [(2,)], "ba": [(2, 1), (2,)]}
-NUMBERS = {word: number for number, word in enumerate(SAID, 1)}
 TEXTS = ["a b a", "ab ba", "ba ab a", "b b ab"] * 3
 
 seeds = st.integers(0, 2**32 - 1)
@@ -35,9 +34,7 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     directory = tmp_path_factory.mktemp("knowledge")
     np.savez(
         directory / "words.npz",
-        **tree((NUMBERS[word], phones) for word, each in SAID.items() for phones in each),
-        **follow(TEXTS, NUMBERS),
-        words=np.frombuffer("\n".join(SAID).encode(), np.uint8),
+        **vocabulary(SAID, TEXTS),
         phone_weights=np.eye(4, 6, dtype=np.float16),
         phone_bias=np.zeros(6, np.float16),
         log_prior=np.zeros(3, np.float16),

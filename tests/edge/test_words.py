@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mera_edge.asr.lexicon import SILENCE, START, Lexicon
 from mera_edge.asr.words import WordSearch
 from mera_edge.errors import BundleError
-from mera_train.asr.lexicon import follow, tree
+from mera_train.asr.lexicon import vocabulary
 
 SAID = {"a": [(1,)], "ab": [(1, 2)], "b": [(2,)], "bee": [(2,)], "abba": [(1, 2, 1), (2, 1)]}
 NUMBERS = {word: number for number, word in enumerate(SAID, 1)}
@@ -27,9 +27,7 @@ def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
     path = tmp_path_factory.mktemp("lexicon") / "words.npz"
     np.savez(
         path,
-        **tree((NUMBERS[word], phones) for word, each in SAID.items() for phones in each),
-        **follow(TEXTS, NUMBERS),
-        words=np.frombuffer("\n".join(SAID).encode(), np.uint8),
+        **vocabulary(SAID, TEXTS),
         phone_weights=np.eye(4, 6, dtype=np.float16),
         phone_bias=np.zeros(6, np.float16),
         log_prior=np.array([0, 0.5, 0], np.float16),

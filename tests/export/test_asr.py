@@ -36,7 +36,7 @@ from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
-from mera_train.asr.lexicon import follow, tree
+from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.model import Conformer
 from mera_train.asr.networks import build
 from mera_train.asr.ngrams import estimate
@@ -292,12 +292,9 @@ def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Pat
     model, trained = network(config), tmp_path / "checkpoint"
     checkpoint.save(trained, model, config, {"wer": 1.0}, "nonsense")
     said = {"the": [(9, 4), (9, 12)], "as": [(12, 30)], "win": [(20, 3, 7)], "tin": [(33, 7)]}
-    numbers = {word: number for number, word in enumerate(said, 1)}
     np.savez(
         trained / "words.npz",
-        **tree((numbers[word], each) for word, spoken in said.items() for each in spoken),
-        **follow(["the win as tin", "win win the"] * 9, numbers),
-        words=np.frombuffer("\n".join(said).encode(), np.uint8),
+        **vocabulary(said, ["the win as tin", "win win the"] * 9),
         phone_weights=model.phones.weight.detach().numpy().T,
         phone_bias=model.phones.bias.detach().numpy(),
         log_prior=np.zeros(40, np.float16),

@@ -113,6 +113,18 @@ def follow(texts: Sequence[str], words: Mapping[str, int]) -> dict[str, NDArray[
     return found
 
 
+def vocabulary(
+    said: Mapping[str, Sequence[Pronunciation]], texts: Sequence[str]
+) -> dict[str, NDArray[Any]]:
+    """Return what `mera_edge.asr.lexicon.Lexicon` reads of words: how they sound, what follows."""
+    numbers = {word: number for number, word in enumerate(said, 1)}
+    return {
+        **tree((numbers[word], phones) for word, spoken in said.items() for phones in spoken),
+        **follow(texts, numbers),
+        "words": np.frombuffer("\n".join(said).encode(), np.uint8),
+    }
+
+
 def _knowledge(path: Path, symbols: list[str]) -> Knowledge:
     model = LanguageModel(path.parent / language_model.FILE, len(symbols))
     return Knowledge(Lexicon(path), model, symbols)
@@ -166,14 +178,11 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     sounds = pronunciations()
     occurring = Counter(word for each in everything for word in each.split() if word in sounds)
     words = [word for word, _ in occurring.most_common(WORDS)]
-    numbers = {word: number for number, word in enumerate(words, 1)}
     heard = hear(loaded, data)
     frequency = np.concatenate([np.exp(each.phones) for each in heard]).mean(axis=0)
     log_prior = PRIOR * np.log(frequency)
     arrays = {
-        **tree((numbers[word], phones) for word in words for phones in sounds[word]),
-        **follow(everything, numbers),
-        "words": np.frombuffer("\n".join(words).encode(), np.uint8),
+        **vocabulary({word: sounds[word] for word in words}, everything),
         "phone_weights": loaded.weights["phones.weight"].numpy().T.astype(np.float16),
         "phone_bias": loaded.weights["phones.bias"].numpy().astype(np.float16),
         "log_prior": log_prior.astype(np.float16),
