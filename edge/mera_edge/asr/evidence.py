@@ -92,28 +92,33 @@ class Evidence:
             for unit in units:
                 language += float(self._model.log_probabilities(context)[unit])
                 context = self._model.after(context, unit)
-            ends = self._go_on(self._sound(word, before.ends), SILENCE, 0)
+            ends = _go_on(self._sound(word, before.ends), self._so_far[SILENCE], 0)
             self._texts[words] = _Text(before.units + units, context, language, ends)
         return self._texts[words]
 
     def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ends of a word after the ends of what is before it."""
-        best = np.full(len(ends), _NEVER)
         spoken = self._lexicon.pronunciations(word)
+        if not spoken:
+            return _go_on(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
+        best = np.full(len(ends), _NEVER)
         for phones in spoken:
             now = ends
             for phone in phones:
-                now = self._go_on(now, phone, 1)
+                now = _go_on(now, self._so_far[phone], 1)
             best = np.maximum(best, now)
-        if not spoken:
-            lasting = UNKNOWN * np.arange(len(ends))
-            best[1:] = (np.maximum.accumulate(ends - lasting) + lasting)[:-1] + UNKNOWN
         return best
 
-    def _go_on(self, ends: NDArray[np.float64], phone: int, least: int) -> NDArray[np.float64]:
-        """Let a phone follow that lasts ``least`` (0 or 1) sounds or more."""
-        so_far = self._so_far[phone]
-        begun = np.maximum.accumulate(ends - so_far)
-        if not least:
-            return np.asarray(begun + so_far)
-        return np.concatenate([[_NEVER], begun[:-1] + so_far[1:]])
+
+def _go_on(
+    ends: NDArray[np.float64], so_far: NDArray[np.float64], least: int
+) -> NDArray[np.float64]:
+    """Let something follow that lasts ``least`` (0 or 1) sounds or more.
+
+    Args:
+        so_far: its log-likelihood from the beginning up to each sound.
+    """
+    begun = np.maximum.accumulate(ends - so_far)
+    if not least:
+        return np.asarray(begun + so_far)
+    return np.concatenate([[_NEVER], begun[:-1] + so_far[1:]])

@@ -51,7 +51,6 @@ WEIGHT, BONUS = 1.2, 0.0
 BY_LANGUAGE = (1.2, 1.5, 1.8)
 BY_UNIT = (3.0, 4.0, 5.0)
 BY_SOUND = (0.4, 0.6, 0.8)
-BEAM = 8
 
 Pronunciation = tuple[int, ...]
 
@@ -133,7 +132,8 @@ def _knowledge(path: Path, symbols: list[str]) -> Knowledge:
 def _found(path: Path, symbols: list[str], heard: Sequence[Heard]) -> list[list[Words]]:
     """Return the texts that both searches find in utterances."""
     knowledge, found = _knowledge(path, symbols), []
-    beam, search = PrefixBeam(BEAM, knowledge.language_model), WordSearch(knowledge.lexicon)
+    beam = PrefixBeam(language_model=knowledge.language_model)
+    search = WordSearch(knowledge.lexicon)
     for each in heard:
         beam.reset()
         search.reset()
@@ -161,7 +161,7 @@ def _tried(
 
 
 def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
-    """Write the lexicon of a checkpoint, with the weight and the bonus that dev is best with.
+    """Write the lexicon of a checkpoint, with the factors that dev is understood best with.
 
     Raises:
         InputError: its network cannot name phones on the device.
