@@ -62,7 +62,7 @@ class RecognitionSettings(BaseModel):
         description="words, beam or greedy; if unset, the first that the bundle is made for, and "
         "beam for hot words",
     )
-    beam: int = Field(8, ge=1, le=100, description="texts that a beam search keeps")
+    beam: int = Field(16, ge=1, le=100, description="texts that a beam search keeps")
     hot_words: tuple[str, ...] = Field((), description="words and phrases to be expected")
     hot_words_boost: float = Field(1.5, ge=0, description="nats for every unit of a hot word")
     rule1_min_trailing_silence: float = Field(

@@ -1,6 +1,8 @@
 """Speech is found wherever it lies, and what cannot be used is named with its row."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -146,3 +148,11 @@ def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Pa
     with pytest.raises(InputError, match="has none of 7"):
         pack(str(folder), tmp_path / "none.zip", ["7"])
     assert not (tmp_path / "none.zip").exists()
+
+
+def test_a_tool_ends_with_one_line_for_what_is_wrong(tmp_path: Path) -> None:
+    tool = [sys.executable, "-m", "mera_train.asr.pack", str(tmp_path), str(tmp_path / "out.zip")]
+    ended = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error {tmp_path} holds no transcripts: ")
+    assert ended.stderr.count("\n") == 1

@@ -62,6 +62,19 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(tmp_path: Path, die
     assert all(map(torch.equal, weights(whole), weights(resumed)))
 
 
+@pytest.mark.parametrize(("processor", "precision"), [("AVX2", "fp32"), ("AVX512", "bf16")])
+def test_bf16_only_where_the_processor_computes_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processor: str, precision: str
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    trained = {}
+    for name in ("auto", "bf16", "fp32"):
+        trained[name] = SumTask()
+        fit(trained[name], CONFIG.model_copy(update={"precision": name}), tmp_path / name)
+    same = [all(map(torch.equal, weights(trained["auto"]), weights(t))) for t in trained.values()]
+    assert same == [True, precision == "bf16", precision == "fp32"]
+
+
 def test_another_run_can_be_gone_on_with(tmp_path: Path) -> None:
     fit(SumTask(), CONFIG, tmp_path / "earlier")
     again = SumTask()

@@ -1,5 +1,8 @@
 """``python -m mera_train ROLE``: what torchrun starts."""
 
+from mera_edge.cli.console import reported
 from mera_train.cli import app
 
-app()
+if __name__ == "__main__":
+    with reported():
+        app()

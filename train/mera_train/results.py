@@ -9,12 +9,13 @@ page measures nothing. The pictures go to ``images`` beside the page's folder.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from mera_train import checkpoint, drawing
+import typer
+
+from mera_train import checkpoint, drawing, tool
 
 
 def write(page: Path, config: Path, directory: Path, others: Sequence[Path] = ()) -> None:
@@ -136,6 +137,15 @@ def _mistakes(mistakes: dict[str, list[dict[str, Any]]]) -> str:
     )
 
 
+def main(
+    page: Path,
+    config: Path,
+    directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
+    others: Annotated[list[Path] | None, typer.Argument(help="further metrics.json")] = None,
+) -> None:
+    """Write the results page of a checkpoint."""
+    write(page, config, directory, others or ())
+
+
 if __name__ == "__main__":
-    page, config, directory, *others = map(Path, sys.argv[1:])
-    write(page, config, directory, others)
+    tool.run(main)

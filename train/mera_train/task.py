@@ -22,7 +22,9 @@ class LoopConfig(BaseModel):
     accumulate: int = Field(1, ge=1, description="batches to an optimizer step")
     clip: float = Field(5.0, gt=0, description="largest gradient norm")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0: none")
-    precision: Literal["bf16", "fp32"] = Field("bf16", description="of the forward pass")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="of the forward pass; auto: bf16 where the processor computes in it"
+    )
     save_every_batches: int = Field(10_000, ge=1, description="besides after every epoch")
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on dev")
     select: str = Field("loss", description="dev metric that chooses the best weights")

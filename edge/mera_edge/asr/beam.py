@@ -67,7 +67,7 @@ class PrefixBeam:
 
     def __init__(
         self,
-        beam: int = 8,
+        beam: int = 16,
         language_model: LanguageModel | None = None,
         hot_words: Iterable[tuple[int, ...]] = (),
         boost: float = 1.5,

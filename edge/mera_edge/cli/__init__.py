@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -21,7 +19,7 @@ from mera_edge.cli import (
     run,
     transcribe,
 )
-from mera_edge.errors import InputError, MeraError
+from mera_edge.cli.console import reported
 
 app = typer.Typer(
     name="mera-edge",
@@ -56,28 +54,5 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one message with its remedy, never a traceback."""
-    try:
+    with reported():
         app(arguments)
-    except MeraError as error:
-        report(error)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # What is printed is of no file; a pipe that closes is typer's affair.
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        full = InputError(f"the output cannot be written ({error.strerror})", "make room for it")
-        report(full)
-        sys.exit(full.exit_code)
-
-
-def report(error: MeraError) -> None:
-    """Print an error on stderr."""
-    from mera_edge.cli.console import stderr
-
-    stderr().print(f"[bold red]error[/] {_escaped(error)}", soft_wrap=True, highlight=False)
-
-
-def _escaped(error: MeraError) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

@@ -31,7 +31,7 @@ def predict(
     reported, the others are done, and the exit code is 2.
     """
     from mera_edge.bundle import Bundle
-    from mera_edge.cli import report as report_error
+    from mera_edge.cli.console import report as report_error
     from mera_edge.cli.console import stderr
     from mera_edge.runtime.clock import VirtualClock
     from mera_edge.runtime.pipeline import Pipeline

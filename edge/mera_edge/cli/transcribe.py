@@ -28,7 +28,7 @@ def transcribe(
     from mera_edge.asr.choose import choose
     from mera_edge.asr.transcribe import transcribe_file
     from mera_edge.bundle import Bundle
-    from mera_edge.cli import report as report_error
+    from mera_edge.cli.console import report as report_error
     from mera_edge.cli.console import stdout
     from mera_edge.config import load
 

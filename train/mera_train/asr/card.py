@@ -27,8 +27,9 @@ sentences and misses many others; it is no open-vocabulary recognizer.
   40 of four VCTK speakers (CC BY 4.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0:
   non-commercial). pocketsphinx (BSD) aligned the first texts to their sound. Synthetic speech of
   espeak-ng, flite, hibari (Apache-2.0) and piper's voice joe (CC0). Texts of it and of the language
-  model beside it: GoEmotions (Apache-2.0), MELD (GPL-3.0) and CARER (research), training splits,
-  and NLTK's plain texts (docs/results/asr.md; some for research only).
+  models beside it: GoEmotions (Apache-2.0), MELD (GPL-3.0) and CARER (research), training splits,
+  NLTK's plain texts (some for research only) and 98 English novels (docs/results/asr.md).
+  Pronunciations: the CMU dictionary (BSD).
 * Dev (speakers kept out: ten of speechocean762's training part, two of dev-clean; they chose the
   weights): word error rate {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
 * Test figures: docs/results/asr.md.

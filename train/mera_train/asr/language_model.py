@@ -10,15 +10,15 @@ of a test speaker's, is in the text.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 
 from mera_edge.asr.beam import PrefixBeam
@@ -26,7 +26,7 @@ from mera_edge.asr.decode import Decoder, Greedy
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.language_model import LanguageModel
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
-from mera_train import audio, checkpoint, workers
+from mera_train import audio, checkpoint, tool, workers
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import location
 from mera_train.asr.data import speech
@@ -144,6 +144,14 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     write(path, arrays, tried, choices)
 
 
+def main(
+    directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
+    data: Path,
+    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
+) -> None:
+    """Write the language model of a checkpoint."""
+    tune(directory, data, texts or ())
+
+
 if __name__ == "__main__":
-    directory, data, *texts = map(Path, sys.argv[1:])
-    tune(directory, data, texts)
+    tool.run(main)

@@ -11,16 +11,16 @@ already (`mera_train.asr.language_model`).
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from mera_edge.asr.beam import PrefixBeam
@@ -32,7 +32,7 @@ from mera_edge.asr.second_pass import combine
 from mera_edge.asr.units import words as written
 from mera_edge.asr.words import WordSearch
 from mera_edge.errors import InputError
-from mera_train import checkpoint, workers
+from mera_train import checkpoint, tool, workers
 from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
@@ -204,6 +204,14 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     write(path, arrays, partial(_tried, path, config.symbols, heard, texts), choices)
 
 
+def main(
+    directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
+    data: Path,
+    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
+) -> None:
+    """Write the lexicon of a checkpoint."""
+    make(directory, data, texts or ())
+
+
 if __name__ == "__main__":
-    directory, data, *texts = map(Path, sys.argv[1:])
-    make(directory, data, texts)
+    tool.run(main)

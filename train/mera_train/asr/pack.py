@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Annotated
 
 import soundfile
+import typer
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import audio
+from mera_train import audio, tool
 from mera_train.asr.corpora import location, read
 
 
@@ -47,6 +48,14 @@ def pack(corpus: str, out: Path, speakers: Collection[str] = ()) -> None:
     scratch.replace(out)
 
 
+def main(
+    corpus: str,
+    out: Path,
+    speakers: Annotated[list[str] | None, typer.Argument(help="all, if none is named")] = None,
+) -> None:
+    """Write a manifest's or a folder's recordings as one archive."""
+    pack(corpus, out, speakers or ())
+
+
 if __name__ == "__main__":
-    corpus, out, *speakers = sys.argv[1:]
-    pack(corpus, Path(out), speakers)
+    tool.run(main)

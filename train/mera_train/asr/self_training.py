@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import soundfile
+import typer
 
 from mera_edge.asr import Hypothesis, Recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
-from mera_train import audio, workers
+from mera_train import audio, tool, workers
 
 
 def hear(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
@@ -65,6 +66,15 @@ def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
     print(f"{len(kept)} of {len(files)} recordings kept, the least sure {least:.2f}")
 
 
+def main(
+    bundle: Path,
+    out: Path,
+    share: Annotated[float, typer.Argument(min=0, max=1, help="of the files, the surest")],
+    files: list[Path],
+) -> None:
+    """Write the corpus of what a bundle hears in recordings that nobody transcribed."""
+    label(bundle, out, share, files)
+
+
 if __name__ == "__main__":
-    bundle, out, share, *files = sys.argv[1:]
-    label(Path(bundle), Path(out), float(share), [Path(file) for file in files])
+    tool.run(main)

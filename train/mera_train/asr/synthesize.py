@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import workers
+from mera_train import tool, workers
 from mera_train.asr.data import speech
 from mera_train.asr.texts import choose, everyday, prose
 from mera_train.asr.voices import SHARES, VOICES, Reading, read
@@ -83,6 +84,15 @@ def synthesize(
     scratch.replace(out)
 
 
+def main(
+    data: Path,
+    out: Path,
+    count: Annotated[int, typer.Argument(min=1, help="readings")],
+    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
+) -> None:
+    """Let the free engines of this machine read sentences."""
+    synthesize(data, out, count, texts or ())
+
+
 if __name__ == "__main__":
-    data, out, count, *texts = sys.argv[1:]
-    synthesize(Path(data), Path(out), int(count), [Path(text) for text in texts])
+    tool.run(main)

@@ -1,6 +1,8 @@
 """`torchrun … -m mera_train.features DATASET --out FILE`: a share of the clips for each process."""
 
+from mera_edge.cli.console import reported
 from mera_train.features.cli import app
 
 if __name__ == "__main__":
-    app()
+    with reported():
+        app()

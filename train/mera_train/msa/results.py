@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mera_train import checkpoint
+from mera_train import checkpoint, tool
 from mera_train.fusion.train import SUBSETS
 from mera_train.msa import mosi_bclstm
 from mera_train.msa.config import Config
@@ -247,5 +247,10 @@ The first trains the first row, the second everything on this page.
 """
 
 
+def main(features: Path, treebank: Path, runs: Path) -> None:
+    """Print the page of the published CMU-MOSI features, trained and measured."""
+    sys.stdout.write(page(features, treebank, runs))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(page(*map(Path, sys.argv[1:])))
+    tool.run(main)

@@ -16,15 +16,18 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
+from mera_train import tool
 
 FFT, HOP, MELS, FRAMES = 1024, 256, 128, 188
 """Of the pictures: samples of a window and between two, bins, and windows in 3 s."""
@@ -164,5 +167,10 @@ def griffin_lim(amplitudes: Tensor, generator: torch.Generator) -> Tensor:
     return torch.istft(found, FFT, HOP, window=window)
 
 
+def main(repository: Annotated[Path, typer.Argument(metavar="EMORECO")], out: Path) -> None:
+    """Write CREMA-D's recordings, rebuilt from pictures of their spectrograms, as a corpus."""
+    print(f"{rebuild(repository, out)} recordings", file=sys.stderr)
+
+
 if __name__ == "__main__":
-    print(f"{rebuild(Path(sys.argv[1]), Path(sys.argv[2]))} recordings", file=sys.stderr)
+    tool.run(main)
