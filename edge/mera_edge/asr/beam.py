@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import exp, inf, log1p
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ _LEAST = -7.0
 """Log-probability below which a class of a frame is not looked at."""
 _MOST = 12
 """Classes of a frame that are looked at."""
+_ROUNDING = 1e-6
 
 
 class _Prefix:
@@ -73,7 +75,9 @@ class PrefixBeam:
         boost: float = 1.5,
     ) -> None:
         self._beam, self._model, self._boost = beam, language_model, boost
+        hot_words = list(hot_words)
         self._hot = _Automaton(hot_words)
+        self._most = boost * bool(hot_words) + (language_model.bonus if language_model else 0.0)
         self.reset()
 
     def reset(self) -> None:
@@ -109,8 +113,13 @@ class PrefixBeam:
         silence = float(row[BLANK])
         units = [(int(unit), float(row[unit])) for unit in likely if unit != BLANK]
         met: dict[int, _Prefix] = {}
-        for prefix in self._prefixes:
-            total = _either(prefix.blank, prefix.unit)
+        totals = [_either(prefix.blank, prefix.unit) for prefix in self._prefixes]
+        # A new text must become better than each of these with nothing but a blank, or it is not
+        # kept; what cannot is not looked at.
+        least = -inf
+        if len(totals) == self._beam:
+            least = min(map(add, totals, (p.score for p in self._prefixes))) + silence - _ROUNDING
+        for prefix, total in zip(self._prefixes, totals, strict=True):
             met[id(prefix)] = prefix
             prefix.next_blank = _either(prefix.next_blank, total + silence)
             for unit, value in units:
@@ -124,7 +133,11 @@ class PrefixBeam:
                     before = total
                 if before == -inf:
                     continue
-                child = prefix.children.get(unit) or self._child(prefix, unit)
+                child = prefix.children.get(unit)
+                if child is None:
+                    if prefix.score + self._most + before + value < least:
+                        continue
+                    child = self._child(prefix, unit)
                 met[id(child)] = child
                 child.next_unit = _either(child.next_unit, before + value)
                 self._heard(child, value, goes_on=False)
