@@ -64,10 +64,10 @@ class Lexicon:
         self._bias = read["phone_bias"].astype(np.float32)
         self._log_prior = read["log_prior"].astype(np.float32)
         self._contexts = read["contexts"].astype(np.uint64)
-        self._backoffs = read["backoffs"].astype(np.float64)
+        self._backoffs = read["backoffs"]
         contexts = np.repeat(self._contexts, np.diff(read["begins"]))
         self._ngrams = contexts << _BITS | read["follows"].astype(np.uint64)
-        self._log_probabilities = read["log_probabilities"].astype(np.float64)
+        self._log_probabilities = read["log_probabilities"]
         # What follows nothing comes first: all words, in order.
         self._single = np.full(len(self.words), -np.inf)
         self._single[1:] = self._log_probabilities[: len(self.words) - 1]
