@@ -120,6 +120,28 @@ def best_path(
     return score, _tokens(path[::-1], units, heard)
 
 
+def best_scores(
+    log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
+) -> NDArray[np.float64]:
+    """Return the log-probability of `best_path` for each of ``texts``, all found together."""
+    lengths = np.array([len(units) for units in texts])
+    states = np.zeros((len(texts), 2 * lengths.max() + 1), np.intp)
+    for row, units in zip(states, texts, strict=True):
+        row[1 : 2 * len(units) : 2] = units
+    heard = log_probabilities[:, states].astype(np.float64)
+    skip = np.full(states.shape, -np.inf)
+    skip[:, 3::2] = np.where(states[:, 3::2] != states[:, 1:-2:2], 0.0, -np.inf)
+    scores = np.full((len(states), states.shape[1] + 2), -np.inf)
+    scores[:, 2:4] = heard[0, :, :2]
+    for row in heard[1:]:
+        best = np.maximum(scores[:, 2:], scores[:, 1:-1])
+        np.maximum(best, scores[:, :-2] + skip, out=best)
+        scores[:, 2:] = best + row
+    # What is beyond a text's last unit leads nowhere; without units one state is left of two.
+    ends = np.take_along_axis(scores, 2 * lengths[:, None] + [1, 2], axis=1)
+    return np.asarray(ends.max(axis=1))
+
+
 def _tokens(path: Sequence[int], units: Sequence[int], heard: NDArray[np.float64]) -> list[Token]:
     tokens: list[Token] = []
     last = BLANK

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import Token, best_path
+from mera_edge.asr.decode import Token, best_path, best_scores
 from mera_edge.asr.language_model import START, Context, LanguageModel
 from mera_edge.asr.lexicon import SILENCE, Lexicon
 from mera_edge.asr.units import spell
@@ -63,23 +64,27 @@ class Evidence:
     ) -> None:
         self._lexicon, self._model = knowledge.lexicon, knowledge.language_model
         self._spell = lru_cache(None)(lambda word: spell(word, knowledge.symbols))
+        self._spoken = lru_cache(None)(knowledge.lexicon.pronunciations)
         self._units = units
         relative = (sounds - sounds.max(axis=1, keepdims=True)).astype(np.float64)
         self._so_far = np.concatenate([np.zeros((1, sounds.shape[1])), relative.cumsum(axis=0)]).T
         self._texts: dict[Words, _Text] = {(): _Text((), (START,), 0.0, self._so_far[SILENCE])}
         self._scores: dict[Words, float] = {}
 
-    def score(self, words: Words) -> float:
-        """Return how much speaks for ``words``, in nats."""
-        if words not in self._scores:
-            text, lexicon = self._text(words), self._lexicon
-            self._scores[words] = (
-                best_path(self._units, text.units)[0]
-                + lexicon.by_language * text.language
-                + lexicon.by_unit * len(text.units)
-                + lexicon.by_sound * float(text.ends[-1])
-            )
-        return self._scores[words]
+    def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
+        """Return how much speaks for each of ``texts``, in nats."""
+        wanted = dict.fromkeys(texts)
+        if new := [words for words in wanted if words not in self._scores]:
+            lexicon, known = self._lexicon, [self._text(words) for words in new]
+            spelled = best_scores(self._units, [text.units for text in known])
+            for words, text, score in zip(new, known, spelled, strict=True):
+                self._scores[words] = (
+                    float(score)
+                    + lexicon.by_language * text.language
+                    + lexicon.by_unit * len(text.units)
+                    + lexicon.by_sound * float(text.ends[-1])
+                )
+        return {words: self._scores[words] for words in wanted}
 
     def tokens(self, words: Words) -> list[Token]:
         """Return the units of ``words``, where they are."""
@@ -98,7 +103,7 @@ class Evidence:
 
     def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ends of a word after the ends of what is before it."""
-        spoken = self._lexicon.pronunciations(word)
+        spoken = self._spoken(word)
         if not spoken:
             return _go_on(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
         best = np.full(len(ends), _NEVER)

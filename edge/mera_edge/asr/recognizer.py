@@ -127,9 +127,12 @@ class Recognizer:
         if self._decoder.frames == 0:
             self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = end_s
+        before = self._decoder.frames
         self._push(frames)
         if self._second is not None:
-            self._second[1].search(len(frames) // _FRAMES_A_SOUND + 1)
+            # Beside a chunk there is no time for it, so it catches up before the next one.
+            behind = self._shift if self._decoder.frames > before else 0
+            self._second[1].search(2 * len(frames) // _FRAMES_A_SOUND, behind // _FRAMES_A_SOUND)
 
     def flush(self) -> None:
         """End the stream: decode what is left, with silence after it."""

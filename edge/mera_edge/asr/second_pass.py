@@ -52,10 +52,11 @@ class SecondPass:
         self._waiting.extend(sounds)
         self._decided = None
 
-    def search(self, sounds: int) -> None:
-        """Take so many of the sounds that wait."""
-        if now := self._waiting[:sounds]:
-            self._search.accept(np.stack(now))
+    def search(self, sounds: int, behind: int = 0) -> None:
+        """Take so many of the sounds that wait, but for the last ``behind``."""
+        sounds = min(sounds, len(self._waiting) - behind)
+        if sounds > 0:
+            self._search.accept(np.stack(self._waiting[:sounds]))
             del self._waiting[:sounds]
 
     def decide(self, texts: Sequence[Words]) -> list[Token]:
@@ -72,13 +73,15 @@ class SecondPass:
 
 def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
     """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
-    best = max(texts, key=evidence.score)
+    best = _best(evidence, texts)
     for _ in range(_ROUNDS):
-        parts = {part for text in texts for part in _differences(best, text)}
-        gains = {part: evidence.score(_exchanged(best, [part])) for part in parts}
+        exchanged = {
+            part: _exchanged(best, [part]) for text in texts for part in _differences(best, text)
+        }
+        scores = evidence.scores([best, *exchanged.values()])
         better = sorted(
-            (part for part in parts if gains[part] > evidence.score(best)),
-            key=lambda part: (-gains[part], part),
+            (part for part, text in exchanged.items() if scores[text] > scores[best]),
+            key=lambda part: (-scores[exchanged[part]], part),
         )
         if not better:
             break
@@ -87,9 +90,13 @@ def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
             if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
                 chosen.append(part)
         # What is good for itself need not be good together.
-        tried = (_exchanged(best, chosen), _exchanged(best, better[:1]))
-        best = max(tried, key=evidence.score)
+        best = _best(evidence, [_exchanged(best, chosen), exchanged[better[0]]])
     return best
+
+
+def _best(evidence: Evidence, texts: Sequence[Words]) -> Words:
+    scores = evidence.scores(texts)
+    return max(texts, key=scores.__getitem__)
 
 
 _Part = tuple[int, int, Words]

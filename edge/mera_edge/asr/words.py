@@ -35,7 +35,7 @@ class WordSearch:
     """
 
     def __init__(
-        self, lexicon: Lexicon, beam: float = 14.0, most: int = 250, least: float = -7.0
+        self, lexicon: Lexicon, beam: float = 11.0, most: int = 250, least: float = -7.0
     ) -> None:
         self._lexicon = lexicon
         self._beam, self._most, self._least = beam, most, least
