@@ -99,8 +99,9 @@ def quantize(
         ranges: of its activations.
         preset: what to quantize.
         leave: names of layers to leave in full precision, beside the heads.
-        target: ``cpu`` has U8 activations, which is faster there; ``tensorrt`` takes symmetric S8
-            only, biases and tables in float (`mera_export.legality` has its rules).
+        target: ``cpu`` has U8 activations, which is faster there, and 7 bits of S8 weights;
+            ``tensorrt`` takes symmetric S8 only, biases and tables in float (`mera_export.legality`
+            has its rules).
     """
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
@@ -124,7 +125,8 @@ def quantize(
         quantizer = QDQQuantizer(
             copy,
             per_channel=True,
-            reduce_range=False,
+            # x86 without VNNI adds two products in 16 bits and cuts off what is larger.
+            reduce_range=cpu,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
             tensors_range=TensorsData(CalibrationMethod.MinMax, spans),

@@ -23,7 +23,7 @@ from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_export.legality import violations
-from mera_export.quantize import PRESETS, prove, quantize, write
+from mera_export.quantize import PRESETS, WEIGHTED, prove, quantize, write
 
 RANGES = Path("calibration/ranges")
 
@@ -50,6 +50,25 @@ def test_all_layers_are_quantized_and_a_third_of_the_size_is_left(
 ) -> None:
     size = Bundle.open().role(role).path().stat().st_size
     assert small(role, directory).stat().st_size < size / 3
+
+
+@pytest.mark.parametrize("role", PRESETS)
+def test_sums_of_products_fit_into_16_bits(role: RoleName, directory: Path) -> None:
+    # As x86 without VNNI adds them, two at a time; larger ones are cut off without a word.
+    graph = onnx.load(small(role, directory)).graph
+    weights = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    source = {
+        o: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear" for o in n.output
+    }
+    multiplied = [
+        weights[source[name]]
+        for node in graph.node
+        if node.op_type in WEIGHTED
+        for name in node.input
+        if source.get(name) in weights and weights[source[name]].dtype == np.int8
+    ]
+    assert multiplied
+    assert 2 * 255 * max(int(np.abs(w.astype(int)).max()) for w in multiplied) < 2**15
 
 
 @pytest.mark.parametrize("role", [role for role, preset in PRESETS.items() if not preset.tensorrt])
