@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -141,11 +142,10 @@ class Lexicon:
         best = np.full(self.states, -np.inf)
         ending = np.flatnonzero(np.diff(self.ends))
         best[ending] = np.maximum.reduceat(self._single[self.endings], self.ends[ending])
-        level = self.states
-        while level > 1:
-            top = int(self._parents[level - 2])
-            first = int(self.children[top])
-            np.maximum.at(best, self._parents[first - 1 : level - 1], best[first:level])
-            level = first
+        levels = [0, 1]
+        while levels[-1] < self.states:
+            levels.append(int(self.children[levels[-1]]))
+        for first, last in reversed(list(pairwise(levels[1:]))):
+            np.maximum.at(best, self._parents[first - 1 : last - 1], best[first:last])
         best[0] = 0.0
         return best
