@@ -129,7 +129,7 @@ def _train_epoch(run: Run, out: Path) -> None:
 
 def _loss(run: Run, plan: Any) -> Tensor:
     batch = run.task.load(plan, run.epoch)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=_bf16(run)):
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16):
         loss = run.task.loss(batch, run.device)
     value = loss.item()
     if not math.isfinite(value):
@@ -138,12 +138,3 @@ def _loss(run: Run, plan: Any) -> Tensor:
             "look at this batch, lower the learning rate; the last good state is kept",
         )
     return loss
-
-
-def _bf16(run: Run) -> bool:
-    if run.config.precision != "auto":
-        return run.config.precision == "bf16"
-    if run.device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Without these instructions a processor only imitates bf16, six times as slow as fp32.
-    return torch.backends.cpu.get_cpu_capability() in ("AVX512", "SVE256")

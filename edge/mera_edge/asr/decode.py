@@ -82,23 +82,17 @@ class Greedy:
         self._previous = BLANK
 
 
-def best_path(
-    log_probabilities: NDArray[np.float32], units: Sequence[int]
-) -> tuple[float, list[Token]]:
-    """Find the likeliest CTC path that says ``units`` (Viterbi).
+def best_path(log_probabilities: NDArray[np.float32], units: Sequence[int]) -> list[Token]:
+    """Return where ``units`` are on the likeliest CTC path that says them (Viterbi).
 
     Args:
         log_probabilities: ``[frames, classes]``.
 
     Returns:
-        Its log-probability, and where the units are; -inf and none where the frames are too few.
+        None where the frames are too few.
     """
-    states = np.zeros(2 * len(units) + 1, np.intp)
-    states[1::2] = units
+    states, skip = (rows[0] for rows in _states([units]))
     heard = log_probabilities[:, states].astype(np.float64)
-    # A blank between two units may be left out unless they are the same.
-    skip = np.full(len(states), -np.inf)
-    skip[3::2] = np.where(states[3::2] != states[1:-2:2], 0.0, -np.inf)
     scores = np.full(len(states) + 2, -np.inf)
     scores[2:4] = heard[0, :2]
     before = np.empty((3, len(states)))
@@ -110,27 +104,24 @@ def best_path(
     state = len(states) - 1
     if units and scores[-2] > scores[-1]:
         state -= 1
-    score = float(scores[state + 2])
-    if score == -np.inf:
-        return score, []
+    if scores[state + 2] == -np.inf:
+        return []
     path = []
     for step in steps[::-1]:
         path.append(state)
         state -= int(step[state])
-    return score, _tokens(path[::-1], units, heard)
+    return _tokens(path[::-1], units, heard)
 
 
 def best_scores(
     log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """Return the log-probability of `best_path` for each of ``texts``, all found together."""
-    lengths = np.array([len(units) for units in texts])
-    states = np.zeros((len(texts), 2 * lengths.max() + 1), np.intp)
-    for row, units in zip(states, texts, strict=True):
-        row[1 : 2 * len(units) : 2] = units
+    """Return the log-probability of `best_path` for each of ``texts``, all found together.
+
+    It is -inf where the frames are too few.
+    """
+    states, skip = _states(texts)
     heard = log_probabilities[:, states].astype(np.float64)
-    skip = np.full(states.shape, -np.inf)
-    skip[:, 3::2] = np.where(states[:, 3::2] != states[:, 1:-2:2], 0.0, -np.inf)
     scores = np.full((len(states), states.shape[1] + 2), -np.inf)
     scores[:, 2:4] = heard[0, :, :2]
     for row in heard[1:]:
@@ -138,8 +129,23 @@ def best_scores(
         np.maximum(best, scores[:, :-2] + skip, out=best)
         scores[:, 2:] = best + row
     # What is beyond a text's last unit leads nowhere; without units one state is left of two.
+    lengths = np.array([len(units) for units in texts])
     ends = np.take_along_axis(scores, 2 * lengths[:, None] + [1, 2], axis=1)
     return np.asarray(ends.max(axis=1))
+
+
+def _states(
+    texts: Sequence[Sequence[int]],
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the classes of every text's CTC states, blanks between its units, and what it costs to
+    come to each from two states before."""
+    states = np.zeros((len(texts), 2 * max(map(len, texts)) + 1), np.intp)
+    for row, units in zip(states, texts, strict=True):
+        row[1 : 2 * len(units) : 2] = units
+    # A blank between two units may be left out unless they are the same.
+    skip = np.full(states.shape, -np.inf)
+    skip[:, 3::2] = np.where(states[:, 3::2] != states[:, 1:-2:2], 0.0, -np.inf)
+    return states, skip
 
 
 def _tokens(path: Sequence[int], units: Sequence[int], heard: NDArray[np.float64]) -> list[Token]:

@@ -88,7 +88,7 @@ class Evidence:
 
     def tokens(self, words: Words) -> list[Token]:
         """Return the units of ``words``, where they are."""
-        return best_path(self._units, self._text(words).units)[1]
+        return best_path(self._units, self._text(words).units)
 
     def _text(self, words: Words) -> _Text:
         if words not in self._texts:

@@ -10,7 +10,7 @@ of a test speaker's, is in the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from mera_edge.asr.language_model import LanguageModel
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_train import audio, checkpoint, tool, workers
 from mera_train.asr.config import Config
-from mera_train.asr.corpora import location
+from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import speech
 from mera_train.asr.networks import build
 from mera_train.asr.ngrams import estimate
@@ -54,7 +54,7 @@ def text(data: Path, corpora: Sequence[str], texts: Sequence[Path]) -> tuple[lis
 
 @dataclass(frozen=True)
 class Heard:
-    """What a dev speaker said; log-probabilities of units ``[n, classes]`` and of phones
+    """What a speaker said; log-probabilities of units ``[n, classes]`` and of phones
     ``[sounds, phones]``, as the device hears them."""
 
     text: str
@@ -62,21 +62,31 @@ class Heard:
     phones: NDArray[np.float32]
 
 
-def hear(loaded: Checkpoint, data: Path) -> list[Heard]:
-    """Let the network of a checkpoint hear the dev speakers."""
+def dev(loaded: Checkpoint, data: Path) -> list[Utterance]:
+    """Return what the dev speakers of a checkpoint's corpora say."""
+    return [u for u in speech(data, loaded.settings(Config).corpora) if u.split == "dev"]
+
+
+def hear(
+    loaded: Checkpoint, data: Path, utterances: Iterable[Utterance], chunk: int | None = None
+) -> list[Heard]:
+    """Let the network of a checkpoint hear ``utterances``.
+
+    Args:
+        chunk: encoder frames that it hears at once; as many as on the device if not said.
+    """
     config = loaded.settings(Config)
     empty = build(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
     model = loaded.fill(empty)
     silence = np.full((20 + config.model.right_context, BINS), FLOOR, np.float32)
     heard = []
-    for utterance in speech(data, config.corpora):
-        if utterance.split == "dev":
-            samples = audio.read(location(data, utterance.corpus), utterance.file)
-            frames = torch.from_numpy(np.concatenate([log_mel(samples), silence]))[None]
-            with torch.inference_mode():
-                both = model((frames - model.mean) * model.inverse_std, config.model.chunk)
-            units, phones = (scores[0].log_softmax(-1).numpy() for scores in both)
-            heard.append(Heard(utterance.text, units, phones.reshape(-1, phones.shape[-1])))
+    for utterance in utterances:
+        samples = audio.read(location(data, utterance.corpus), utterance.file)
+        frames = torch.from_numpy(np.concatenate([log_mel(samples), silence]))[None]
+        with torch.inference_mode():
+            both = model((frames - model.mean) * model.inverse_std, chunk or config.model.chunk)
+        units, phones = (scores[0].log_softmax(-1).numpy() for scores in both)
+        heard.append(Heard(utterance.text, units, phones.reshape(-1, phones.shape[-1])))
     return heard
 
 
@@ -135,7 +145,7 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     said, written = text(data, config.corpora, texts)
     arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
     path = directory / FILE
-    spoken = hear(loaded, data)
+    spoken = hear(loaded, data, dev(loaded, data))
     sentences, heard = [each.text for each in spoken], [each.units for each in spoken]
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)

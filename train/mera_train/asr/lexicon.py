@@ -36,7 +36,7 @@ from mera_train import checkpoint, tool, workers
 from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
-from mera_train.asr.language_model import OWN, Choice, Heard, hear, text, write
+from mera_train.asr.language_model import OWN, Choice, Heard, dev, hear, text, write
 from mera_train.asr.ngrams import estimate
 
 FILE = "words.npz"
@@ -178,7 +178,7 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     sounds = pronunciations()
     occurring = Counter(word for each in everything for word in each.split() if word in sounds)
     words = [word for word, _ in occurring.most_common(WORDS)]
-    heard = hear(loaded, data)
+    heard = hear(loaded, data, dev(loaded, data))
     frequency = np.concatenate([np.exp(each.phones) for each in heard]).mean(axis=0)
     log_prior = PRIOR * np.log(frequency)
     arrays = {
