@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.text.model import TextEncoder
-from mera_train.text.tokenizer import read, tokenize
+from mera_train.text.tokenizer import TOKENIZER, read, tokenize
 from mera_train.text.train import Config
 
 OUTPUTS = ("probabilities", "valence", "embedding")
@@ -66,7 +67,9 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     model_path, tokenizer_path = out / "text.onnx", out / "text-tokenizer.json"
     exported = to_onnx(prepare(loaded), model_path, {"labels": ",".join(EMOTIONS)}, UNITS)
     # Without the white space that a checkpoint has for its readers.
-    tokenizer_path.write_text(read(checkpoint_directory).to_str(), encoding="utf-8")
+    facts = json.loads((checkpoint_directory / TOKENIZER).read_text(encoding="utf-8"))
+    compact = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+    tokenizer_path.write_text(compact, encoding="utf-8")
     return RoleEntry(
         files={"model": FileEntry.of(model_path), "tokenizer": FileEntry.of(tokenizer_path)},
         precision="fp32",

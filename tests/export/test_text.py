@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.errors import InputError
+from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
 from mera_edge.stages.text import TextStage
 from mera_export.text import export
@@ -32,9 +33,9 @@ LONGEST = 24
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     directory = tmp_path_factory.mktemp("text")
-    tokenizer = learn(SENTENCES * 5, 200)
-    size = tokenizer.get_vocab_size()
-    shape = ModelConfig(vocabulary=max(size, 100), width=16, embedding=12, slots=521)
+    learnt = learn(SENTENCES * 5, 200)
+    tokenizer = Tokenizer.parse(learnt)
+    shape = ModelConfig(vocabulary=max(len(tokenizer), 100), width=16, embedding=12, slots=521)
     model = TextEncoder(shape)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
@@ -42,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens = tokenize(tokenizer, SENTENCES, LONGEST)
     fit_ngrams(model.ngrams, [(tokens, target, torch.zeros(target.shape))], 0.1, 20)
     checkpoint.save(directory, model, Config(model=shape, longest=LONGEST), {}, "# Text")
-    tokenizer.save(str(directory / TOKENIZER))
+    (directory / TOKENIZER).write_text(learnt, encoding="utf-8")
     return directory
 
 
@@ -91,7 +92,7 @@ def test_padding_does_not_change_the_answer(trained: Path) -> None:
     model = TextEncoder(loaded.settings(Config).model)
     model.load_state_dict(loaded.weights)
     model.eval()
-    tokenizer = learn(SENTENCES * 5, 200)
+    tokenizer = Tokenizer.parse(learn(SENTENCES * 5, 200))
     tokens = tokenize(tokenizer, SENTENCES, LONGEST)
     for row, text in zip(model(tokens)[0], SENTENCES, strict=True):
         alone = model(tokenize(tokenizer, [text], LONGEST))[0][0]

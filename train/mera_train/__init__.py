@@ -1,1 +1,3 @@
 """Data, features and training, in full precision."""
+
+import mera_edge  # noqa: F401  (keeps ONNX Runtime from reporting to its maker)

@@ -7,6 +7,7 @@ import numpy as np
 from mera_edge.bundle import Bundle
 from mera_edge.events import Evidence
 from mera_edge.features.text import SPEC, normalise
+from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import project
 
 
@@ -18,13 +19,11 @@ class TextStage:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        from tokenizers import Tokenizer
-
         role = bundle.role("text")
         role.require_features(SPEC)
         self._labels = role.entry.labels
         self._engine = role.engine()
-        self._tokenizer = Tokenizer.from_file(str(role.path("tokenizer")))
+        self._tokenizer = role.read("tokenizer", Tokenizer.read)
         self._length = self._engine.inputs["tokens"].shape[1]
 
     def accept(self, text: str, captured_s: float) -> Evidence | None:
@@ -37,8 +36,7 @@ class TextStage:
         Returns:
             ``None`` when nothing is left of the text after normalising.
         """
-        ids = self._tokenizer.encode(normalise(text), add_special_tokens=False).ids
-        ids = ids[-self._length :]
+        ids = self._tokenizer.encode(normalise(text))[-self._length :]
         if not ids:
             return None
         tokens = np.zeros((1, self._length), np.int64)

@@ -1,4 +1,4 @@
-"""The tokenizer: subwords for alphabets, single characters for Chinese."""
+"""Learning a tokenizer; `mera_edge.features.tokens` applies it, in training too."""
 
 from __future__ import annotations
 
@@ -6,46 +6,49 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from mera_edge.errors import InputError
+from mera_edge.features.tokens import CONTINUATION, PIECES, UNKNOWN, Tokenizer
 
 TOKENIZER = "tokenizer.json"
 """Its name in a checkpoint."""
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
-
-# Chinese characters and digits one by one, words with their apostrophes, runs of anything else.
-_PIECES = r"\p{Han}|\p{N}|[\p{L}\p{M}']+|[^\s\p{Han}\p{N}\p{L}\p{M}']+"
-_MERGE = "##"
+PAD = "[PAD]"
 
 
-def learn(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+def learn(texts: Iterable[str], vocabulary: int) -> str:
     """Learn a byte-pair encoding (Sennrich et al., 2016) of normalised training texts.
 
     Args:
         texts: normalised sentences.
         vocabulary: number of tokens; ``[PAD]`` is 0, ``[UNK]`` is 1.
+
+    Returns:
+        The text of a `TOKENIZER`.
     """
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix=_MERGE))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECES), "removed", invert=True)
+    from tokenizers import Regex, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer as Learner
+
+    learner = Learner(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix=CONTINUATION))
+    learner.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), "removed", invert=True)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=3,
         special_tokens=[PAD, UNKNOWN],
-        continuing_subword_prefix=_MERGE,
+        continuing_subword_prefix=CONTINUATION,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+    learner.train_from_iterator(texts, trainer)
+    text: str = learner.to_str(pretty=True)
+    return text
 
 
 def read(directory: Path) -> Tokenizer:
     """Read the tokenizer of a checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is of another kind.
     """
     path = directory / TOKENIZER
     if not path.is_file():
@@ -53,7 +56,7 @@ def read(directory: Path) -> Tokenizer:
             f"{directory} has no {TOKENIZER}",
             "give the directory that `mera-edge train text` wrote",
         )
-    return Tokenizer.from_file(str(path))
+    return Tokenizer.read(path)
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> Tensor:
@@ -64,8 +67,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> Tensor
         texts: normalised.
         longest: the largest ``L``; of a longer text the last tokens count.
     """
-    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    found = [sentence.ids[-longest:] for sentence in encoded]
+    found = [tokenizer.encode(text)[-longest:] for text in texts]
     tokens = torch.zeros(len(found), max(1, *map(len, found)), dtype=torch.int64)
     for row, ids in zip(tokens, found, strict=True):
         row[: len(ids)] = torch.tensor(ids)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mera_edge.evaluation import classification, mistakes
+from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.loop import fit
@@ -84,8 +85,9 @@ class TextTask:
         if config.encoder is not None:
             self.model = Teacher.of(config.encoder)
         else:
-            self.tokenizer = learn(texts, config.model.vocabulary)
-            size = self.tokenizer.get_vocab_size()
+            self.learnt = learn(texts, config.model.vocabulary)
+            self.tokenizer = Tokenizer.parse(self.learnt)
+            size = len(self.tokenizer)
             self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
         counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
         self.words = [word for word, _ in counts.most_common(5000)]
@@ -302,5 +304,5 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     else:
         final = config.model_copy(update={"model": task.model.config})
         checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
-        task.tokenizer.save(str(out / TOKENIZER))
+        (out / TOKENIZER).write_text(task.learnt, encoding="utf-8")
     return metrics
