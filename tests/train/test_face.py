@@ -18,7 +18,7 @@ from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.face.augment import AugmentConfig, disturb, mix
-from mera_train.face.data import LABELS, load, majority, plurality, shares
+from mera_train.face.data import LABELS, load, majority, plurality, read_manifest, shares
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig, standardise
 from mera_train.face.train import Config, train
@@ -172,3 +172,56 @@ def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
         assert f"](../images/{picture})" in results
         ElementTree.parse(tmp_path / "images" / picture)
     assert "mera-edge train face --config train/configs/face/compact.yaml" in results
+
+
+def further(path: Path) -> Path:
+    """Write a corpus of single labels: frightened faces are striped, angry ones checked."""
+    rows = ["file,label,split"]
+    for number in range(24):
+        face = np.zeros((60, 60), np.uint8)
+        face[::4] = 200
+        if number % 2:
+            face[:, ::4] = 200
+        name = f"{number}.png"
+        cv2.imwrite(str(path / name), face)
+        label = "anger" if number % 2 else "fear"
+        rows.append(f"{name},{label},{'valid' if number < 8 else 'train'}")
+    manifest = path / "further.csv"
+    manifest.write_text("\n".join(rows))
+    return manifest
+
+
+def test_further_faces_of_any_size_are_learnt_from_and_chosen_by(tmp_path: Path) -> None:
+    manifest = further(tmp_path)
+    parts = read_manifest(manifest)
+    assert {name: len(faces) for name, faces in parts.items()} == {
+        "train": 16, "valid": 8, "test": 0,
+    }  # fmt: skip
+    assert {LABELS[i] for i in plurality(parts["train"].votes)} == {"fear", "angry"}
+    config = Config(
+        model=ModelConfig(stem=8, channels=(8, 8), blocks=(1, 1), embedding=64),
+        loop=LoopConfig(epochs=1, select="balanced", higher_is_better=True),
+        further=(manifest,),
+        batch=16,
+    )
+    out = tmp_path / "run"
+    train(config, corpus(tmp_path), out, resume=False)
+    log = json.loads((out / "log.jsonl").read_text().splitlines()[0])
+    assert log["balanced"] == pytest.approx((log["majority_accuracy"] + log["further_uar"]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("file,label\nx.png,happy\n", "no column 'split'"),
+        ("file,label,split\nx.png,happy,train\n", r"line 2: .*x\.png does not exist"),
+        ("file,label,split\nx.png,happy,dev\n", "line 2: unknown split 'dev'"),
+    ],
+)
+def test_a_row_of_further_faces_that_cannot_be_used_is_named(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    manifest = tmp_path / "faces.csv"
+    manifest.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_manifest(manifest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,54 @@ def load(data: Path) -> dict[str, Faces]:
         fresh = [picture.tobytes() not in known for picture in parts[earlier].pictures]
         parts[earlier] = parts[earlier].at(np.array(fresh))
     return parts
+
+
+def read_manifest(path: Path) -> dict[str, Faces]:
+    """Read further labelled face crops from a CSV with the columns ``file,label,split``.
+
+    A label counts as the vote of all ten taggers; FER2013's label is unknown.
+
+    Args:
+        path: the CSV; files are relative to its folder, splits are those of `SPLITS`.
+
+    Raises:
+        InputError: a column or a file is missing, or a label or a split is unknown.
+    """
+    parts: dict[str, list[tuple[str, NDArray[np.uint8], int]]] = {name: [] for name in SPLITS}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        if missing := {"file", "label", "split"} - set(reader.fieldnames or []):
+            raise InputError(
+                f"{path} has no column {min(missing)!r}", "it needs the columns file,label,split"
+            )
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if row["split"] not in SPLITS:
+                raise InputError(f"{where}: unknown split {row['split']!r}", f"use one of {SPLITS}")
+            picture = path.parent / row["file"]
+            if not picture.is_file():
+                raise InputError(f"{where}: {picture} does not exist", "correct the path")
+            pixels = crop(decode(picture.read_bytes(), str(picture)), SIZE).astype(np.uint8)
+            label = LABELS.index(to_emotion(row["label"]))
+            parts[row["split"]].append((row["file"], pixels, label))
+    return {name: _unanimous(rows) for name, rows in parts.items()}
+
+
+def _unanimous(rows: list[tuple[str, NDArray[np.uint8], int]]) -> Faces:
+    votes = np.zeros((len(rows), len(LABELS) + 2), np.int64)
+    votes[range(len(rows)), [label for _, _, label in rows]] = 10
+    pictures = np.array([pixels for _, pixels, _ in rows], np.uint8).reshape(-1, SIZE, SIZE)
+    return Faces([name for name, _, _ in rows], pictures, votes, np.full(len(rows), -1))
+
+
+def joined(parts: Sequence[Faces]) -> Faces:
+    """Return all rows of several `Faces`, one after the other."""
+    return Faces(
+        [name for part in parts for name in part.names],
+        np.concatenate([part.pictures for part in parts]),
+        np.concatenate([part.votes for part in parts]),
+        np.concatenate([part.fer2013 for part in parts]),
+    )
 
 
 def _fer2013(row: dict[str, str]) -> int:

@@ -17,7 +17,18 @@ from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
 from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.card import card
-from mera_train.face.data import LABELS, VALENCES, Faces, is_face, load, majority, plurality, shares
+from mera_train.face.data import (
+    LABELS,
+    VALENCES,
+    Faces,
+    is_face,
+    joined,
+    load,
+    majority,
+    plurality,
+    read_manifest,
+    shares,
+)
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.loop import fit
@@ -34,6 +45,9 @@ class Config(BaseModel):
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
     initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    further: tuple[Path, ...] = Field(
+        (), description="CSVs of further face crops (file,label,split) to learn and choose by"
+    )
     batch: int = Field(128, ge=2)
     small_until: float = Field(
         0.4, ge=0, le=1, description="share of the epochs on crops of two thirds of the size"
@@ -49,9 +63,11 @@ class Config(BaseModel):
 class Expressions:
     """What the shared loop needs to train a face encoder."""
 
-    def __init__(self, config: Config, model: FaceNet, train: Faces, dev: Faces) -> None:
+    def __init__(
+        self, config: Config, model: FaceNet, train: Faces, dev: Faces, further: Faces | None
+    ) -> None:
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
-        self.config, self.dev = config, dev
+        self.config, self.dev, self.further = config, dev, further
         train = train.at(is_face(train.votes))
         self.pictures = torch.from_numpy(train.pictures)[:, None]
         self.shares = torch.from_numpy(shares(train.votes))
@@ -98,7 +114,13 @@ class Expressions:
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         logits, fer2013, _ = infer(model, self.dev)
-        return summary(logits, fer2013, self.dev)
+        metrics = summary(logits, fer2013, self.dev)
+        if self.further is not None:
+            other = score(softmax(infer(model, self.further)[0]), plurality(self.further.votes))
+            metrics |= {"further_accuracy": other["accuracy"], "further_uar": other["uar"]}
+            # FER+ is judged by its own protocol, the other corpora by how well each label is known.
+            metrics["balanced"] = (metrics["majority_accuracy"] + other["uar"]) / 2
+        return metrics
 
 
 def infer(
@@ -127,8 +149,8 @@ def summary(
     logits: NDArray[np.float32], fer2013: NDArray[np.float32], faces: Faces
 ) -> dict[str, float]:
     """The figures that choose between weights."""
-    half = score(softmax(logits), majority(faces.votes), LABELS)
-    most = score(softmax(logits), plurality(faces.votes), LABELS)
+    half = score(softmax(logits), majority(faces.votes))
+    most = score(softmax(logits), plurality(faces.votes))
     other = score(softmax(fer2013), faces.fer2013, EMOTIONS)
     return {
         "accuracy": most["accuracy"],
@@ -140,7 +162,9 @@ def summary(
 
 
 def score(
-    probabilities: NDArray[np.float32], truth: NDArray[np.int64], names: tuple[str, ...]
+    probabilities: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    names: tuple[str, ...] = LABELS,
 ) -> dict[str, Any]:
     """Compare with label numbers; -1 means that a row has none."""
     rows = truth >= 0
@@ -157,11 +181,14 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         `measure` of the valid and the test split, and the test split disturbed in several ways.
     """
     faces = load(data)
+    manifests = [read_manifest(path) for path in config.further]
+    learnt = joined([faces["train"], *(part["train"] for part in manifests)])
+    further = joined([part["valid"] for part in manifests]) if manifests else None
     torch.manual_seed(config.loop.seed)
     model = FaceNet(config.model)
     if config.initial is not None:
         checkpoint.load(config.initial).fill(model)
-    fit(Expressions(config, model, faces["train"], faces["valid"]), config.loop, out, resume)
+    fit(Expressions(config, model, learnt, faces["valid"], further), config.loop, out, resume)
     logits, _, _ = infer(model, faces["valid"])
     truth = plurality(faces["valid"].votes)
     test = faces["test"].at(majority(faces["test"].votes) >= 0)
