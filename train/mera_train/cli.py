@@ -13,6 +13,7 @@ import typer
 ROLES = {
     "asr": "the streaming recognizer",
     "voice": "the voice encoder",
+    "face_detector": "the face detector",
     "face": "the face encoder",
     "text": "the text encoder",
     "fusion": "the fusion of the three",
