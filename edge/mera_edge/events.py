@@ -76,7 +76,7 @@ class Modality(_Message):
     """What became of one modality in an event."""
 
     state: Literal["used", "missing"]
-    reason: str | None = Field(None, description="why it is missing")
+    reason: str | None = Field(None, description="why it is missing, or nothing newer comes")
     age_ms: int | None = Field(None, ge=0, description="since its newest sample was captured")
     weight: Share | None = Field(None, description="its share in the fused answer")
     probabilities: Probabilities | None = None

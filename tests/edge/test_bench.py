@@ -22,7 +22,7 @@ from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.perception import View
-from mera_edge.runtime.stopwatch import Stopwatch
+from mera_edge.runtime.stage_runner import StageRunner, StageTimes
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured
 
@@ -37,12 +37,7 @@ class Sleeping:
     transcript = ""
 
     def __init__(self, first_ms: float = 0.0) -> None:
-        self.watch = Stopwatch()
         self.first_ms = first_ms
-
-    @property
-    def stages_ms(self) -> dict[str, float]:
-        return self.watch.stages_ms
 
     def reset(self) -> None:
         self.ticks = 0
@@ -52,15 +47,15 @@ class Sleeping:
 
     def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> EmotionEvent:
         self.ticks += 1
-        self.watch.start()
-        with self.watch.stage("asr"):
-            time.sleep(0.002)
+        times = StageTimes()
+        asr, face = (StageRunner(name, lambda: time, times, False) for name in ("asr", "face"))
+        asr.call(now_s, lambda time: time.sleep(0.002))
         if self.ticks % 2:
-            with self.watch.stage("face"):
-                time.sleep(0.008)
+            face.call(now_s, lambda time: time.sleep(0.008))
         if self.ticks <= 10:
             time.sleep(self.first_ms / 1000)
-        compute_ms = self.watch.total_ms
+        compute_ms = times.total_ms
+        self.stages_ms = times.end()
         return EmotionEvent(
             schema="mera-edge/event/1",
             at=timestamp(0),

@@ -19,8 +19,8 @@ LABEL = 46
 
 STAGES = dict(
     zip(
-        ("decode", "asr", "fusion", "face", "text", "voice", "log-mel", "vad"),
-        (*COLOURS.values(), "#b9c0cb"),
+        ("decode", "asr", "fusion", "face", "text", "voice", "log-mel", "vad", "looks"),
+        (*COLOURS.values(), "#b9c0cb", "#5b6472"),
         strict=True,
     )
 )

@@ -160,9 +160,10 @@ class Bundle:
         """Whether the bundle has a model for a role."""
         return role in self.manifest.roles
 
-    def forget(self, role: RoleName) -> None:
-        """Have a role's model loaded anew for whoever asks next: this one does not work."""
-        self._engines.pop(role, None)
+    def forget(self, role: str) -> None:
+        """Have a role's model, if it has one, loaded anew for whoever asks next."""
+        for name in [name for name in self._engines if name == role]:
+            del self._engines[name]
 
     def role(self, name: str) -> Role:
         """Return one role.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from mera_edge.bundle import Bundle
 from mera_edge.events import (
     Emotion,
     EmotionEvent,
@@ -19,7 +18,7 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import MODALITIES, ModalityName
-from mera_edge.runtime.guard import Guard
+from mera_edge.runtime.stage_runner import Stages
 from mera_edge.stages.fusion import Fused, FusionStage
 
 LONGEST_AGE_S: dict[ModalityName, float] = {"voice": 3.0, "face": 1.0, "text": 8.0}
@@ -48,6 +47,8 @@ class Observation:
     """Whether the stream is a file."""
     sources: dict[str, SourceStatus] | None = None
     """How each camera and microphone is doing."""
+    failures: dict[ModalityName, str] = field(default_factory=dict)
+    """Modalities of which a stage fails, and how: there may be evidence that is young enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,11 @@ class Conclusion:
     The same observations give the same events, live or replayed.
 
     Args:
-        bundle: the model.
-        isolate: whether a fusion that fails leaves the event without an answer, instead of raising.
+        stages: makes the fusion.
     """
 
-    def __init__(self, bundle: Bundle, isolate: bool = False) -> None:
-        self._fusion = Guard("fusion", FusionStage, bundle, isolate)
+    def __init__(self, stages: Stages) -> None:
+        self._fusion = stages.runner("fusion", FusionStage)
         self.reset()
 
     def reset(self) -> None:
@@ -93,7 +93,7 @@ class Conclusion:
 
     def warm_up(self, evidence: Sequence[Evidence]) -> None:
         """Run the model once; what is remembered stays as it is."""
-        self._fusion.stage.fuse(evidence, 1.0)
+        self._fusion.call(1.0, lambda fusion: fusion.fuse(evidence, 1.0))
 
     def fuse(self, observation: Observation) -> None:
         """Take what one tick brought."""
@@ -106,7 +106,7 @@ class Conclusion:
         }
         self._fused = None
         if used := list(self._used.values()):
-            self._fused = self._fusion.run(now_s, lambda fusion: fusion.fuse(used, now_s))
+            self._fused = self._fusion.call(now_s, lambda fusion: fusion.fuse(used, now_s))
         self._transcript = observation.transcript
         if observation.ended:
             self._said.append(observation.transcript.text)
@@ -123,6 +123,7 @@ class Conclusion:
                 continue
             modalities[name] = Modality(
                 state="used",
+                reason=observation.failures.get(name),
                 age_ms=max(0, round((now_s - evidence.captured_s) * 1000)),
                 weight=round(float(fused.weights[name]), 4),
                 probabilities=named(evidence.probabilities),

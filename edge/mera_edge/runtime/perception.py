@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.choose import choose
-from mera_edge.bundle import Bundle
+from mera_edge.asr.choose import SpeechRecognizer, choose
 from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus, Transcript
-from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel
+from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
-from mera_edge.runtime.guard import Guard
-from mera_edge.runtime.stopwatch import Stopwatch
+from mera_edge.runtime.stage_runner import StageRunner, Stages, StageTimes
 from mera_edge.sources.base import Captured, Picture, Source
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.face_detector import SEARCH_SIDE
@@ -78,41 +77,36 @@ class Perception:
     """Voice, words and face of one room.
 
     Args:
-        bundle: the models.
-        watch: counts what each stage takes.
+        stages: makes them.
+        times: what they take.
         recognition: how speech is recognized.
-        isolate: whether a stage that fails is left out and made again, instead of raising.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        watch: Stopwatch,
-        recognition: RecognitionSettings,
-        isolate: bool = False,
-    ) -> None:
-        recognizer = partial(choose, settings=recognition)
-        self._watch = watch
-        self._log_mel = LogMel()
-        self._activity = VoiceActivity()
-        self._recognizer = Guard("asr", recognizer, bundle, isolate)
-        self._voice = Guard("voice", VoiceStage, bundle, isolate)
-        self._text = Guard("text", TextStage, bundle, isolate)
-        self._face = Guard("face", FaceStage, bundle, isolate)
+    def __init__(self, stages: Stages, times: StageTimes, recognition: RecognitionSettings) -> None:
+        self._times = times
+        self._log_mel = stages.runner("log-mel", lambda _: LogMel())
+        self._activity = stages.runner("vad", lambda _: VoiceActivity())
+        self._recognizer = stages.runner("asr", partial(choose, settings=recognition))
+        self._voice = stages.runner("voice", VoiceStage)
+        self._text = stages.runner("text", TextStage)
+        self._face = stages.runner("face", FaceStage)
         self._now_s = 0.0
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
-        for guard in (self._recognizer, self._voice, self._text, self._face):
-            guard.reset()
+        self._now_s = 0.0
+        streams: tuple[StageRunner[Any], ...]
+        streams = self._log_mel, self._activity, self._voice, self._face
+        for runner in (*streams, self._recognizer, self._text):
+            runner.reset()
+        for runner in streams:
+            runner.call(self._now_s, lambda stage: stage.reset())
         self._finish_recognizer()
-        for stage in (self._log_mel, self._activity, self._voice.stage, self._face.stage):
-            stage.reset()
         self._new: dict[ModalityName, Evidence] = {}
         self._skipped: list[str] = []
         self._before = _NO_FRAMES
-        self._was_speaking = self._unseen = False
+        self._speaking = self._was_speaking = self._unseen = False
         self._heard_s = self._spoke_s = 0.0
         self._unheard: NDArray[np.float32] | None = None
         self._partial = ""
@@ -121,17 +115,18 @@ class Perception:
     def warm_up(self) -> list[Evidence]:
         """Run every model once, and return what they made of noise."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
-        frames = self._log_mel.accept(noise)
-        self._recognizer.stage.accept(frames, 1.0, noise)
-        heard = self._voice.stage.accept(frames, 1.0)
-        read = self._text.stage.accept("warm up", 1.0)
-        self._face.stage.accept(Picture(np.full((240, 320, 3), 127, np.uint8), 0.0))
+        frames = log_mel(noise)
+        wall = Picture(np.full((240, 320, 3), 127, np.uint8), 0.0)
+        self._recognizer.call(0.0, lambda recognizer: recognizer.accept(frames, 1.0, noise))
+        heard = self._voice.call(0.0, lambda voice: voice.accept(frames, 1.0))
+        read = self._text.call(0.0, lambda text: text.accept("warm up", 1.0))
+        self._face.call(0.0, lambda face: face.accept(wall))
         self.reset()
         return [evidence for evidence in (heard, read) if evidence is not None]
 
     def looks(self, now_s: float, plan: Plan) -> bool:
         """Return whether the tick at stream time ``now_s`` has a use for a picture."""
-        return plan.face and self._face.stage.looks(now_s, plan.search, plan.known_face)
+        return plan.face and self._looks(now_s, plan, plan.known_face)
 
     def observe(
         self, captured: Captured, now_s: float, view: View, plan: Plan, last: bool
@@ -159,14 +154,14 @@ class Perception:
             skipped=tuple(self._skipped),
             is_media=view.is_media,
             sources=view.sources,
+            failures=self._failures(),
         )
 
     def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
         for sound in captured.sounds:
-            with self._watch.stage("vad"):
-                self._activity.accept(sound.samples)
+            self._speaking = self._is_speech(sound.samples)
             self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
-            if self._activity.speaking:
+            if self._speaking or self._activity.reason is not None:
                 self._spoke_s = self._heard_s
             silent_s = self._heard_s - self._spoke_s
             if plan.frugal and silent_s >= REST_AFTER_S and not self._partial:
@@ -176,9 +171,14 @@ class Perception:
                 self._listen(self._frames(sound.samples), sound.samples)
         if last:
             if self._unheard is None:
-                self._listen(self._log_mel.flush(), _NO_SAMPLES)
-            with self._watch.stage("asr"):
-                self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
+                rest = self._log_mel.call(self._now_s, lambda log_mel: log_mel.flush())
+                self._listen(rest, _NO_SAMPLES)
+            self._recognizer.call(self._now_s, lambda recognizer: recognizer.flush())
+
+    def _is_speech(self, samples: NDArray[np.float32]) -> bool:
+        """Without voice activity detection nothing is known to be speech; words still are heard."""
+        found = self._activity.call(self._now_s, lambda activity: activity.accept(samples))
+        return bool(found)
 
     def _rest(self, samples: NDArray[np.float32]) -> None:
         """Only keep the newest of the silence."""
@@ -193,48 +193,57 @@ class Perception:
         if self._unheard is None:
             return
         samples, self._unheard = self._unheard, None
-        self._log_mel.reset()
+        self._log_mel.call(self._now_s, lambda log_mel: log_mel.reset())
         frames = self._frames(samples)
         self._recognize(frames, samples, now_s)
-        self._before, self._was_speaking = frames[-_ONSET:], False
+        self._before = _NO_FRAMES if frames is None else frames[-_ONSET:]
+        self._was_speaking = False
 
-    def _frames(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._watch.stage("log-mel"):
-            return self._log_mel.accept(samples)
+    def _frames(self, samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        return self._log_mel.call(self._now_s, lambda log_mel: log_mel.accept(samples))
 
-    def _listen(self, frames: NDArray[np.float32], samples: NDArray[np.float32]) -> None:
+    def _listen(self, frames: NDArray[np.float32] | None, samples: NDArray[np.float32]) -> None:
         self._recognize(frames, samples, self._heard_s)
-        if self._activity.speaking:
+        if frames is None:
+            return
+        if self._speaking:
+            heard = frames
             if not self._was_speaking:
                 # The first syllable began before the voice activity was sure of it.
-                frames = np.concatenate([self._before, frames])
-            with self._watch.stage("voice"):
-                self._add(
-                    self._voice.run(self._now_s, lambda voice: voice.accept(frames, self._heard_s))
-                )
+                heard = np.concatenate([self._before, frames])
+            self._add(
+                self._voice.call(self._now_s, lambda voice: voice.accept(heard, self._heard_s))
+            )
         self._before = frames
-        self._was_speaking = self._activity.speaking
+        self._was_speaking = self._speaking
 
     def _recognize(
-        self, frames: NDArray[np.float32], samples: NDArray[np.float32], end_s: float
+        self, frames: NDArray[np.float32] | None, samples: NDArray[np.float32], end_s: float
     ) -> None:
-        with self._watch.stage("asr"):
-            self._recognizer.run(
+        if frames is not None:
+            self._recognizer.call(
                 self._now_s, lambda recognizer: recognizer.accept(frames, end_s, samples)
             )
 
     def _finish_recognizer(self) -> None:
         """End its stream: a reset alone keeps the sound of the next utterance."""
-        self._recognizer.run(self._now_s, lambda recognizer: recognizer.flush())
-        self._recognizer.stage.reset()
+
+        def finish(recognizer: SpeechRecognizer) -> None:
+            recognizer.flush()
+            recognizer.reset()
+
+        self._recognizer.call(self._now_s, finish)
 
     def _read(self, plan: Plan, last: bool) -> bool:
         """Take the words; return whether an utterance ended."""
-        if self._recognizer.reason is not None:
-            self._partial = ""
+        if self._unheard is not None and not last:
             return False
-        hypothesis = self._recognizer.stage.hypothesis
-        over = last or self._recognizer.stage.is_endpoint()
+        found = self._recognizer.call(
+            self._now_s, lambda recognizer: (recognizer.hypothesis, recognizer.is_endpoint())
+        )
+        if found is None:
+            return self._give_up_words()
+        hypothesis, over = found[0], last or found[1]
         if hypothesis.text and (hypothesis.text != self._partial or over):
             self._partial = hypothesis.text
             self._transcript = Transcript(
@@ -242,39 +251,51 @@ class Perception:
             )
             if hypothesis.confidence >= LEAST_CONFIDENCE:
                 if over or plan.partial_text:
-                    with self._watch.stage("text"):
-                        self._add(
-                            self._text.run(
-                                self._now_s,
-                                lambda text: text.accept(
-                                    hypothesis.text, hypothesis.words[-1].end_s
-                                ),
-                            )
+                    self._add(
+                        self._text.call(
+                            self._now_s,
+                            lambda text: text.accept(hypothesis.text, hypothesis.words[-1].end_s),
                         )
+                    )
                 else:
                     self._skipped.append("text")
         if over and not last:
             self._partial = ""
-            self._recognizer.stage.reset()
+            self._recognizer.call(self._now_s, lambda recognizer: recognizer.reset())
             # The next utterance may be another person's, or in another mood.
-            self._voice.stage.reset()
+            self._voice.call(self._now_s, lambda voice: voice.reset())
         return over and bool(hypothesis.text)
 
+    def _give_up_words(self) -> bool:
+        """End an utterance that the recognizer lost with what was understood of it so far."""
+        ended = bool(self._partial)
+        if ended:
+            self._transcript = self._transcript.model_copy(update={"final": True})
+            self._partial = ""
+        return ended
+
     def _leaves_out_face(self, plan: Plan) -> bool:
-        if not plan.face or self._watch.total_ms > plan.face_before_ms:
+        if not plan.face or self._times.total_ms > plan.face_before_ms:
             return True
-        looks = partial(self._face.stage.looks, self._now_s, plan.search)
-        return looks(known=True) and not looks(known=plan.known_face)
+        if plan.known_face:
+            return False
+        return self._looks(self._now_s, plan, known=True) and not self._looks(
+            self._now_s, plan, known=False
+        )
+
+    def _looks(self, now_s: float, plan: Plan, known: bool) -> bool:
+        # A glance is no look: it has a time of its own.
+        return bool(
+            self._face.call(now_s, lambda face: face.looks(now_s, plan.search, known), "looks")
+        )
 
     def _see(self, picture: Picture, plan: Plan) -> None:
         self._unseen = False
         if plan.search.side < SEARCH_SIDE:
             self._skipped.append("small faces")
-        with self._watch.stage("face"):
-            faces = self._face.run(
-                self._now_s,
-                lambda face: face.accept(picture, plan.search, self._activity.speaking),
-            )
+        faces = self._face.call(
+            self._now_s, lambda face: face.accept(picture, plan.search, self._speaking)
+        )
         if faces:
             self._add(faces[0])
 
@@ -295,13 +316,15 @@ class Perception:
             return "no sound in this source"
         if name == "text" and 0 < self._transcript.confidence < LEAST_CONFIDENCE:
             return "words too uncertain"
-        if not self._activity.speaking:
+        if not self._speaking:
             return "nobody is speaking"
         return "no words yet" if name == "text" else "not enough speech yet"
 
-    def _failures(self) -> dict[ModalityName, str | None]:
-        return {
-            "voice": self._voice.reason,
+    def _failures(self) -> dict[ModalityName, str]:
+        deaf = self._log_mel.reason
+        reasons: dict[ModalityName, str | None] = {
+            "voice": deaf or self._activity.reason or self._voice.reason,
             "face": self._face.reason,
-            "text": self._recognizer.reason or self._text.reason,
+            "text": deaf or self._recognizer.reason or self._text.reason,
         }
+        return {name: reason for name, reason in reasons.items() if reason is not None}

@@ -12,7 +12,7 @@ from mera_edge.events import EmotionEvent
 from mera_edge.runtime.budget import Budget, Plan, Strain
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.perception import Perception, View
-from mera_edge.runtime.stopwatch import Stopwatch
+from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.sources.base import Captured
 
 
@@ -31,9 +31,11 @@ class Pipeline:
 
     Attributes:
         newest: what the newest event follows from.
+        stages_ms: what the stages of the newest tick took, those that ran.
     """
 
     newest: tuple[Observation, Cost]
+    stages_ms: Mapping[str, float]
 
     def __init__(
         self,
@@ -47,9 +49,10 @@ class Pipeline:
         self._fallbacks = bundle.fallbacks
         self._strain = strain
         self._budget = Budget(budget_ms, rooms)
-        self._watch = Stopwatch()
-        self._perception = Perception(bundle, self._watch, recognition, strain is not None)
-        self._conclusion = Conclusion(bundle, isolate=strain is not None)
+        self._times = StageTimes()
+        stages = Stages(bundle, self._times, isolate=strain is not None)
+        self._perception = Perception(stages, self._times, recognition)
+        self._conclusion = Conclusion(stages)
         self._plan = self._next_plan()
 
     def reset(self) -> None:
@@ -57,17 +60,13 @@ class Pipeline:
         self._budget.reset()
         self._perception.reset()
         self._conclusion.reset()
+        self._times.reset()
         self._plan = self._next_plan()
 
     @property
     def transcript(self) -> str:
         """What was said since the last reset (the newest 1,000 utterances)."""
         return self._conclusion.transcript
-
-    @property
-    def stages_ms(self) -> Mapping[str, float]:
-        """What the stages of the newest tick took, those that ran."""
-        return self._watch.stages_ms
 
     def warm_up(self) -> None:
         """Run every model once, so that the first real tick is not the slow one."""
@@ -90,14 +89,14 @@ class Pipeline:
             view: what the sources can give: whether silence is a missing microphone.
             last: the stream ends here; what the recognizer still holds is brought out.
         """
-        self._watch.start()
+        self._times.begin()
         observation = self._perception.observe(captured, now_s, view, self._plan, last)
-        with self._watch.stage("fusion"):
-            self._conclusion.fuse(observation)
+        self._conclusion.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
-        cost = Cost(time.time(), self._watch.total_ms, self._budget_ms, where)
+        cost = Cost(time.time(), self._times.total_ms, self._budget_ms, where)
+        self.stages_ms = self._times.end()
         if self._strain is not None:
-            self._budget.settle(now_s, cost.compute_ms, self._watch.stages_ms, self._strain())
+            self._budget.settle(now_s, cost.compute_ms, self.stages_ms, self._strain())
         self._plan = self._next_plan()
         self.newest = observation, cost
         return self._conclusion.event(observation, cost)

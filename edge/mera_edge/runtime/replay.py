@@ -17,6 +17,7 @@ from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Evidence, SourceStatus, Summary, Transcript
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sinks.jsonl import Lines
@@ -65,7 +66,7 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
     Raises:
         InputError: the file is no recording, or one of another fusion model than the bundle's.
     """
-    conclusion, tally = Conclusion(bundle), Tally()
+    conclusion, tally = Conclusion(Stages(bundle, StageTimes())), Tally()
     end: dict[str, Any] = {"file": None, "interrupted": True}
     now_s = 0.0
     for number, line in _lines(path, bundle):
@@ -145,6 +146,7 @@ def _written(observation: Observation) -> dict[str, Any]:
         "sources": {
             name: status.model_dump() for name, status in (observation.sources or {}).items()
         },
+        "failures": observation.failures,
     }
 
 
@@ -167,6 +169,7 @@ def _observation(line: dict[str, Any]) -> Observation:
         skipped=tuple(line["skipped"]),
         is_media=line["is_media"],
         sources={name: SourceStatus(**status) for name, status in line["sources"].items()} or None,
+        failures=line.get("failures", {}),
     )
 
 

@@ -44,8 +44,11 @@ class VoiceActivity:
         self._loud = self._quiet = 0
         self.speaking = False
 
-    def accept(self, samples: NDArray[np.float32]) -> None:
-        """Take samples (mono, 16 kHz, in [-1, 1]); what is no number counts as silence."""
+    def accept(self, samples: NDArray[np.float32]) -> bool:
+        """Take samples (mono, 16 kHz, in [-1, 1]), and return whether somebody speaks.
+
+        What is no number counts as silence.
+        """
         sound = np.concatenate([self._rest, np.nan_to_num(samples, posinf=0, neginf=0)])
         whole = len(sound) // FRAME
         self._rest = sound[whole * FRAME :]
@@ -54,6 +57,7 @@ class VoiceActivity:
         energy = frames.var(axis=1, dtype=np.float64)
         for level_db in 10 * np.log10(np.maximum(energy, 1e-12)):
             self._decide(float(level_db))
+        return self.speaking
 
     @property
     def floor_db(self) -> float:
