@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from mera_edge.cli import options
 from mera_edge.errors import CheckFailed
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mera_edge.runtime.finding import Finding
+    from mera_edge.runtime.receipt import Receipt
 
 
 def doctor(
@@ -20,12 +24,23 @@ def doctor(
     config: options.Config = None,
     json: options.Json = False,
     bundle: options.Bundle = None,
+    egress: Annotated[
+        bool,
+        typer.Option(
+            "--egress",
+            help="Instead, run predict, transcribe, bench and run on the sample under strace, and "
+            "print a receipt of what left: no socket and no file, or exit code 1.",
+        ),
+    ] = False,
 ) -> None:
     """Check everything that a run with the same options depends on, and say what to do.
 
     Exits with 1 when the run cannot succeed. A camera or microphone that is missing and was not
     asked for is only pointed out: files work without them.
     """
+    if egress:
+        _egress(bundle, json)
+        return
     import json as to_json
     from dataclasses import asdict
 
@@ -53,3 +68,39 @@ def _show(finding: Finding, console: Console) -> None:
     console.print(line.append(f"  {finding.found}", "default"), highlight=False)
     if finding.remedy:
         console.print(Text(f"     {finding.remedy}", "dim"), highlight=False)
+
+
+def _egress(bundle: Path | None, json: bool) -> None:
+    import json as to_json
+
+    from mera_edge.cli.console import stderr, stdout
+    from mera_edge.runtime.receipt import prove
+
+    receipt = prove(bundle, lambda verb: stderr().print(f"watching {verb}", highlight=False))
+    if json:
+        print(to_json.dumps(receipt.facts(), ensure_ascii=False))
+    else:
+        _show_receipt(receipt, stdout())
+    left = [verb for verb, trace in receipt.traces.items() if not trace.clean]
+    if left:
+        raise CheckFailed(f"not proven for {', '.join(left)}", "the receipt says what was seen")
+
+
+def _show_receipt(receipt: Receipt, console: Console) -> None:
+    from mera_edge.runtime.finding import Finding
+    from mera_edge.runtime.receipt import HOW
+
+    facts = {
+        "when": receipt.at,
+        "how": f"{receipt.strace}: {HOW}",
+        "where": f"{receipt.system}, {len(receipt.packages)} packages (--json names them)",
+        "code": f"mera-edge {receipt.code['version']}, SHA-256 {receipt.code['sha256']}",
+    }
+    facts |= {f"model {file}": f"SHA-256 {found}" for file, found in receipt.models.items()}
+    for what, found in facts.items():
+        _show(Finding(what, "ok", found), console)
+    for verb, trace in receipt.traces.items():
+        seen = [*trace.sockets, *trace.files]
+        seen += [f"exit code {trace.exit_code}: {trace.said}"] if trace.exit_code else []
+        found = "; ".join(seen) or f"no socket, no file, in {trace.seconds:.1f} s"
+        _show(Finding(verb, "ok" if trace.clean else "fail", found), console)

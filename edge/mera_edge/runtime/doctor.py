@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import threading
 from collections.abc import Iterator
@@ -65,6 +66,11 @@ def _providers() -> Iterator[Finding]:
 
     # What is listed as available need not start: the bundle's models show what really runs.
     yield Finding("providers", "ok", f"offered: {', '.join(onnxruntime.get_available_providers())}")
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        yield Finding("reports to ONNX Runtime's maker", "ok", "off")
+    else:
+        remedy = "unset ORT_DISABLE_TELEMETRY, which is 0, or set it to 1"
+        yield Finding("reports to ONNX Runtime's maker", "note", "allowed", remedy)
 
 
 def _tensorrt() -> Iterator[Finding]:
