@@ -27,8 +27,8 @@ OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
 class Streaming(nn.Module):
     """One window at a time, with the inputs and outputs of WeNet's streaming CTC export.
 
-    sherpa-onnx feeds them by position. ``offset`` and ``required_cache_size`` are part of the
-    interface; with relative positions and caches of fixed shapes there is nothing to do with them.
+    sherpa-onnx feeds them by position. ``required_cache_size`` is part of the interface; with
+    caches of fixed shapes there is nothing to do with it.
     """
 
     def __init__(self, model: Network) -> None:
@@ -44,7 +44,7 @@ class Streaming(nn.Module):
         conv_cache: Tensor,
         attn_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model.stream(x, attn_cache, conv_cache, attn_mask)
+        return self.model.stream(x, offset, attn_cache, conv_cache, attn_mask)
 
 
 def prepare(loaded: Checkpoint) -> Prepared:
@@ -146,18 +146,20 @@ def example(model: Network) -> dict[str, Tensor]:
     convolution = torch.zeros(config.blocks, 1, config.width, config.kernel - 1)
     visible = torch.zeros(1, 1, config.left + config.chunk, dtype=torch.bool)
     visible[..., config.left :] = True
-    for _ in range(3):
+    for number in range(3):
         noise = torch.randn(1, config.window, BINS, generator=generator)
         frames = model.mean + noise / model.inverse_std
         inputs = {
             "x": frames,
-            "offset": torch.tensor([config.left]),
+            "offset": torch.tensor([config.left + number * config.chunk]),
             "required_cache_size": torch.tensor([config.left]),
             "attn_cache": attention,
             "conv_cache": convolution,
             "attn_mask": visible,
         }
         with torch.no_grad():
-            _, attention, convolution = model.stream(frames, attention, convolution, visible)
+            _, attention, convolution = model.stream(
+                frames, inputs["offset"], attention, convolution, visible
+            )
         visible = torch.cat([visible[..., config.chunk :], visible[..., -config.chunk :]], dim=-1)
     return inputs

@@ -34,7 +34,9 @@ def in_chunks(model: Conformer, frames: Tensor) -> Tensor:
     for first in range(0, len(frames) - config.window + 1, shift):
         window = frames[None, first : first + config.window]
         with torch.no_grad():
-            part, attention, convolution = model.stream(window, attention, convolution, visible)
+            part, attention, convolution = model.stream(
+                window, torch.zeros(1, dtype=torch.int64), attention, convolution, visible
+            )
         visible = torch.cat([visible[..., config.chunk :], visible[..., -config.chunk :]], -1)
         parts.append(part[0])
     return torch.cat(parts)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mera_train import configuration
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.data import TRAINING
 from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.pretrained import PretrainedConfig
 from mera_train.task import LoopConfig
 
 
@@ -36,16 +37,19 @@ class Config(BaseModel):
         (0.3, 25.0), description="shortest and longest training utterance"
     )
     initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    pretrained: PretrainedConfig | None = Field(
+        None, description="an encoder to begin with; for `kind: whisper`"
+    )
     synthetic: str | None = Field(
         None, description="corpus in --data of speech that engines read: `asr.synthesize`"
     )
     synthetic_share: float = Field(
         0.3, gt=0, le=1, description="of the synthetic corpus, drawn anew for every epoch"
     )
-    units: Annotated[int, Field(ge=30)] | Literal["characters"] = Field(
+    units: Annotated[int, Field(ge=30)] | Literal["characters"] | Path = Field(
         192,
-        description="how many subwords, blank included; or `characters`, as for Chinese. Those of "
-        "`initial` where it is given",
+        description="how many subwords, blank included; or `characters`, as for Chinese; or the "
+        "checkpoint whose units to take. Those of `initial` where it is given",
     )
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
     chunks: tuple[int, ...] = Field(
@@ -56,3 +60,9 @@ class Config(BaseModel):
     )
     phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
     symbols: list[str] = Field([], description="the classes; written by training")
+
+    @model_validator(mode="after")
+    def _begins_once(self) -> Config:
+        if self.pretrained and (self.initial or self.model.kind != "whisper"):
+            raise ValueError("pretrained: for `kind: whisper`, and without `initial`")
+        return self

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_train.asr.encoder import Dropout, Encoder, ModelConfig
+from mera_train.asr.encoder import Dropout, Encoder, ModelConfig, Stem
 
 
 class DeepSpeech2(Encoder):
@@ -19,7 +19,7 @@ class DeepSpeech2(Encoder):
     def __init__(
         self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
     ) -> None:
-        super().__init__(config, mean, inverse_std, symbols)
+        super().__init__(config, Stem(config, len(mean)), mean, inverse_std, symbols)
         width = config.width
         self.lstms = nn.ModuleList(
             nn.LSTM(width, width, batch_first=True) for _ in range(config.blocks)
@@ -42,15 +42,15 @@ class DeepSpeech2(Encoder):
         return self.scores(x, middle)
 
     def stream(
-        self, frames: Tensor, attention: Tensor, states: Tensor, visible: Tensor
+        self, frames: Tensor, offset: Tensor, attention: Tensor, states: Tensor, visible: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one window.
 
         Args:
             frames: ``[1, window, 80]``, before CMVN.
+            offset, visible: not looked at.
             attention: handed through; there is no attention.
             states: ``[layers, 1, d, 2]``, zeros at the beginning.
-            visible: not looked at.
 
         Returns:
             Log-probabilities ``[1, chunk, symbols]``, ``attention``, and the next states.

@@ -16,8 +16,10 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["conformer", "deepspeech2"] = Field(
-        "conformer", description="deepspeech2: LSTMs for blocks; with heads: 1 and kernel: 3"
+    kind: Literal["conformer", "deepspeech2", "whisper"] = Field(
+        "conformer",
+        description="deepspeech2: LSTMs for blocks; with heads: 1 and kernel: 3. whisper: with "
+        "subsampling: 4, kernel: 2 and an even number of blocks and left chunks",
     )
     subsampling: Literal[4, 8] = Field(8, description="frames of 10 ms to an encoder frame")
     blocks: int = Field(8, ge=1)
@@ -53,6 +55,16 @@ class ModelConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _halves_its_rate(self) -> ModelConfig:
+        odd = self.blocks % 2 or self.left_chunks % 2
+        if self.kind == "whisper" and (odd or (self.subsampling, self.kernel) != (4, 2)):
+            raise ValueError(
+                "whisper needs subsampling: 4, kernel: 2, and an even number of blocks and left "
+                "chunks (mera_train.asr.whisper)"
+            )
+        return self
+
     @property
     def left(self) -> int:
         """Encoder frames of the past that a chunk sees."""
@@ -70,7 +82,7 @@ class ModelConfig(BaseModel):
 
     @property
     def right_context(self) -> int:
-        """Frames after its first that an encoder frame reads (3x3 convolutions of stride two)."""
+        """Frames after its first that an encoder frame reads."""
         return 2 * self.subsampling - 2
 
 
@@ -121,12 +133,18 @@ class Encoder(nn.Module):
 
     Args:
         config: its shape.
+        stem: normalised frames to what the first block reads.
         mean, inverse_std: global CMVN, ``[80]`` each; part of the weights.
         symbols: output classes, blank (0) included.
     """
 
     def __init__(
-        self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
+        self,
+        config: ModelConfig,
+        stem: nn.Module,
+        mean: Tensor,
+        inverse_std: Tensor,
+        symbols: int,
     ) -> None:
         super().__init__()
         self.config = config
@@ -134,7 +152,7 @@ class Encoder(nn.Module):
         self.inverse_std: Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("inverse_std", inverse_std)
-        self.stem = Stem(config, len(mean))
+        self.stem = stem
         self.head = nn.Linear(config.width, symbols)
         heard = config.width if config.sounding_block is None else 2 * config.width
         self.phones = nn.Linear(heard, len(PHONES) * config.phones_per_frame)

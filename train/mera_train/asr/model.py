@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_train.asr.encoder import Dropout, Encoder, ModelConfig
+from mera_train.asr.encoder import Dropout, Encoder, ModelConfig, Stem
 
 
 class FeedForward(nn.Sequential):
     """A position-wise network."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, activation: type[nn.Module] = nn.SiLU) -> None:
         inner = config.width * config.expansion
         super().__init__(
             nn.LayerNorm(config.width),
             nn.Linear(config.width, inner),
-            nn.SiLU(),
+            activation(),
             Dropout(config.dropout),
             nn.Linear(inner, config.width),
             Dropout(config.dropout),
@@ -47,19 +47,26 @@ class Attention(nn.Module):
 
         Returns the output, and the keys and values of the cache and of ``x``.
         """
+        query, both = self.project(x)
+        if cache is not None:
+            both = torch.cat([cache, both], dim=2)
+        return self.mix(query, both, bias), both
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the queries, and the keys and values side by side, ``[B, heads, T, ...]``."""
         batch, time, width = x.shape
         query, *key_value = self.into(self.norm(x)).chunk(3, dim=-1)
         shape = (batch, time, self.heads, width // self.heads)
-        query = query.view(shape).transpose(1, 2)
         both = torch.cat([part.reshape(shape).transpose(1, 2) for part in key_value], dim=-1)
-        if cache is not None:
-            both = torch.cat([cache, both], dim=2)
+        return query.view(shape).transpose(1, 2), both
+
+    def mix(self, query: Tensor, both: Tensor, bias: Tensor) -> Tensor:
+        """Return what the queries attend to, ``[B, T, d]``."""
         key, value = both.chunk(2, dim=-1)
         # Written out: on CPUs its bf16 gradient is three times faster than the fused kernel's.
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3) + bias.to(query.dtype)
         mixed = scores.softmax(dim=-1).to(value.dtype) @ value
-        out = self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, time, width)))
-        return out, both
+        return self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
 
 
 class Convolution(nn.Module):
@@ -118,7 +125,7 @@ class Conformer(Encoder):
     def __init__(
         self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
     ) -> None:
-        super().__init__(config, mean, inverse_std, symbols)
+        super().__init__(config, Stem(config, len(mean)), mean, inverse_std, symbols)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
@@ -144,12 +151,18 @@ class Conformer(Encoder):
         return self.scores(x, inner)
 
     def stream(
-        self, frames: Tensor, attention: Tensor, convolution: Tensor, visible: Tensor
+        self,
+        frames: Tensor,
+        offset: Tensor,
+        attention: Tensor,
+        convolution: Tensor,
+        visible: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Encode one window.
 
         Args:
             frames: ``[1, window, 80]``, before CMVN.
+            offset: not looked at; positions are relative.
             attention: ``[blocks, heads, left, 2 d/heads]``, zeros at the beginning.
             convolution: ``[blocks, 1, d, kernel - 1]``, zeros at the beginning.
             visible: bool ``[1, 1, left + chunk]``, false where the cache is not yet filled.

@@ -7,12 +7,14 @@ from torch import Tensor
 from mera_train.asr.deepspeech2 import DeepSpeech2
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.model import Conformer
+from mera_train.asr.whisper import Whisper
 
-Network = Conformer | DeepSpeech2
+Network = Conformer | DeepSpeech2 | Whisper
 
-_KINDS: dict[str, type[Conformer] | type[DeepSpeech2]] = {
+_KINDS: dict[str, type[Conformer] | type[DeepSpeech2] | type[Whisper]] = {
     "conformer": Conformer,
     "deepspeech2": DeepSpeech2,
+    "whisper": Whisper,
 }
 
 

