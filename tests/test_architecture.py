@@ -22,8 +22,8 @@ MAY_IMPORT = {
     "mera_export": {"mera_edge", "mera_train", "mera_calibration"},
 }
 FLOORS = [
-    {"labels", "features", "errors"},
-    {"sources", "engine", "bundle", "config", "events", "evaluation", "labelled"},
+    {"labels", "features", "errors", "reasons", "redaction"},
+    {"sources", "engine", "bundle", "config", "credentials", "events", "evaluation", "labelled"},
     {"asr", "stages", "sinks"},
     {"runtime", "bench", "sample"},
     {"cli"},

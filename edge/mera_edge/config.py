@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -19,8 +20,11 @@ from pydantic import (
 )
 
 from mera_edge.bundle.manifest import RoleName
+from mera_edge.credentials import PLACE, password, wants_password, with_password
 from mera_edge.engine.choose import Provider
 from mera_edge.errors import ConfigError
+from mera_edge.redaction import redacted
+from mera_edge.sources.address import kind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,18 +38,42 @@ _NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS", "MERA_EDGE_ENGINES"})
 
 
 def _pairs(value: Any) -> Any:
-    """Read ``face=cuda,voice=cpu``, as the environment has to say it, into a mapping."""
+    """Read ``face=cuda, voice=cpu``, as the environment has to say it, into a mapping."""
     if not isinstance(value, str):
         return value
-    return dict(pair.partition("=")[::2] for pair in value.split(","))
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise ValueError(f"{wrong[0].strip()!r} is no ROLE=PROVIDER")
+    return {name.strip(): provider.strip() for name, _, provider in pairs}
 
 
 def _several(value: Any) -> Any:
     """Take one for a list of one."""
-    return (value,) if isinstance(value, str) else value
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
-Several = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+def _spec(value: Any) -> Any:
+    """Take an index for a text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise ValueError("write an index (0) or a text in quotes")
+    if re.fullmatch(r"\s*-\d+\s*", value):
+        raise ValueError("an index is 0 or more")
+    if not value.strip():
+        raise ValueError("it is empty; `none` leaves it out")
+    return value.strip()
+
+
+def _tables(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        raise ValueError("write [[room]], in double brackets: there may be several")
+    return value
+
+
+Spec = Annotated[str, BeforeValidator(_spec)]
+Specs = Annotated[tuple[Spec, ...], BeforeValidator(_several), Field(min_length=1)]
+Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 class RecognitionSettings(BaseModel):
@@ -91,8 +119,32 @@ class RoomSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(None, description="what its events call it", min_length=1)
-    camera: str = Field("none", description="as `camera` of the whole run")
-    mic: str = Field("none", description="as `mic` of the whole run")
+    camera: Spec = Field("none", description="as `camera` of the whole run")
+    mic: Spec = Field("none", description="as `mic` of the whole run")
+    password_file: str | None = Field(
+        None, description="as `password_file` of the whole run", min_length=1
+    )
+
+    @property
+    def id(self) -> str:
+        """Its name for machines, ``room_1`` if it has none."""
+        return re.sub(r"\W+", "_", (self.name or "room 1").lower()).strip("_") or "room"
+
+    def addresses(self) -> tuple[str, str]:
+        """Return camera and mic with their password.
+
+        Raises:
+            ConfigError: the password cannot be read, or there is no place for it.
+        """
+        if self.password_file is None:
+            return self.camera, self.mic
+        if not (wants_password(self.camera) or wants_password(self.mic)):
+            raise ConfigError(
+                f"{self.id}: password_file is of no use: neither camera nor mic has a place for it",
+                f"write the user, rtsp://USER@HOST/PATH, or {PLACE} where the password belongs",
+            )
+        secret = password(self.password_file)
+        return with_password(self.camera, secret), with_password(self.mic, secret)
 
 
 class Settings(BaseModel):
@@ -101,18 +153,24 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bundle: Path | None = Field(None, description="bundle to run; the one in the package if unset")
-    camera: Several = Field(
+    camera: Specs = Field(
         ("0",),
-        description="index, URL (rtsp, http), file, GStreamer pipeline, or `none`; one per room",
+        description="index, device (`/dev/v4l/by-id/...`), URL (rtsp, http), file, GStreamer "
+        "pipeline, or `none`; one per room",
     )
-    mic: Several = Field(
+    mic: Specs = Field(
         ("default",),
         description="index, name, URL, sound file, `default`, or `none`; one, or one per room",
     )
-    room: tuple[RoomSettings, ...] = Field(
-        (), description="rooms by name, each with camera and mic, instead of `camera` and `mic`"
+    password_file: Several = Field(
+        (),
+        description="file, or systemd credential, with the password of the URLs: it goes to the "
+        "user (`rtsp://USER@HOST/`) or in the place of `{password}`; one, or one per room",
     )
-    sink: Several = Field(("-",), description="where events go: `-` or a .jsonl file")
+    room: Annotated[tuple[RoomSettings, ...], BeforeValidator(_tables)] = Field(
+        (), description="tables: rooms by name, each with camera and mic, instead of the above"
+    )
+    sink: Several = Field(("-",), min_length=1, description="where events go: `-` or a .jsonl file")
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
@@ -125,14 +183,17 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_rooms(self) -> Settings:
+        cameras, files = len(self.camera), len(self.password_file)
         if self.room:
-            names = [room.name for room in self.room]
-            if None in names or len(set(names)) < len(names):
+            ids = {room.id for room in self.room if room.name is not None}
+            if len(ids) < len(self.room):
                 raise ValueError("every room needs a name of its own")
-            if self.model_fields_set & {"camera", "mic"}:
+            if self.model_fields_set & set(_OF_ROOMS):
                 raise ValueError("give rooms, or camera and mic, not both")
-        elif len(self.mic) not in (1, len(self.camera)):
-            raise ValueError(f"{len(self.camera)} cameras take one mic or as many, one for each")
+        elif len(self.mic) not in (1, cameras):
+            raise ValueError(f"{cameras} cameras take one mic or as many, one for each")
+        elif files not in (0, 1, cameras):
+            raise ValueError(f"{cameras} cameras take one password_file or as many, one for each")
         return self
 
     @property
@@ -140,11 +201,21 @@ class Settings(BaseModel):
         """The rooms; they have names when there are several."""
         if self.room:
             return self.room
-        mics = self.mic * (len(self.camera) if len(self.mic) == 1 else 1)
         several = len(self.camera) > 1
+        each = [
+            values * (len(self.camera) if len(values) == 1 else 1)
+            for values in (self.mic, self.password_file or (None,))
+        ]
         return tuple(
-            RoomSettings(name=f"room {number}" if several else None, camera=camera, mic=mic)
-            for number, (camera, mic) in enumerate(zip(self.camera, mics, strict=True), start=1)
+            RoomSettings(
+                name=f"room {number}" if several else None,
+                camera=camera,
+                mic=str(mic),
+                password_file=file,
+            )
+            for number, (camera, mic, file) in enumerate(
+                zip(self.camera, *each, strict=True), start=1
+            )
         )
 
     @property
@@ -170,44 +241,97 @@ def load(
     Raises:
         ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
     """
-    values: dict[str, tuple[Any, str]] = {}
+    given = _Given()
     if file is not None or SYSTEM_FILE.is_file():
         path = SYSTEM_FILE if file is None else file
-        values.update({key: (value, str(path)) for key, value in _read(path).items()})
+        for key, value in _read(path).items():
+            given.take(key, value, str(path))
     for name, value in environment.items():
         if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
             key = name.removeprefix(PREFIX).lower()
-            values[key] = (value.split(",") if key == "sink" else value, name)
+            given.take(key, _split(value) if key in _LISTS else value, name)
     for key, flag in (flags or {}).items():
-        before = values.get(key, ({}, ""))[0]
-        if isinstance(flag, Mapping) and isinstance(before, Mapping):
-            flag = {**before, **{name: each for name, each in flag.items() if each is not None}}
+        if isinstance(flag, Mapping):
+            flag = {name: each for name, each in flag.items() if each is not None} or None
         if flag is not None:
-            values[key] = (flag, f"--{key.replace('_', '-')}")
-    if (flags or {}).get("camera") or (flags or {}).get("mic"):
-        values.pop("room", None)  # a file's: flags win
-    for key, (_, where) in values.items():
-        if key not in Settings.model_fields:
-            near = get_close_matches(key, Settings.model_fields, n=1)
-            known = ", ".join(Settings.model_fields)
-            remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {known}"
-            raise ConfigError(f"{where}: unknown key {key!r}", remedy)
+            given.take(key, flag, _FLAGS.get(key, f"--{key.replace('_', '-')}"))
     try:
-        return Settings.model_validate({key: value for key, (value, _) in values.items()})
+        return Settings.model_validate(given.values)
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise ConfigError(first["msg"].removeprefix("Value error, "), "") from error
-        key, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
-        raise ConfigError(
-            f"{values[key][1]}: {key} = {values[key][0]!r}: {why}",
-            Settings.model_fields[key].description or "",
-        ) from error
+        raise given.blame(error) from error
+
+
+_OF_ROOMS = ("camera", "mic", "password_file")
+_LISTS = frozenset({*_OF_ROOMS, "sink"})
+_FLAGS = {"providers": "--provider", "recognition": "--asr"}
+"""Flags that have another name than the setting."""
+_MODELS: dict[str, type[BaseModel]] = {"room": RoomSettings, "recognition": RecognitionSettings}
+
+
+class _Given:
+    """What was given, and where.
+
+    Attributes:
+        values: by key.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self._where: dict[tuple[str, ...], str] = {}
+
+    def take(self, key: str, value: Any, where: str) -> None:
+        """Take a value in place of an earlier one; a table goes beside what it does not name."""
+        if key not in Settings.model_fields:
+            raise ConfigError(f"{where}: unknown key {redacted(key)!r}", _known(key, Settings))
+        before = self.values.get(key)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            self._where |= {(key, name): where for name in value}
+            value = {**before, **value}
+        else:
+            self._where[(key,)] = where
+        if key in _OF_ROOMS and self._where.get(("room",), where) != where:
+            del self.values["room"], self._where["room",]  # of a file: what comes later wins
+        self.values[key] = value
+
+    def blame(self, error: ValidationError) -> ConfigError:
+        """Return the first error with its place. It shows single values only, and no secrets."""
+        first = error.errors(include_url=False)[0]
+        steps = [step for step in first["loc"] if step != "[key]"]
+        why = first["msg"].removeprefix("Value error, ")
+        if not steps:
+            keys = [key for key in ("room", *_OF_ROOMS) if key in self.values]
+            places = dict.fromkeys(self._where[(key,)] for key in keys)
+            return ConfigError(f"{' and '.join(places)}: {why}", "")
+        key, last = str(steps[0]), str(steps[-1])
+        where = self._where.get((key, str(steps[1 % len(steps)])), self._where[(key,)])
+        path = key + "".join(
+            f"[{step}]" if isinstance(step, int) else f".{redacted(step)}" for step in steps[1:]
+        )
+        model = _MODELS.get(key, Settings) if len(steps) > 1 else Settings
+        if first["type"] == "extra_forbidden":
+            return ConfigError(f"{where}: unknown key {path}", _known(last, model))
+        value = first["input"]
+        shown = f" = {value!r}" if isinstance(value, int | float) else ""
+        if isinstance(value, str):
+            shown = f" = {redacted(value)!r}"
+        field = model.model_fields.get(last, Settings.model_fields[key])
+        return ConfigError(f"{where}: {path}{shown}: {why}", field.description or "")
+
+
+def _known(key: str, model: type[BaseModel]) -> str:
+    near = get_close_matches(key, model.model_fields, n=1)
+    known = ", ".join(model.model_fields)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {known}"
+
+
+def _split(value: str) -> list[str]:
+    """Return the parts of a list in the environment; a pipeline, which has commas, is one."""
+    return [value] if kind(value) == "pipeline" else [part.strip() for part in value.split(",")]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "give a TOML file") from error
     return values

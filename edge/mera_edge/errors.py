@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
+from mera_edge.reasons import ReasonCode
+
 
 class MeraError(Exception):
     """An error with a remedy.
@@ -22,6 +27,10 @@ class MeraError(Exception):
     def __str__(self) -> str:
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come from other processes, and `args` is not what a class was called with.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 class InputError(MeraError):
     """A file, a row or a value that cannot be used."""
@@ -32,7 +41,11 @@ class ConfigError(MeraError):
 
 
 class SourceError(MeraError):
-    """A camera, microphone or stream that does not answer."""
+    """A camera, microphone or stream that does not answer; the code says why."""
+
+    def __init__(self, code: ReasonCode, what: str, remedy: str = "") -> None:
+        super().__init__(what, remedy)
+        self.code = code
 
 
 class BundleError(MeraError):

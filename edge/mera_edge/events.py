@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS, ModalityName
+from mera_edge.reasons import ReasonCode
 
 SCHEMA: Final = "mera-edge/event/1"
 
@@ -43,7 +45,18 @@ def _all_emotions(probabilities: dict[str, float]) -> dict[str, float]:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Probabilities = Annotated[dict[str, Share], AfterValidator(_all_emotions)]
+Probabilities = Annotated[
+    dict[str, Share],
+    AfterValidator(_all_emotions),
+    Field(
+        description="of each of the seven emotions",
+        json_schema_extra={"required": list(EMOTIONS), "propertyNames": {"enum": list(EMOTIONS)}},
+    ),
+]
+Code = Annotated[
+    ReasonCode | str | None,
+    Field(description="the reason for machines: one of few, and a reader takes others for unknown"),
+]
 
 
 def named(probabilities: NDArray[np.floating]) -> dict[str, float]:
@@ -52,7 +65,35 @@ def named(probabilities: NDArray[np.floating]) -> dict[str, float]:
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may say more
+
+
+_L = TypeVar("_L", bound="_Line")
+
+
+class _Line(_Message):
+    """A message that is a line of its own."""
+
+    def to_json(self) -> str:
+        """Return one line of JSON. Absent fields are left out, but `emotion` is null then."""
+        fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        fields.setdefault("emotion", None)
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls: type[_L], line: str) -> _L:
+        """Read a line back. Fields that are not known are left out.
+
+        Raises:
+            InputError: the line is none of this schema; the message says which field.
+        """
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            schema = cls.model_fields["schema_"].default
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(f"not a line of schema {schema}: {where}: {first['msg']}") from error
 
 
 class Emotion(_Message):
@@ -75,8 +116,9 @@ class Emotion(_Message):
 class Modality(_Message):
     """What became of one modality in an event."""
 
-    state: Literal["used", "missing"]
+    state: Literal["used", "missing"] = Field(description="whether it is in the answer")
     reason: str | None = Field(None, description="why it is missing, or nothing newer comes")
+    reason_code: Code = None
     age_ms: int | None = Field(None, ge=0, description="since its newest sample was captured")
     weight: Share | None = Field(None, description="its share in the fused answer")
     probabilities: Probabilities | None = None
@@ -85,9 +127,9 @@ class Modality(_Message):
 class Transcript(_Message):
     """The words heard so far."""
 
-    text: str
+    text: str = Field(description="lower case, without punctuation")
     final: bool = Field(description="whether the speaker has come to an end")
-    confidence: Share
+    confidence: Share = Field(description="of the recognizer in its words")
 
 
 class Latency(_Message):
@@ -105,58 +147,63 @@ class Latency(_Message):
 class SourceStatus(_Message):
     """How a camera or microphone is doing."""
 
-    state: SourceState
+    name: str | None = Field(None, description="device or address, without its secrets")
+    state: SourceState = Field(description="not there yet, giving, silent or stuck, lost")
     reason: str | None = Field(None, description="why it is not live")
+    reason_code: Code = None
 
 
-class EmotionEvent(_Message):
+class About(_Message):
+    """What is the same in all events of a run."""
+
+    version: str = Field(description="of mera-edge")
+    bundle: str = Field(description="name of the bundle")
+    bundle_id: str = Field(description="of the bundle's models: others have another one")
+
+
+class EmotionEvent(_Line):
     """One answer of the pipeline: one JSON object on one line."""
 
     schema_: Literal["mera-edge/event/1"] = Field(SCHEMA, alias="schema")
+    run: str | None = Field(None, description="id of the run: another one after every start")
+    sequence: int | None = Field(
+        None, ge=0, description="counts the events of a run, over all its rooms: a gap is a loss"
+    )
+    about: About | None = Field(None, description="in the first event of a run only")
     at: str = Field(description="time of day, ISO 8601 in UTC")
     media_time_s: float | None = Field(None, description="position in the file, for files only")
     room: str | None = Field(None, description="which room, when there are several")
+    room_id: str | None = Field(
+        None,
+        description="the same after a restart: `room_1`, or from the room's name; not for files",
+    )
     person: int | None = Field(None, description="the tracked face, stable while it is in view")
-    emotion: Emotion | None = Field(description="null while there is no evidence at all")
-    modalities: dict[ModalityName, Modality]
-    transcript: Transcript
-    latency: Latency
+    emotion: Emotion | None = Field(None, description="null while there is no evidence at all")
+    modalities: dict[ModalityName, Modality] = Field(description="what each of the three said")
+    transcript: Transcript = Field(description="the words of the current utterance, or the last")
+    latency: Latency = Field(description="how old the answer is, and what it cost")
     sources: dict[str, SourceStatus] | None = Field(
-        None, description="every camera and microphone; not for files"
+        None,
+        description="every camera and microphone by its id, `room_1_camera`; not for files",
     )
     fallbacks: dict[str, str] | None = Field(
         None, description="by role, why its model runs on the CPU and not on what was asked for"
     )
 
-    def to_json(self) -> str:
-        """Return the event as one line of JSON, without the fields that are absent."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
 
-    @classmethod
-    def from_json(cls, line: str) -> EmotionEvent:
-        """Read an event back.
-
-        Raises:
-            InputError: the line is no event of this schema; the message says which field.
-        """
-        try:
-            return cls.model_validate_json(line)
-        except ValueError as error:
-            raise InputError(f"not an event of schema {SCHEMA}: {error}") from error
-
-
-class Summary(_Message):
+class Summary(_Line):
     """What a whole file or run amounts to."""
 
     schema_: Literal["mera-edge/summary/1"] = Field("mera-edge/summary/1", alias="schema")
     file: str | None = Field(None, description="the file, when it was one")
     emotion: Emotion | None = Field(
-        description="mean of the events' answers, weighted by confidence; none of several rooms"
+        None,
+        description="mean of the events' answers, weighted by confidence; none of several rooms",
     )
     rooms: dict[str, Emotion] | None = Field(
         None, description="the same for each room that had answers, where there are several"
     )
-    transcript: str
+    transcript: str = Field(description="everything that was said")
     duration_s: float = Field(ge=0, description="length of the stream")
     events: int = Field(ge=0, description="answers given")
     evidence: dict[ModalityName, Share] = Field(
@@ -166,9 +213,15 @@ class Summary(_Message):
     compute_ms: dict[str, float] = Field(description="p50, p95 and max over the events")
     interrupted: bool = Field(False, description="whether it was ended before its end")
 
-    def to_json(self) -> str:
-        """Return the summary as one line of JSON, without the fields that are absent."""
-        return self.model_dump_json(by_alias=True, exclude_none=True)
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of every line that a run writes: an event or a summary."""
+    lines: TypeAdapter[EmotionEvent | Summary] = TypeAdapter(EmotionEvent | Summary)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A line that mera-edge writes",
+        **lines.json_schema(by_alias=True),
+    }
 
 
 def timestamp(seconds_since_epoch: float) -> str:

@@ -41,7 +41,7 @@ def test_predict_prints_events_and_a_summary(cli: Callable) -> None:
 def test_predict_is_the_same_every_time(cli: Callable) -> None:
     def answers() -> list[dict]:
         events = lines(cli("predict", CLIP, "--json").out)[:-1]
-        return [{**event, "at": None, "latency": None} for event in events]
+        return [{**event, "run": None, "at": None, "latency": None} for event in events]
 
     assert answers() == answers()
 

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from mera_edge.errors import InputError
 from mera_edge.sources import camera as camera_module
 from mera_edge.sources import worker
-from mera_edge.sources.base import Picture, without_password
+from mera_edge.sources.base import Picture
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import Intake, Microphone
@@ -99,17 +99,22 @@ def watch(camera: Camera, until: Callable[[], bool], limit_s: float = 6.0) -> li
     return pictures
 
 
-def children(url: str) -> list[int]:
-    """Processes that were started with the URL."""
+def children(parent: int | None = None) -> list[int]:
+    """Processes of cameras that a process, by default this one, has started."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             arguments = path.read_bytes().split(b"\0")
+            of = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if url.encode() in arguments and b"mera_edge.sources.camera" in arguments:
+        if b"mera_edge.sources.camera" in arguments and int(of) == (parent or os.getpid()):
             found.append(int(path.parent.name))
     return found
+
+
+def runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def test_a_network_camera_gives_its_newest_picture_and_its_age() -> None:
@@ -121,8 +126,8 @@ def test_a_network_camera_gives_its_newest_picture_and_its_age() -> None:
         assert picture is not None
         assert picture.image.shape == (120, 160, 3)
         assert 9.8 < picture.at_s <= 10.0
-        assert children(url)
-    assert not children(url)
+        assert children()
+    assert not children()
 
 
 def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
@@ -142,7 +147,7 @@ def test_a_camera_that_went_away_is_gone_and_comes_back() -> None:
         camera = Camera(url)
         camera.open()
         watch(camera, lambda: camera.condition.state == "live")
-    watch(camera, lambda: "cannot be opened; trying again in" in camera.condition.reason)
+    watch(camera, lambda: camera.condition.code == "refused")
     assert camera.condition.state == "gone"
     with network_camera(port=int(url.split(":")[2].split("/")[0])):
         assert watch(camera, lambda: camera.condition.state == "live", limit_s=5.0)
@@ -154,16 +159,16 @@ def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(worker, "HUNG_AFTER_S", 0.9)
     with network_camera() as (url, _), opened(url) as camera:
         watch(camera, lambda: camera.condition.state == "live")
-        (first,) = children(url)
+        (first,) = children()
         os.kill(first, signal.SIGSEGV)
         watch(camera, lambda: "ended with SIGSEGV" in camera.condition.reason)
         watch(camera, lambda: camera.condition.state == "live")
-        (second,) = children(url)
+        (second,) = children()
         os.kill(second, signal.SIGSTOP)
         watch(camera, lambda: camera.condition.state == "stalled")
         watch(camera, lambda: "hung" in camera.condition.reason)
         watch(camera, lambda: camera.condition.state == "live")
-        assert len({first, second, *children(url)}) == 3
+        assert len({first, second, *children()}) == 3
 
 
 def test_a_camera_that_freezes_has_stalled_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,11 +234,11 @@ time.sleep(60)
         )
         assert parent.stdout is not None
         assert parent.stdout.readline() == "live\n"
-        assert children(url)
+        (child,) = children(parent.pid)
         parent.kill()
         parent.wait()
         deadline = time.monotonic() + 3
-        while children(url):
+        while runs(child):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -323,7 +328,7 @@ def test_a_stream_is_a_microphone_too() -> None:
     microphone.close()
     server.shutdown()
     server.server_close()
-    assert "trying again" in microphone.condition.reason
+    assert microphone.condition.code == "lost"
     samples = np.concatenate(heard)
     assert len(samples) == pytest.approx(3 * 16_000, rel=0.02)
     assert np.abs(np.fft.rfft(samples[8_000:24_000])).argmax() == 500
@@ -347,18 +352,15 @@ def test_every_rate_becomes_16_khz_mono(rate: int, channels: int) -> None:
     assert np.abs(heard[4_000:20_000]).max() == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_password_is_not_shown() -> None:
-    assert without_password("rtsp://me:secret@host/a@b") == "rtsp://host/a@b"
-    assert without_password("v4l2src ! a@b://c") == "v4l2src ! a@b://c"
-    assert Camera("http://u:p@127.0.0.1:9/video").name == "camera http://127.0.0.1:9/video"
-
-
 @pytest.mark.parametrize(
     ("camera", "mic", "kinds"),
     [
         ("0", "default", [Camera, Microphone]),
         ("rtsp://host/stream.mp4", "none", [Camera]),
         ("v4l2src ! appsink", "none", [Camera]),
+        ("/dev/video0", "none", [Camera]),
+        ("/dev/v4l/by-path/usb-0:1.2:1.0-video-index0", "none", [Camera]),
+        ("rtsp://me:a!b@host/1", "none", [Camera]),
         ("clip.mp4", "none", [MediaFile]),
         ("clip.mp4", "clip.mp4", [MediaFile]),
         ("clip.mp4", "talk.wav", [MediaFile, MediaFile]),

@@ -30,7 +30,7 @@ def test_sources_that_are_asked_for_must_work(tmp_path: Path) -> None:
     assert sorted(text.split(";")[0] for text in by_state["fail"]) == [
         "gives nothing but zeros: it may be muted",
         "has nothing of what is wanted of it",
-        "it cannot be opened",
+        "it refuses the connection",
     ]
     assert all(finding.remedy for finding in told if finding.state == "fail")
 

@@ -266,7 +266,7 @@ def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
 
 def test_a_device_of_several_rooms_is_opened_once() -> None:
     class Device:
-        name, is_live, has_sound, has_picture = "camera 0", True, True, True
+        name, id, is_live, has_sound, has_picture = "camera 0", "room_1_camera", True, True, True
         condition, ended = LIVE, False
         opened = closed = polled = 0
 

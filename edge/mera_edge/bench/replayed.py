@@ -22,6 +22,7 @@ class Replayed:
     """
 
     is_live = False
+    id = "file"
     condition = LIVE
 
     def __init__(

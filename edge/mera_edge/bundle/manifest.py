@@ -73,6 +73,16 @@ class Manifest(_Facts):
     created_with: dict[str, str] = Field(description="versions of the packages that made it")
     roles: dict[RoleName, RoleEntry]
 
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that bundles of the same models share, and no others."""
+        files = [
+            (role, name, file.sha256)
+            for role, entry in sorted(self.roles.items())
+            for name, file in sorted(entry.files.items())
+        ]
+        return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
+
     def to_json(self) -> str:
         """Return the text of ``bundle.json``: the same facts always give the same bytes."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"

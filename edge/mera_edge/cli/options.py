@@ -25,7 +25,7 @@ Camera = Annotated[
     list[str] | None,
     typer.Option(
         "--camera",
-        help="Index, URL, file, GStreamer pipeline, or `none`; again for every further room.",
+        help="Index, device, URL, file, GStreamer pipeline, or `none`; again for more rooms.",
     ),
 ]
 Mic = Annotated[

@@ -18,6 +18,7 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.reasons import Reason
 from mera_edge.runtime.stage_runner import Stages
 from mera_edge.stages.fusion import Fused, FusionStage
 
@@ -36,7 +37,7 @@ class Observation:
     """Stream time, in seconds."""
     evidence: tuple[Evidence, ...]
     """What is new, at most one piece per modality."""
-    missing: dict[ModalityName, str]
+    missing: dict[ModalityName, Reason]
     """Why each modality is missing, if it is."""
     transcript: Transcript
     ended: bool
@@ -118,12 +119,14 @@ class Conclusion:
         for name in MODALITIES:
             evidence = used.get(name)
             if evidence is None or fused is None:
-                reason = observation.missing[name] if evidence is None else self._fusion.reason
-                modalities[name] = Modality(state="missing", reason=reason)
+                failed = Reason("stage_failed", self._fusion.reason or "")
+                code, reason = observation.missing[name] if evidence is None else failed
+                modalities[name] = Modality(state="missing", reason=reason, reason_code=code)
                 continue
             modalities[name] = Modality(
                 state="used",
                 reason=observation.failures.get(name),
+                reason_code="stage_failed" if name in observation.failures else None,
                 age_ms=max(0, round((now_s - evidence.captured_s) * 1000)),
                 weight=round(float(fused.weights[name]), 4),
                 probabilities=named(evidence.probabilities),

@@ -15,6 +15,7 @@ from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus, Transcript
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
 from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.reasons import Reason
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
 from mera_edge.runtime.stage_runner import StageRunner, Stages, StageTimes
@@ -46,22 +47,26 @@ class View:
     sound: bool
     picture: bool
     is_media: bool = False
-    troubles: Mapping[ModalityName, str] = field(default_factory=dict)
+    troubles: Mapping[ModalityName, Reason] = field(default_factory=dict)
     """Modalities whose source is not live, and why."""
     sources: dict[str, SourceStatus] | None = None
-    """How each camera and microphone is doing."""
+    """How each camera and microphone is doing, by its id."""
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> View:
         """Ask the sources."""
-        troubles: dict[ModalityName, str] = {}
+        troubles: dict[ModalityName, Reason] = {}
         live: dict[str, SourceStatus] = {}
         for source in sources:
-            state, reason = source.condition.state, source.condition.reason
+            state, code = source.condition.state, source.condition.code
+            reason = source.condition.reason
             if source.is_live:
-                live[source.name] = SourceStatus(state=state, reason=reason or None)
+                live[source.id] = SourceStatus(
+                    name=source.name, state=state, reason=reason or None, reason_code=code
+                )
             if state != "live":
-                trouble = f"{source.name} {state}" + (f": {reason}" if reason else "")
+                sentence = f"{source.name} {state}" + (f": {reason}" if reason else "")
+                trouble = Reason(code or "connecting", sentence)
                 troubles |= {"face": trouble} if source.has_picture else {}
                 troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
         return cls(
@@ -303,22 +308,26 @@ class Perception:
         if evidence is not None:
             self._new[evidence.modality] = evidence
 
-    def _reason(self, name: ModalityName, view: View) -> str:
+    def _reason(self, name: ModalityName, view: View) -> Reason:
         if name in view.troubles:
             return view.troubles[name]
         if failed := self._failures().get(name):
-            return failed
+            return Reason("stage_failed", failed)
         if name == "face":
             if not view.picture:
-                return "no picture in this source"
-            return "left out: no time in the budget" if self._unseen else "no face in view"
+                return Reason("no_picture", "no picture in this source")
+            if self._unseen:
+                return Reason("no_time", "left out: no time in the budget")
+            return Reason("no_face", "no face in view")
         if not view.sound:
-            return "no sound in this source"
+            return Reason("no_sound", "no sound in this source")
         if name == "text" and 0 < self._transcript.confidence < LEAST_CONFIDENCE:
-            return "words too uncertain"
+            return Reason("uncertain_words", "words too uncertain")
         if not self._speaking:
-            return "nobody is speaking"
-        return "no words yet" if name == "text" else "not enough speech yet"
+            return Reason("no_speech", "nobody is speaking")
+        if name == "text":
+            return Reason("no_words", "no words yet")
+        return Reason("too_little_speech", "not enough speech yet")
 
     def _failures(self) -> dict[ModalityName, str]:
         deaf = self._log_mel.reason

@@ -13,6 +13,7 @@ from mera_edge.runtime.budget import Budget, Plan, Strain
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.perception import Perception, View
 from mera_edge.runtime.stage_runner import Stages, StageTimes
+from mera_edge.runtime.stamp import about
 from mera_edge.sources.base import Captured
 
 
@@ -30,6 +31,7 @@ class Pipeline:
         rooms: how many the process has.
 
     Attributes:
+        about: which models it runs.
         newest: what the newest event follows from.
         stages_ms: what the stages of the newest tick took, those that ran.
     """
@@ -46,6 +48,7 @@ class Pipeline:
         rooms: int = 1,
     ) -> None:
         self._budget_ms = budget_ms
+        self.about = about(bundle)
         self._fallbacks = bundle.fallbacks
         self._strain = strain
         self._budget = Budget(budget_ms, rooms)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Evidence, SourceStatus, Summary, Transcript
+from mera_edge.reasons import Reason
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.stage_runner import Stages, StageTimes
+from mera_edge.runtime.stamp import stamp_of, stamped
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sinks.jsonl import Lines
@@ -47,7 +49,7 @@ class Recorder:
     def publish(self, event: EmotionEvent) -> None:
         """Write the tick that gave the event."""
         observation, cost = self._pipeline.newest
-        tick = {**_written(observation), "cost": asdict(cost)}
+        tick = {**_written(observation), "cost": asdict(cost), "stamp": stamp_of(event)}
         self._lines.write(json.dumps(tick, ensure_ascii=False))
 
     def close(self, summary: Summary) -> None:
@@ -78,7 +80,7 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: no tick ({error!r})", _REMEDY) from error
         conclusion.fuse(observation)
-        event = conclusion.event(observation, cost)
+        event = stamped(conclusion.event(observation, cost), line.get("stamp", {}))
         now_s = observation.now_s
         tally.add(event, cost.compute_ms / 1000)
         for sink in sinks:
@@ -163,7 +165,10 @@ def _observation(line: dict[str, Any]) -> Observation:
             )
             for piece in line["evidence"]
         ),
-        missing=line["missing"],
+        missing={
+            name: Reason(None, why) if isinstance(why, str) else Reason(*why)
+            for name, why in line["missing"].items()
+        },
         transcript=Transcript(**line["transcript"]),
         ended=line["ended"],
         skipped=tuple(line["skipped"]),

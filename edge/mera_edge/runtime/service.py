@@ -90,7 +90,7 @@ class Service:
 
     def _take(self, settings: Settings) -> None:
         wanted = settings.rooms
-        sources = select_rooms([(room.camera, room.mic) for room in wanted])
+        sources = select_rooms([(room.id, *room.addresses()) for room in wanted])
         strain = StrainGauge()
         self.settings = settings
         budget_ms, recognition = settings.room_budget_ms, settings.recognition
@@ -99,6 +99,7 @@ class Service:
                 Pipeline(self.models, budget_ms, strain, recognition, rooms=len(wanted)),
                 of_room,
                 room.name,
+                room.id,
             )
             for room, of_room in zip(wanted, sources, strict=True)
         ]

@@ -15,6 +15,7 @@ from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime.clock import Clock
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.stamp import Stamp
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
@@ -28,12 +29,14 @@ class Room:
         pipeline: warmed up.
         sources: opened and closed by the run, in this order.
         name: what its events call it; ``None`` when it is the only one.
+        id: the same for machines; ``None`` for files.
         ended: whether all its sources have ended.
     """
 
     pipeline: Pipeline
     sources: Sequence[Source]
     name: str | None = None
+    id: str | None = None
     ended: bool = False
 
     def tick(self, now_s: float, stop: threading.Event) -> EmotionEvent:
@@ -43,7 +46,7 @@ class Room:
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
         event = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
-        return event if self.name is None else event.model_copy(update={"room": self.name})
+        return event.model_copy(update={"room": self.name, "room_id": self.id})
 
 
 def run(
@@ -87,7 +90,7 @@ def run_rooms(
         InputError: a file cannot be used.
         MissingExtra: a source needs a package that is not installed.
     """
-    tally = Tally()
+    tally, stamp = Tally(), Stamp(rooms[0].pipeline.about)
     turn_s = 1.0 / ticks_per_second / len(rooms)
     sources = [source for room in rooms for source in room.sources]
     try:
@@ -102,7 +105,7 @@ def run_rooms(
             moment = max(moment + turn_s, math.floor(clock.now() / turn_s) * turn_s)
             clock.wait_until(moment, stop)
             began = time.perf_counter()
-            event = room.tick(clock.now(), stop)
+            event = stamp.put(room.tick(clock.now(), stop))
             tally.add(event, time.perf_counter() - began)
             for sink in sinks:
                 sink.publish(event)

@@ -13,6 +13,7 @@ import numpy as np
 from mera_edge.config import Settings
 from mera_edge.engine.cache import directory
 from mera_edge.errors import MeraError
+from mera_edge.reasons import REMEDIES
 from mera_edge.runtime.board import SYSTEM, headroom, temperatures
 from mera_edge.runtime.finding import Finding, State
 from mera_edge.runtime.strain import HOT_K
@@ -26,11 +27,6 @@ LISTEN_S = 0.5
 SCARCE_MB, FULL_MB = 1000, 20
 """Room on a disk below which it is pointed out, and below which nothing can be written for long."""
 
-_CAMERA = (
-    "check that it is plugged in, not used by another program, and that its index or URL is right"
-)
-_MICROPHONE = "check that it is plugged in; `arecord -l` lists what the system sees"
-
 
 def sources(settings: Settings) -> Iterator[Finding]:
     """Open every source that is configured, for a picture or half a second of sound.
@@ -38,14 +34,16 @@ def sources(settings: Settings) -> Iterator[Finding]:
     What was only assumed, because nothing was configured, need not be there.
     """
     asked = bool(settings.model_fields_set & {"camera", "mic", "room"})
-    specs = {(room.camera, NONE): _CAMERA for room in settings.rooms}
-    specs |= {(NONE, room.mic): _MICROPHONE for room in settings.rooms}
-    for (camera, mic), remedy in specs.items():
+    addresses = [room.addresses() for room in settings.rooms]
+    specs = dict.fromkeys((camera, NONE) for camera, _ in addresses)
+    specs |= dict.fromkeys((NONE, mic) for _, mic in addresses)
+    for camera, mic in specs:
         if camera == mic == NONE:
             continue
         (source,) = select(camera, mic)
         try:
             problem, found = _try(source)
+            remedy = REMEDIES.get(source.condition.code or "cannot_open", "")
         except MeraError as error:
             problem, found, remedy = True, error.what, error.remedy
         if problem:

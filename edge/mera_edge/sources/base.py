@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mera_edge.reasons import ReasonCode
 
 if TYPE_CHECKING:  # the child process of a device does without pydantic
     from mera_edge.events import SourceState
@@ -18,8 +19,10 @@ class Condition:
     """How a source is doing."""
 
     state: SourceState
+    code: ReasonCode | None = None
+    """Why it is ``stalled`` or ``gone``, for machines."""
     reason: str = ""
-    """Why it is ``stalled`` or ``gone``: one of few, so that they can be counted."""
+    """The same for people."""
 
 
 LIVE: Final = Condition("live")
@@ -58,7 +61,9 @@ class Source(Protocol):
     """A file, a camera or a microphone."""
 
     name: str
-    """What it is, for messages: a path, a URL, ``camera 0``."""
+    """What it is, for messages, without secrets: a path, ``camera 0``."""
+    id: str
+    """What events call it: the same after a restart with the same settings."""
     is_live: bool
     """Whether it happens now (a device) or can be read as fast as the machine goes (a file)."""
 
@@ -95,9 +100,3 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the device or file. May be called twice."""
-
-
-def without_password(spec: str) -> str:
-    """Return a URL without user and password: it is shown in events and messages."""
-    user, at, _ = urlsplit(spec).netloc.rpartition("@")
-    return spec.replace(user + at, "", 1) if at and "://" in spec else spec

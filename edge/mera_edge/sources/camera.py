@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import SourceError
-from mera_edge.sources.base import Captured, Condition, Picture, without_password
+from mera_edge.redaction import redacted
+from mera_edge.sources import address, device, network
+from mera_edge.sources.base import Captured, Condition, Picture
 from mera_edge.sources.child import serve
 from mera_edge.sources.slot import LONGEST_SIDE, PictureSlot
 from mera_edge.sources.worker import Worker
@@ -32,10 +34,11 @@ _COMPARED = 8
 
 
 class Camera:
-    """A device index, a network URL or a GStreamer pipeline, through OpenCV.
+    """A device, a network URL or a GStreamer pipeline, through OpenCV.
 
     Args:
-        spec: ``0``, ``rtsp://...``, ``http://...`` or ``... ! appsink``.
+        spec: ``0``, ``/dev/...``, ``rtsp://...``, ``http://...`` or ``... ! appsink``.
+        id: what events call it.
     """
 
     is_live = True
@@ -43,8 +46,8 @@ class Camera:
     has_picture = True
     ended = False
 
-    def __init__(self, spec: str) -> None:
-        self.name = f"camera {without_password(spec)}"
+    def __init__(self, spec: str, id: str = "room_1_camera") -> None:
+        self.name, self.id = f"camera {redacted(spec)}", id
         self._spec = spec
         self._slot: PictureSlot | None = None
         self._worker: Worker | None = None
@@ -58,7 +61,7 @@ class Camera:
         self.close()
         self._slot = PictureSlot()
         descriptor = self._slot.descriptor
-        self._worker = Worker(__name__, [self._spec, str(descriptor)], [descriptor])
+        self._worker = Worker(__name__, self._spec, [str(descriptor)], [descriptor])
         self._compared, self._frozen = None, False
         self.poll(0.0)
 
@@ -72,7 +75,7 @@ class Camera:
             self._frozen = self._unchanged_for(*taken) > FROZEN_AFTER_S
         self.condition = self._worker.condition
         if self._frozen and self.condition.state == "live":
-            self.condition = Condition("stalled", "always the same picture")
+            self.condition = Condition("stalled", "frozen", "always the same picture")
         if taken is None or self._frozen:
             return Captured()
         image, captured_s = taken
@@ -100,24 +103,22 @@ def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:
     Raises:
         SourceError: the camera cannot be opened, or its pictures cannot be used.
     """
-    device = _open(spec)
+    camera = _open(spec)
     try:
-        if not device.isOpened():
-            raise SourceError("it cannot be opened")
         shared_s, now_s = 0.0, time.monotonic()
-        while device.grab():
+        while camera.grab():
             before_s, now_s = now_s, time.monotonic()
             if now_s - before_s > _READ_LIMIT_S:
                 return  # what FFmpeg gives after a time-out is an old picture
             if now_s - shared_s < 1 / SHARED_PER_S:
                 continue
-            good, image = device.retrieve()
+            good, image = camera.retrieve()
             if good:
                 slot.put(_usable(image), now_s)
                 shared_s = now_s
                 yield b""
     finally:
-        device.release()
+        camera.release()
 
 
 def _open(spec: str) -> Any:
@@ -128,15 +129,29 @@ def _open(spec: str) -> Any:
 
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    if spec.isdigit():
-        return cv2.VideoCapture(int(spec))
-    if "!" in spec:
-        return cv2.VideoCapture(spec, cv2.CAP_GSTREAMER)
-    limits = [
-        *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * _OPEN_LIMIT_S)),
-        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * _READ_LIMIT_S)),
-    ]
-    return cv2.VideoCapture(spec, cv2.CAP_FFMPEG, limits)
+    kind, began_s = address.kind(spec), time.monotonic()
+    if kind == "url":
+        limits = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * _OPEN_LIMIT_S)),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * _READ_LIMIT_S)),
+        ]
+        camera = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, limits)
+    elif kind == "pipeline":
+        camera = cv2.VideoCapture(spec, cv2.CAP_GSTREAMER)
+    else:
+        camera = cv2.VideoCapture(str(device.node(spec)), cv2.CAP_V4L2)
+    if camera.isOpened():
+        return camera
+    camera.release()
+    if kind == "device":
+        raise device.diagnosis(device.node(spec))
+    if kind == "pipeline":
+        if "GStreamer:                   YES" not in cv2.getBuildInformation():
+            raise SourceError("no_gstreamer", "this OpenCV has no GStreamer, which it needs")
+        raise SourceError("cannot_open", "GStreamer cannot run the pipeline")
+    if time.monotonic() - began_s >= _OPEN_LIMIT_S:
+        raise SourceError("timeout", "it gives no picture in time")
+    raise network.diagnosis(spec, "video")
 
 
 def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -145,7 +160,8 @@ def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:
 
     channels = 1 if image.ndim == 2 else image.shape[2]
     if image.dtype != np.uint8 or channels not in (1, 3):
-        raise SourceError(f"it gives pictures of {channels} channels, {image.dtype}: ask for BGR")
+        what = f"it gives pictures of {channels} channels, {image.dtype}: ask for BGR"
+        raise SourceError("unsupported", what)
     if channels == 1:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     scale = LONGEST_SIDE / max(image.shape[:2])
@@ -155,9 +171,8 @@ def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _main() -> None:
-    spec, descriptor = sys.argv[1:]
-    slot = PictureSlot(int(descriptor))
-    serve(lambda: capture(spec, slot))
+    slot = PictureSlot(int(sys.argv[1]))
+    serve(lambda spec: capture(spec, slot))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The child process of a device: opens it again and again, and tells the parent what comes.
 
-It writes messages on stdout and ends when its stdin does: a parent that died, however it did,
-leaves nobody behind.
+Its stdin begins with what it captures: an address may hold a password, and everybody on the machine
+can read the arguments of a process. It writes messages on stdout and ends when its stdin does: a
+parent that died, however it did, leaves nobody behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 import sys
@@ -16,6 +18,8 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from mera_edge.errors import SourceError
+from mera_edge.reasons import ReasonCode
+from mera_edge.redaction import redacted_text
 from mera_edge.sources.backoff import Backoff
 
 HEAD: Final = struct.Struct("<cI")
@@ -23,19 +27,20 @@ HEAD: Final = struct.Struct("<cI")
 DATA: Final = b"d"
 """Something was captured."""
 GONE: Final = b"g"
-"""Nothing is captured at the moment; the reason follows, in UTF-8."""
+"""Nothing is captured at the moment; the reason follows, a code and a sentence in UTF-8."""
 
 GRACE_S = 1.0
 """What a child is given to let go of its device before it ends all the same."""
 
 
-def serve(capture: Callable[[], Generator[bytes, None, None]]) -> None:
+def serve(capture: Callable[[str], Generator[bytes, None, None]]) -> None:
     """Capture until the parent has had enough; after a failure wait and begin anew.
 
     Args:
-        capture: opens the device and gives what it captures, piece by piece. It raises
-            `SourceError` when the device cannot be opened, and ends when it gives no more.
+        capture: opens the device that it is told and gives what it captures, piece by piece. It
+            raises `SourceError` when the device cannot be opened, and ends when it gives no more.
     """
+    spec = json.loads(sys.stdin.buffer.readline())
     out = os.dup(sys.stdout.fileno())
     # What a library prints would be taken for a message.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -44,21 +49,21 @@ def serve(capture: Callable[[], Generator[bytes, None, None]]) -> None:
     backoff = Backoff()
     with contextlib.suppress(BrokenPipeError):
         while not over.is_set():
+            code: ReasonCode = "lost"
             reason = "it gives no more"
             try:
-                with contextlib.closing(capture()) as pieces:
+                with contextlib.closing(capture(spec)) as pieces:
                     for piece in pieces:
                         _tell(out, DATA, piece)
                         backoff.reset()
                         if over.is_set():
                             return
             except SourceError as error:
-                reason = error.what
+                code, reason = error.code, error.what
             except Exception as error:  # noqa: BLE001  (nobody but the parent can say it)
-                reason = f"{type(error).__name__}: {error}"
-            wait_s = backoff.wait_s()
-            _tell(out, GONE, f"{reason}; trying again in {wait_s:g} s".encode())
-            over.wait(wait_s)
+                code, reason = "failed", redacted_text(f"{type(error).__name__}: {error}")
+            _tell(out, GONE, f"{code} {reason}".encode())
+            over.wait(backoff.wait_s())
 
 
 def _tell(out: int, kind: bytes, content: bytes) -> None:

@@ -32,6 +32,7 @@ class MediaFile:
     """
 
     is_live = False
+    id = "file"
     condition = LIVE
 
     def __init__(self, path: Path, sound: bool = True, picture: bool = True) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import os
 import struct
-import sys
 import time
 from collections.abc import Generator
 from typing import Any
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import MissingExtra, SourceError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import Captured, Condition, Sound, without_password
+from mera_edge.redaction import redacted
+from mera_edge.sources import address, network
+from mera_edge.sources.base import Captured, Condition, Sound
 from mera_edge.sources.child import serve
 from mera_edge.sources.worker import Worker
 
@@ -37,6 +38,7 @@ class Microphone:
 
     Args:
         spec: ``default``, an index, part of a device's name, or a URL (rtsp, http).
+        id: what events call it.
 
     Attributes:
         overruns: how often sound was lost because nobody fetched it in time.
@@ -47,8 +49,8 @@ class Microphone:
     has_picture = False
     ended = False
 
-    def __init__(self, spec: str) -> None:
-        self.name = f"microphone {without_password(spec)}"
+    def __init__(self, spec: str, id: str = "room_1_microphone") -> None:
+        self.name, self.id = f"microphone {redacted(spec)}", id
         self._spec = spec
         self._worker: Worker | None = None
         self._sounded_s = 0.0
@@ -61,10 +63,10 @@ class Microphone:
         Raises:
             MissingExtra: PyAudio is not installed.
         """
-        if "://" not in self._spec and not importlib.util.find_spec("pyaudio"):
+        if address.kind(self._spec) != "url" and not importlib.util.find_spec("pyaudio"):
             raise MissingExtra("PyAudio, which microphones need,", "mic")
         self.close()
-        self._worker = Worker(__name__, [self._spec])
+        self._worker = Worker(__name__, self._spec)
         self.poll(0.0)
 
     def poll(self, until_s: float, look: bool = True) -> Captured:
@@ -83,7 +85,7 @@ class Microphone:
         if samples.any() or not was_live:
             self._sounded_s = ends_s
         if ends_s - self._sounded_s > ZEROS_AFTER_S:
-            self.condition = Condition("stalled", "nothing but zeros")
+            self.condition = Condition("stalled", "muted", "nothing but zeros")
         begins_s = until_s - (time.monotonic() - ends_s) - len(samples) / SAMPLE_RATE
         return Captured([Sound(samples, max(0.0, begins_s))])
 
@@ -123,19 +125,22 @@ def capture_stream(url: str) -> Generator[bytes, None, None]:
     """
     import av
 
-    options = {"rtsp_transport": "tcp", "analyzeduration": "1000000"}
+    limits, opened = (_OPEN_LIMIT_S, _READ_LIMIT_S), False
     try:
-        with av.open(url, options=options, timeout=(_OPEN_LIMIT_S, _READ_LIMIT_S)) as container:
+        with av.open(url, options=network.OPTIONS, timeout=limits) as container:
             if not container.streams.audio:
-                raise SourceError("it has no sound")
+                raise SourceError("no_stream", "it has no audio")
+            opened = True
             resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
             for frame in container.decode(audio=0):
                 frame.pts = None  # a jump would make the resampler start anew
                 for piece in resampler.resample(frame):
                     samples = piece.to_ndarray().mean(axis=0, dtype=np.float32)
                     yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
-    except (av.FFmpegError, OSError) as error:
-        raise SourceError(f"it cannot be opened, or has been lost ({error.strerror})") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if opened:
+            raise SourceError("lost", "it has been lost") from error
+        raise network.diagnosis(url, "audio") from error
 
 
 def capture_device(spec: str) -> Generator[bytes, None, None]:
@@ -177,8 +182,9 @@ def capture_device(spec: str) -> Generator[bytes, None, None]:
             head = _HEAD.pack(time.monotonic() - waiting_s, lost)
             yield head + intake.accept(block).tobytes()
     except OSError as error:
-        lost_or_not = "it cannot be opened" if stream is None else "it has been lost"
-        raise SourceError(f"{lost_or_not} ({error})") from error
+        if stream is None:
+            raise SourceError("cannot_open", f"it cannot be opened ({error})") from error
+        raise SourceError("lost", f"it has been lost ({error})") from error
     finally:
         with contextlib.suppress(OSError):  # it is lost already
             if stream is not None:
@@ -198,7 +204,9 @@ def _find(audio: Any, spec: str) -> dict[str, Any]:
         if spec == str(device["index"]) or spec.lower() in device["name"].lower():
             return dict(device)
     names = ", ".join(f"{device['index']} ({device['name']})" for device in inputs)
-    raise SourceError(f"there is only {names}" if names else "no input device was found")
+    raise SourceError(
+        "no_device", f"there is only {names}" if names else "no input device was found"
+    )
 
 
 def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
@@ -217,8 +225,7 @@ def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
 
 
 def _main() -> None:
-    spec = sys.argv[1]
-    serve(lambda: capture_stream(spec) if "://" in spec else capture_device(spec))
+    serve(lambda spec: (capture_stream if address.kind(spec) == "url" else capture_device)(spec))
 
 
 if __name__ == "__main__":

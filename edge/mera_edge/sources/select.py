@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from mera_edge.errors import InputError
+from mera_edge.redaction import redacted
+from mera_edge.sources import address
 from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
@@ -16,52 +17,75 @@ from mera_edge.sources.shared import Shared
 NONE = "none"
 
 
-def select(camera: str, mic: str) -> list[Source]:
+def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
     """Return the sources, the microphone last: it overruns while others still open.
 
     Args:
-        camera: index, URL, GStreamer pipeline, file or ``none``.
+        camera: index, device, URL, GStreamer pipeline, file or ``none``.
         mic: ``default``, index, name, URL, file or ``none``.
+        room: its id, with which the sources' ids begin.
 
     Raises:
-        InputError: both are ``none``, or one is a directory.
+        InputError: both are ``none``, one is a directory, or it is not clear what is meant.
     """
     if camera == mic == NONE:
         raise InputError("there is neither camera nor microphone", "give --camera or --mic")
     for spec in (camera, mic):
-        if "://" not in spec and Path(spec).is_dir():
+        if address.kind(spec) != "url" and Path(spec).is_dir():
             raise InputError(f"{spec} is a directory", "give a device, a URL or a file")
-    if camera == mic and _is_file(camera):
-        return [MediaFile(Path(camera))]
+    if camera == mic and address.kind(camera) == "file":
+        return [MediaFile(_file(camera))]
     sources: list[Source] = []
     if camera != NONE:
-        file = _is_file(camera)
-        sources.append(MediaFile(Path(camera), sound=False) if file else Camera(camera))
+        kind = address.kind(camera)
+        if kind == "unknown":
+            raise InputError(
+                f"{redacted(camera)} is no camera",
+                "give an index (0), a device (/dev/video0), a URL (rtsp://...), a file, a "
+                "GStreamer pipeline or none",
+            )
+        sources.append(
+            MediaFile(_file(camera), sound=False)
+            if kind == "file"
+            else Camera(camera, f"{room}_camera")
+        )
     if mic != NONE:
-        file = _is_file(mic)
-        sources.append(MediaFile(Path(mic), picture=False) if file else Microphone(mic))
+        sources.append(
+            MediaFile(_file(mic), picture=False)
+            if address.kind(mic) == "file"
+            else Microphone(mic, f"{room}_microphone")
+        )
     return sources
 
 
-def select_rooms(rooms: Sequence[tuple[str, str]]) -> list[list[Source]]:
+def select_rooms(rooms: Sequence[tuple[str, str, str]]) -> list[list[Source]]:
     """Return the sources of several rooms; a device that several name is opened once.
 
     Args:
-        rooms: camera and mic of each, as for `select`.
+        rooms: id, camera and mic of each, as for `select`.
 
     Raises:
         InputError: both are ``none`` in a room.
     """
-    chosen = [select(camera, mic) for camera, mic in rooms]
-    names = Counter(source.name for sources in chosen for source in sources if source.is_live)
-    shared: dict[str, Shared] = {}
-    for sources in chosen:
+    chosen = [select(camera, mic, room) for room, camera, mic in rooms]
+    uses: dict[tuple[bool, str], list[tuple[list[Source], int]]] = {}
+    for sources, (_, camera, mic) in zip(chosen, rooms, strict=True):
         for index, source in enumerate(sources):
-            if names[source.name] > 1:
-                sources[index] = shared.setdefault(source.name, Shared(source)).tap()
+            if source.is_live:
+                device = (source.has_picture, camera if source.has_picture else mic)
+                uses.setdefault(device, []).append((sources, index))
+    for places in uses.values():
+        if len(places) > 1:
+            shared = Shared(places[0][0][places[0][1]])
+            for sources, index in places:
+                sources[index] = shared.tap()
     return chosen
 
 
-def _is_file(spec: str) -> bool:
-    """Whether a file is meant, be it there or not: ``clip.mp4``, but no URL and no pipeline."""
-    return "://" not in spec and "!" not in spec and bool(Path(spec).suffix or Path(spec).is_file())
+def _file(spec: str) -> Path:
+    """Return the path of a file, unless an address without its scheme seems to be meant."""
+    if redacted(spec) != spec and not Path(spec).is_file():
+        raise InputError(
+            f"{redacted(spec)} is no file", "an address begins with rtsp:// or http://"
+        )
+    return Path(spec)

@@ -46,7 +46,7 @@ class Tap:
         self._shared = shared
         self.is_open = False
         self.waiting = Captured()
-        self.name = shared.source.name
+        self.name, self.id = shared.source.name, shared.source.id
         self.is_live = shared.source.is_live
 
     @property

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from typing import cast
 
+from mera_edge.reasons import ReasonCode
 from mera_edge.sources.backoff import Backoff
 from mera_edge.sources.base import Condition
 from mera_edge.sources.child import DATA, HEAD
@@ -35,13 +38,19 @@ class Worker:
 
     Args:
         module: the child's, whose ``__main__`` calls `child.serve`.
-        arguments: for the child.
+        spec: what the child captures. It is handed over by a pipe, which nobody else can read.
+        arguments: for the child; no secrets.
         descriptors: open files that the child shall inherit.
     """
 
     def __init__(
-        self, module: str, arguments: Sequence[str], descriptors: Sequence[int] = ()
+        self,
+        module: str,
+        spec: str,
+        arguments: Sequence[str] = (),
+        descriptors: Sequence[int] = (),
     ) -> None:
+        self._spec = spec
         self._command = [sys.executable, "-m", module, *arguments]
         self._descriptors = descriptors
         self._child: subprocess.Popen[bytes] | None = None
@@ -61,11 +70,11 @@ class Worker:
         captured, ended = self._messages(self._child, now_s)
         silent_s = now_s - self._told_s
         if ended:
-            self._replace(now_s, _how_it_ended(self._child))
+            self._replace(now_s, "crashed", _how_it_ended(self._child))
         elif silent_s > (HUNG_AFTER_S if self._was_live else OPEN_LIMIT_S):
-            self._replace(now_s, "it hung")
+            self._replace(now_s, "hung", "it hung")
         elif self._was_live and silent_s > STALLED_AFTER_S:
-            self.condition = Condition("stalled", "nothing comes any more")
+            self.condition = Condition("stalled", "stalled", "nothing comes any more")
         return captured
 
     def close(self) -> None:
@@ -88,6 +97,9 @@ class Worker:
 
     def _start(self, now_s: float) -> None:
         self._told_s, self._unread = now_s, b""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("MERA_EDGE_")
+        }
         try:
             # A session of its own: Ctrl-C is for the parent, which then ends the child.
             self._child = subprocess.Popen(
@@ -96,12 +108,16 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
+                env=environment,  # without the settings, which may hold other passwords
                 pass_fds=self._descriptors,
                 start_new_session=True,
             )
         except OSError as error:
-            self._lost(now_s, f"its process does not start ({error.strerror})")
+            self._lost(now_s, "crashed", f"its process does not start ({error.strerror})")
             return
+        if self._child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended, which `read` sees
+                self._child.stdin.write(json.dumps(self._spec).encode() + b"\n")
         if self._child.stdout is not None:
             os.set_blocking(self._child.stdout.fileno(), False)
             with contextlib.suppress(OSError):  # the system is short of memory for pipes
@@ -133,22 +149,22 @@ class Worker:
                 self._backoff.reset()
                 self.condition = Condition("live")
             else:
-                self.condition = Condition("gone", content.decode())
+                code, _, reason = content.decode().partition(" ")
+                self.condition = Condition("gone", cast(ReasonCode, code), reason)
         self._unread = self._unread[at:]
         return captured, ended
 
-    def _replace(self, now_s: float, reason: str) -> None:
+    def _replace(self, now_s: float, code: ReasonCode, reason: str) -> None:
         child, self._child = self._child, None
         if child is not None and child.stdin is not None and child.stdout is not None:
             child.kill()
             child.stdin.close()
             child.stdout.close()
-        self._lost(now_s, reason)
+        self._lost(now_s, code, reason)
 
-    def _lost(self, now_s: float, reason: str) -> None:
-        wait_s = self._backoff.wait_s()
-        self._again_s = now_s + wait_s
-        self.condition = Condition("gone", f"{reason}; trying again in {wait_s:g} s")
+    def _lost(self, now_s: float, code: ReasonCode, reason: str) -> None:
+        self._again_s = now_s + self._backoff.wait_s()
+        self.condition = Condition("gone", code, reason)
 
 
 def _how_it_ended(child: subprocess.Popen[bytes]) -> str:

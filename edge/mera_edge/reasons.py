@@ -1,0 +1,78 @@
+"""Why a source or a modality gives nothing: a code for machines beside the sentence for people."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+ReasonCode = Literal[
+    # sources
+    "connecting",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "server_error",
+    "refused",
+    "unknown_host",
+    "unreachable",
+    "timeout",
+    "not_media",
+    "no_stream",
+    "no_device",
+    "no_permission",
+    "busy",
+    "no_gstreamer",
+    "cannot_open",
+    "unsupported",
+    "lost",
+    "stalled",
+    "frozen",
+    "muted",
+    "hung",
+    "crashed",
+    "failed",
+    # modalities
+    "no_picture",
+    "no_face",
+    "no_sound",
+    "no_speech",
+    "too_little_speech",
+    "no_words",
+    "uncertain_words",
+    "no_time",
+    "stage_failed",
+]
+"""A code keeps its meaning for ever; new ones may come."""
+
+
+class Reason(NamedTuple):
+    """Why something is missing."""
+
+    code: ReasonCode | None
+    """``None`` in recordings from before there were codes."""
+    sentence: str
+
+
+_PLUGGED = (
+    "check that it is plugged in; `ls /dev/v4l/by-id` lists cameras, `arecord -l` microphones"
+)
+REMEDIES: Final[dict[str, str]] = {
+    "unauthorized": "check user and password, for example rtsp://USER@HOST/PATH with password_file",
+    "forbidden": "allow this user the stream in the camera's settings",
+    "not_found": "check the URL's path: the camera's manual names it",
+    "server_error": "look into the camera's own log, or restart it",
+    "refused": "check the port, and that the camera's RTSP or HTTP service is switched on",
+    "unknown_host": "check the host name, or give the address in numbers",
+    "unreachable": "check network, cable and address: `ping` the host",
+    "timeout": "check address and firewall: nothing answers there in time",
+    "not_media": "give the URL of the stream, not of the camera's web page; https needs TLS there",
+    "no_stream": "choose another stream of the device",
+    "no_device": _PLUGGED,
+    "no_permission": "run: sudo usermod -aG GROUP $USER, and log in again "
+    "(a service: SupplementaryGroups=GROUP)",
+    "busy": "end the other program that uses it (`fuser -v DEVICE` names it)",
+    "no_gstreamer": "use the board's own OpenCV with GStreamer instead of pip's",
+    "cannot_open": _PLUGGED,
+    "unsupported": "choose another format of the device",
+    "muted": "turn it on, or its level up",
+}
+"""What to do about the codes of a source where something can be done."""

@@ -1,0 +1,29 @@
+"""What somebody means by what is written after --camera."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["url", "pipeline", "device", "file", "unknown"]
+
+
+def kind(spec: str) -> Kind:
+    """Tell a URL, a GStreamer pipeline, a device and a file, be it there or not, apart."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec):
+        return "url"
+    if _is_file(spec):
+        return "file"
+    if "!" in spec:
+        return "pipeline"
+    if spec.isdecimal() or (spec.startswith("/dev/") and not spec.startswith("/dev/shm/")):
+        return "device"
+    return "file" if Path(spec).suffix else "unknown"
+
+
+def _is_file(spec: str) -> bool:
+    try:
+        return Path(spec).is_file()
+    except (OSError, ValueError):  # no name that a file could have
+        return False

@@ -1,0 +1,27 @@
+"""Errors come whole from another process."""
+
+import copy
+import pickle
+
+import pytest
+
+from mera_edge.errors import CheckFailed, InputError, MeraError, MissingExtra, SourceError
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a is wrong"),
+        InputError("a is wrong", "use b"),
+        CheckFailed("no", "try again"),
+        MissingExtra("PyAudio", "mic"),
+        SourceError("refused", "it refuses the connection"),
+    ],
+)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_an_error_survives_pickling(error: MeraError, protocol: int) -> None:
+    for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert vars(again) == vars(error)
+        assert again.exit_code == error.exit_code
