@@ -169,6 +169,17 @@ def test_substituted_moments_are_copies_of_what_was_before() -> None:
     assert np.array_equal(augment.substitute(short, 5, 30, np.random.default_rng(0)), short)
 
 
+@given(st.integers(1, 200), st.floats(0.5, 1.5))
+def test_another_tempo_is_longer_or_shorter_and_goes_through_the_same_frames(
+    length: int, tempo: float
+) -> None:
+    frames = np.arange(length, dtype=np.float32)[:, None].repeat(BINS, 1)
+    found = augment.pace(frames, tempo)
+    assert len(found) == pytest.approx(length / tempo, abs=1)
+    expected = np.minimum(np.arange(len(found)) * tempo, length - 1)
+    assert found[:, 3] == pytest.approx(expected, abs=1e-3)
+
+
 def test_an_augmentation_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert len(augment.delay(np.zeros((5, BINS), np.float32), 3)) == 8
     path = tmp_path / "augment.yaml"

@@ -95,11 +95,15 @@ class Recognition:
     def load(self, plan: Plan, epoch: int) -> Batch:
         generator = np.random.default_rng(plan.seed)
         parts, words, phones = [], [], []
+        shift, varies = (c.shift, c.tempo) if (c := self.config.augment) else (0, 0.0)
         for index, speed in plan.items:
             utterance = self.train[index]
-            most = self.config.augment.shift if self.config.augment else 0
-            silence = int(generator.integers(0, most + 1))
-            frames = augment.delay(self.frames.get(utterance, speed), silence)
+            frames = self.frames.get(utterance, speed)
+            if varies:
+                tempo = generator.uniform(1 - varies, 1 + varies)
+                frames, speed = augment.pace(frames, tempo), speed * tempo
+            silence = int(generator.integers(0, shift + 1))
+            frames = augment.delay(frames, silence)
             aligned, named = (at - silence / 100 for at in self.times(len(frames)))
             words.append(self.alignment.classes(utterance, self.words[index], aligned * speed))
             phones.append(self.alignment.phones(utterance, named * speed))
