@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -15,6 +13,7 @@ from typing import get_args
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry, RoleName
 from mera_edge.bundle.load import MANIFEST
 from mera_edge.errors import InputError
+from mera_train.disk import room_for
 
 ROLES: tuple[RoleName, ...] = ("asr", "voice", "face", "text", "fusion")
 """The roles with a model of ours; each has a module of its name with ``export``."""
@@ -59,7 +58,8 @@ def export_bundle(
         raise InputError(f"{out} is not empty and holds no bundle", "choose another directory")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
-    with _room_for(out), beside as scratch:
+    remedy = "make room there, or choose another directory; an old bundle is as it was"
+    with room_for(out, remedy), beside as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
         entries: dict[RoleName, RoleEntry] = {}
@@ -90,17 +90,3 @@ def export_bundle(
             shutil.move(out, Path(scratch) / "old")
         new.rename(out)
     return Bundle.open(out)
-
-
-@contextlib.contextmanager
-def _room_for(out: Path) -> Iterator[None]:
-    """Turn a full disk, quota or file size limit into an error with a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise InputError(
-            f"there is no room for {out} ({error.strerror})",
-            "make room there, or choose another directory; an old bundle is as it was",
-        ) from error

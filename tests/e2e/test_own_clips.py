@@ -165,6 +165,40 @@ def test_what_is_done_is_not_done_again(sims: Path, tmp_path: Path) -> None:
     )
 
 
+def test_labels_words_and_clips_that_were_corrected_are_read_again(
+    material, sims: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "Raw" / "video_0000").mkdir(parents=True)
+    clips = [tmp_path / "Raw" / "video_0000" / f"000{number}.mp4" for number in (0, 2)]
+    source = sims / "Raw" / "video_0000"
+    clips[0].write_bytes((source / "0000.mp4").read_bytes())
+    clips[1].write_bytes(b"no clip")
+    extraction = FeatureExtraction(ExtractionConfig(max_failed=0.5))
+    done: list[tuple[int, int]] = []
+
+    def extract(*rows: dict[str, object]) -> dict[str, np.ndarray]:
+        label(tmp_path, list(rows))
+        done.clear()
+        out = tmp_path / "own.npz"
+        extraction.run_dataset(tmp_path, out, progress=lambda *counts: done.append(counts))
+        return load(out).arrays
+
+    first = extract(row(0), row(2))
+    assert first["label"].tolist() == [np.float32(0.8)]
+    relabelled = extract(row(0, label=-0.5, mode="test"), row(2))
+    assert (relabelled["label"].tolist(), relabelled["split"].tolist()) == ([-0.5], ["test"])
+    assert done == [(2, 2)], "what the encoders say about it is the same"
+    reworded = extract(row(0, text="how sad"), row(2))
+    assert reworded["text"].tolist() == ["how sad"] and done[0] == (1, 2)
+    assert (reworded["text_embedding"] != first["text_embedding"]).any()
+    clips[1].write_bytes((source / "0002.mp4").read_bytes())
+    assert len(extract(row(0), row(2))["id"]) == 2
+    sound, picture = material
+    write(clips[0], np.zeros_like(sound), picture)
+    replaced = extract(row(0), row(2))
+    assert first["voice_present"][0] and not replaced["voice_present"][0]
+
+
 def test_shares_of_several_processes_make_one_file(
     sims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

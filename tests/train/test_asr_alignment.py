@@ -12,6 +12,7 @@ from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_train.asr.alignment import PHONES, UNKNOWN, Alignment, prepare
 from mera_train.asr.corpora import Utterance
+from mera_train.fingerprint import Digests
 
 SPOKEN = Utterance("corpus", "a.wav", "i am alone and i miss my friends", "s", "train")
 STRANGE = Utterance("corpus", "b.wav", "xyzzy", "s", "train")
@@ -31,7 +32,7 @@ def alignment(tmp_path_factory: pytest.TempPathFactory) -> Alignment:
             file = io.BytesIO()
             soundfile.write(file, said, SAMPLE_RATE, format="WAV")
             corpus.writestr(utterance.file, file.getvalue())
-    return prepare(data, [SPOKEN, STRANGE], data / "alignment.npz")
+    return prepare(data, [SPOKEN, STRANGE], data / "alignment.npz", Digests())
 
 
 AT = np.arange(0, ENDS_S - BEGINS_S, 0.01)

@@ -49,7 +49,7 @@ def task(pools: dict[str, Pool], tmp_path_factory: pytest.TempPathFactory) -> Fu
     )
     fitting, choosing = halves(pools, 1)
     task = FusionTask(config, compose(fitting, HOW, 1), compose(choosing, HOW, 2))
-    fit(task, config.loop, tmp_path_factory.mktemp("run"))
+    fit(task, config.loop, tmp_path_factory.mktemp("run"), {})
     return task
 
 
@@ -123,9 +123,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 
                 task.plan = plan  # type: ignore[method-assign]
                 with pytest.raises(KeyboardInterrupt):
-                    fit(task, config.loop, out)
+                    fit(task, config.loop, out, {})
             else:
-                fit(task, config.loop, out)
+                fit(task, config.loop, out, {})
         return task.model.labels.label("voice")
 
     whole, resumed = run(tmp_path / "a", [3]), run(tmp_path / "b", [2, 3])

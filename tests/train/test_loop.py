@@ -54,11 +54,11 @@ def weights(task: SumTask) -> list[Tensor]:
 @pytest.mark.parametrize("dies_at", [2, 5, 8, 13, 27])
 def test_a_killed_and_resumed_run_ends_with_the_same_weights(tmp_path: Path, dies_at: int) -> None:
     whole = SumTask()
-    best = fit(whole, CONFIG, tmp_path / "whole")
+    best = fit(whole, CONFIG, tmp_path / "whole", {})
     with pytest.raises(KeyboardInterrupt):
-        fit(SumTask(dies_at), CONFIG, tmp_path / "killed")
+        fit(SumTask(dies_at), CONFIG, tmp_path / "killed", {})
     resumed = SumTask()
-    assert fit(resumed, CONFIG, tmp_path / "killed") == best
+    assert fit(resumed, CONFIG, tmp_path / "killed", {}) == best
     assert all(map(torch.equal, weights(whole), weights(resumed)))
 
 
@@ -70,18 +70,18 @@ def test_bf16_only_where_the_processor_computes_in_it(
     trained = {}
     for name in ("auto", "bf16", "fp32"):
         trained[name] = SumTask()
-        fit(trained[name], CONFIG.model_copy(update={"precision": name}), tmp_path / name)
+        fit(trained[name], CONFIG.model_copy(update={"precision": name}), tmp_path / name, {})
     same = [all(map(torch.equal, weights(trained["auto"]), weights(t))) for t in trained.values()]
     assert same == [True, precision == "bf16", precision == "fp32"]
 
 
 def test_another_run_can_be_gone_on_with(tmp_path: Path) -> None:
-    fit(SumTask(), CONFIG, tmp_path / "earlier")
+    fit(SumTask(), CONFIG, tmp_path / "earlier", {})
     again = SumTask()
-    fit(again, CONFIG, tmp_path / "again", resume=tmp_path / "earlier")
+    fit(again, CONFIG, tmp_path / "again", {}, resume=tmp_path / "earlier")
     assert again.loaded == 0, "it was finished"
     with pytest.raises(InputError, match="does not exist"):
-        fit(again, CONFIG, tmp_path / "again", resume=tmp_path / "nowhere")
+        fit(again, CONFIG, tmp_path / "again", {}, resume=tmp_path / "nowhere")
 
 
 PARALLEL = """
@@ -100,6 +100,9 @@ class Sum:
     def plan(self, epoch):
         return list(range(7))
     def load(self, plan, epoch):
+        if epoch == ends:
+            print("ended", flush=True)
+            raise SystemExit
         x = torch.randn(16, 4, generator=torch.Generator().manual_seed(100 * epoch + plan))
         return x, x.sum(1, keepdim=True)
     def loss(self, batch, device):
@@ -110,9 +113,9 @@ class Sum:
 
 out, accumulate = Path(sys.argv[1]), int(sys.argv[2])
 task = Sum()
-epochs = int(sys.argv[3])
-config = LoopConfig(epochs=epochs, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
-best = fit(task, config, out)
+ends = int(sys.argv[3])
+config = LoopConfig(epochs=3, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
+best = fit(task, config, out, {})
 print(state().num_processes, state().process_index, best["loss"], flush=True)
 """
 
@@ -122,11 +125,11 @@ def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: 
     script.write_text(PARALLEL)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     runs = {"two": [*torchrun, str(script)], "one": [str(script)]}
-    # The two are ended after an epoch and go on.
+    # All are ended after an epoch, and go on.
     orders = [("two", "1", "1"), ("two", "1", "3"), ("one", "2", "1"), ("one", "2", "3")]
-    for name, accumulate, epochs in orders:
+    for name, accumulate, ends in orders:
         how = runs[name]
-        command = [sys.executable, *how, str(tmp_path / name), accumulate, epochs]
+        command = [sys.executable, *how, str(tmp_path / name), accumulate, ends]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == len(how) // 4 + 1
@@ -139,13 +142,13 @@ def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: 
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
-    fit(SumTask(), CONFIG, tmp_path)
+    fit(SumTask(), CONFIG, tmp_path, {})
     again = SumTask()
-    fit(again, CONFIG, tmp_path)
+    fit(again, CONFIG, tmp_path, {})
     assert again.loaded == 0
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_batch(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="epoch 1, batch 5"):
-        fit(SumTask(poison=5), CONFIG, tmp_path)
+        fit(SumTask(poison=5), CONFIG, tmp_path, {})
     assert (tmp_path / "last.safetensors").exists()

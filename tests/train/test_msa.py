@@ -17,6 +17,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from mera_edge.errors import ConfigError, InputError
+from mera_train import fingerprint
 from mera_train.cli import app
 from mera_train.loop import fit
 from mera_train.msa import MSA_run, data, get_config, grid, mmsa, mosi_bclstm, unpickle
@@ -226,12 +227,63 @@ def test_a_run_has_figures_logs_and_checkpoints_and_goes_on_exactly(
                 raise KeyboardInterrupt
             return super().plan(epoch)
 
+    made = fingerprint.of(half, {"the examples": corpus.digest})
     with pytest.raises(KeyboardInterrupt):
-        fit(Killed(half, corpus), half.loop, tmp_path / "again" / "mtme-sims" / "1")
+        fit(Killed(half, corpus), half.loop, tmp_path / "again" / "mtme-sims" / "1", made)
     MSA_run("mtme", "sims", config=config, seeds=[1], model_save_dir="again")
     again = load_file(tmp_path / "again" / "mtme-sims" / "1" / "model.safetensors")
     for name, value in load_file(whole / "model.safetensors").items():
         assert torch.equal(value, again[name]), name
+
+
+def test_other_settings_or_features_never_get_the_figures_of_an_earlier_call(
+    sims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = settings("lf_dnn", "sims", sims)
+
+    def call(changed: dict[str, Any], folder: str = "runs", **how: Any) -> Any:
+        return MSA_run("lf_dnn", "sims", changed, [1], model_save_dir=folder, **how)["test"]
+
+    found = call(config)
+    capsys.readouterr()
+    moved = tmp_path / "moved.pkl"
+    moved.write_bytes(sims.read_bytes())
+    assert call({**config, "featurePath": str(moved)}) == found, "its content is the same"
+    assert "runs/lf_dnn-sims/1: finished" in capsys.readouterr().err
+    parts = pickle.loads(sims.read_bytes())
+    for split in parts.values():
+        split["regression_labels"] = -split["regression_labels"]
+    negated = tmp_path / "negated.pkl"
+    negated.write_bytes(pickle.dumps(parts))
+    changes = {
+        "the examples has other content": {"featurePath": str(negated)},
+        "modalities is": {"modalities": ["text"]},
+        "batch is 4 there, 5 now": {"batch": 5},
+        "loop.learning_rate is": {"loop": {**config["loop"], "learning_rate": 1e-9}},
+        "loop.epochs is 2 there, 1 now": {"loop": {**config["loop"], "epochs": 1}},
+        "network.fused is": {"network": {**config["network"], "fused": 48}},
+    }
+    for told, change in changes.items():
+        with pytest.raises(InputError, match=told):
+            call({**config, **change})
+    other = {**config, "featurePath": str(negated)}
+    assert call(other, resume=False) == call(other, "elsewhere") != found
+
+
+def test_a_study_is_not_gone_on_with_for_other_features(sims: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    from mera_train.msa.tune import tune
+
+    config = parse(settings("lf_dnn", "sims", sims))
+    corpus = mmsa.read(sims, "sims")
+    best = tune(config, corpus, 2, tmp_path / "tuning", seed=1)
+    assert tune(config, corpus, 2, tmp_path / "tuning", seed=1) == best
+    other = mmsa.read(sims, "sims")
+    other.train.labels[:] *= -1
+    with pytest.raises(InputError, match="the examples has other content"):
+        tune(config, other, 2, tmp_path / "tuning", seed=1)
+    tune(config, other, 1, tmp_path / "tuning", seed=1, resume=False)
 
 
 def test_a_run_without_a_file_or_with_a_misspelt_key_says_so(sims: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from mera_edge.errors import InputError
-from mera_train import configuration, parallel
+from mera_train import configuration, disk, parallel
 
 Config = TypeVar("Config", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
@@ -86,13 +87,14 @@ def save(
     weights = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
-    save_file(weights, directory / "model.safetensors")
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    (directory / "config.yaml").write_text(text)
-    (directory / "metrics.json").write_text(
-        json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
-    )
-    (directory / "card.md").write_text(card)
+    settings = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    with disk.room_for(directory, "make room and give the same command: all epochs are kept"):
+        disk.write(directory / "model.safetensors", serialized(weights))
+        disk.write(directory / "config.yaml", settings)
+        disk.write(
+            directory / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
+        )
+        disk.write(directory / "card.md", card)
 
 
 def load(directory: Path) -> Checkpoint:

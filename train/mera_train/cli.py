@@ -38,9 +38,11 @@ def _verb(role: str) -> Callable[..., None]:
         ] = False,
     ) -> None:
         from mera_train.configuration import read
+        from mera_train.disk import room_for
 
         module = importlib.import_module(f"mera_train.{role}.train")
-        module.train(read(config, module.Config), data, out, resume=resume or not fresh)
+        with room_for(out, "make room and give the same command: it goes on where it was"):
+            module.train(read(config, module.Config), data, out, resume=resume or not fresh)
 
     train.__doc__ = f"Train {ROLES[role]}."
     return train

@@ -8,33 +8,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import BINS
+from mera_train import disk, fingerprint
 
 
-def write(path: Path, recordings: Iterable[tuple[dict[str, Any], NDArray[np.float16]]]) -> None:
+def write(
+    path: Path, made: str, recordings: Iterable[tuple[dict[str, Any], NDArray[np.float16]]]
+) -> None:
     """Write what each recording is, and its frames ``[n, 80]``, to ``path`` (.npy, .jsonl).
 
     Half precision is enough: it resolves a hundredth of a decibel, and the file is half as large.
-    The .jsonl is written last: where it is, the file is whole.
     """
     parts, lines, start = [], [], 0
     for facts, part in recordings:
         lines.append(json.dumps({**facts, "start": start, "end": start + len(part)}))
         parts.append(part)
         start += len(part)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    out = open_memmap(path.with_suffix(".npy"), "w+", np.float16, (start, BINS))
-    np.concatenate(parts, out=out)
-    out.flush()
-    path.with_suffix(".jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # Not mapped while it is written: where a disk is full, writing to a map kills the process.
+    with disk.whole(path.with_suffix(".npy")) as file:
+        header = {"descr": "<f2", "fortran_order": False, "shape": (start, BINS)}
+        write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, "<f2"))
+    disk.write(path.with_suffix(".jsonl"), "\n".join(lines) + "\n")
+    fingerprint.stamp(path.with_suffix(".jsonl"), made)
 
 
-def written(path: Path) -> bool:
-    """Whether `write` came to its end."""
-    return path.with_suffix(".jsonl").exists()
+def written(path: Path, made: str) -> bool:
+    """Whether `write` came to its end with the same recordings."""
+    return not fingerprint.stale(path.with_suffix(".jsonl"), made)
 
 
 def read(path: Path) -> tuple[NDArray[np.float16], list[dict[str, Any]]]:

@@ -9,38 +9,49 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from pydantic import BaseModel
 from torch import Tensor
 
-from mera_edge.errors import InputError, MeraError
-from mera_train import parallel
-from mera_train.run import Run, write
+from mera_edge.errors import MeraError
+from mera_train import disk, fingerprint, parallel, state
+from mera_train.fingerprint import Made
+from mera_train.run import Run
 from mera_train.task import LoopConfig, Task
+
+
+class _Settings(BaseModel):
+    """The part of every role's settings that the loop knows."""
+
+    loop: LoopConfig
 
 
 class Diverged(MeraError):
     """The loss is no longer a number."""
 
 
-def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -> dict[str, float]:
+def fit(
+    task: Task, config: LoopConfig, out: Path, made: Made, resume: bool | Path = True
+) -> dict[str, float]:
     """Train ``task.model`` and leave the best weights in it.
 
     Writes into ``out``: ``last.safetensors`` after every epoch and every ``save_every_batches``
-    (weights, average, optimizer, random state, position), ``best.safetensors`` (the weights that
-    did best on dev), ``log.jsonl`` (a line per epoch) and ``tensorboard/``. A run that was
-    killed goes on from ``last`` and ends with the same weights as one that was not.
+    (weights, average, optimizer, random state, position, and what the run is made of), the state
+    before that as ``before.safetensors``, ``best.safetensors`` (the weights that did best on dev),
+    ``log.jsonl`` (a line per epoch) and ``tensorboard/``. A run that was killed goes on from the
+    newest state that can be read and ends with the same weights as one that was not.
 
     Args:
         task: what is trained.
         config: how.
         out: the directory of the run.
+        made: of what the run is made: `mera_train.fingerprint.of` its settings and data. A state
+            that was made of anything else is refused.
         resume: whether to go on from the state in ``out``; or the directory of another run, which
             takes precedence.
 
@@ -48,18 +59,23 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -
         The dev metrics of the best weights.
 
     Raises:
-        InputError: the other run has no state.
-        Diverged: the loss became NaN or infinite; ``last`` and ``best`` are kept.
+        InputError: the other run has no state; the state belongs to other settings or data, or
+            cannot be read; the disk is full.
+        Diverged: the loss became NaN or infinite; the states and ``best`` are kept.
     """
     out.mkdir(parents=True, exist_ok=True)
+    with disk.room_for(out, "make room and give the same command: it goes on where it was"):
+        return _fit(task, config, out, made, resume)
+
+
+def _fit(
+    task: Task, config: LoopConfig, out: Path, made: Made, resume: bool | Path
+) -> dict[str, float]:
     torch.manual_seed(config.seed)
-    run = Run(task, config)
-    if isinstance(resume, Path) and resume != out:
-        _take_over(resume, out, run.writes)
-    if resume and (out / "last.safetensors").exists():
-        run.restore(out / "last.safetensors")
-    # A process waits for the slowest before it writes over what that one reads.
-    parallel.state().wait_for_everyone()
+    run = Run(task, config, {**made, **fingerprint.of(_Settings(loop=config), {})})
+    _restore(run, out, resume)
+    if run.epoch >= config.epochs and run.writes:
+        print(f"{out}: finished, all {run.epoch} epochs are trained", file=sys.stderr)
     while run.epoch < config.epochs:
         started = time.monotonic()
         _train_epoch(run, out)
@@ -70,7 +86,7 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -
             if run.is_best(metrics):
                 run.best = metrics
                 if run.writes:
-                    write(out / "best.safetensors", run.evaluated.state_dict(), {})
+                    state.write(out / state.BEST, run.evaluated.state_dict(), {})
         line = {
             "epoch": run.epoch,
             "train_loss": round(parallel.mean(run.mean_loss), 5),
@@ -78,32 +94,46 @@ def fit(task: Task, config: LoopConfig, out: Path, resume: bool | Path = True) -
             "seconds": round(time.monotonic() - started, 1),
         }
         run.mean_loss = 0.0
-        run.save(out / "last.safetensors")
+        run.save(out)
         if run.writes:
             _log(line, out)
     parallel.state().wait_for_everyone()
-    task.model.load_state_dict(load_file(out / "best.safetensors"))
+    task.model.load_state_dict(state.read(out / state.BEST).tensors)
     task.model.eval()
     return run.best
 
 
-def _take_over(earlier: Path, out: Path, writes: bool) -> None:
-    for name in ("last.safetensors", "best.safetensors"):
-        if not (earlier / name).exists():
-            remedy = "give the --out of an earlier run to --resume"
-            raise InputError(f"{earlier / name} does not exist", remedy)
-        if writes:
-            shutil.copyfile(earlier / name, out / name)
-    parallel.state().wait_for_everyone()
+def _restore(run: Run, out: Path, resume: bool | Path) -> None:
+    """Go on from a state, or clear away what an earlier run has left."""
+    everyone = parallel.state()
+    if isinstance(resume, Path) and resume != out:
+        state.take_over(resume, out, run.writes)
+    everyone.wait_for_everyone()
+    found = state.newest(out) if resume else None
+    if found is not None:
+        run.restore(found, resume)
+        if run.best:
+            state.read(out / state.BEST)
+    # A process waits for the slowest before it writes over what that one reads.
+    everyone.wait_for_everyone()
+    if not run.writes:
+        return
+    if found is None:
+        state.begin(out)
+        return
+    state.rewind(out, run.epoch)
+    if found.path.name != state.LAST:
+        # Else the damaged one would take its place when the next is saved.
+        (out / state.LAST).unlink(missing_ok=True)
 
 
 def _log(line: dict[str, float], out: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with (out / "log.jsonl").open("a") as log:
+    with (out / state.LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     print(json.dumps(line), file=sys.stderr, flush=True)
-    with SummaryWriter(out / "tensorboard") as board:
+    with SummaryWriter(out / state.BOARD) as board:
         for name, value in line.items():
             board.add_scalar(name, value, int(line["epoch"]))
 
@@ -124,7 +154,7 @@ def _train_epoch(run: Run, out: Path) -> None:
             run.update()
             # Saved only here: between updates there would be gradients to save as well.
             if run.step * run.gathered % config.save_every_batches < run.gathered:
-                run.save(out / "last.safetensors")
+                run.save(out)
 
 
 def _loss(run: Run, plan: Any) -> Tensor:

@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mera_edge.errors import InputError
-from mera_train import parallel
+from mera_train import parallel, state
+from mera_train.fingerprint import Made
+from mera_train.state import State
 from mera_train.task import LoopConfig, Task
 
 
@@ -35,8 +35,8 @@ def _bf16(config: LoopConfig, device: torch.device) -> bool:
 class Run:
     """The state of a run: all of it is in ``last.safetensors``."""
 
-    def __init__(self, task: Task, config: LoopConfig) -> None:
-        self.task, self.config, self.device = task, config, device()
+    def __init__(self, task: Task, config: LoopConfig, made: Made) -> None:
+        self.task, self.config, self.made, self.device = task, config, made, device()
         self.writes: bool = parallel.state().is_main_process
         self.bf16 = _bf16(config, self.device)
         self.gathered: int = config.accumulate * parallel.state().num_processes
@@ -110,15 +110,16 @@ class Run:
         better = metrics[select] - self.best[select]
         return better > 0 if self.config.higher_is_better else better < 0
 
-    def save(self, path: Path) -> None:
+    def save(self, out: Path) -> None:
+        """Write the newest state into the directory of the run."""
         if not self.writes:
             return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average is not None:
             for name, value in self.average.state_dict().items():
                 tensors[f"average.{name}"] = value
-        for index, state in self.optimizer.state_dict()["state"].items():
-            for name, value in state.items():
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            for name, value in slots.items():
                 tensors[f"optimizer.{index}.{name}"] = value
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
@@ -130,36 +131,36 @@ class Run:
             "mean_loss": self.mean_loss,
             "best": self.best,
         }
-        write(path, tensors, {"position": json.dumps(position)})
+        facts = {"position": json.dumps(position), "made": json.dumps(self.made)}
+        state.keep(out, tensors, facts)
 
-    def restore(self, path: Path) -> None:
-        with safe_open(path, "pt") as file:
-            position = json.loads(file.metadata()["position"])
-            groups: dict[str, dict[str, Tensor]] = {}
-            for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-                group, name = key.split(".", 1)
-                groups.setdefault(group, {})[name] = file.get_tensor(key)
-        self.model.load_state_dict(groups["model"])
-        if self.average is not None:
-            self.average.load_state_dict(groups["average"])
-        state: dict[int, dict[str, Tensor]] = {}
+    def restore(self, found: State, resume: bool | Path) -> None:
+        """Go on from a state.
+
+        Raises:
+            InputError: it was made of something else, or is not of this network.
+        """
+        state.check(found.metadata, self.made, found.path.parent, resume)
+        groups: dict[str, dict[str, Tensor]] = {}
+        for key, value in found.tensors.items():
+            group, name = key.split(".", 1)
+            groups.setdefault(group, {})[name] = value
+        slots: dict[int, dict[str, Tensor]] = {}
         for key, value in groups.get("optimizer", {}).items():
             index, name = key.split(".", 1)
-            state.setdefault(int(index), {})[name] = value
+            slots.setdefault(int(index), {})[name] = value
         param_groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": param_groups})
+        try:
+            self.model.load_state_dict(groups["model"])
+            if self.average is not None:
+                self.average.load_state_dict(groups["average"])
+            self.optimizer.load_state_dict({"state": slots, "param_groups": param_groups})
+        except (KeyError, RuntimeError, ValueError) as error:
+            # The first line says which class, the next which tensor.
+            which = " ".join(str(error).splitlines()[:2])
+            raise InputError(f"{found.path} is of another network ({which})", state.ANEW) from error
         torch.set_rng_state(groups["random"]["cpu"].cpu())
         if "cuda" in groups["random"]:
             torch.cuda.set_rng_state(groups["random"]["cuda"].cpu())
-        for name, value in position.items():
+        for name, value in json.loads(found.metadata["position"]).items():
             setattr(self, name, value)
-
-
-def write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write whole or not at all: a killed run leaves the file that was there before."""
-    scratch = path.with_suffix(".partial")
-    # Cloned because weights may share memory, which the format refuses.
-    save_file(
-        {name: t.detach().clone().contiguous() for name, t in tensors.items()}, scratch, metadata
-    )
-    scratch.replace(path)

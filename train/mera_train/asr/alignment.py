@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import audio, workers
+from mera_train import audio, disk, fingerprint, workers
 from mera_train.asr.corpora import Utterance, location
+from mera_train.asr.data import content
+from mera_train.fingerprint import Digests
 
 PHONES = (
     "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G",
@@ -63,17 +65,20 @@ class Alignment:
         return found
 
 
-def prepare(data: Path, utterances: Sequence[Utterance], path: Path) -> Alignment:
+def prepare(data: Path, utterances: Sequence[Utterance], path: Path, digests: Digests) -> Alignment:
     """Align ``utterances`` into ``path`` (.npz), once: a minute of processor for 50 of speech."""
+    made = fingerprint.combined([_name(u), u.text, content(data, u, digests)] for u in utterances)
     # Here, so that the workers, which have no use for torch, need not load it.
     from mera_train import parallel
 
     with parallel.first():
-        if not path.exists():
+        if fingerprint.stale(path, made):
             with workers.pool() as pool:
                 found = pool.map(partial(_align, data), utterances, chunksize=32)
                 rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
-            np.savez_compressed(path, **rows)
+            with disk.whole(path) as file:
+                np.savez_compressed(file, **rows)
+            fingerprint.stamp(path, made)
     return Alignment(path)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.features.fbank import log_mel
+from mera_edge.features.fbank import SPEC, log_mel
 from mera_train import audio, frames, workers
 from mera_train.asr.corpora import Utterance, archived, location, read
+from mera_train.fingerprint import Digests, Made, combined
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
@@ -49,6 +50,21 @@ def noises(data: Path) -> list[Utterance]:
     ]
 
 
+def content(data: Path, utterance: Utterance, digests: Digests) -> str:
+    """Return a digest of what an utterance is read from: its archive, or its file."""
+    where = location(data, utterance.corpus)
+    return digests.of(where if where.suffix == ".zip" else where / utterance.file)
+
+
+def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
+    """Return by corpus a digest of all that is used of it: sounds, texts, speakers, splits."""
+    found: dict[str, list[object]] = {}
+    for utterance in utterances:
+        facts = (utterance.file, utterance.text, utterance.speaker, utterance.split)
+        found.setdefault(utterance.corpus, []).append([*facts, content(data, utterance, digests)])
+    return {corpus: combined(rows) for corpus, rows in found.items()}
+
+
 class Frames:
     """The log-mel frames of many recordings at several speeds, in one memory-mapped file."""
 
@@ -70,22 +86,27 @@ class Frames:
 
 
 def prepare(
-    data: Path, utterances: Sequence[Utterance], speeds: Sequence[float], path: Path
+    data: Path,
+    utterances: Sequence[Utterance],
+    speeds: Sequence[float],
+    path: Path,
+    digests: Digests,
 ) -> Frames:
     """Compute the frames of ``utterances`` at every speed into ``path`` (.npy, .jsonl), once.
 
     Only recorded training utterances are sped up and slowed down.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
+    made = combined([SPEC, *((u.corpus, u.file, s, content(data, u, digests)) for u, s in jobs)])
     # Here, so that the workers, which have no use for torch, need not load it.
     from mera_train import parallel
 
     with parallel.first():
-        if not frames.written(path):
+        if not frames.written(path, made):
             with workers.pool() as pool:
                 found = pool.map(partial(_frames, data), jobs, chunksize=64)
                 facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
-                frames.write(path, zip(facts, found, strict=True))
+                frames.write(path, made, zip(facts, found, strict=True))
     return Frames(path)
 
 

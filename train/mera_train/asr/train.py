@@ -12,12 +12,12 @@ from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS
-from mera_train import audio, checkpoint
+from mera_train import audio, checkpoint, fingerprint, state
 from mera_train.asr import alignment, pretrained, report
 from mera_train.asr.card import card
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location
-from mera_train.asr.data import Frames, noises, prepare, speech, synthetic
+from mera_train.asr.data import Frames, contents, noises, prepare, speech, synthetic
 from mera_train.asr.networks import Network, build
 from mera_train.asr.pretrained import PretrainedConfig
 from mera_train.asr.task import Recognition
@@ -86,7 +86,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     read = synthetic(data, config.synthetic) if config.synthetic else []
     noise = noises(data) if config.augment and config.augment.noise else []
     speeds = config.augment.speeds if config.augment else (1.0,)
-    frames = prepare(data, [*utterances, *read, *noise], speeds, out / "frames")
+    digests = fingerprint.Digests(out / "digests.json")
+    corpora = contents(data, [*utterances, *read, *noise], digests)
+    digests.save()
+    made = fingerprint.of(config, corpora, digests)
+    state.claim(out, made, resume)
+    frames = prepare(data, [*utterances, *read, *noise], speeds, out / "frames", digests)
     utterances = [u for u in utterances if u.split == "dev" or _fits(frames.count(u), config)]
     training = [u for u in utterances if u.split == "train"]
     for split in ("train", "dev"):
@@ -106,9 +111,9 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     if config.pretrained is not None:
         _pretrained(model, config.pretrained, data, training)
     named = config.aligned_epochs > 0 or config.phones > 0
-    aligned = alignment.prepare(data, training if named else [], out / "alignment.npz")
+    aligned = alignment.prepare(data, training if named else [], out / "alignment.npz", digests)
     task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)
-    metrics = fit(task, config.loop, out, resume)
+    metrics = fit(task, config.loop, out, made, resume)
     # Eleven bits do as well, and the files compress to two thirds.
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from mera_edge.errors import InputError
 from mera_edge.features.face import crop, decode
 from mera_edge.labels import EMOTIONS, OUTSIDE, VALENCE, to_emotion
+from mera_train.fingerprint import arrays, combined
+
+ARCHIVE = "ferplus.zip"
 
 LABELS = (*EMOTIONS, *sorted(OUTSIDE))
 """FER+'s eight: the seven emotions and contempt."""
@@ -45,6 +48,10 @@ class Faces:
     def __len__(self) -> int:
         return len(self.names)
 
+    def digest(self) -> str:
+        """Return a digest of everything that is in them."""
+        return combined([self.names, arrays(self.pictures, self.votes, self.fer2013)])
+
     def at(self, rows: NDArray[np.bool_]) -> Faces:
         """Return the rows where ``rows`` is true."""
         names = [name for name, keep in zip(self.names, rows, strict=True) if keep]
@@ -60,7 +67,7 @@ def load(data: Path) -> dict[str, Faces]:
     Raises:
         InputError: the file is missing or not what it should be.
     """
-    path = data / "ferplus.zip"
+    path = data / ARCHIVE
     if not path.is_file():
         raise InputError(f"{path} does not exist", "give the directory with the corpora as --data")
     with zipfile.ZipFile(path) as archive:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
-from mera_train import checkpoint
+from mera_train import checkpoint, fingerprint, state
 from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.card import card
 from mera_train.face.data import (
@@ -31,6 +31,7 @@ from mera_train.face.data import (
 )
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig
+from mera_train.fingerprint import combined
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
@@ -184,11 +185,15 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     manifests = [read_manifest(path) for path in config.further]
     learnt = joined([faces["train"], *(part["train"] for part in manifests)])
     further = joined([part["valid"] for part in manifests]) if manifests else None
+    parts = [learnt, faces["valid"], faces["test"], *([further] if further else [])]
+    made = fingerprint.of(config, {"the pictures": combined(part.digest() for part in parts)})
+    state.claim(out, made, resume)
     torch.manual_seed(config.loop.seed)
     model = FaceNet(config.model)
     if config.initial is not None:
         checkpoint.load(config.initial).fill(model)
-    fit(Expressions(config, model, learnt, faces["valid"], further), config.loop, out, resume)
+    task = Expressions(config, model, learnt, faces["valid"], further)
+    fit(task, config.loop, out, made, resume)
     logits, _, _ = infer(model, faces["valid"])
     truth = plurality(faces["valid"].votes)
     test = faces["test"].at(majority(faces["test"].votes) >= 0)

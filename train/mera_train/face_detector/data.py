@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mera_edge.errors import InputError
 from mera_edge.features.face import decode
 from mera_train.face_detector.label import COLUMNS
+from mera_train.fingerprint import arrays, combined
 
 SURE = 0.7
 """Teacher's confidence from which a face counts; a weaker one is neither a face nor none."""
@@ -65,6 +66,15 @@ def load(manifest: Path, longest: int = 320) -> dict[str, list[Labelled]]:
         whole = Labelled(name, cast(Picture, grey), corners, landmarks, numbers[:, 0])
         parts[split].append(_smaller(whole, longest / max(grey.shape)))
     return parts
+
+
+def contents(parts: dict[str, list[Labelled]]) -> str:
+    """Return a digest of what `load` read."""
+    return combined(
+        [split, p.name, arrays(p.pixels, p.boxes, p.landmarks, p.confidence)]
+        for split, pictures in parts.items()
+        for p in pictures
+    )
 
 
 def _smaller(picture: Labelled, scale: float) -> Labelled:

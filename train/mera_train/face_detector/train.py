@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_train import checkpoint
+from mera_train import checkpoint, fingerprint, state
 from mera_train.face_detector.card import card
-from mera_train.face_detector.data import SURE, Composer, Labelled, load
+from mera_train.face_detector.data import SURE, Composer, Labelled, contents, load
 from mera_train.face_detector.measure import measure
 from mera_train.face_detector.model import STRIDES, FaceDetectorNet, ModelConfig, places
 from mera_train.loop import fit
@@ -142,11 +142,15 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     """Train a face detector on ``config.pictures`` in ``data`` and write its checkpoint."""
     loaded = [load(data / name) for name in config.pictures]
     pictures = {split: [p for part in loaded for p in part[split]] for split in loaded[0]}
+    made = fingerprint.of(
+        config, {n: contents(part) for n, part in zip(config.pictures, loaded, strict=True)}
+    )
+    state.claim(out, made, resume)
     torch.manual_seed(config.loop.seed)
     model = FaceDetectorNet(config.model)
     if config.initial is not None:
         checkpoint.load(config.initial).fill(model)
-    fit(Detection(config, model, pictures), config.loop, out, resume)
+    fit(Detection(config, model, pictures), config.loop, out, made, resume)
     metrics = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "pictures": {name: len(part) for name, part in pictures.items()},

@@ -1,12 +1,12 @@
 """From clips to features, by the pipeline of the device: what is trained on is what will run.
 
 A clip goes through the same stages, tick by tick, as a recording given to `mera-edge predict`.
-Every clip that is done is kept in ``OUT.parts``, so that a run that was ended goes on.
+What was found out about a clip is kept in ``OUT.parts``, by the content of the clip and its words,
+so that a run that was ended goes on. Labels, ratings and splits are those of the data set now.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,11 @@ from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.text import TextStage
-from mera_train import configuration
+from mera_train import configuration, disk
 from mera_train.features import clips
 from mera_train.features.clips import RATED, Clip
 from mera_train.features.store import Features, save, specification
+from mera_train.fingerprint import Digests, combined
 from mera_train.workers import pool
 
 Words = Literal["gold", "heard", "both"]
@@ -91,8 +92,9 @@ class FeatureExtraction:
             InputError: it cannot be decoded, or has neither sound nor picture.
         """
         path = Path(clip)
-        row, _ = self._one(Clip(path.name, path, "test", text))
-        return {name: values[None] for name, values in row.items()}
+        clip = Clip(path.name, path, "test", text)
+        row, _ = self._one(clip)
+        return {name: np.asarray(value)[None] for name, value in (_labels(clip) | row).items()}
 
     def run_dataset(
         self,
@@ -122,27 +124,20 @@ class FeatureExtraction:
         directory, out = Path(dataset_dir), Path(out_file)
         every = clips.read(directory)
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        parts = out.with_name(f"{out.name}.parts") / self._fingerprint()
-        try:
-            parts.mkdir(parents=True, exist_ok=True)
-            self._work(every[rank::world], parts, num_workers, progress)
+        kept = out.with_name(f"{out.name}.parts")
+        with disk.room_for(out, "make room and run it again: it goes on where it was"):
+            parts = self._parts(every, kept)
+            self._work(every[rank::world], parts[rank::world], num_workers, progress)
             if rank:
                 return []
-            statuses = _gathered(every, parts)
+            statuses = _gathered(parts)
             self._combine(every, statuses, parts, out)
             statuses += [
                 Status(str(path), True, ("no row names it: left out",))
                 for path in clips.unlabelled(directory, every)
             ]
             told = [asdict(status) for status in statuses]
-            out.with_suffix(".json").write_text(json.dumps(told, indent=1, ensure_ascii=False))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise InputError(
-                f"there is no room for {out} ({error.strerror})",
-                "make room and run it again: it goes on where it was",
-            ) from error
+            disk.write(out.with_suffix(".json"), json.dumps(told, indent=1, ensure_ascii=False))
         failed = [status for status in statuses if not status.ok]
         if len(failed) > self.config.max_failed * len(every):
             raise CheckFailed(
@@ -152,41 +147,42 @@ class FeatureExtraction:
             )
         return statuses
 
-    def _fingerprint(self) -> str:
+    def _parts(self, every: Sequence[Clip], kept: Path) -> list[Path]:
+        """Return where what is found out about each clip is kept: named by all it depends on."""
         spec = specification(self._bundle, self.config.words)
-        return sha256(json.dumps(spec).encode()).hexdigest()[:12]
+        digests = Digests(kept / "digests.json")
+        names = [combined([spec, c.id, c.text, digests.of(c.path)])[1:] for c in every]
+        digests.save()
+        return [kept / f"{name}.npz" for name in names]
 
     def _work(
         self,
         mine: Sequence[Clip],
-        parts: Path,
+        parts: Sequence[Path],
         workers: int,
         progress: Callable[[int, int], None],
     ) -> None:
-        waiting = [clip for clip in mine if not _part(parts, clip).exists()]
+        waiting = [(clip, part) for clip, part in zip(mine, parts, strict=True) if not _done(part)]
         done = len(mine) - len(waiting)
         progress(done, len(mine))
         if workers <= 1:
-            for clip in waiting:
-                self._keep(clip, parts)
+            for clip, part in waiting:
+                self._keep(clip, part)
                 progress(done := done + 1, len(mine))
             return
         with pool(workers, _prepare, (self.config,)) as processes:
-            for future in as_completed([processes.submit(_keep, clip, parts) for clip in waiting]):
+            for future in as_completed([processes.submit(_keep, *each) for each in waiting]):
                 future.result()
                 progress(done := done + 1, len(mine))
 
-    def _keep(self, clip: Clip, parts: Path) -> None:
+    def _keep(self, clip: Clip, part: Path) -> None:
         try:
             row, notes = self._one(clip)
             status = Status(clip.id, True, notes)
         except MeraError as error:
             row, status = {}, Status(clip.id, False, (str(error),))
-        path = _part(parts, clip)
-        scratch = path.with_name(f".{path.name}")
-        with scratch.open("wb") as file:
+        with disk.whole(part) as file:
             np.savez(file, status=np.array(json.dumps(asdict(status))), **row)  # type: ignore[arg-type]
-        scratch.replace(path)
 
     def _one(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         if self._extractor is None:
@@ -194,15 +190,15 @@ class FeatureExtraction:
         return self._extractor.extract(clip)
 
     def _combine(
-        self, every: Sequence[Clip], statuses: Sequence[Status], parts: Path, out: Path
+        self, every: Sequence[Clip], statuses: Sequence[Status], parts: Sequence[Path], out: Path
     ) -> None:
-        kept = [clip for clip, status in zip(every, statuses, strict=True) if status.ok]
-        if not kept:
+        done = zip(every, statuses, parts, strict=True)
+        rows = [_labels(clip) | dict(_read(part)) for clip, status, part in done if status.ok]
+        if not rows:
             raise CheckFailed(
                 f"not one of {len(every)} clips could be used: {statuses[0].notes[0]}",
                 "look at the first of them",
             )
-        rows = [dict(_read(_part(parts, clip))) for clip in kept]
         arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         save(out, Features(arrays, specification(self._bundle, self.config.words)))
 
@@ -233,11 +229,7 @@ class _Extractor:
         notes = [f"no {name}" for name in MODALITIES if name not in latest]
         if len(notes) == len(MODALITIES):
             raise InputError(f"{clip.path} has no voice, face or words", "look at the clip")
-        row: dict[str, Any] = {
-            "id": clip.id, "split": clip.split, "text": clip.text,
-            "heard": end.transcript, "emotion": clip.emotion,
-        }  # fmt: skip
-        row |= {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
+        row: dict[str, Any] = {"heard": end.transcript}
         for name in (*MODALITIES, *(("heard",) if self._words == "both" else ())):
             row |= self._evidence(name, latest.get(name), end.now_s)
         return {name: np.asarray(value) for name, value in row.items()}, tuple(notes)
@@ -271,9 +263,19 @@ class _End:
         self.transcript = summary.transcript
 
 
-def _part(parts: Path, clip: Clip) -> Path:
-    # An identifier may hold what a file name may not.
-    return parts / f"{sha256(clip.id.encode()).hexdigest()[:20]}.npz"
+def _labels(clip: Clip) -> dict[str, Any]:
+    """Return what the data set says about a clip."""
+    said = {"id": clip.id, "split": clip.split, "text": clip.text, "emotion": clip.emotion}
+    return said | {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
+
+
+def _done(part: Path) -> bool:
+    """Whether a part is there and can be read."""
+    try:
+        with np.load(part, allow_pickle=False) as archive:
+            return "status" in archive.files
+    except (OSError, ValueError, BadZipFile, EOFError):
+        return False
 
 
 def _read(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -281,13 +283,13 @@ def _read(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         yield from ((name, archive[name]) for name in archive.files if name != "status")
 
 
-def _gathered(every: Sequence[Clip], parts: Path) -> list[Status]:
+def _gathered(parts: Sequence[Path]) -> list[Status]:
     """Wait until every process has done its share, and read what became of it."""
     statuses = []
-    for clip in every:
-        while not _part(parts, clip).exists():
+    for part in parts:
+        while not _done(part):
             time.sleep(0.2)
-        with np.load(_part(parts, clip), allow_pickle=False) as archive:
+        with np.load(part, allow_pickle=False) as archive:
             told = json.loads(str(archive["status"]))
         statuses.append(Status(told["id"], told["ok"], tuple(told["notes"])))
     return statuses
@@ -301,5 +303,5 @@ def _prepare(config: ExtractionConfig) -> None:
     _worker = FeatureExtraction(config)
 
 
-def _keep(clip: Clip, parts: Path) -> None:
-    _worker._keep(clip, parts)
+def _keep(clip: Clip, part: Path) -> None:
+    _worker._keep(clip, part)

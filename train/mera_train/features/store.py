@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.labels import VALENCE
+from mera_train import disk
 
 SCHEMA = "mera-edge/features/1"
 _ENCODERS: tuple[RoleName, ...] = ("asr", "voice", "face", "text")
@@ -77,10 +78,8 @@ def specification(bundle: Bundle, words: str) -> dict[str, Any]:
 def save(path: Path, features: Features) -> None:
     """Write a file; it appears whole or not at all."""
     told = np.array(json.dumps(features.specification))
-    scratch = path.with_name(f".{path.name}.new")
-    with scratch.open("wb") as file:
+    with disk.whole(path) as file:
         np.savez_compressed(file, specification=told, **features.arrays)
-    scratch.replace(path)
 
 
 def load(path: Path) -> Features:

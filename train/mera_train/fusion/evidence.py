@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.face import crop
@@ -18,9 +18,10 @@ from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, MODALITIES, project, to_emotion
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.voice import VoiceStage
-from mera_train import audio, parallel
+from mera_train import audio, disk, fingerprint, parallel
 from mera_train.face import augment as face_augment
 from mera_train.face import data as faces
+from mera_train.fingerprint import Digests, Made
 from mera_train.text import data as texts
 from mera_train.text.disturb import Disturbance, disturb
 from mera_train.voice import data as voices
@@ -56,6 +57,14 @@ Answer = tuple[NDArray[np.float32], NDArray[np.float32], str, bool, int]
 """Embedding, probabilities, what the corpus says, whether the input was disturbed, its number."""
 
 
+def contents(data: Path) -> Made:
+    """Return by corpus a digest of what the encoders are asked about."""
+    digests = Digests()
+    names = (*voices.DEV_SPEAKERS, *voices.TEST_SPEAKERS, voices.NOISE)
+    found = {name: digests.of(voices.location(data, name)) for name in names}
+    return found | {name: digests.of(data / name) for name in (faces.ARCHIVE, texts.ARCHIVE)}
+
+
 def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Pool]:
     """Run the encoders of ``bundle`` over one split of their corpora, clean and disturbed.
 
@@ -63,15 +72,19 @@ def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Po
         bundle: with voice, face and text.
         data: the folder of the corpora.
         split: ``"dev"`` or ``"test"``; never training material, where encoders are too sure.
-        cache: file to keep the answers in; they are read back if it exists.
+        cache: file to keep the answers in; they are read back if they are about the same.
     """
+    models = bundle.manifest.roles.items()
+    files = [(role, key, file.sha256) for role, e in models for key, file in e.files.items()]
+    made = fingerprint.combined([split, contents(data), files])
     with parallel.first():
-        if not cache.exists():
+        if fingerprint.stale(cache, made):
             pools = {
                 name: _pool(answers(bundle, data, split))
                 for name, answers in (("voice", _voices), ("face", _faces), ("text", _texts))
             }
             _write(cache, pools)
+            fingerprint.stamp(cache, made)
     return _read(cache)
 
 
@@ -158,11 +171,10 @@ def _pool(answers: Iterable[Answer]) -> Pool:
 
 
 def _write(path: Path, pools: dict[str, Pool]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     stored = {}
     for name, pool in pools.items():
         stored |= {f"{name}.{key}": value for key, value in vars(pool).items()}
-    save_file(stored, path)
+    disk.write(path, save(stored))
 
 
 def _read(path: Path) -> dict[str, Pool]:

@@ -21,7 +21,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
 from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_train import checkpoint
+from mera_train import checkpoint, fingerprint, state
 from mera_train.features.store import Features, load
 from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.train import SUBSETS, Batch, Config, Supervised
@@ -187,6 +187,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
             f"{data} is a file of features, and nothing says what to go on from",
             "name a checkpoint of the fusion as `start` in the configuration",
         )
+    made = fingerprint.of(config, {"the features": data})
+    state.claim(out, made, resume)
     features = load(data)
     features.require(Bundle.open(config.encoders))
     parts = {split: clips(features, features.rows(split)) for split in ("train", "valid", "test")}
@@ -197,7 +199,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
     start = loaded.fill(Mtme(loaded.settings(Config).model, widths))
     task = OwnTask(config, start, parts["train"], parts["valid"])
-    chosen = fit(task, config.loop, out, resume)
+    chosen = fit(task, config.loop, out, made, resume)
     network = task.model.network
     metrics: dict[str, Any] = {"dev": chosen, "temperature": float(network.temperature)}
     for name, of in (("before", start), ("after", network)):

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from mera_edge.bundle import Bundle
 from mera_edge.evaluation import classification
 from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
-from mera_train import checkpoint
+from mera_train import checkpoint, fingerprint, state
 from mera_train.fusion.card import card
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
-from mera_train.fusion.evidence import Pool, collect
+from mera_train.fusion.evidence import Pool, collect, contents
 from mera_train.fusion.model import Fused, ModelConfig, Mtme
 from mera_train.fusion.unimodal_labels import UnimodalLabels
 from mera_train.loop import fit
@@ -227,6 +227,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         from mera_train.fusion import own
 
         return own.train(config, data, out, resume)
+    made = fingerprint.of(config, contents(data))
+    state.claim(out, made, resume)
     bundle = Bundle.open(config.encoders)
     known = collect(bundle, data, "dev", out / "evidence_dev.safetensors")
     unseen = collect(bundle, data, "test", out / "evidence_test.safetensors")
@@ -237,7 +239,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         compose(fitting, config.composition, config.loop.seed),
         compose(choosing, few, config.loop.seed + 1),
     )
-    chosen = fit(task, config.loop, out, resume)
+    chosen = fit(task, config.loop, out, made, resume)
     network = task.model.network
     _calibrate(network, task.dev)
     clean = compose(unseen, CLEAN.model_copy(update={"examples": 4200}), 7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mera_edge.errors import InputError
+from mera_train.fingerprint import arrays, combined
 from mera_train.msa.metrics import Scale
 
 MODALITIES = ("text", "audio", "vision")
@@ -41,6 +43,13 @@ class Examples:
         """Return the same utterances with nothing of any other modality."""
         lengths = {n: v if n in modalities else np.zeros_like(v) for n, v in self.lengths.items()}
         return replace(self, lengths=lengths)
+
+    def digest(self) -> str:
+        """Return a digest of everything that is in them."""
+        dialogues = [] if self.dialogues is None else [self.dialogues]
+        named = [sorted(part.items()) for part in (self.features, self.lengths, self.unimodal)]
+        contents = [(name, arrays(values)) for part in named for name, values in part]
+        return combined([list(self.ids), contents, arrays(self.labels, *dialogues)])
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
         """Return some rows, in that order."""
@@ -73,6 +82,12 @@ class Corpus:
         """Return the same corpus with nothing of any other modality."""
         parts = {n: getattr(self, n).only(modalities) for n in ("train", "valid", "test")}
         return replace(self, **parts)
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of everything that is in it."""
+        parts = [part.digest() for part in (self.train, self.valid, self.test)]
+        return combined([*parts, self.scale, self.largest, self.fitted])
 
 
 @dataclass

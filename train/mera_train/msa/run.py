@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mera_edge.errors import ConfigError, InputError
-from mera_train import checkpoint, parallel
+from mera_train import checkpoint, fingerprint, parallel
 from mera_train.loop import fit
 from mera_train.msa import mmsa, mosi_bclstm, own
 from mera_train.msa.config import Config, defaults, parse
@@ -93,7 +93,7 @@ def MSA_run(
     if is_tune:
         from mera_train.msa.tune import tune
 
-        settings = tune(settings, corpus, tune_times, out / "tuning", seeds[0])
+        settings = tune(settings, corpus, tune_times, out / "tuning", seeds[0], resume)
     log = Path(log_dir) / f"{model}-{dataset}.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, float]]] = {"valid": [], "test": []}
@@ -126,7 +126,8 @@ def read(config: Config) -> Corpus:
 def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Train once into ``out``; return the figures of ``valid`` and ``test``."""
     task = SentimentTask(config, corpus)
-    chosen = fit(task, config.loop, out, resume)
+    made = fingerprint.of(config, {"the examples": corpus.digest})
+    chosen = fit(task, config.loop, out, made, resume)
     measured = {
         "valid": chosen,
         "test": figures(task.model.network, corpus.test, corpus),

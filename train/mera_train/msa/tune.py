@@ -6,13 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from mera_edge.errors import MissingExtra
+from mera_train import fingerprint
 from mera_train.loop import fit
 from mera_train.msa.config import Config
 from mera_train.msa.data import Corpus
 from mera_train.msa.task import SentimentTask
 
 
-def tune(config: Config, corpus: Corpus, times: int, out: Path, seed: int) -> Config:
+def tune(
+    config: Config, corpus: Corpus, times: int, out: Path, seed: int, resume: bool = True
+) -> Config:
     """Return the settings that did best on the validation split.
 
     Learning rate, weight decay, dropouts and batch are tried (tree-structured Parzen estimator).
@@ -24,9 +27,11 @@ def tune(config: Config, corpus: Corpus, times: int, out: Path, seed: int) -> Co
         times: how many settings to try in all.
         out: receives the study and its runs.
         seed: of the sampler and of every training.
+        resume: whether to go on with the study in ``out``.
 
     Raises:
         MissingExtra: Optuna is not installed.
+        InputError: the study in ``out`` is one of other settings or data.
     """
     try:
         import optuna
@@ -56,9 +61,13 @@ def tune(config: Config, corpus: Corpus, times: int, out: Path, seed: int) -> Co
 
     def objective(trial: optuna.Trial) -> float:
         tried = settings(trial)
-        chosen = fit(SentimentTask(tried, hidden), tried.loop, out / str(trial.number))
+        # A trial that was killed is not gone on with: the study begins another.
+        run = out / str(trial.number)
+        chosen = fit(SentimentTask(tried, hidden), tried.loop, run, {}, resume=False)
         return chosen[loop.select]
 
+    if not resume:
+        (out / "study.db").unlink(missing_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{out / 'study.db'}",
         study_name=f"{config.model}-{config.dataset}",
@@ -66,5 +75,10 @@ def tune(config: Config, corpus: Corpus, times: int, out: Path, seed: int) -> Co
         direction="maximize" if loop.higher_is_better else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
-    study.optimize(objective, n_trials=max(0, times - len(study.trials)))
+    made = fingerprint.of(config, {"the examples": corpus.digest, "the first seed": str(seed)})
+    if study.trials:
+        fingerprint.check(study.user_attrs.get("made", {}), made, out)
+    study.set_user_attr("made", made)
+    finished = sum(trial.state.is_finished() for trial in study.trials)
+    study.optimize(objective, n_trials=max(0, times - finished))
     return settings(optuna.trial.FixedTrial(study.best_params))

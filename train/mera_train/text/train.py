@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from mera_edge.evaluation import classification, mistakes
 from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
-from mera_train import checkpoint
+from mera_train import checkpoint, disk, fingerprint, state
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 from mera_train.text.batch import Batch, priors, weights
 from mera_train.text.card import card
-from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
+from mera_train.text.data import ARCHIVE, ENGLISH, SPOKEN, Sentence, sentences
 from mera_train.text.disturb import Disturbance, disturb
 from mera_train.text.model import ModelConfig, TextEncoder
 from mera_train.text.ngrams import fit_ngrams
@@ -127,19 +127,20 @@ class TextTask:
             return self.model.read(texts, self.config.longest)
         return tokenize(self.tokenizer, texts, self.config.longest)
 
-    def be_taught(self, settings: Distillation, cache: Path) -> None:
+    def be_taught(self, settings: Distillation, cache: Path, made: str) -> None:
         """Ask a teacher for its opinion on the training sentences, once.
 
         It has none (NaN) on the corpora that it did not learn from, as of another language.
         """
-        if not cache.is_file():
+        if fingerprint.stale(cache, made):
             seen = checkpoint.load(settings.teacher).settings(Config).repeat
             known = [i for i, row in enumerate(self.train) if seen.get(row.corpus, 1)]
             texts = [self.train[i].text for i in known]
             said = np.full((len(self.train), len(EMOTIONS)), np.nan, np.float16)
             said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.longest)
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            np.save(cache, said)
+            with disk.whole(cache) as file:
+                np.save(file, said)
+            fingerprint.stamp(cache, made)
         self.taught = torch.from_numpy(np.load(cache))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
@@ -289,13 +290,17 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Returns:
         The metrics that are written into the checkpoint.
     """
+    made = fingerprint.of(config, {ARCHIVE: data / ARCHIVE})
+    state.claim(out, made, resume)
     task = TextTask(config, data)
     if config.distillation is not None:
-        task.be_taught(config.distillation, out / "opinions.npy")
-    goes_on = isinstance(resume, Path) or (resume and (out / "last.safetensors").exists())
+        # They depend on the sentences, the teacher and how long a sentence is read.
+        of = fingerprint.combined([made[ARCHIVE], made["distillation.teacher"], config.longest])
+        task.be_taught(config.distillation, out / "opinions.npy", of)
+    goes_on = isinstance(resume, Path) or (resume and state.exists(out))
     if config.encoder is None and not goes_on:
         task.fit_ngrams()
-    fit(task, config.loop, out, resume)
+    fit(task, config.loop, out, made, resume)
     metrics = task.finish()
     parameters = sum(value.numel() for value in task.model.state_dict().values())
     if isinstance(task.model, Teacher):

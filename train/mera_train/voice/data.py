@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import SAMPLE_RATE, log_mel
+from mera_edge.features.fbank import SAMPLE_RATE, SPEC, log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
 from mera_train import frames, workers
 from mera_train.audio import read
+from mera_train.fingerprint import Digests, Made, combined
 from mera_train.voice.rooms import echo
 
 LABELS = (*EMOTIONS, "calm")
@@ -121,6 +122,21 @@ def _rows(data: Path, corpus: str, manifest: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
 
 
+def content(data: Path, utterance: Utterance, digests: Digests) -> str:
+    """Return a digest of what a recording is read from: its archive, or its file."""
+    where = location(data, utterance.corpus)
+    return digests.of(where if where.suffix == ".zip" else where / utterance.file)
+
+
+def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
+    """Return by corpus a digest of all that is used of it: sounds, labels, speakers."""
+    found: dict[str, list[object]] = {}
+    for utterance in utterances:
+        facts = (utterance.file, utterance.label, utterance.speaker)
+        found.setdefault(utterance.corpus, []).append([*facts, content(data, utterance, digests)])
+    return {corpus: combined(rows) for corpus, rows in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The frames of a copy of a recording: all of them, and from where to where it speaks."""
@@ -164,22 +180,26 @@ def prepare(
     utterances: Sequence[Utterance],
     copies: Callable[[Utterance], Sequence[Copy]],
     path: Path,
+    digests: Digests,
 ) -> Frames:
     """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
+    jobs = [(u, i, c) for u in utterances for i, c in enumerate(copies(u))]
+    made = combined([SPEC, *((asdict(u), i, c, content(data, u, digests)) for u, i, c in jobs)])
     # Here, so that the workers, which have no use for torch, need not load it.
     from mera_train import parallel
 
     with parallel.first():
-        if not frames.written(path):
-            _write(data, [(u, i, c) for u in utterances for i, c in enumerate(copies(u))], path)
+        if not frames.written(path, made):
+            _write(data, jobs, path, made)
     return Frames(path)
 
 
-def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path) -> None:
+def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path, made: str) -> None:
     with workers.pool() as pool:
         found = pool.map(partial(_frames, data), jobs, chunksize=32)
         frames.write(
             path,
+            made,
             (
                 ({**asdict(utterance), "copy": index, "first": first, "last": last}, part)
                 for (utterance, index, _), (part, first, last) in zip(jobs, found, strict=True)

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import VALENCE, to_emotion
-from mera_train import checkpoint
+from mera_train import checkpoint, fingerprint, state
+from mera_train.fingerprint import Made
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 from mera_train.voice.augment import AugmentConfig, disturb
@@ -29,6 +30,7 @@ from mera_train.voice.data import (
     Copy,
     Frames,
     Utterance,
+    contents,
     fold,
     noises,
     prepare,
@@ -198,17 +200,22 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     every = [u for corpus in config.corpora for u in speech(data, corpus)]
     unseen = [u for corpus in config.unseen for u in speech(data, corpus)]
     noise = noises(data)
+    digests = fingerprint.Digests(out / "digests.json")
+    made = fingerprint.of(config, contents(data, [*every, *unseen, *noise], digests), digests)
+    digests.save()
+    state.claim(out, made, resume)
     disturbed, quiet = copies(config.augment), {*unseen, *noise}
     frames = prepare(
         data,
         [*every, *unseen, *noise],
         lambda u: disturbed[:1] if u in quiet else disturbed,
         out / "frames",
+        digests,
     )
     if config.protocol == "folds":
-        return cross_validate(config, frames, every, unseen, noise, out, resume)
+        return cross_validate(config, frames, every, unseen, noise, out, made, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
-    model, _, metrics = _fit(config, frames, split, unseen, noise, out, resume)
+    model, _, metrics = _fit(config, frames, split, unseen, noise, out, made, resume)
     checkpoint.save(out, model, config, metrics, card(metrics, config.unseen, config.model.chunk))
     return metrics
 
@@ -220,7 +227,8 @@ def cross_validate(
     unseen: Sequence[Utterance],
     noise: Sequence[Utterance],
     out: Path,
-    resume: bool,
+    made: Made,
+    resume: bool | Path,
 ) -> dict[str, Any]:
     """Train six models, each tested on four RAVDESS actors that it never heard."""
     tested: list[Utterance] = []
@@ -231,7 +239,7 @@ def cross_validate(
         split = _split(every, {RAVDESS: dev}, {RAVDESS: test})
         directory = out / f"fold{number}"
         _, answers, metrics[f"fold{number}"] = _fit(
-            config, frames, split, unseen, noise, directory, resume
+            config, frames, split, unseen, noise, directory, {**made, "fold": str(number)}, resume
         )
         tested, scores = [*tested, *split.test], [*scores, answers]
     metrics["all"] = judge(torch.cat(scores).softmax(1).numpy(), tested)
@@ -257,12 +265,14 @@ def _fit(
     unseen: Sequence[Utterance],
     noise: Sequence[Utterance],
     out: Path,
-    resume: bool,
+    made: Made,
+    resume: bool | Path,
 ) -> tuple[VoiceEncoder, Tensor, dict[str, Any]]:
     """Train, calibrate on dev, measure on test and on the unseen corpora."""
     torch.manual_seed(config.loop.seed)
     model = VoiceEncoder(config.model, *cmvn(frames, split.train), len(LABELS))
-    dev_metrics = fit(Emotion(config, model, frames, split, noise), config.loop, out, resume)
+    task = Emotion(config, model, frames, split, noise)
+    dev_metrics = fit(task, config.loop, out, made, resume)
     device = model.mean.device
     model.temperature.fill_(
         temperature(listen(model, frames, split.dev, device), allowed(split.dev))

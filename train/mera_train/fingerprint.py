@@ -1,0 +1,199 @@
+"""What a run was made of: every setting, and the content of everything that it reads.
+
+Two runs with the same fingerprint see the same data and do the same with it. An output folder
+keeps the fingerprint of the run that it belongs to, and another run is refused there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from mera_edge.errors import InputError
+from mera_train import disk
+
+Made = dict[str, str]
+"""By setting its value as JSON, by corpus or file its digest, which begins with #."""
+
+MISSING = "#missing"
+
+WITHOUT_EFFECT = frozenset({"loop.save_every_batches", "licence", "feature_path"})
+"""Settings that change no weight; of ``feature_path`` the examples in it count."""
+
+_RECENT_S = 2.0
+"""A file that was just written may be written again without its times changing."""
+
+_WHOLE = {"bundle.json": "bundle.json", "config.yaml": "model.safetensors"}
+"""By a file that only such a directory has, the one that stands for all of it."""
+
+
+class Digests:
+    """Digests of the content of files.
+
+    A file whose size, times and number are those of before is not read again; with a ``path`` that
+    holds for later processes too.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known: dict[str, tuple[list[int], str]] = {}
+        if path is not None and path.is_file():
+            try:
+                self._known = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                # It saves time and nothing else.
+                self._known = {}
+        self._read = 0
+
+    def of(self, path: Path) -> str:
+        """Return the digest of a file or a directory; `MISSING` if there is none."""
+        if path.is_dir():
+            for mark, name in _WHOLE.items():
+                if (path / mark).is_file():
+                    return combined([name, self.of(path / name)])
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            return combined([str(f.relative_to(path)), self.of(f)] for f in files)
+        try:
+            about = path.stat()
+        except OSError:
+            return MISSING
+        seen = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
+        name = str(path.absolute())
+        known = self._known.get(name)
+        if known is not None and known[0] == seen:
+            return known[1]
+        found = _content(path)
+        self._read += 1
+        if time.time() - max(about.st_mtime, about.st_ctime) > _RECENT_S:
+            self._known[name] = (seen, found)
+        return found
+
+    def save(self) -> None:
+        """Keep what was found out; of processes that work together only the first does."""
+        if self._path is not None and self._read and int(os.environ.get("RANK", 0)) == 0:
+            disk.write(self._path, json.dumps(self._known))
+
+
+def _content(path: Path) -> str:
+    if path.suffix in (".zip", ".npz") and zipfile.is_zipfile(path):
+        # The directory of an archive has the size and the CRC-32 of everything in it.
+        with zipfile.ZipFile(path) as archive:
+            return combined([i.filename, i.file_size, i.CRC] for i in archive.infolist())
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return f"#{digest.hexdigest()}"
+
+
+def combined(parts: Iterable[Any]) -> str:
+    """Return one digest of many facts, in their order."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(json.dumps(part, ensure_ascii=False, default=str).encode() + b"\n")
+    return f"#{digest.hexdigest()}"
+
+
+def arrays(*values: NDArray[Any]) -> str:
+    """Return one digest of many arrays, in their order."""
+    return combined(
+        [str(v.dtype), v.shape, blake2b(np.ascontiguousarray(v).data, digest_size=16).hexdigest()]
+        for v in values
+    )
+
+
+def of(config: BaseModel, data: Mapping[str, str | Path], digests: Digests | None = None) -> Made:
+    """Return the fingerprint of a run.
+
+    Args:
+        config: its settings. What lies at a path counts, not where it lies.
+        data: by name what else it reads: a path, or a digest of it.
+        digests: to ask for the content of files.
+    """
+    digests = digests or Digests()
+    made = dict(_flat("", config.model_dump(), digests))
+    for name, content in data.items():
+        made[name] = digests.of(content) if isinstance(content, Path) else content
+    if "loop.accumulate" in made:
+        # Processes that train together do what one does that gathers as many more gradients.
+        together = int(os.environ.get("WORLD_SIZE", 1))
+        made["loop.accumulate"] = str(together * int(made["loop.accumulate"]))
+    return made
+
+
+def _flat(name: str, value: Any, digests: Digests) -> Iterator[tuple[str, str]]:
+    if name in WITHOUT_EFFECT:
+        return
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _flat(f"{name}.{key}".removeprefix("."), part, digests)
+    elif isinstance(value, Path):
+        yield name, digests.of(value)
+    elif isinstance(value, list | tuple) and any(isinstance(part, Path) for part in value):
+        yield name, combined(digests.of(part) for part in value)
+    else:
+        yield name, json.dumps(value, ensure_ascii=False, default=str)
+
+
+def check(there: Made, here: Made, where: Path) -> None:
+    """Refuse an output folder that belongs to another run.
+
+    Raises:
+        InputError: names every setting and every corpus that differs.
+    """
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    if names:
+        raise InputError(
+            f"{where} was made with other settings or data: "
+            + "; ".join(_difference(name, there.get(name), here.get(name)) for name in names),
+            "begin anew there with --fresh (in Python resume=False), or choose another folder",
+        )
+
+
+def _difference(name: str, there: str | None, here: str | None) -> str:
+    if _is_digest(there) and _is_digest(here):
+        return f"{name} has other content"
+    return f"{name} is {_shown(there)} there, {_shown(here)} now"
+
+
+def _is_digest(value: str | None) -> bool:
+    return value is not None and value.startswith("#")
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "not used"
+    if _is_digest(value):
+        return "missing" if value == MISSING else "used"
+    return value if len(value) <= 80 else f"{value[:77]}..."
+
+
+def stale(path: Path, made: str) -> bool:
+    """Whether ``path``, which saves computing something again, is missing or of other material.
+
+    Whoever is told so computes it and calls `stamp` at the end; nothing is believed until then.
+    """
+    mark = _mark(path)
+    if path.exists() and mark.is_file() and mark.read_text() == made:
+        return False
+    mark.unlink(missing_ok=True)
+    return True
+
+
+def stamp(path: Path, made: str) -> None:
+    """Note what ``path``, now complete, was computed from."""
+    disk.write(_mark(path), made)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.made")

@@ -1,0 +1,191 @@
+"""The files of a run: its newest two states, its best weights, its log."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialized
+from torch import Tensor
+
+from mera_edge.errors import InputError
+from mera_train import disk, fingerprint
+from mera_train.fingerprint import Made
+
+LAST, BEFORE, BEST, LOG = "last.safetensors", "before.safetensors", "best.safetensors", "log.jsonl"
+BOARD = "tensorboard"
+
+ANEW = "begin anew with --fresh (in Python resume=False)"
+
+
+class Unreadable(InputError):
+    """A state that is missing, empty, cut off or altered."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What was read back."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write whole or not at all, with a checksum."""
+    # Cloned because weights may share memory, which the format refuses.
+    kept = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
+    disk.write(path, serialized(kept, {**metadata, "crc32": _checksum(kept)}))
+
+
+def keep(out: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the newest state of a run; the one before stays."""
+    new = out / "new.safetensors"
+    write(new, tensors, metadata)
+    if (out / LAST).exists():
+        (out / LAST).replace(out / BEFORE)
+    new.replace(out / LAST)
+    disk.settle(out)
+
+
+def read(path: Path) -> State:
+    """Read a file back.
+
+    Raises:
+        Unreadable: it is missing, empty, cut off or altered.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            # safe_open is no mapping.
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise Unreadable(f"{path} is missing", ANEW) from error
+    except (OSError, SafetensorError) as error:
+        raise Unreadable(f"{path} cannot be read ({error})", ANEW) from error
+    if "crc32" in metadata and metadata["crc32"] != _checksum(tensors):
+        raise Unreadable(f"{path} is damaged: its checksum is wrong", ANEW)
+    return State(path, tensors, metadata)
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy(), total)
+    return f"{total:08x}"
+
+
+def exists(out: Path) -> bool:
+    """Whether there is a run to go on with."""
+    return any((out / name).exists() for name in (LAST, BEFORE))
+
+
+def newest(out: Path) -> State | None:
+    """Return the newest state of a run that can be read, or ``None`` if there is none at all.
+
+    Raises:
+        Unreadable: there are states, and none can be read.
+    """
+    if not exists(out):
+        return None
+    try:
+        return read(out / LAST)
+    except Unreadable as fault:
+        try:
+            found = read(out / BEFORE)
+        except Unreadable as other:
+            raise Unreadable(f"{fault.what}, and {other.what}", ANEW) from other
+        print(f"{fault.what}: going on from the state before it, {found.path}", file=sys.stderr)
+        return found
+
+
+def claim(out: Path, made: Made, resume: bool | Path) -> None:
+    """Refuse early, before anything is computed, a folder that holds another run's state.
+
+    Args:
+        out: the output folder.
+        made: of the run that is to begin.
+        resume: as for `mera_train.loop.fit`.
+
+    Raises:
+        InputError: names what differs.
+    """
+    if not resume:
+        return
+    directory = resume if isinstance(resume, Path) else out
+    for name in (LAST, BEFORE):
+        try:
+            with safe_open(directory / name, "pt") as file:
+                metadata = file.metadata() or {}
+        except (OSError, SafetensorError):
+            continue  # `newest` will say so.
+        check(metadata, made, directory, resume)
+        return
+
+
+def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | Path) -> None:
+    """Refuse the state of a run that was made of something else than ``made``.
+
+    Raises:
+        InputError: names what differs.
+    """
+    if "made" in metadata:
+        fingerprint.check(json.loads(metadata["made"]), made, where)
+    elif isinstance(resume, Path):
+        print(
+            f"{where} does not say with which settings and data it was made: taken on your word",
+            file=sys.stderr,
+        )
+    else:
+        raise InputError(
+            f"{where} holds a run that does not say with which settings and data it was made",
+            f"{ANEW}, choose another folder, or go on all the same with --resume {where}",
+        )
+
+
+def begin(out: Path) -> None:
+    """Remove what an earlier run has left: its states, its best weights, its log."""
+    for name in (LAST, BEFORE, BEST, LOG):
+        (out / name).unlink(missing_ok=True)
+    shutil.rmtree(out / BOARD, ignore_errors=True)
+
+
+def take_over(earlier: Path, out: Path, writes: bool) -> None:
+    """Go on in ``out`` with the run in ``earlier``: with its states, its best weights, its log.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    if not exists(earlier):
+        remedy = "give the --out of an earlier run to --resume"
+        raise InputError(f"{earlier / LAST} does not exist", remedy)
+    if not writes:
+        return
+    begin(out)
+    for name in (LAST, BEFORE, BEST, LOG):
+        if (earlier / name).exists():
+            with disk.whole(out / name) as file, (earlier / name).open("rb") as source:
+                shutil.copyfileobj(source, file)
+
+
+def rewind(out: Path, epoch: int) -> None:
+    """Leave of the log what comes before the state that a run goes on from."""
+    if (log := out / LOG).is_file():
+        lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and _epoch(line) <= epoch]
+        disk.write(log, "".join(kept))
+
+
+def _epoch(line: str) -> float:
+    try:
+        return int(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf  # Spoilt: left out.
