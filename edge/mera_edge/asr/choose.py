@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.recognizer import Hypothesis, Recognizer
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.pull import CATALOGUE, pulled
+from mera_edge.bundle.catalogue import catalogue, pulled
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
 
@@ -48,7 +48,7 @@ def choose(bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> Speec
     kind, _, directory = settings.model.partition(":")
     if kind != "sherpa" or not directory:
         raise ConfigError(f"no recognizer {settings.model!r}", "give sherpa:DIR, or nothing")
-    path = pulled(directory) if directory in CATALOGUE else Path(directory)
+    path = pulled(directory) if directory in catalogue() else Path(directory)
     if path is None:
         raise InputError(f"{directory} is not here", f"run: mera-edge models pull {directory}")
     from mera_edge.asr.sherpa import SherpaRecognizer

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 SCHEMA: Final = "mera-edge/bundle/1"
 
-RoleName = Literal["vad", "asr", "voice", "face_detector", "face", "text", "fusion"]
+RoleName = Literal["vad", "asr", "asr_final", "voice", "face_detector", "face", "text", "fusion"]
 
 
 def _inside(path: str) -> str:

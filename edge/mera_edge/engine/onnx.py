@@ -21,14 +21,74 @@ ExecutionProvider = str | tuple[str, Mapping[str, Any]]
 """Name of an execution provider, or its name and options."""
 
 
-class OnnxEngine:
-    """One ONNX file in one ONNX Runtime session.
+def open_session(
+    path: Path, threads: int = 1, providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",)
+) -> Any:
+    """Open an ONNX or ORT file in an ``onnxruntime.InferenceSession``.
 
     Args:
         path: the file.
         threads: threads inside one operator. One is right for small models next to other things.
         providers: execution providers in order of preference, with or without options. The first
             must really start: ONNX Runtime would otherwise run on the CPU without a word.
+
+    Raises:
+        EngineError: the file is no usable model, or the provider did not start.
+    """
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import (
+        EPFail,
+        Fail,
+        InvalidArgument,
+        InvalidGraph,
+        InvalidProtobuf,
+        NoSuchFile,
+        NotImplemented,
+        RuntimeException,
+    )
+
+    asked = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    available = onnxruntime.get_available_providers()
+    if asked not in available:
+        raise EngineError(
+            f"{asked} did not start for {path.name}",
+            f"this ONNX Runtime has only {', '.join(available)}: install the one for your GPU",
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Small models gain nothing from an arena, which keeps what loading needed for ever.
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+    # A thread that spins between two ticks takes a core from everything else.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        # Its own fallback prints on stdout, where the events go.
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=list(providers), enable_fallback=0
+        )
+    except (
+        EPFail, Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile,
+        NotImplemented, RuntimeException,
+    ) as error:  # fmt: skip
+        raise EngineError(
+            f"{path} cannot be loaded by ONNX Runtime ({error})",
+            "check the file with `mera-edge models verify`",
+        ) from error
+    if session.get_providers()[0] != asked:
+        raise EngineError(
+            f"{asked} did not start for {path.name}",
+            f"it runs on {session.get_providers()[0]} instead: `mera-edge doctor` says why",
+        )
+    return session
+
+
+class OnnxEngine:
+    """One ONNX file in one ONNX Runtime session.
+
+    Args:
+        path, threads, providers: as of `open_session`.
 
     Raises:
         EngineError: the file is no usable model, or the provider did not start.
@@ -40,56 +100,13 @@ class OnnxEngine:
         threads: int = 1,
         providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",),
     ) -> None:
-        import onnxruntime
-        from onnxruntime.capi.onnxruntime_pybind11_state import (
-            EPFail,
-            Fail,
-            InvalidArgument,
-            InvalidGraph,
-            InvalidProtobuf,
-            NoSuchFile,
-            NotImplemented,
-            RuntimeException,
-        )
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
 
-        asked = providers[0] if isinstance(providers[0], str) else providers[0][0]
-        available = onnxruntime.get_available_providers()
-        if asked not in available:
-            raise EngineError(
-                f"{asked} did not start for {path.name}",
-                f"this ONNX Runtime has only {', '.join(available)}: install the one for your GPU",
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Small models gain nothing from an arena, which keeps what loading needed for ever.
-        options.enable_cpu_mem_arena = False
-        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-        # A thread that spins between two ticks takes a core from everything else.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            # Its own fallback prints on stdout, where the events go.
-            session = onnxruntime.InferenceSession(
-                str(path), options, providers=list(providers), enable_fallback=0
-            )
-        except (
-            EPFail, Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile,
-            NotImplemented, RuntimeException,
-        ) as error:  # fmt: skip
-            raise EngineError(
-                f"{path} cannot be loaded by ONNX Runtime ({error})",
-                "check the file with `mera-edge models verify`",
-            ) from error
-        if session.get_providers()[0] != asked:
-            raise EngineError(
-                f"{asked} did not start for {path.name}",
-                f"it runs on {session.get_providers()[0]} instead: `mera-edge doctor` says why",
-            )
+        session = open_session(path, threads, providers)
         self._path = path
         self._session = session
         self._failures = (Fail, InvalidArgument)
-        self.provider: str = asked
+        self.provider: str = session.get_providers()[0]
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
         self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import numpy as np
 
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.pull import CATALOGUE, pulled
+from mera_edge.bundle.catalogue import catalogue, pulled
 from mera_edge.config import Settings
 from mera_edge.engine.cache import directory
 from mera_edge.engine.cuda import Cuda
@@ -142,7 +142,7 @@ class _Times:
 
 
 def _published() -> Iterator[Finding]:
-    for name, model in CATALOGUE.items():
+    for name, model in catalogue().items():
         try:
             path = pulled(name)
         except MeraError as error:

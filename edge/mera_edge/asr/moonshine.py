@@ -1,0 +1,121 @@
+"""Moonshine (Jeffries et al., 2024): a recognizer of whole utterances, run by ONNX Runtime.
+
+The encoder hears samples, so the cost follows the length of the sound; the decoder says a token at
+a time, and with its probabilities how sure it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.utterance import Transcription, repeats
+from mera_edge.engine.onnx import open_session
+from mera_edge.errors import EngineError
+from mera_edge.features.fbank import SAMPLE_RATE
+
+FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
+
+_BEGIN, _END = 1, 2
+_TOKENS_A_SECOND = 6.5
+"""More are not said: what goes on longer is the decoder repeating itself."""
+_SHORTEST = SAMPLE_RATE // 4
+"""Samples that the encoder needs at least; less is filled up with silence."""
+
+
+class Moonshine:
+    """Recognizes whole utterances.
+
+    Args:
+        directory: with `FILES`, as they are published.
+        threads: threads inside one operator.
+
+    Raises:
+        EngineError: the files are missing or not Moonshine's.
+    """
+
+    def __init__(self, directory: Path, threads: int = 1) -> None:
+        encoder, decoder, tokens = (directory / name for name in FILES)
+        self._encoder = open_session(encoder, threads)
+        self._decoder = open_session(decoder, threads)
+        self._tokens = _read_tokens(tokens)
+        self._masked = {"attention_mask"} & {node.name for node in self._encoder.get_inputs()}
+        inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
+        self._decoder_masked = "encoder_attention_mask" in inputs
+        self._outputs = [node.name for node in self._decoder.get_outputs()]
+        try:
+            # Rows are heads; an empty cache has no columns.
+            self._empty = {
+                name: np.zeros((1, shape[1], 0, shape[3]), np.float32)
+                for name, shape in inputs.items()
+                if name.startswith("past_key_values")
+            }
+        except (TypeError, IndexError) as error:
+            raise EngineError(f"{decoder} is not a Moonshine decoder", "pull it again") from error
+
+    def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+        """Return what is said in an utterance.
+
+        Args:
+            samples: ``[n]`` at 16 kHz, from -1 to 1.
+        """
+        if len(samples) < _SHORTEST:
+            samples = np.pad(samples, (0, _SHORTEST - len(samples)))
+        mask = np.ones((1, len(samples)), np.int64)
+        feeds: dict[str, Any] = {"input_values": samples[None].astype(np.float32)}
+        (hidden,) = self._encoder.run(None, feeds | dict.fromkeys(self._masked, mask))
+        said, log_probabilities = self._decode(hidden, mask)
+        return Transcription(
+            text=self._spelled(said),
+            log_probability=float(np.mean(log_probabilities)),
+        )
+
+    def _decode(
+        self, hidden: NDArray[np.float32], mask: NDArray[np.int64]
+    ) -> tuple[list[int], list[float]]:
+        """Return the likeliest tokens, one after the other, and their log-probabilities."""
+        feeds: dict[str, Any] = {"encoder_hidden_states": hidden, **self._empty}
+        if self._decoder_masked:
+            feeds["encoder_attention_mask"] = mask
+        said: list[int] = []
+        log_probabilities: list[float] = []
+        newest = _BEGIN
+        for step in range(int(mask.shape[1] / SAMPLE_RATE * _TOKENS_A_SECOND) + 4):
+            feeds["input_ids"] = np.array([[newest]], np.int64)
+            feeds["use_cache_branch"] = np.array([step > 0])
+            answer = dict(zip(self._outputs, self._decoder.run(None, feeds), strict=True))
+            scores = answer["logits"][0, -1].astype(np.float64)
+            newest = int(scores.argmax())
+            log_probabilities.append(float(-np.log(np.exp(scores - scores[newest]).sum())))
+            if newest == _END or repeats(said):
+                break
+            said.append(newest)
+            for name in self._empty:
+                # What the encoder said does not change, so only the first step fills its cache.
+                if step == 0 or ".decoder." in name:
+                    feeds[name] = answer[name.replace("past_key_values", "present")]
+        return said, log_probabilities
+
+    def _spelled(self, said: list[int]) -> str:
+        parts = [self._tokens[token] for token in said if token < len(self._tokens)]
+        words = [part for part in parts if not (part.startswith(b"<") and part.endswith(b">"))]
+        return b"".join(words).decode("utf-8", "ignore").replace("\u2581", " ").strip()
+
+
+def _read_tokens(path: Path) -> list[bytes]:
+    """Read length-prefixed tokens; lengths from 128 on take two bytes."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EngineError(f"{path} cannot be read ({error.strerror})", "pull it again") from error
+    tokens, at = [], 0
+    while at < len(data):
+        length, at = data[at], at + 1
+        if length >= 128 and at < len(data):
+            length, at = data[at] * 128 + length - 128, at + 1
+        tokens.append(data[at : at + length])
+        at += length
+    return tokens

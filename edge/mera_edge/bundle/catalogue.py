@@ -1,0 +1,92 @@
+"""Published models: what there is, and where those that were pulled lie."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mera_edge.bundle.manifest import RoleName, sha256
+from mera_edge.errors import InputError
+
+COMPLETE = "complete"
+"""A file in the folder of a model that came in an archive and was verified as a whole."""
+
+
+class Published(BaseModel):
+    """A model that others publish; see ``catalogue.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: RoleName
+    kind: str
+    """Which adapter reads it."""
+    licence: str
+    what: str
+    sources: tuple[str, ...]
+    languages: tuple[str, ...] = ()
+    """ISO 639-1 codes, of what recognizes speech or reads text."""
+    files: dict[str, str] = {}
+    """SHA-256 of each file, by name."""
+    archive_sha256: str | None = None
+    """Instead of ``files``: of the archive that is unpacked."""
+
+
+@cache
+def catalogue() -> dict[str, Published]:
+    """Return all published models by name."""
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    text = Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")
+    return {name: Published(**entry) for name, entry in tomllib.loads(text).items()}
+
+
+def published(name: str) -> Published:
+    """Return the published model ``name``.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    known = catalogue()
+    if name not in known:
+        raise InputError(f"no published model is called {name!r}", f"known: {', '.join(known)}")
+    return known[name]
+
+
+def directory() -> Path:
+    """Return where pulled models lie: ``MERA_EDGE_MODELS``, else the user's data directory."""
+    chosen = os.environ.get("MERA_EDGE_MODELS")
+    if chosen:
+        return Path(chosen)
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "mera-edge" / "models"
+
+
+def pulled(name: str) -> Path | None:
+    """Return the directory of a published model, or ``None`` when it has not been pulled.
+
+    Raises:
+        InputError: there is no such model, or a file of it is missing or is not what was
+            published. (What was unpacked from an archive was verified when it came.)
+    """
+    model, path = published(name), directory() / name
+    if not path.is_dir():
+        return None
+    remedy = f"run: mera-edge models pull {name}"
+    if model.archive_sha256 is not None:
+        if not (path / COMPLETE).is_file():
+            raise InputError(f"{path} is incomplete", remedy)
+        return path
+    for file, digest in model.files.items():
+        if not (path / file).is_file():
+            raise InputError(f"{path / file} is missing", remedy)
+        if sha256(path / file) != digest:
+            raise InputError(f"{path / file} was altered", remedy)
+    return path

@@ -1,0 +1,113 @@
+"""A recognizer of whole utterances, on a made-up model with Moonshine's interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from mera_edge.asr.moonshine import Moonshine
+from mera_edge.asr.utterance import repeats
+from mera_edge.errors import EngineError
+
+VOCABULARY = ["<unk>", "<s>", "</s>", "\u2581the", "\u2581door", "s"]
+HEADS, WIDTH = 2, 4
+
+
+def _value(name: str, kind: int, shape: list[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict) -> None:
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, path.stem, inputs, outputs, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    # ONNX Runtime's own format, as the published files have it.
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def published(folder: Path, following: dict[int, int]) -> Path:
+    """Write a model whose decoder says after each token the one that follows it."""
+    node = helper.make_node
+    _save(
+        folder / "encoder_model.ort",
+        [node("Unsqueeze", ["input_values", "last"], ["hidden"])],
+        [_value("input_values", TensorProto.FLOAT, ["b", "n"])],
+        [_value("hidden", TensorProto.FLOAT, ["b", "n", 1])],
+        {"last": np.array([2], np.int64)},
+    )
+    table = np.full((len(VOCABULARY),) * 2, -2.0, np.float32)
+    for token, newest in following.items():
+        table[token, newest] = 6.0
+    cache = "past_key_values.0.decoder.key"
+    _save(
+        folder / "decoder_model_merged.ort",
+        [
+            node("Gather", ["table", "input_ids"], ["logits"]),
+            node("Concat", [cache, "column"], ["present.0.decoder.key"], axis=2),
+        ],
+        [
+            _value("input_ids", TensorProto.INT64, ["b", "s"]),
+            _value("encoder_hidden_states", TensorProto.FLOAT, ["b", "n", 1]),
+            _value("use_cache_branch", TensorProto.BOOL, [1]),
+            _value(cache, TensorProto.FLOAT, ["b", HEADS, "p", WIDTH]),
+        ],
+        [
+            _value("logits", TensorProto.FLOAT, ["b", "s", len(VOCABULARY)]),
+            _value("present.0.decoder.key", TensorProto.FLOAT, ["b", HEADS, "q", WIDTH]),
+        ],
+        {"table": table, "column": np.ones((1, HEADS, 1, WIDTH), np.float32)},
+    )
+    tokens = b"".join(bytes([len(t.encode())]) + t.encode() for t in VOCABULARY)
+    (folder / "tokenizer.bin").write_bytes(tokens)
+    return folder
+
+
+def test_words_are_spelled_and_their_certainty_told(tmp_path: Path) -> None:
+    model = Moonshine(published(tmp_path, {1: 3, 3: 4, 4: 5, 5: 2}))
+    said = model.recognize(np.zeros(16_000, np.float32))
+    assert said.text == "the doors"
+    wanted = -np.log(1 + (len(VOCABULARY) - 1) * np.exp(-8))
+    assert said.log_probability == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3_999, 160_000])
+def test_sound_of_any_length_is_taken(tmp_path: Path, samples: int) -> None:
+    model = Moonshine(published(tmp_path, {1: 3, 3: 2}))
+    assert model.recognize(np.zeros(samples, np.float32)).text == "the"
+
+
+def test_a_decoder_that_goes_in_circles_is_stopped(tmp_path: Path) -> None:
+    model = Moonshine(published(tmp_path, {1: 3, 3: 4, 4: 3}))
+    said = model.recognize(np.zeros(60 * 16_000, np.float32))
+    assert said.text.split() == ["the", "door"] * 4
+
+
+def test_a_decoder_that_never_ends_is_bounded_by_the_sound(tmp_path: Path) -> None:
+    model = Moonshine(published(tmp_path, {1: 3, 3: 3}))
+    assert len(model.recognize(np.zeros(4_000, np.float32)).text.split()) <= 6
+
+
+@pytest.mark.parametrize("name", ["encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin"])
+def test_half_a_model_is_named(tmp_path: Path, name: str) -> None:
+    (published(tmp_path, {1: 2}) / name).unlink()
+    with pytest.raises(EngineError, match=name):
+        Moonshine(tmp_path)
+
+
+@given(st.lists(st.integers(0, 3), max_size=30))
+def test_a_repetition_is_four_times_the_same_at_the_end(tokens: list[int]) -> None:
+    cycles = range(1, len(tokens) // 4 + 1)
+    wanted = any(tokens[-4 * n :] == tokens[-n:] * 4 for n in cycles if n <= 12)
+    assert repeats(tokens) == wanted
