@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mera_edge.bundle.pull import directory as models
+from mera_edge.bundle.catalogue import directory as models
 from mera_edge.engine.cache import directory as engines
 from mera_edge.errors import CheckFailed, InputError
 
