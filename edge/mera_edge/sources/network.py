@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ OPTIONS = {"rtsp_transport": "tcp", "analyzeduration": "1000000"}
 """FFmpeg would study a stream for up to 5 s before it gives the first picture or sound."""
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
-_REACH_LIMIT_S, _OPEN_LIMIT_S = 2.0, 3.0
+REACH_LIMIT_S, OPEN_LIMIT_S = 2.0, 3.0
 
 
 def diagnosis(url: str, kind: Literal["video", "audio"]) -> SourceError:
@@ -25,16 +26,19 @@ def diagnosis(url: str, kind: Literal["video", "audio"]) -> SourceError:
 
     if problem := _unreached(url):
         return problem
+    began_s = time.monotonic()
     try:
-        with av.open(url, options=OPTIONS, timeout=_OPEN_LIMIT_S) as container:
+        with av.open(url, options=OPTIONS, timeout=OPEN_LIMIT_S) as container:
             if not getattr(container.streams, kind):
                 return SourceError("no_stream", f"it has no {kind}")
     except (av.FFmpegError, OSError, ValueError) as error:
-        return named(error, kind)
+        if time.monotonic() - began_s >= OPEN_LIMIT_S:
+            return SourceError("timeout", "it does not answer in time")
+        return _named(error, kind)
     return SourceError("cannot_open", "it cannot be opened")
 
 
-def named(error: Exception, kind: Literal["video", "audio"]) -> SourceError:
+def _named(error: Exception, kind: Literal["video", "audio"]) -> SourceError:
     """Return what FFmpeg says as one of few reasons."""
     import av.error as said
 
@@ -64,9 +68,11 @@ def _unreached(url: str) -> SourceError | None:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
-        if not parts.hostname or port is None:
-            return None
-        with socket.create_connection((parts.hostname, port), timeout=_REACH_LIMIT_S):
+        if port is None:
+            return None  # not of TCP, or not known
+        if not parts.hostname:
+            raise ValueError(url)
+        with socket.create_connection((parts.hostname, port), timeout=REACH_LIMIT_S):
             return None
     except ValueError:
         return SourceError("unknown_host", "its URL names no host")
