@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -23,11 +26,11 @@ def service(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start ``mera-edge run``; whatever is left of it is ended."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object) -> subprocess.Popen[str]:
+    def start(
+        *arguments: object, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", MAIN, "run", *map(str, arguments)]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-        )
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True, cwd=tmp_path)
         started.append(process)
         return process
 
@@ -46,6 +49,32 @@ def wait_for(holds: Callable[[], bool], limit_s: float = 20.0) -> None:
 
 def lines(text: str) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Read what is said until some words were."""
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def children(process: subprocess.Popen[str]) -> set[str]:
+    """Return the processes that capture for a run."""
+    return set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+
+
+def full_pipe() -> tuple[int, int]:
+    """Return both ends of a pipe into which nothing more goes."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    return reader, writer
 
 
 def written(file: Path) -> int:
@@ -110,20 +139,152 @@ def test_a_full_disk_and_a_new_configuration(service: Callable, tmp_path: Path) 
     wait_for(lambda: written(first) > 3)
     config.write_text(f'{clip}budgetms = 90\nsink = "{second}"\n')
     process.send_signal(signal.SIGHUP)
-    wait_for(lambda: '"interrupted":true' in first.read_text())
+    err = read_until(process, "the old one stays")
     before = written(first)
     wait_for(lambda: written(first) > before)
     config.write_text(f'{clip}budget_ms = 90\nsink = ["{second}"]\n')
     process.send_signal(signal.SIGHUP)
     wait_for(lambda: written(second) > 1)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=5)
+    err += process.communicate(timeout=20)[1]
     assert process.returncode == 0
     assert "sink /dev/full fails: /dev/full cannot be written (No space left on device)" in err
-    assert "the old one stays" in err
     assert "budgetms" in err
-    assert {event["latency"]["budget_ms"] for event in lines(first.read_text())[:3]} == {100}
-    assert {event["latency"]["budget_ms"] for event in lines(second.read_text())[:-1]} == {90}
+    assert "1 of 1 rooms are unchanged" in err
+    *before, _ = lines(first.read_text())
+    *after, _ = lines(second.read_text())
+    assert {event["latency"]["budget_ms"] for event in before[:3]} == {100}
+    assert {event["latency"]["budget_ms"] for event in after[1:]} == {90}
+    # The clip goes on: a hang-up closes nothing that the new configuration has too.
+    times = [event["media_time_s"] for event in (*before, *after)]
+    assert times == sorted(times)
+
+
+def test_a_hang_up_keeps_what_did_not_change(service: Callable, tmp_path: Path) -> None:
+    """Cameras that are not there stand for others: their processes show what is kept."""
+    events, config = tmp_path / "events.jsonl", tmp_path / "config.toml"
+    kept, changed, new = (f"http://127.0.0.1:9/{name}" for name in ("kept", "changed", "new"))
+
+    def rooms(**cameras: str) -> str:
+        tables = "".join(
+            f'[[room]]\nname = "{name}"\ncamera = "{camera}"\n' for name, camera in cameras.items()
+        )
+        return f'sink = "{events}"\n{tables}'
+
+    config.write_text(rooms(hall=kept, den=changed))
+    process = service("--config", config)
+    wait_for(lambda: written(events) > 3)
+    before = children(process)
+    assert len(before) == 2
+    config.write_text(rooms(hall=kept, den=new, attic=kept))
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: '"room":"attic"' in events.read_text())
+    wait_for(lambda: len(children(process)) == 2)
+    assert len(children(process) & before) == 1
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    *told, summary = lines(events.read_text())
+    assert summary["schema"] == "mera-edge/summary/1"
+    assert {event["schema"] for event in told} == {"mera-edge/event/1"}
+
+
+def test_files_that_are_moved_away_are_opened_again(service: Callable, tmp_path: Path) -> None:
+    file, moved = tmp_path / "events.jsonl", tmp_path / "events.jsonl.1"
+    process = service("--camera", CLIP, "--mic", "none", "--sink", file)
+    wait_for(lambda: written(file) > 1)
+    file.rename(moved)
+    process.send_signal(signal.SIGUSR1)
+    wait_for(lambda: written(file) > 1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    times = [line.get("media_time_s") for line in lines(moved.read_text() + file.read_text())]
+    assert times[-1] is None, "the summary comes last"
+    assert None not in times[:-1] and times[:-1] == sorted(times[:-1])
+
+
+def test_a_restart_goes_on_with_the_file_and_a_second_run_is_refused(
+    service: Callable, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    arguments = ("--camera", CLIP, "--mic", "none", "--sink", file)
+    process = service(*arguments)
+    wait_for(lambda: written(file) > 2)
+    second = service(*arguments)
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"{file.name} is written by another run already" in " ".join(err.split())
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=20)
+    with file.open("a") as crashed:
+        crashed.write('{"schema":"mera-edge/ev')
+    before = file.read_text()
+    process = service(*arguments)
+    wait_for(lambda: written(file) > before.count("\n") + 3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+    after = file.read_text()
+    assert after.startswith(before + "\n")
+    *events, summary = lines(after.removeprefix(before + "\n"))
+    assert summary["events"] == len(events)
+
+
+def test_sinks_that_never_worked_end_the_run(cli: Callable) -> None:
+    result = cli("run", "--camera", CLIP, "--mic", "none", "--sink", "/dev/full")
+    assert result.code == 2
+    assert "error /dev/full cannot be written (No space left on device)" in result.err
+
+
+@pytest.mark.parametrize("stderr", ["full", "without a reader", "on a full disk"])
+def test_nothing_that_hangs_or_is_gone_delays_answers_or_the_end(
+    service: Callable, tmp_path: Path, stderr: str
+) -> None:
+    """Nobody reads stdout, and nobody opens the named pipe."""
+    file, fifo = tmp_path / "events.jsonl", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    _, stdout = full_pipe()
+    reader, messages = full_pipe()
+    if stderr == "without a reader":
+        os.close(reader)
+    if stderr == "on a full disk":
+        messages = os.open("/dev/full", os.O_WRONLY)
+    process = service(
+        *("--camera", CLIP, "--mic", "none", "--sink", file, "--sink", "-", "--sink", fifo),
+        stdout=stdout,
+        stderr=messages,
+    )
+    wait_for(lambda: written(file) > 5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    *events, summary = lines(file.read_text())
+    assert summary["events"] == len(events)
+
+
+def test_a_terminal_that_stopped_does_not_delay_the_end(service: Callable) -> None:
+    master, terminal = pty.openpty()
+    process = service("--camera", CLIP, "--mic", "none", stdout=terminal, stderr=terminal)
+    shown = b""
+    while b"compute" not in shown:
+        shown += os.read(master, 4096)
+    # Nobody reads any more: the terminal takes some kilobytes, one or two pictures.
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_it_can_be_ended_while_it_loads(service: Callable) -> None:
+    process = service("--camera", CLIP, "--mic", "none", "--sink", "-")
+    assert "loads bundle default; camera" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, "")
+    assert "stopped while it was loading" in err
+
+
+def test_where_nothing_works_it_says_what_to_do(service: Callable) -> None:
+    process = service("--camera", "http://127.0.0.1:9/video", "--mic", "none", "--sink", "-")
+    assert "--mic none" in read_until(process, "no camera and no microphone works so far")
 
 
 def test_it_ends_when_nobody_reads_any_more(service: Callable, tmp_path: Path) -> None:

@@ -293,13 +293,20 @@ def test_a_device_of_several_rooms_is_opened_once() -> None:
     late = second.poll(0.3)
     assert [s.samples[0] for s in late.sounds] == [1, 2, 3]
     assert late.picture is not None
-    assert late.picture.at_s == 0.3
+    assert late.picture.at_s == pytest.approx(0.3)
     assert second.poll(0.4, look=False).picture is None
     kept = second.poll(0.5).picture
     assert kept is not None
-    assert kept.at_s == 0.5
+    assert kept.at_s == pytest.approx(0.5)
     first.close()
     assert device.closed == 0
+    # A room that comes later has its own stream time, and nothing from before it came.
+    third = shared.tap()
+    third.open()
+    assert device.opened == 1
+    second.poll(100.0)
+    assert [sound.at_s for sound in third.poll(0.2).sounds] == pytest.approx([0.2, 0.2], abs=0.1)
+    third.close()
     second.close()
     second.close()
     assert device.closed >= 1

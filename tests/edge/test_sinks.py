@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from mera_edge.errors import InputError
@@ -22,10 +30,12 @@ from mera_edge.events import (
     named,
     timestamp,
 )
-from mera_edge.runtime.outlet import Outlet
+from mera_edge.sinks.choose import choose
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
+from mera_edge.sinks.lines import Lines
 from mera_edge.sinks.live import LiveView
+from mera_edge.sinks.queued import QueuedSink
 from mera_edge.sinks.timeline import SLOTS, Timeline
 
 
@@ -151,9 +161,12 @@ def test_utterances_are_kept_once_with_the_time_they_began() -> None:
 
 def test_json_lines_are_events_and_then_the_summary(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
+    path.write_text("what was there before\n")
     sink = JsonLines(str(path))
     sink.publish(event(0))
-    assert EmotionEvent.from_json(path.read_text()) == event(0)
+    before, line = path.read_text().splitlines()
+    assert before == "what was there before"
+    assert EmotionEvent.from_json(line) == event(0)
     sink.close(summary(1))
     assert json.loads(path.read_text().splitlines()[-1])["schema"] == "mera-edge/summary/1"
 
@@ -192,55 +205,232 @@ def test_a_report_does_not_mind_the_time_of_day(tmp_path: Path) -> None:
     assert "-" not in path.read_text().partition('points="')[2].partition('"')[0]
 
 
-class Unreliable:
-    """A sink whose disk is full at times."""
+class Sometimes:
+    """A sink whose disk is full, or which hangs, at times."""
 
     def __init__(self) -> None:
-        self.full = False
+        self.full = self.gone = False
+        self.goes_on, self.used = threading.Event(), threading.Event()
+        self.goes_on.set()
         self.got: list[EmotionEvent] = []
+        self.summary: Summary | None = None
 
     def publish(self, event: EmotionEvent) -> None:
+        self.used.set()
+        self.goes_on.wait()
+        if self.gone:
+            raise BrokenPipeError
         if self.full:
             raise InputError("events.jsonl cannot be written (No space left on device)")
         self.got.append(event)
 
     def close(self, summary: Summary) -> None:
-        raise BrokenPipeError
+        self.publish(event(0))
+        self.got.pop()
+        self.summary = summary
 
 
-def test_a_sink_that_fails_is_said_once_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, said, ended, sink = [100.0], [], [], Unreliable()
-    monkeypatch.setattr("mera_edge.runtime.outlet.time.monotonic", lambda: now[0])
-    outlet = Outlet(sink, "sink a", said.append, lambda: ended.append(True))
-    outlet.publish(event(0))
+def wait_for(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def end(queued: QueuedSink, within_s: float = 30.0) -> None:
+    queued.close(summary(1))
+    queued.wait(time.monotonic() + within_s)
+
+
+def test_a_full_disk_is_said_once_and_costs_no_event_that_can_wait() -> None:
+    said: list[str] = []
+    sink = Sometimes()
+    queued = QueuedSink(sink, "sink a", said.append)
+    queued.publish(event(0))
+    wait_for(lambda: sink.got)
     sink.full = True
     for index in range(1, 50):
-        now[0] += 0.2
-        outlet.publish(event(index))
+        queued.publish(event(index))
+    wait_for(lambda: queued.error)
     sink.full = False
-    for index in range(50, 150):
-        now[0] += 0.2
-        outlet.publish(event(index))
+    wait_for(lambda: len(said) == 2)
+    end(queued)
     assert said[0].startswith("sink a fails: events.jsonl cannot be written (No space")
-    lost = 150 - len(sink.got)
-    assert said[1:] == [f"sink a works again; {lost} events were lost"]
-    # Tried again after 10 s at the latest.
-    assert 49 <= lost <= 49 + 51
-    assert sink.got[-1] == event(149)
-    outlet.close(summary(1))
-    outlet.publish(event(0))
-    assert ended == [True]
+    assert said[1:] == ["sink a works again; 0 events were lost"]
+    assert sink.got == [event(index) for index in range(50)]
+    assert sink.summary == summary(1)
+    assert queued.worked and queued.error is None
 
 
-def test_a_sink_that_fails_to_the_end_says_how_much_was_lost() -> None:
+def test_a_sink_that_hangs_delays_nobody_and_loses_the_oldest_events() -> None:
     said: list[str] = []
-    sink = Unreliable()
-    sink.full = True
-    outlet = Outlet(sink, "sink a", said.append, lambda: None)
-    for index in range(5):
-        outlet.publish(event(index))
-    outlet.close(summary(5))
-    assert said[1:] == ["sink a lost 5 events"]
+    sink = Sometimes()
+    sink.goes_on.clear()
+    queued = QueuedSink(sink, "sink a", said.append, waiting=10)
+    queued.publish(event(0))
+    sink.used.wait()
+    for index in range(1, 31):
+        queued.publish(event(index))
+    assert said == ["sink a does not keep up: the oldest events that wait are dropped"]
+    sink.goes_on.set()
+    wait_for(lambda: len(said) == 2)
+    assert said[1] == "sink a works again; 20 events were lost"
+    assert sink.got == [event(0), *(event(index) for index in range(21, 31))]
+    end(queued)
+    assert len(said) == 2
+
+
+def test_a_sink_that_hangs_or_fails_to_the_end_is_left_behind_and_told_of() -> None:
+    for hangs in (True, False):
+        said: list[str] = []
+        sink = Sometimes()
+        sink.full = not hangs
+        if hangs:
+            sink.goes_on.clear()
+        queued = QueuedSink(sink, "sink a", said.append)
+        for index in range(5):
+            queued.publish(event(index))
+        end(queued, within_s=0.2)
+        assert said[-1] == "sink a lost 5 events"
+        sink.goes_on.set()
+
+
+def test_a_sink_whose_reader_is_gone_is_not_complained_about() -> None:
+    said: list[str] = []
+    changes: list[bool] = []
+    sink = Sometimes()
+    sink.gone = True
+    queued = QueuedSink(sink, "sink a", said.append, lambda: changes.append(queued.gone))
+    queued.publish(event(0))
+    wait_for(lambda: changes)
+    queued.publish(event(1))
+    end(queued)
+    assert changes == [True] and said == []
+
+
+def test_an_event_that_a_sink_cannot_take_does_not_stop_the_next() -> None:
+    class Picky(Sometimes):
+        def publish(self, event: EmotionEvent) -> None:
+            if event.transcript.text == "?":
+                raise ValueError("no such letter")
+            super().publish(event)
+
+    said: list[str] = []
+    sink = Picky()
+    queued = QueuedSink(sink, "sink a", said.append)
+    queued.publish(event(0, words="?"))
+    queued.publish(event(1))
+    end(queued)
+    assert sink.got == [event(1)]
+    assert said[0] == "sink a cannot take an event: ValueError('no such letter')"
+    assert "1 events were lost" in said[1]
+
+
+LINES = [f'{{"number": {number}, "text": "{"é" * number}"}}' for number in range(4)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, len("\n".join(LINES).encode())))
+def test_a_file_that_was_cut_off_anywhere_goes_on_with_whole_lines(cut: int) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "events.jsonl"
+        before = ("\n".join(LINES) + "\n").encode()[:cut]
+        path.write_bytes(before)
+        lines = Lines(str(path))
+        for line in LINES:
+            lines.write(line)
+        lines.close()
+        after = path.read_bytes()
+    assert after.startswith(before)
+    whole = before.count(b"\n")
+    read = after.decode(errors="replace").splitlines()
+    assert read[:whole] == LINES[:whole]
+    assert read[-len(LINES) :] == LINES
+    assert len(read) <= whole + 1 + len(LINES)
+
+
+def test_a_file_belongs_to_one_run_and_is_free_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    first = Lines(str(path))
+    first.write("1")
+    with pytest.raises(InputError, match=r"events\.jsonl is written by another run already"):
+        Lines(str(path))
+    with pytest.raises(InputError, match="already"):
+        Lines(str(path), append=False)
+    assert path.read_text() == "1\n"
+    first.close()
+    Lines(str(path)).close()
+
+
+def test_a_file_that_was_moved_away_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    path, moved = tmp_path / "events.jsonl", tmp_path / "events.jsonl.1"
+    lines = Lines(str(path))
+    lines.write("1")
+    lines.reopen()
+    lines.write("2")
+    path.rename(moved)
+    lines.write("3")
+    lines.reopen()
+    lines.write("4")
+    path.rename(tmp_path / "events.jsonl.2")
+    path.mkdir()
+    with pytest.raises(InputError, match="Is a directory"):
+        lines.reopen()
+    lines.write("5")
+    lines.close()
+    assert moved.read_text() == "1\n2\n3\n"
+    assert (tmp_path / "events.jsonl.2").read_text() == "4\n5\n"
+
+
+def test_a_line_of_which_the_disk_took_a_part_is_completed(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    limited = f"""
+import resource, signal, sys
+from mera_edge.errors import InputError
+from mera_edge.sinks.lines import Lines
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+lines = Lines({str(path)!r})
+lines.write("a" * 9)
+resource.setrlimit(resource.RLIMIT_FSIZE, (15, resource.RLIM_INFINITY))
+lines.write("b" * 9)
+for _ in range(3):
+    try:
+        lines.write("c" * 9)
+        sys.exit("written beyond the limit")
+    except InputError:
+        pass
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+lines.write("c" * 9)
+lines.close()
+"""
+    subprocess.run([sys.executable, "-c", limited], check=True)
+    assert path.read_text().split() == ["a" * 9, "b" * 9, "c" * 9]
+
+
+def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    queued = QueuedSink(choose(str(pipe)), "sink pipe", lambda line: None)
+    for index in range(3):
+        queued.publish(event(index))
+    with pipe.open() as reader:
+        assert [EmotionEvent.from_json(reader.readline()) for _ in range(3)] == [
+            event(index) for index in range(3)
+        ]
+    queued.publish(event(3))
+    with pipe.open() as reader:
+        assert EmotionEvent.from_json(reader.readline()) == event(3)
+        end(queued)
+        assert json.loads(reader.readline())["schema"] == "mera-edge/summary/1"
+
+
+@pytest.mark.parametrize("target", ["mqtt://host", "HTTP://me:secret@host/a", "wyoming://host:1"])
+def test_a_sink_that_there_is_not_is_refused_by_its_scheme(target: str) -> None:
+    with pytest.raises(InputError) as refused:
+        choose(target)
+    scheme = target.partition("://")[0]
+    assert refused.value.what == f"{scheme}:// is not a sink of this version"
+    assert "secret" not in str(refused.value)
 
 
 def test_a_page_never_takes_the_place_of_a_device_and_follows_a_link(tmp_path: Path) -> None:

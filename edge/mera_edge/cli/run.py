@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Annotated
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mera_edge import __version__
 from mera_edge.cli import options
 from mera_edge.errors import InputError
+
+if TYPE_CHECKING:
+    from mera_edge.cli.console import Notices
+    from mera_edge.config import Settings
+    from mera_edge.runtime.service import Service
+    from mera_edge.runtime.session import Signals
 
 
 def run(
@@ -17,7 +26,9 @@ def run(
     mic: options.Mic = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="Where events go: `-` (stdout) or a .jsonl file; may be given again."),
+        typer.Option(
+            help="Where events go: `-` (stdout) or a file, which is continued; may be given again."
+        ),
     ] = None,
     budget_ms: Annotated[
         int | None, typer.Option(help="Time an answer may take to compute.")
@@ -34,17 +45,13 @@ def run(
     A file given as --camera or --mic plays in real time, so that everything can be tried without
     hardware. In a terminal, without --sink, a live view is shown instead of JSON lines. Several
     cameras are several rooms. A camera or microphone that is lost is said in the events and
-    tried again; SIGHUP reads the configuration again.
+    tried again. SIGHUP reads the configuration again: rooms that it does not change go on. SIGUSR1
+    only opens files again that were moved away.
     """
     from mera_edge.cli.answer import print_answer
-    from mera_edge.cli.console import stderr
-    from mera_edge.config import Settings, load
-    from mera_edge.runtime.replay import Recorder
-    from mera_edge.runtime.service import Service
-    from mera_edge.runtime.session import take_signals
-    from mera_edge.sinks import Sink
-    from mera_edge.sinks.html import HtmlReport
-    from mera_edge.sinks.live import LiveView
+    from mera_edge.cli.console import Notices, stderr
+    from mera_edge.config import load
+    from mera_edge.runtime.session import Stopped, take_signals
 
     def read() -> Settings:
         flags = {
@@ -58,26 +65,71 @@ def run(
         }
         return load(config, flags)
 
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    console = stderr()
     live = sys.stdout is not None and sys.stdout.isatty() and sink is None
-    with take_signals([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]) as signals:
-        service = Service(read(), signals.stop, say)
-        if len(service.rooms) > 1 and (report or record):
-            raise InputError(
-                "a report and a recording are about one room",
-                "give one camera, or leave out --report and --record",
-            )
-        sinks: list[Sink] = [LiveView(console)] if live else service.open_sinks()
-        if report is not None:
-            sinks.append(HtmlReport(report))
-        if record is not None:
-            recorder = Recorder(record, service.rooms[0].pipeline, service.models)
-            sinks.append(service.guarded(recorder, f"recording {record}"))
-        summary = service.run(sinks)
+    end, reload = [signal.SIGINT, signal.SIGTERM], [signal.SIGHUP]
+    if live or report or record:
         # A terminal that hangs up has no operator any more; a report is about one run.
-        while not (live or report or record) and signals.begin_again():
-            summary = service.run(service.reload(read))
-    print_answer(summary, console)
+        end, reload = [*end, *reload], []
+    notices = Notices(stderr())
+    try:
+        with take_signals(end, reload, [signal.SIGUSR1]) as signals:
+            settings = read()
+            if len(settings.rooms) > 1 and (report or record):
+                raise InputError(
+                    "a report and a recording are about one room",
+                    "give one camera, or leave out --report and --record",
+                )
+            notices.say(_head(settings))
+            with signals.stop_at_once():
+                service = _service(settings, signals, notices, live, report, record)
+            summary = service.run(read)
+        notices.show(lambda to: print_answer(summary, to))
+    except Stopped:
+        notices.say("stopped while it was loading")
+    finally:
+        notices.close()
+
+
+def _head(settings: Settings) -> str:
+    """Say what is about to run."""
+    from mera_edge.redaction import redacted
+
+    rooms = [
+        (f"{room.name}: " if room.name else "")
+        + f"camera {redacted(room.camera)}, microphone {redacted(room.mic)}"
+        for room in settings.rooms
+    ]
+    return (
+        f"mera-edge {__version__} loads bundle {settings.bundle or 'default'}; {'; '.join(rooms)}"
+    )
+
+
+def _service(
+    settings: Settings,
+    signals: Signals,
+    notices: Notices,
+    live: bool,
+    report: Path | None,
+    record: Path | None,
+) -> Service:
+    """Open the sinks, which is quick and may fail, and load the models."""
+    from mera_edge.runtime.outlets import Outlets
+    from mera_edge.runtime.replay import Recorder
+    from mera_edge.runtime.service import Service
+    from mera_edge.sinks.html import HtmlReport
+    from mera_edge.sinks.live import LiveView
+
+    began = time.monotonic()
+    outlets = Outlets(notices.say, signals.stop)
+    if live:
+        outlets.add("live view", LiveView(notices.console), waiting=1)
+    else:
+        outlets.use(settings.sink, outlets.open(settings.sink))
+    if report is not None:
+        outlets.add(f"report {report}", HtmlReport(report))
+    service = Service(settings, signals, outlets, notices.say)
+    if record is not None:
+        recorder = Recorder(record, service.rooms[0].pipeline, service.models)
+        outlets.add(f"recording {record}", recorder, capture=recorder.capture)
+    notices.say(f"runs after {time.monotonic() - began:.1f} s")
+    return service

@@ -47,7 +47,7 @@ class Pipeline:
         recognition: RecognitionSettings = RECOGNITION,
         rooms: int = 1,
     ) -> None:
-        self._budget_ms = budget_ms
+        self._shares = budget_ms, rooms
         self.about = about(bundle)
         self._fallbacks = bundle.fallbacks
         self._strain = strain
@@ -65,6 +65,12 @@ class Pipeline:
         self._conclusion.reset()
         self._times.reset()
         self._plan = self._next_plan()
+
+    def share(self, budget_ms: int, rooms: int) -> None:
+        """Go on with another budget, beside another number of rooms."""
+        if (budget_ms, rooms) != self._shares:
+            self._shares = budget_ms, rooms
+            self._budget = Budget(budget_ms, rooms)
 
     @property
     def transcript(self) -> str:
@@ -96,7 +102,7 @@ class Pipeline:
         observation = self._perception.observe(captured, now_s, view, self._plan, last)
         self._conclusion.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
-        cost = Cost(time.time(), self._times.total_ms, self._budget_ms, where)
+        cost = Cost(time.time(), self._times.total_ms, self._shares[0], where)
         self.stages_ms = self._times.end()
         if self._strain is not None:
             self._budget.settle(now_s, cost.compute_ms, self.stages_ms, self._strain())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.runtime.stamp import stamp_of, stamped
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
-from mera_edge.sinks.jsonl import Lines
+from mera_edge.sinks.lines import Lines
 
 SCHEMA: Final = "mera-edge/evidence/1"
 
@@ -43,13 +44,19 @@ class Recorder:
 
     def __init__(self, path: Path, pipeline: Pipeline, bundle: Bundle) -> None:
         self._pipeline = pipeline
-        self._lines = Lines(str(path))
+        self._lines = Lines(str(path), append=False)
         self._lines.write(json.dumps({"schema": SCHEMA, "fusion": _fusion(bundle)}))
 
     def publish(self, event: EmotionEvent) -> None:
         """Write the tick that gave the event."""
-        observation, cost = self._pipeline.newest
-        tick = {**_written(observation), "cost": asdict(cost), "stamp": stamp_of(event)}
+        self.capture(event)()
+
+    def capture(self, event: EmotionEvent) -> Callable[[], None]:
+        """Return what writes the tick that gave the event, the newest, at any later time."""
+        return partial(self._write, stamp_of(event), *self._pipeline.newest)
+
+    def _write(self, stamp: dict[str, Any], observation: Observation, cost: Cost) -> None:
+        tick = {**_written(observation), "cost": asdict(cost), "stamp": stamp}
         self._lines.write(json.dumps(tick, ensure_ascii=False))
 
     def close(self, summary: Summary) -> None:

@@ -1,23 +1,22 @@
-"""The live service: what a configuration says, running."""
+"""The live service: what a configuration says, running until its operator ends it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from mera_edge.bundle import Bundle
-from mera_edge.config import Settings
+from mera_edge.config import RecognitionSettings, RoomSettings, Settings
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.runtime.clock import RealClock
-from mera_edge.runtime.outlet import Outlet
+from mera_edge.runtime.outlets import Outlets
 from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import Room, run_rooms
+from mera_edge.runtime.session import Room, Session, Signals, Stopped
 from mera_edge.runtime.strain import StrainGauge
 from mera_edge.sinks import Sink
-from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.log import SourceLog
 from mera_edge.sources.select import select_rooms
+from mera_edge.sources.shared import Devices
 
 
 class Service:
@@ -25,8 +24,9 @@ class Service:
 
     Args:
         settings: the configuration.
-        stop: ends a run.
-        say: takes a line for the operator.
+        signals: what the operator wants.
+        outlets: the sinks, those of the configuration opened.
+        say: takes a line for the operator, without waiting.
 
     Raises:
         MeraError: something of it cannot be used.
@@ -37,74 +37,103 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, stop: threading.Event, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        signals: Signals,
+        outlets: Outlets,
+        say: Callable[[str], None],
     ) -> None:
-        self._stop, self._say = stop, say
+        self._signals, self._outlets, self._say = signals, outlets, say
+        self._devices, self._strain = Devices(), StrainGauge()
+        self._made: list[tuple[_Made, Room]] = []
+        self._settings = settings
         self.models = Bundle.open(settings.bundle, settings.providers)
-        self._take(settings)
+        self._made = self._make(settings, self.models)
+        self.rooms = [room for _, room in self._made]
 
-    def open_sinks(self, append: bool = False) -> list[Sink]:
-        """Open the sinks. One that fails later does not end the run, unless nobody reads any more.
+    def run(self, read: Callable[[], Settings]) -> Summary:
+        """Run until all sources have ended or the operator wants it.
 
         Args:
-            append: whether files are gone on with.
+            read: reads the configuration again.
 
         Raises:
-            InputError: a file cannot be written.
+            MeraError: a source cannot be opened, or no sink has ever worked.
         """
-        targets = self.settings.sink
-        self._read_by = len(targets)
-        outlets = [
-            Outlet(JsonLines(target, append), f"sink {target}", self._say, self._lost_reader)
-            for target in targets
-        ]
-        return [*outlets, SourceLog(self._say)]
-
-    def guarded(self, sink: Sink, name: str) -> Sink:
-        """Return a sink whose failures are said and do not end the run."""
-        return Outlet(sink, name, self._say, lambda: None)
-
-    def run(self, sinks: Sequence[Sink]) -> Summary:
-        """Warm up and run until all sources have ended or ``stop`` is set."""
-        for room in self.rooms:
-            room.pipeline.warm_up()
-        rate = self.settings.ticks_per_second
-        return run_rooms(self.rooms, RealClock(), sinks, self._stop, rate)
-
-    def reload(self, read: Callable[[], Settings]) -> list[Sink]:
-        """Read the configuration again and open its sinks; if that fails, go on as before."""
-        before, models = self.settings, self.models
+        stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
+        sinks: list[Sink] = [self._outlets, SourceLog(self._say)]
         try:
-            settings = read()
-            if (settings.bundle, settings.providers) != (before.bundle, before.providers):
-                self.models = Bundle.open(settings.bundle, settings.providers)
-            self._take(settings)
-            sinks = self.open_sinks(append=True)
+            with Session(RealClock(), sinks, self._settings.ticks_per_second) as session:
+                session.enter(self.rooms)
+                while session.goes_on(stop):
+                    session.turn(stop)
+                    if reopen.is_set() or reload.is_set():
+                        self._outlets.reopen()
+                        reopen.clear()
+                    if reload.is_set():
+                        reload.clear()
+                        self._reload(session, read)
+                summary = session.summary()
+                # The sinks take what is left while the devices are let go of.
+                self._outlets.close(summary)
+        finally:
+            self._outlets.close(None)
+            self._outlets.wait()
+        return summary
+
+    def _reload(self, session: Session, read: Callable[[], Settings]) -> None:
+        """Go on with the configuration read again, or as before if that fails."""
+        before, models = self._settings, self.models
+        try:
+            with self._signals.stop_at_once():
+                settings = read()
+                if (settings.bundle, settings.providers) != (before.bundle, before.providers):
+                    models = Bundle.open(settings.bundle, settings.providers)
+                new_sinks = self._outlets.open(settings.sink)
+                made = self._make(settings, models)
+                session.enter([room for _, room in made])
         except MeraError as error:
             self._say(f"the new configuration cannot be used, the old one stays: {error}")
-            self.models = models
-            self._take(before)
-            return self.open_sinks(append=True)
-        self._say("goes on with the new configuration")
-        return sinks
+            return
+        except Stopped:
+            return
+        session.ticks_per_second = settings.ticks_per_second
+        self._outlets.use(settings.sink, new_sinks, session.summary())
+        kept = sum(room in self.rooms for room in session.rooms)
+        self._settings, self.models, self._made = settings, models, made
+        self.rooms = list(session.rooms)
+        for room in self.rooms:
+            room.pipeline.share(settings.room_budget_ms, len(self.rooms))
+        self._say(f"goes on with the new configuration; {kept} of {len(made)} rooms are unchanged")
 
-    def _take(self, settings: Settings) -> None:
-        wanted = settings.rooms
-        sources = select_rooms([(room.id, *room.addresses()) for room in wanted])
-        strain = StrainGauge()
-        self.settings = settings
-        budget_ms, recognition = settings.room_budget_ms, settings.recognition
-        self.rooms = [
-            Room(
-                Pipeline(self.models, budget_ms, strain, recognition, rooms=len(wanted)),
-                of_room,
-                room.name,
-                room.id,
-            )
-            for room, of_room in zip(wanted, sources, strict=True)
-        ]
+    def _make(self, settings: Settings, models: Bundle) -> list[tuple[_Made, Room]]:
+        """Return the rooms of a configuration; those that are what they were are the same."""
+        made: list[tuple[_Made, Room]] = []
+        for wanted in settings.rooms:
+            of = (wanted, wanted.addresses(), settings.recognition, models)
+            room = next((room for before, room in self._made if before == of), None)
+            made.append((of, room or self._room(settings, *of)))
+        return made
 
-    def _lost_reader(self) -> None:
-        self._read_by -= 1
-        if not self._read_by:
-            self._stop.set()
+    def _room(
+        self,
+        settings: Settings,
+        wanted: RoomSettings,
+        addresses: tuple[str, str],
+        recognition: RecognitionSettings,
+        models: Bundle,
+    ) -> Room:
+        (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
+        pipeline = Pipeline(
+            models,
+            settings.room_budget_ms,
+            self._strain,
+            recognition,
+            rooms=len(settings.rooms),
+        )
+        pipeline.warm_up()
+        return Room(pipeline, sources, wanted.name, wanted.id)
+
+
+_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, Bundle]
+"""All that a room is made of. One that stays the same is kept, with its devices and its memory."""

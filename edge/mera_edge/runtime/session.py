@@ -21,16 +21,17 @@ from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
 
 
-@dataclass
+@dataclass(eq=False)
 class Room:
     """What sees and hears one room, and what makes sense of it.
 
     Attributes:
         pipeline: warmed up.
-        sources: opened and closed by the run, in this order.
+        sources: opened and closed by the session, in this order.
         name: what its events call it; ``None`` when it is the only one.
         id: the same for machines; ``None`` for files.
         ended: whether all its sources have ended.
+        began_s: stream time of the session when the room's own began.
     """
 
     pipeline: Pipeline
@@ -38,15 +39,100 @@ class Room:
     name: str | None = None
     id: str | None = None
     ended: bool = False
+    began_s: float = 0.0
 
     def tick(self, now_s: float, stop: threading.Event) -> EmotionEvent:
-        """Take what was captured up to stream time ``now_s`` and answer."""
+        """Take what was captured up to stream time ``now_s`` of the session and answer."""
+        now_s -= self.began_s
         look = self.pipeline.looks(now_s)
         captured = _merge([source.poll(now_s, look) for source in self.sources])
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
         event = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
         return event.model_copy(update={"room": self.name, "room_id": self.id})
+
+
+class Session:
+    """A run: rooms that take turns, whose events go to sinks. Closes the sources when it is left.
+
+    Args:
+        clock: real for devices, virtual to read files as fast as the machine goes.
+        sinks: each gets every event.
+
+    Attributes:
+        rooms: in their order; see `enter`.
+        sinks: those of the next event.
+        ticks_per_second: answers per second and room.
+    """
+
+    def __init__(self, clock: Clock, sinks: Sequence[Sink], ticks_per_second: float = 5.0) -> None:
+        self.rooms: Sequence[Room] = ()
+        self.sinks = sinks
+        self.ticks_per_second = ticks_per_second
+        self._clock = clock
+        self._tally, self._stamp = Tally(), Stamp()
+        self._moment_s = 0.0
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _close(self.rooms)
+
+    def enter(self, rooms: Sequence[Room]) -> None:
+        """Go on with these rooms: new ones begin, those that are not among them are closed.
+
+        Raises:
+            MeraError: a source cannot be opened; the rooms are those of before.
+        """
+        new = [room for room in rooms if room not in self.rooms]
+        try:
+            for room in new:
+                room.pipeline.reset()
+            for room in new:
+                for source in room.sources:
+                    source.open()
+        except BaseException:
+            _close(new)
+            raise
+        if not self.rooms:
+            self._clock.start()
+        for room in new:
+            room.began_s = self._clock.now()
+        self._stamp.tell(rooms[0].pipeline.about)
+        before, self.rooms = self.rooms, rooms
+        _close([room for room in before if room not in rooms])
+
+    def goes_on(self, stop: threading.Event) -> bool:
+        """Whether a source may still give something, and nobody has stopped the run."""
+        return not stop.is_set() and not all(room.ended for room in self.rooms)
+
+    def turn(self, stop: threading.Event) -> None:
+        """Let every room answer once."""
+        turn_s = 1.0 / self.ticks_per_second / len(self.rooms)
+        for room in self.rooms:
+            if room.ended or stop.is_set():
+                continue
+            # After a tick that took too long the moments missed are left out, not made up for.
+            now_s = self._clock.now()
+            self._moment_s = max(self._moment_s + turn_s, math.floor(now_s / turn_s) * turn_s)
+            self._clock.wait_until(self._moment_s, stop)
+            began = time.perf_counter()
+            event = self._stamp.put(room.tick(self._clock.now(), stop))
+            self._tally.add(event, time.perf_counter() - began)
+            for sink in self.sinks:
+                sink.publish(event)
+
+    def summary(self, file: str | None = None) -> Summary:
+        """Sum up the run so far.
+
+        Args:
+            file: name of the media file.
+        """
+        interrupted = not all(room.ended for room in self.rooms)
+        return self._tally.summary(_transcript(self.rooms), self._clock.now()).model_copy(
+            update={"file": file, "interrupted": interrupted}
+        )
 
 
 def run(
@@ -90,69 +176,63 @@ def run_rooms(
         InputError: a file cannot be used.
         MissingExtra: a source needs a package that is not installed.
     """
-    tally, stamp = Tally(), Stamp(rooms[0].pipeline.about)
-    turn_s = 1.0 / ticks_per_second / len(rooms)
-    sources = [source for room in rooms for source in room.sources]
-    try:
-        for room in rooms:
-            room.pipeline.reset()
-        for source in sources:
-            source.open()
-        clock.start()
-        moment = 0.0
-        for room in _in_turn(rooms, stop):
-            # After a tick that took too long the moments missed are left out, not made up for.
-            moment = max(moment + turn_s, math.floor(clock.now() / turn_s) * turn_s)
-            clock.wait_until(moment, stop)
-            began = time.perf_counter()
-            event = stamp.put(room.tick(clock.now(), stop))
-            tally.add(event, time.perf_counter() - began)
-            for sink in sinks:
-                sink.publish(event)
-        summary = tally.summary(_transcript(rooms), clock.now()).model_copy(
-            update={"file": file, "interrupted": not all(room.ended for room in rooms)}
-        )
-    finally:
-        for source in sources:
-            source.close()
+    with Session(clock, sinks, ticks_per_second) as session:
+        session.enter(rooms)
+        while session.goes_on(stop):
+            session.turn(stop)
+        summary = session.summary(file)
     for sink in sinks:
         sink.close(summary)
     return summary
+
+
+class Stopped(BaseException):
+    """The operator ended what had not begun yet."""
 
 
 class Signals:
     """What the operator wants, told by signals.
 
     Attributes:
-        stop: set by every one of them: the run ends, with its summary.
+        stop: the run ends, with its summary.
+        reload: the configuration is to be read again.
+        reopen: files were moved away and are to be opened again.
     """
 
     def __init__(self) -> None:
-        self.stop = threading.Event()
-        self._end = self._hung_up = False
+        self.stop, self.reload, self.reopen = (threading.Event() for _ in range(3))
+        self._raises = False
 
-    def take(self, number: int, frame: FrameType | None) -> None:
-        """Be a signal handler."""
-        if number == signal.SIGHUP:
-            self._hung_up = True
-        else:
-            self._end = True
+    @contextlib.contextmanager
+    def stop_at_once(self) -> Iterator[None]:
+        """Raise `Stopped` within, as soon as the run is to end: models take their time to load."""
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal that ends the run."""
         self.stop.set()
-
-    def begin_again(self) -> bool:
-        """Return whether the run was ended by nothing but a hang-up, and forget that."""
-        hung_up, self._hung_up = self._hung_up, False
-        if hung_up and not self._end:
-            self.stop.clear()
-            return not self._end  # another signal may have come in between
-        return False
+        if self._raises:
+            raise Stopped
 
 
 @contextlib.contextmanager
-def take_signals(numbers: Sequence[signal.Signals]) -> Iterator[Signals]:
-    """Have the given signals end a run with its summary, instead of at once."""
+def take_signals(
+    end: Sequence[signal.Signals],
+    reload: Sequence[signal.Signals] = (),
+    reopen: Sequence[signal.Signals] = (),
+) -> Iterator[Signals]:
+    """Have signals say what the operator wants, instead of ending the process."""
     signals = Signals()
-    before = {number: signal.signal(number, signals.take) for number in numbers}
+    handlers = {
+        **dict.fromkeys(end, signals.end),
+        **dict.fromkeys(reload, lambda *_: signals.reload.set()),
+        **dict.fromkeys(reopen, lambda *_: signals.reopen.set()),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield signals
     finally:
@@ -167,15 +247,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
         yield signals.stop
 
 
-def _in_turn(rooms: Sequence[Room], stop: threading.Event) -> Iterator[Room]:
-    while not all(room.ended for room in rooms):
-        for room in rooms:
-            if stop.is_set():
-                return
-            if not room.ended:
-                yield room
-
-
 def _transcript(rooms: Sequence[Room]) -> str:
     said = [(room.name, room.pipeline.transcript) for room in rooms]
     return "\n".join(f"{name}: {text}" if name else text for name, text in said if text)
@@ -187,3 +258,12 @@ def _merge(parts: Sequence[Captured]) -> Captured:
         sounds=[sound for part in parts for sound in part.sounds],
         picture=max(pictures, key=lambda picture: picture.at_s, default=None),
     )
+
+
+def _close(rooms: Sequence[Room]) -> None:
+    """Close all sources at the same time: each may take a while to let go of its device."""
+    threads = [threading.Thread(target=source.close) for room in rooms for source in room.sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -20,19 +20,21 @@ def about(bundle: Bundle) -> About:
 
 
 class Stamp:
-    """Numbers the events of one run.
+    """Numbers the events of one run."""
 
-    Args:
-        about: what it runs.
-    """
-
-    def __init__(self, about: About) -> None:
+    def __init__(self) -> None:
         self._run = uuid.uuid4().hex[:12]
-        self._about: About | None = about
+        self._about: About | None = None
+        self._told: About | None = None
         self._next = 0
 
+    def tell(self, about: About) -> None:
+        """Have the next event say what is run from now on, if that is new."""
+        if about != self._told:
+            self._about = self._told = about
+
     def put(self, event: EmotionEvent) -> EmotionEvent:
-        """Return the event with the id of the run and its number; the first one with `about`."""
+        """Return the event with the id of the run and its number."""
         given = {"run": self._run, "sequence": self._next, "about": self._about}
         self._next, self._about = self._next + 1, None
         return event.model_copy(update=given)

@@ -1,4 +1,9 @@
-"""Where events go. A sink knows messages, never models."""
+"""Where events go. A sink knows messages, never models.
+
+A sink is written plainly: it may wait for its disk or its peer, and raise. A live run puts each
+into a `QueuedSink`, whose thread waits for it. What a sink passes on of the events, and how often,
+is its own affair.
+"""
 
 from __future__ import annotations
 

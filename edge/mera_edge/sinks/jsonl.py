@@ -1,78 +1,31 @@
-"""Events as JSON Lines, on stdout or in a file."""
+"""Events as JSON Lines."""
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
-from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
-
-
-class Lines:
-    """Lines of text, each written at once.
-
-    Args:
-        target: ``-`` for stdout, else a file.
-        append: whether a file is gone on with; else it is replaced.
-
-    Raises:
-        InputError: the file cannot be written, or stdout is closed.
-    """
-
-    def __init__(self, target: str, append: bool = False) -> None:
-        self._target = target
-        if target == "-" and sys.stdout is None:
-            raise InputError("stdout is closed", "give a file: --sink events.jsonl")
-        try:
-            self._file = (
-                sys.stdout
-                if target == "-"
-                else Path(target).open("a" if append else "w", encoding="utf-8")  # noqa: SIM115
-            )
-        except OSError as error:
-            raise InputError(
-                f"{target} cannot be written ({error.strerror})", "choose another file"
-            ) from error
-
-    def write(self, line: str) -> None:
-        """Write one line.
-
-        Raises:
-            InputError: the disk is full, or the like.
-        """
-        try:
-            print(line, file=self._file, flush=True)
-        except BrokenPipeError:
-            # The reader has seen enough, which is no fault. What is still buffered would complain
-            # when the interpreter ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
-            raise
-        except OSError as error:
-            raise InputError(
-                f"{self._target} cannot be written ({error.strerror})", "make room for it"
-            ) from error
-
-    def close(self) -> None:
-        """Close the file; stdout stays open."""
-        if self._file is not sys.stdout:
-            self._file.close()
+from mera_edge.sinks.lines import Lines
 
 
 class JsonLines:
-    """One event per line; the summary is the last line.
+    """One event per line; the summary comes last.
 
     Args:
-        target, append: see `Lines`.
+        target: see `Lines`; a file is continued.
+
+    Raises:
+        InputError: see `Lines`.
     """
 
-    def __init__(self, target: str, append: bool = False) -> None:
-        self._lines = Lines(target, append)
+    def __init__(self, target: str) -> None:
+        self._lines = Lines(target)
 
     def publish(self, event: EmotionEvent) -> None:
         """Write one event."""
         self._lines.write(event.to_json())
+
+    def reopen(self) -> None:
+        """Continue in a new file if the present one was moved away: see `Lines`."""
+        self._lines.reopen()
 
     def close(self, summary: Summary) -> None:
         """Write the summary and close the file."""

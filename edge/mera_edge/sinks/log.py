@@ -1,4 +1,4 @@
-"""What an operator wants to read afterwards: when a camera or microphone was lost and came back."""
+"""What an operator wants to read: when a camera or microphone was lost and came back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from collections.abc import Callable
 from mera_edge.events import EmotionEvent, SourceState, Summary
 from mera_edge.reasons import REMEDIES
 
+NOTHING_WORKS = (
+    "no camera and no microphone works so far; each is tried again and again: `mera-edge doctor` "
+    "looks for the reason, --camera none or --mic none does without"
+)
+
 
 class SourceLog:
-    """Says every change of a source's state.
+    """Says every change of a source's state, and once that none has ever worked.
 
     Args:
         say: takes a line.
@@ -18,6 +23,7 @@ class SourceLog:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._states: dict[tuple[str | None, str], tuple[SourceState, str | None]] = {}
+        self._some_work = False
 
     def publish(self, event: EmotionEvent) -> None:
         """Compare the sources with those of the event before."""
@@ -29,6 +35,12 @@ class SourceLog:
                 why = f": {source.reason}" if source.reason else ""
                 remedy = REMEDIES.get(source.reason_code or "")
                 self._say(f"{line} {source.state}{why}{f' ({remedy})' if remedy else ''}")
+        states = {state for state, _ in self._states.values()}
+        # Files have no state: they are there.
+        self._some_work |= not event.sources or "live" in states
+        if not self._some_work and states == {"gone"}:
+            self._some_work = True
+            self._say(NOTHING_WORKS)
 
     def close(self, summary: Summary) -> None:
         """There is nothing to finish."""

@@ -12,7 +12,7 @@ from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import Microphone
-from mera_edge.sources.shared import Shared
+from mera_edge.sources.shared import Devices
 
 NONE = "none"
 
@@ -58,28 +58,25 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
     return sources
 
 
-def select_rooms(rooms: Sequence[tuple[str, str, str]]) -> list[list[Source]]:
+def select_rooms(rooms: Sequence[tuple[str, str, str]], devices: Devices) -> list[list[Source]]:
     """Return the sources of several rooms; a device that several name is opened once.
 
     Args:
         rooms: id, camera and mic of each, as for `select`.
+        devices: those of all rooms, of these and of others.
 
     Raises:
         InputError: both are ``none`` in a room.
     """
-    chosen = [select(camera, mic, room) for room, camera, mic in rooms]
-    uses: dict[tuple[bool, str], list[tuple[list[Source], int]]] = {}
-    for sources, (_, camera, mic) in zip(chosen, rooms, strict=True):
-        for index, source in enumerate(sources):
-            if source.is_live:
-                device = (source.has_picture, camera if source.has_picture else mic)
-                uses.setdefault(device, []).append((sources, index))
-    for places in uses.values():
-        if len(places) > 1:
-            shared = Shared(places[0][0][places[0][1]])
-            for sources, index in places:
-                sources[index] = shared.tap()
-    return chosen
+    return [
+        [
+            devices.tap((source.has_picture, camera if source.has_picture else mic), source)
+            if source.is_live
+            else source
+            for source in select(camera, mic, room)
+        ]
+        for room, camera, mic in rooms
+    ]
 
 
 def _file(spec: str) -> Path:

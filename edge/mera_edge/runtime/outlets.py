@@ -1,0 +1,119 @@
+"""The sinks of a live run, each in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.sinks import Sink
+from mera_edge.sinks.choose import choose
+from mera_edge.sinks.jsonl import JsonLines
+from mera_edge.sinks.queued import WAITING, Capture, QueuedSink
+
+DRAIN_S = 1.0
+"""What all sinks together are given at the end for the events that wait."""
+
+
+class Outlets:
+    """Passes events on to every sink; is a sink itself, one that nobody ever waits for.
+
+    It stops the run when nobody reads any more, or when every sink fails and none ever worked.
+
+    Args:
+        say: takes a line for the operator, without waiting.
+        stop: ends the run.
+    """
+
+    def __init__(self, say: Callable[[str], None], stop: threading.Event) -> None:
+        self._say, self._stop = say, stop
+        self._named: dict[str, QueuedSink] = {}
+        """Those of the configuration, by target."""
+        self._others: list[QueuedSink] = []
+        self._closed: list[QueuedSink] = []
+        self._until_s: float | None = None
+
+    def open(self, targets: Sequence[str]) -> dict[str, JsonLines]:
+        """Open those of the targets that are not open yet, for `use`.
+
+        Raises:
+            InputError: one cannot be used.
+        """
+        return {target: choose(target) for target in targets if target not in self._named}
+
+    def use(
+        self, targets: Sequence[str], new: dict[str, JsonLines], summary: Summary | None = None
+    ) -> None:
+        """Go on with these targets.
+
+        Args:
+            new: what `open` gave for them.
+            summary: for the sinks that end here.
+        """
+        before = self._named
+        self._named = {
+            target: before[target] if target in before else self._queued(target, new[target])
+            for target in targets
+        }
+        for target in before.keys() - self._named.keys():
+            before[target].close(summary)
+            self._closed.append(before[target])
+
+    def add(
+        self, name: str, sink: Sink, capture: Capture | None = None, waiting: int = WAITING
+    ) -> None:
+        """Add a sink that the configuration does not name: see `QueuedSink`."""
+        self._others.append(QueuedSink(sink, name, self._say, capture=capture, waiting=waiting))
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Queue an event for every sink."""
+        for sink in self._open:
+            sink.publish(event)
+
+    def reopen(self) -> None:
+        """Have files that were moved away opened again."""
+        for sink in self._named.values():
+            sink.reopen()
+
+    def close(self, summary: Summary | None) -> None:
+        """Queue the end, with the summary unless the run broke off; see `wait`."""
+        if self._until_s is None:
+            self._until_s = time.monotonic() + DRAIN_S
+            for sink in self._open:
+                sink.close(summary)
+
+    def wait(self) -> None:
+        """Wait after `close` until every sink has taken what it was given, `DRAIN_S` at most.
+
+        Raises:
+            MeraError: no sink of the configuration has ever worked, or another one fails.
+        """
+        for sink in (*self._closed, *self._open):
+            sink.wait(self._until_s or 0.0)
+        failures = [self._failure(), *(sink.error for sink in self._others)]
+        for error in filter(None, failures):
+            raise error
+
+    @property
+    def _open(self) -> tuple[QueuedSink, ...]:
+        return *self._named.values(), *self._others
+
+    def _queued(self, target: str, lines: JsonLines) -> QueuedSink:
+        return QueuedSink(
+            lines, f"sink {target}", self._say, changed=self._changed, reopen=lines.reopen
+        )
+
+    def _changed(self) -> None:
+        if self._failure() or all(sink.gone for sink in self._named.values()):
+            self._stop.set()
+
+    def _failure(self) -> Exception | None:
+        """Return why no sink has ever worked, if that is so and all of them say why."""
+        named = list(self._named.values())
+        errors = [sink.error for sink in named if sink.error and not sink.gone]
+        if not errors or any(sink.worked for sink in (*named, *self._closed)):
+            return None
+        if len(errors) + sum(sink.gone for sink in named) < len(named):
+            return None
+        return errors[0]

@@ -1,0 +1,150 @@
+"""Lines of text on stdout, in a file, a pipe or a device: every line is whole."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import select
+import stat
+import sys
+from pathlib import Path
+
+from mera_edge.errors import InputError
+
+STDOUT = ("-", "/dev/stdout")
+
+
+class Lines:
+    """Writes lines, each at once and unbuffered.
+
+    A regular file is locked: two processes would tear each other's lines. If a crash left half a
+    line at its end, the next one begins on a new line. A pipe or a device is opened when the first
+    line is written, since that takes as long as nobody reads.
+
+    Args:
+        target: ``-`` for stdout, else a file, a named pipe or a device.
+        append: whether a file is continued; else it is replaced.
+
+    Raises:
+        InputError: the file cannot be written, or somebody writes it already; stdout is closed.
+    """
+
+    def __init__(self, target: str, append: bool = True) -> None:
+        self._target = target
+        self._file: io.FileIO | None = None
+        self._line = self._rest = b""
+        """The newest line, and what is still to be written of it."""
+        if target in STDOUT:
+            self._file = self._stdout()
+        elif self._is_regular():
+            self._open(append)
+
+    def write(self, line: str) -> None:
+        """Write one line.
+
+        A line of which the disk takes a part counts as written: the rest comes before the next.
+
+        Raises:
+            InputError: it cannot be written, no part of it.
+            BrokenPipeError: nobody reads stdout any more.
+        """
+        self._flush()
+        # A surrogate becomes its escape, which is JSON.
+        self._line = self._rest = line.encode(errors="backslashreplace") + b"\n"
+        try:
+            self._flush()
+        except InputError:
+            if self._rest == self._line:
+                self._rest = b""
+                raise
+
+    def reopen(self) -> None:
+        """Continue in a new file if the present one was moved away or removed.
+
+        Raises:
+            InputError: there can be none; the old one is continued.
+        """
+        if self._target in STDOUT or self._file is None or not self._is_regular():
+            return
+        path = Path(self._target)
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(self._file.fileno())):
+            return
+        before, unfinished = self._file, self._line if self._rest else b""
+        self._open(append=True)
+        self._rest += unfinished
+        before.close()
+
+    def close(self) -> None:
+        """Close the file; stdout stays open.
+
+        Raises:
+            InputError: the last line cannot be completed.
+        """
+        self._flush()
+        if self._file is not None:
+            self._file.close()
+
+    def _flush(self) -> None:
+        while self._rest:
+            try:
+                if self._file is None:
+                    self._file = io.FileIO(self._target, "w")
+                written = self._file.write(self._rest)
+            except BrokenPipeError:
+                if self._target in STDOUT:
+                    raise
+                # The next reader of a named pipe begins with a whole line.
+                self._file, self._rest = None, self._line
+            except OSError as error:
+                raise InputError(
+                    f"{self._target} cannot be written ({error.strerror})", "make room for it"
+                ) from error
+            else:
+                if written is None:  # somebody has made our stdout non-blocking
+                    select.select([], [self._file], [])
+                self._rest = self._rest[written or 0 :]
+
+    def _stdout(self) -> io.FileIO:
+        if sys.stdout is None:
+            raise InputError("stdout is closed", "give a file: --sink events.jsonl")
+        sys.stdout.flush()
+        return io.FileIO(sys.stdout.fileno(), "w", closefd=False)
+
+    def _is_regular(self) -> bool:
+        """Whether the target is a regular file, or nothing yet."""
+        try:
+            mode = Path(self._target).stat().st_mode
+        except OSError:
+            return True
+        return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+    def _open(self, append: bool) -> None:
+        try:
+            file = io.FileIO(self._target, "a+")
+            _lock(file, self._target)
+            if not append:
+                file.truncate(0)
+            self._rest = b"" if _ends_a_line(file) else b"\n"
+        except OSError as error:
+            raise InputError(
+                f"{self._target} cannot be written ({error.strerror})", "choose another file"
+            ) from error
+        self._file = file
+
+
+def _lock(file: io.FileIO, target: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"{target} is written by another run already, or given twice",
+            "give every run a file of its own",
+        ) from error
+    except OSError:
+        pass  # a file system without locks: NFS without its daemon
+
+
+def _ends_a_line(file: io.FileIO) -> bool:
+    size = file.seek(0, os.SEEK_END)
+    return size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"

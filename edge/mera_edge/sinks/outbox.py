@@ -1,0 +1,91 @@
+"""A thread that does one job after another, so that nobody else waits for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+Job = Callable[[], float | None]
+"""Returns ``None`` when it is done with, or the seconds after which to try it again."""
+
+
+class Outbox:
+    """A bounded queue of jobs and the thread that does them, in order.
+
+    The thread is a daemon: a job that hangs for ever does not keep the process alive.
+
+    Args:
+        name: of the thread.
+        size: jobs that may wait. When one more comes, the oldest is dropped: the newest count.
+
+    Attributes:
+        dropped: jobs that were never done.
+    """
+
+    def __init__(self, name: str, size: int) -> None:
+        self.dropped = 0
+        self._size = size
+        self._waiting: deque[Job] = deque()
+        self._current: Job | None = None
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job waits behind the one that is being done."""
+        return not self._waiting
+
+    def put(self, job: Job) -> bool:
+        """Queue a job, without waiting. Return whether none had to be dropped for it."""
+        with self._changed:
+            if self._closed:
+                return True
+            full = len(self._waiting) == self._size
+            if full:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._waiting.append(job)
+            self._changed.notify()
+        return not full
+
+    def close(self, last: Job) -> None:
+        """Take a last job, which is not dropped. The thread ends after it, or when a job fails."""
+        with self._changed:
+            if not self._closed:
+                self._waiting.append(last)
+                self._closed = True
+                self._changed.notify()
+
+    def abandon(self) -> None:
+        """Forget what waits and take no more: for a job that knows that no other can be done."""
+        with self._changed:
+            self._waiting.clear()
+            self._closed = True
+
+    def wait(self, until_s: float) -> int:
+        """Wait for the thread to end after `close`, at most until that `time.monotonic()`.
+
+        Returns the number of jobs that were not done.
+        """
+        self._thread.join(max(0.0, until_s - time.monotonic()))
+        with self._changed:
+            return len(self._waiting) + (self._current is not None)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return
+                self._current = self._waiting.popleft()
+            while (again_s := self._current()) is not None:
+                with self._changed:
+                    if self._closed:
+                        return
+                    self._changed.wait_for(lambda: self._closed, again_s)
+            with self._changed:
+                self._current = None

@@ -1,0 +1,127 @@
+"""A sink in a thread of its own: it may hang, be slow or fail, and the run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mera_edge.errors import MeraError
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.sinks import Sink
+from mera_edge.sinks.outbox import Outbox
+from mera_edge.sources.backoff import Backoff
+
+Capture = Callable[[EmotionEvent], Callable[[], None]]
+"""Makes of an event, while it is the newest, what passes it on."""
+
+WAITING = 256
+"""Events that may wait for a sink: 51 s of one room."""
+
+LONGEST_WAIT_S = 2.0
+"""Between two tries of a sink that fails."""
+
+
+class QueuedSink:
+    """Passes events on over a bounded queue. No method but `wait` waits for the sink.
+
+    A sink that fails is tried again with the same event, while the next ones wait. When too many
+    wait, the oldest are dropped, and how many is said.
+
+    Args:
+        sink: from now on used by no other thread.
+        name: for messages.
+        say: takes a line for the operator, without waiting.
+        changed: called from any thread when `worked`, `gone` or `error` has changed.
+        reopen: of the sink, for `reopen`.
+        capture: the sink's `publish` by default.
+        waiting: how many events may wait.
+
+    Attributes:
+        worked: whether the sink has ever taken anything.
+        gone: whether its reader has gone for good.
+        error: why it fails, while it does.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        name: str,
+        say: Callable[[str], None],
+        changed: Callable[[], None] = lambda: None,
+        reopen: Callable[[], None] = lambda: None,
+        capture: Capture | None = None,
+        waiting: int = WAITING,
+    ) -> None:
+        self.worked = self.gone = False
+        self.error: MeraError | None = None
+        self._sink, self._name, self._say = sink, name, say
+        self._changed, self._reopen = changed, reopen
+        self._capture = capture or (lambda event: lambda: sink.publish(event))
+        self._backoff = Backoff(longest_s=LONGEST_WAIT_S)
+        self._troubled = False
+        self._refused = self._told = 0
+        self._to_reopen = False
+        self._outbox = Outbox(name, waiting)
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Queue an event."""
+        use = self._capture(event)
+        if not self._outbox.put(lambda: self._try(use)):
+            self._trouble("does not keep up: the oldest events that wait are dropped")
+
+    def reopen(self) -> None:
+        """Have the sink opened again before the next event."""
+        self._to_reopen = True
+
+    def close(self, summary: Summary | None) -> None:
+        """Queue the end, with the summary unless the run broke off."""
+        end = (lambda: None) if summary is None else (lambda: self._sink.close(summary))
+        self._outbox.close(lambda: self._try(end))
+
+    def wait(self, until_s: float) -> None:
+        """Wait after `close` for the sink, at most until that `time.monotonic()`; say what is lost.
+
+        A sink that hangs is left behind.
+        """
+        left = self._outbox.wait(until_s)
+        lost = self._lost + max(0, left - 1)
+        if lost and not self.gone:
+            self._say(f"{self._name} lost {lost} events")
+        elif left and not self.error:
+            self._say(f"{self._name} hangs and was left behind")
+
+    @property
+    def _lost(self) -> int:
+        return self._outbox.dropped + self._refused - self._told
+
+    def _trouble(self, what: str) -> None:
+        if not self._troubled:
+            self._troubled = True
+            self._say(f"{self._name} {what}")
+
+    def _try(self, use: Callable[[], None]) -> float | None:
+        """Use the sink; return the seconds until it is worth another try, if it is."""
+        try:
+            if self._to_reopen:
+                self._to_reopen = False
+                self._reopen()
+            use()
+        except BrokenPipeError:
+            self.gone = True
+            self._outbox.abandon()
+            self._changed()
+        except MeraError as error:
+            self.error = error
+            self._trouble(f"fails: {error}")
+            self._changed()
+            return self._backoff.wait_s()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
+            self._refused += 1
+            self._trouble(f"cannot take an event: {error!r}")
+        else:
+            self.worked, self.error = True, None
+            self._backoff.reset()
+            if self._troubled and self._outbox.is_empty:
+                lost, self._troubled = self._lost, False
+                self._told += lost
+                self._say(f"{self._name} works again; {lost} events were lost")
+        return None
