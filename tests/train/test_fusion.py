@@ -9,12 +9,20 @@ import torch
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_train.fusion.compose import CLEAN, Composition, compose
 from mera_train.fusion.evidence import Pool
-from mera_train.fusion.model import ModelConfig
-from mera_train.fusion.train import SUBSETS, Config, FusionTask, answers, compare, halves
+from mera_train.fusion.model import ModelConfig, Mtme
+from mera_train.fusion.train import (
+    SUBSETS,
+    Config,
+    FusionTask,
+    answers,
+    compare,
+    halves,
+    measure,
+)
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 
-HOW = Composition(examples=1400)
+HOW = Composition(examples=1400, misread=0)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +72,53 @@ def test_composed_examples_show_the_emotion_they_are_labelled_with(pools: dict[s
 
 def test_old_and_contrary_evidence_shows_other_emotions(pools: dict[str, Pool]) -> None:
     ages = {"voice": 0.0, "face": 0.0, "text": 1e6}
-    how = Composition(examples=7000, contrary=0.2, disturbed=0.5, age_s=ages)
+    how = Composition(examples=7000, contrary=0.2, disturbed=0.5, misread=0, age_s=ages)
     examples = compose(pools, how, 0)
     wrong = (examples.shown != examples.emotions[:, None]).mean(axis=0)
     np.testing.assert_allclose(wrong, [0.2, 0.2, 0.6], atol=0.03)
     assert examples.embeddings["face"][:, -1].mean() == pytest.approx(0.5, abs=0.03)
     again = compose(pools, how, 0)
     np.testing.assert_array_equal(examples.probabilities, again.probabilities)
+
+
+def test_misread_examples_are_taken_for_the_same_other_emotion(pools: dict[str, Pool]) -> None:
+    how = CLEAN.model_copy(update={"examples": 2100, "misread": 1.0})
+    examples = compose(pools, how, 0)
+    assert (examples.shown == examples.emotions[:, None]).all()
+    answers = examples.probabilities.argmax(2)
+    assert (answers != examples.emotions[:, None]).mean() > 0.8
+    agree = (answers == answers[:, :1]).all(1).mean()
+    apart = compose(pools, how.model_copy(update={"misread": 0.0}), 0).probabilities.argmax(2)
+    wrong = (apart != examples.emotions[:, None]).all(1)
+    assert agree > 0.5 > (apart[wrong] == apart[wrong][:, :1]).all(1).mean()
+
+
+def test_errors_in_common_teach_to_be_less_sure(
+    task: FusionTask, pools: dict[str, Pool], tmp_path: Path
+) -> None:
+    """Where one person's modalities err together, a network that knows is better calibrated."""
+    fitting, choosing = halves(pools, 1)
+    how = HOW.model_copy(update={"misread": 0.5})
+    model = task.config.model.model_copy(update={"correction": 0.7})
+    config = task.config.model_copy(update={"model": model})
+    warned = FusionTask(config, compose(fitting, how, 1), compose(choosing, how, 2))
+    fit(warned, config.loop, tmp_path, {})
+    together = compose(pools, how, 9)
+    naive_ece, warned_ece = (
+        measure(together, answers(t.model.network, together, SUBSETS[0])[0])["ece"]
+        for t in (task, warned)
+    )
+    assert warned_ece < naive_ece - 0.05
+
+
+def test_the_correction_alone_cannot_overrule_the_modalities(pools: dict[str, Pool]) -> None:
+    network = Mtme(ModelConfig(fused=8, unimodal=8, correction=0.5), dict.fromkeys(MODALITIES, 8))
+    torch.nn.init.normal_(network.correction.bias, std=50)
+    examples = compose(pools, CLEAN.model_copy(update={"examples": 700}), 3)
+    probabilities = answers(network, examples, SUBSETS[0])[0]
+    plain = np.log(examples.probabilities).sum(1)
+    shift = np.log(probabilities) - plain
+    assert (np.ptp(shift, axis=1) <= 2 * 0.5 + 1e-3).all()
 
 
 def test_a_clean_item_and_its_twin_go_the_same_way(pools: dict[str, Pool]) -> None:

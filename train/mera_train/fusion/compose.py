@@ -23,6 +23,13 @@ class Composition(BaseModel):
     examples: int = Field(20_000, ge=7, description="equally many of every emotion")
     disturbed: float = Field(0.3, ge=0, le=1, description="share of noisy, blurred, misheard")
     contrary: float = Field(0.1, ge=0, le=1, description="share that shows another emotion")
+    misread: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="share of examples that all encoders take for the same other emotion, where "
+        "they know such items: one person's modalities err together, those of strangers do not",
+    )
     outdated: float = Field(
         15.0, gt=0, description="seconds after which evidence shows another emotion as often as not"
     )
@@ -31,7 +38,7 @@ class Composition(BaseModel):
     )
 
 
-CLEAN = Composition(disturbed=0, contrary=0, age_s={"voice": 0, "face": 0, "text": 0})
+CLEAN = Composition(disturbed=0, contrary=0, misread=0, age_s={"voice": 0, "face": 0, "text": 0})
 """Everything fresh, undisturbed and of one mind."""
 
 
@@ -63,7 +70,8 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     """Draw examples from what the encoders said about three corpora.
 
     Of each modality an item with the example's emotion is drawn; with the chance ``contrary``,
-    and more the older it is, one with another emotion: faces lie and moods change.
+    and more the older it is, one with another emotion: faces lie and moods change. With the chance
+    ``misread`` all items are such as their encoders take for one and the same other emotion.
 
     Args:
         pools: by modality, all with every emotion.
@@ -75,6 +83,8 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     emotions = np.arange(n) % len(EMOTIONS)
     random.shuffle(emotions)
     embeddings, probabilities, ages, shown = {}, [], [], []
+    taken_for = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
+    taken_for = np.where(random.random(n) < how.misread, taken_for, _ANYTHING)
     for name in MODALITIES:
         pool = pools[name]
         age = random.exponential(1, n) * how.age_s[name]
@@ -83,13 +93,7 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
         differs = random.random(n) < how.contrary + (1 - how.contrary) * stale
         show = np.where(differs, other, emotions)
         disturbed = random.random(n) < how.disturbed
-        rows = np.empty(n, np.int64)
-        for emotion in range(len(EMOTIONS)):
-            for state in (False, True):
-                wanted = (show == emotion) & (disturbed == state)
-                if wanted.any():
-                    found = np.flatnonzero((pool.emotions == emotion) & (pool.disturbed == state))
-                    rows[wanted] = random.choice(found, wanted.sum())
+        rows = _draw(pool, show, disturbed, taken_for, random)
         embeddings[name] = pool.embeddings[rows]
         probabilities.append(pool.probabilities[rows])
         ages.append(age)
@@ -101,3 +105,28 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
         emotions=emotions.astype(np.int64),
         shown=np.stack(shown, 1).astype(np.int64),
     )
+
+
+_ANYTHING = -1
+
+
+def _draw(
+    pool: Pool,
+    show: NDArray[np.int64],
+    disturbed: NDArray[np.bool_],
+    taken_for: NDArray[np.int64],
+    random: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Draw for each example a row of the pool with its emotion and state.
+
+    Where ``taken_for`` names an emotion, one that the encoder takes for that is drawn if there is.
+    """
+    rows = np.empty(len(show), np.int64)
+    answers = pool.probabilities.argmax(1)
+    wanted = np.stack([show, disturbed, taken_for])
+    for emotion, state, answer in np.unique(wanted, axis=1).T:
+        found = np.flatnonzero((pool.emotions == emotion) & (pool.disturbed == state))
+        like = found[answers[found] == answer]
+        here = (wanted == np.array([[emotion], [state], [answer]])).all(0)
+        rows[here] = random.choice(like if len(like) else found, here.sum())
+    return rows

@@ -20,6 +20,9 @@ class ModelConfig(BaseModel):
     fused: int = Field(64, ge=4, description="width of the fused features")
     unimodal: int = Field(32, ge=4, description="width of each modality's features")
     dropout: float = Field(0.2, ge=0, lt=1, description="of the encoders' embeddings")
+    correction: float | None = Field(
+        None, gt=0, description="largest correction, in nats, so that no modality is overruled"
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,10 @@ class Mtme(nn.Module):
         gains = gains * torch.exp2(-age / self.log_half_life_s.exp()).clamp(min=1e-3)
         gains = torch.where(alone, torch.ones_like(gains), gains) * mask
         together = (gains.unsqueeze(-1) * logs).sum(dim=1)
-        combined = (together + self.correction(features["whole"])) / self.temperature
+        correction = self.correction(features["whole"])
+        if (most := self.config.correction) is not None:
+            correction = most * torch.tanh(correction / most)
+        combined = (together + correction) / self.temperature
         return Fused(
             logits=torch.where(alone, together, combined),
             valence=whole.squeeze(1),
