@@ -40,7 +40,7 @@ def service(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def wait_for(holds: Callable[[], bool], limit_s: float = 20.0) -> None:
+def wait_for(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
     deadline = time.monotonic() + limit_s
     while not holds():
         assert time.monotonic() < deadline
@@ -99,7 +99,7 @@ def test_cameras_that_are_not_there_are_waited_for(service: Callable) -> None:
         "camera rtsp://127.0.0.1:9/… gone: it refuses the connection",
     ]
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert lines(out)[-1]["interrupted"] is True
     assert "room 1: camera 7 gone" in err
@@ -117,7 +117,7 @@ def test_a_microphone_that_is_not_there_is_waited_for(service: Callable) -> None
     assert event["modalities"]["voice"]["reason_code"] == "no_device"
     assert event["modalities"]["text"]["reason"] == event["modalities"]["voice"]["reason"]
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=5)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_and_a_new_configuration(service: Callable, tmp_path: Path) 
     process.send_signal(signal.SIGHUP)
     wait_for(lambda: written(second) > 1)
     process.send_signal(signal.SIGTERM)
-    err += process.communicate(timeout=20)[1]
+    err += process.communicate(timeout=60)[1]
     assert process.returncode == 0
     assert "sink /dev/full fails: /dev/full cannot be written (No space left on device)" in err
     assert "budgetms" in err
@@ -182,7 +182,7 @@ def test_a_hang_up_keeps_what_did_not_change(service: Callable, tmp_path: Path) 
     wait_for(lambda: len(children(process)) == 2)
     assert len(children(process) & before) == 1
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
     *told, summary = lines(events.read_text())
     assert summary["schema"] == "mera-edge/summary/1"
@@ -197,7 +197,7 @@ def test_files_that_are_moved_away_are_opened_again(service: Callable, tmp_path:
     process.send_signal(signal.SIGUSR1)
     wait_for(lambda: written(file) > 1)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     times = [line.get("media_time_s") for line in lines(moved.read_text() + file.read_text())]
     assert times[-1] is None, "the summary comes last"
     assert None not in times[:-1] and times[:-1] == sorted(times[:-1])
@@ -215,14 +215,14 @@ def test_a_restart_goes_on_with_the_file_and_a_second_run_is_refused(
     assert second.returncode == 2
     assert f"{file.name} is written by another run already" in " ".join(err.split())
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     with file.open("a") as crashed:
         crashed.write('{"schema":"mera-edge/ev')
     before = file.read_text()
     process = service(*arguments)
     wait_for(lambda: written(file) > before.count("\n") + 3)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert process.returncode == 0
     after = file.read_text()
     assert after.startswith(before + "\n")
@@ -256,7 +256,7 @@ def test_nothing_that_hangs_or_is_gone_delays_answers_or_the_end(
     )
     wait_for(lambda: written(file) > 5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     *events, summary = lines(file.read_text())
     assert summary["events"] == len(events)
 
@@ -270,14 +270,14 @@ def test_a_terminal_that_stopped_does_not_delay_the_end(service: Callable) -> No
     # Nobody reads any more: the terminal takes some kilobytes, one or two pictures.
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_it_can_be_ended_while_it_loads(service: Callable) -> None:
     process = service("--camera", CLIP, "--mic", "none", "--sink", "-")
     assert "loads bundle default; camera" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert "stopped while it was loading" in err
 
@@ -294,9 +294,9 @@ def test_it_ends_when_nobody_reads_any_more(service: Callable, tmp_path: Path) -
     for process in (alone, both):
         process.stdout.readline()
         process.stdout.close()
-    assert alone.wait(5) == 0
+    assert alone.wait(60) == 0
     now = written(file)
     wait_for(lambda: written(file) > now + 2)
     both.send_signal(signal.SIGTERM)
-    assert both.wait(5) == 0
+    assert both.wait(60) == 0
     assert "Traceback" not in alone.stderr.read() + both.stderr.read()

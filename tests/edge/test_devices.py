@@ -86,17 +86,28 @@ def opened(spec: str) -> Iterator[Camera]:
         camera.close()
 
 
-def watch(camera: Camera, until: Callable[[], bool], limit_s: float = 6.0) -> list[Picture]:
-    """Poll ten times a second until something holds; no poll may wait for the camera."""
-    pictures, began = [], time.monotonic()
-    while not until():
-        assert time.monotonic() - began < limit_s, camera.condition
+def watch(camera: Camera, until: Callable[[list[Picture]], bool]) -> list[Picture]:
+    """Poll ten times a second until something holds; no poll may wait for the camera.
+
+    A busy machine may take its time for everything; a camera that is waited for, seconds.
+    """
+    pictures: list[Picture] = []
+    waits_s = [0.0]
+    deadline = time.monotonic() + 60
+    while not until(pictures):
+        assert time.monotonic() < deadline, camera.condition
         time.sleep(0.1)
         polled = time.monotonic()
         picture = camera.poll(10.0).picture
-        assert time.monotonic() - polled < 0.1
+        waits_s.append(time.monotonic() - polled)
         pictures += [picture] if picture else []
+    assert sorted(waits_s)[len(waits_s) // 2] < 0.1
     return pictures
+
+
+def is_live(camera: Camera) -> list[Picture]:
+    """Wait until a camera is live, and return its pictures until then."""
+    return watch(camera, lambda _: camera.condition.state == "live")
 
 
 def children(parent: int | None = None) -> list[int]:
@@ -120,66 +131,60 @@ def runs(pid: int) -> bool:
 def test_a_network_camera_gives_its_newest_picture_and_its_age() -> None:
     with network_camera() as (url, _), opened(url) as camera:
         assert camera.condition.state == "connecting"
-        watch(camera, lambda: camera.condition.state == "live")
-        time.sleep(0.5)
-        picture = camera.poll(10.0).picture
-        assert picture is not None
-        assert picture.image.shape == (120, 160, 3)
-        assert 9.8 < picture.at_s <= 10.0
+        is_live(camera)
+        pictures = watch(camera, lambda pictures: any(9.8 < p.at_s <= 10.0 for p in pictures))
+        assert {picture.image.shape for picture in pictures} == {(120, 160, 3)}
         assert children()
     assert not children()
 
 
 def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
     with network_camera() as (url, _), opened(url) as camera:
-        watch(camera, lambda: camera.condition.state == "live")
+        is_live(camera)
         for _ in range(3):
             time.sleep(0.2)
             assert camera.poll(10.0, look=False).picture is None
-            assert camera.condition.state == "live"
-        picture = camera.poll(10.0).picture
-        assert picture is not None
-        assert picture.at_s > 9.8
+        assert watch(camera, lambda pictures: any(p.at_s > 9.8 for p in pictures))
 
 
 def test_a_camera_that_went_away_is_gone_and_comes_back() -> None:
     with network_camera() as (url, _):
         camera = Camera(url)
         camera.open()
-        watch(camera, lambda: camera.condition.state == "live")
-    watch(camera, lambda: camera.condition.code == "refused")
+        is_live(camera)
+    watch(camera, lambda _: camera.condition.code == "refused")
     assert camera.condition.state == "gone"
     with network_camera(port=int(url.split(":")[2].split("/")[0])):
-        assert watch(camera, lambda: camera.condition.state == "live", limit_s=5.0)
+        assert is_live(camera)
     camera.close()
 
 
 def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STALLED_AFTER_S", 0.4)
-    monkeypatch.setattr(worker, "HUNG_AFTER_S", 0.9)
+    monkeypatch.setattr(worker, "HUNG_AFTER_S", 2.0)
     with network_camera() as (url, _), opened(url) as camera:
-        watch(camera, lambda: camera.condition.state == "live")
+        is_live(camera)
         (first,) = children()
         os.kill(first, signal.SIGSEGV)
-        watch(camera, lambda: "ended with SIGSEGV" in camera.condition.reason)
-        watch(camera, lambda: camera.condition.state == "live")
+        watch(camera, lambda _: "ended with SIGSEGV" in camera.condition.reason)
+        is_live(camera)
         (second,) = children()
         os.kill(second, signal.SIGSTOP)
-        watch(camera, lambda: camera.condition.state == "stalled")
-        watch(camera, lambda: "hung" in camera.condition.reason)
-        watch(camera, lambda: camera.condition.state == "live")
+        watch(camera, lambda _: camera.condition.state == "stalled")
+        watch(camera, lambda _: "hung" in camera.condition.reason)
+        is_live(camera)
         assert len({first, second, *children()}) == 3
 
 
 def test_a_camera_that_freezes_has_stalled_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "STALLED_AFTER_S", 0.4)
     with network_camera() as (url, frozen), opened(url) as camera:
-        watch(camera, lambda: camera.condition.state == "live")
+        is_live(camera)
         frozen.set()
-        watch(camera, lambda: camera.condition.state == "stalled")
+        watch(camera, lambda _: camera.condition.state == "stalled")
         assert camera.condition.reason == "nothing comes any more"
         frozen.clear()
-        assert watch(camera, lambda: camera.condition.state == "live")
+        assert is_live(camera)
 
 
 def test_the_same_picture_again_and_again_is_not_passed_on(
@@ -192,15 +197,15 @@ def test_the_same_picture_again_and_again_is_not_passed_on(
         network_camera(lambda index: changing(0 if still.is_set() else index)) as (url, _),
         opened(url) as camera,
     ):
-        watch(camera, lambda: camera.condition.state == "live")
-        watch(camera, lambda: camera.condition.reason == "always the same picture")
+        is_live(camera)
+        watch(camera, lambda _: camera.condition.reason == "always the same picture")
         assert camera.condition.state == "stalled"
         time.sleep(0.3)
         assert camera.poll(10.0).picture is None
         camera.poll(10.0, look=False)
         assert camera.condition.state == "stalled"
         still.clear()
-        assert watch(camera, lambda: camera.condition.state == "live")
+        assert is_live(camera)
 
 
 def test_a_camera_may_be_huge_and_change_its_resolution() -> None:
@@ -209,11 +214,10 @@ def test_a_camera_may_be_huge_and_change_its_resolution() -> None:
         network_camera(lambda index: np.full(shapes[index // 3 % 2], index, np.uint8)) as (url, _),
         opened(url) as camera,
     ):
-        polls = count()
-        pictures = watch(camera, lambda: next(polls) == 10)
+        # The second and the third resolution have come by then.
+        pictures = watch(camera, lambda pictures: any(p.image.mean() > 6 for p in pictures))
     # OpenCV brings every picture to the size of the first one.
     assert {picture.image.shape for picture in pictures} == {(960, 1920, 3)}
-    assert max(picture.image.mean() for picture in pictures) > 4
 
 
 def test_no_process_outlives_its_parent() -> None:
@@ -237,7 +241,7 @@ time.sleep(60)
         (child,) = children(parent.pid)
         parent.kill()
         parent.wait()
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 30
         while runs(child):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -283,7 +287,7 @@ while True:
     writer = subprocess.Popen(
         [sys.executable, "-c", writes, str(slot.descriptor)], pass_fds=[slot.descriptor]
     )
-    seen, deadline = 0, time.monotonic() + 10
+    seen, deadline = 0, time.monotonic() + 60
     while seen < 30 and time.monotonic() < deadline:
         taken = slot.take()
         if taken is not None:
@@ -322,7 +326,7 @@ def test_a_stream_is_a_microphone_too() -> None:
     heard: list[np.ndarray] = []
     began = time.monotonic()
     while microphone.condition.state != "gone":
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         time.sleep(0.05)
         heard += [sound.samples for sound in microphone.poll(1.0).sounds]
     microphone.close()
