@@ -147,7 +147,8 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     assert saved.figures == metrics
     assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
-    assert "CC BY" in saved.card
+    assert "LibriSpeech: seven speakers of train-clean-100 (CC BY 4.0)" in saved.card
+    assert "trained from nothing" in saved.card
 
 
 def test_echoes_decay_by_60_db_in_the_time_that_is_named() -> None:

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def card(metrics: dict[str, float], hours: float, synthetic: float, symbols: int) -> str:
-    """The model card: what it learnt from, how well, under which licence.
+from mera_train.asr.config import Config
+
+_NETWORKS = {
+    "conformer": "A causal conformer",
+    "deepspeech2": "DeepSpeech2's LSTMs that only look back,",
+    "whisper": "Whisper's encoder, in chunks that see a bounded past,",
+}
+_CORPORA = {
+    "speechocean762": "speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers "
+    "are children; without the sentences that its test also has)",
+    "librispeech_train7": "LibriSpeech: seven speakers of train-clean-100 (CC BY 4.0)",
+    "librispeech_dev20": "LibriSpeech: twenty speakers of dev-clean (CC BY 4.0)",
+    "lj_text_male": "one man reading LJSpeech sentences (Apache-2.0)",
+    "lj_woman": "LJSpeech (public domain)",
+    "cmu_arctic_man": "CMU Arctic: one man (free)",
+    "common_voice_100": "Common Voice (CC0)",
+    "english_small": "NLTK's sample of TIMIT (non-commercial), sentences of one Hi-Fi TTS speaker "
+    "and of four VCTK speakers (CC BY 4.0)",
+}
+
+
+def card(
+    config: Config, metrics: Mapping[str, float], hours: Mapping[str, float], synthetic: float
+) -> str:
+    """The model card: what it learnt from, and how well.
 
     Args:
+        config: what it was trained with.
         metrics: on dev.
-        hours: of recorded speech.
+        hours: of recorded speech, by corpus.
         synthetic: hours of synthetic speech.
-        symbols: classes.
     """
     beside = f" and {synthetic:.1f} hours read by engines" if synthetic else ""
+    corpora = [f"  * {_CORPORA.get(name, name)}: {part:.2f} h" for name, part in hours.items()]
+    if config.augment and config.augment.noise:
+        corpora.append("  * noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial)")
     return f"""\
-# Streaming speech recognizer (English)
+# Streaming speech recognizer
 
-A causal conformer with CTC over {symbols} subwords, trained from nothing on
-{hours:.1f} hours of read speech{beside}: **that is very little**. It knows the words of simple read
-sentences and misses many others; it is no open-vocabulary recognizer.
+{_NETWORKS[config.model.kind]} with CTC over {len(config.symbols)} units, {_begun(config)}, on
+{sum(hours.values()):.1f} hours of speech{beside}.
 
-* Data and licences: speechocean762 train (CC BY 4.0; Mandarin-accented, half of the speakers are
-  children; without the sentences that its test also has), LibriSpeech: seven speakers of
-  train-clean-100 and twenty of dev-clean (CC BY 4.0), one man reading LJSpeech sentences
-  (Apache-2.0), NLTK's sample of TIMIT (non-commercial), 116 sentences of one Hi-Fi TTS speaker and
-  40 of four VCTK speakers (CC BY 4.0); noise from UrbanSound8K folds 1 and 2 (CC BY-NC 3.0:
-  non-commercial). pocketsphinx (BSD) aligned the first texts to their sound. Synthetic speech of
-  espeak-ng, flite, hibari (Apache-2.0) and piper's voice joe (CC0). Texts of it and of the language
-  models beside it: GoEmotions (Apache-2.0), MELD (GPL-3.0) and CARER (research), training splits,
-  NLTK's plain texts (some for research only) and 98 English novels (docs/results/asr.md).
-  Pronunciations: the CMU dictionary (BSD).
-* Dev (speakers kept out: ten of speechocean762's training part, two of dev-clean; they chose the
-  weights): word error rate {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
-* Test figures: docs/results/asr.md.
-* Not covered: spontaneous and emotional speech, far-field microphones, other languages.
+* Data, with the licence where it is a corpus that this project knows:
+{chr(10).join(corpora)}
+* Dev (speakers kept out; they chose the weights): word error rate {metrics["wer"]:.1%}, character
+  error rate {metrics["cer"]:.1%}, greedy.
+* Not covered: what is unlike these recordings, other languages.
 """
+
+
+def _begun(config: Config) -> str:
+    if config.pretrained is not None:
+        file, digest = config.pretrained.file.name, config.pretrained.sha256
+        return f"begun from the pretrained weights {file} (SHA-256 {digest})"
+    return "begun from another recognizer" if config.initial else "trained from nothing"

@@ -120,9 +120,16 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     with torch.inference_mode():
         said, heard, _ = task.understood(task.model, device())
     report.write(out, said, heard)
-    hours, artificial = (sum(map(frames.count, part)) / 360_000 for part in (training, read))
     written = config.model_copy(update={"symbols": units.symbols})
-    checkpoint.save(
-        out, model, written, metrics, card(metrics, hours, artificial, len(units.symbols))
-    )
+    hours, artificial = _hours(frames, training), sum(_hours(frames, read).values())
+    checkpoint.save(out, model, written, metrics, card(written, metrics, hours, artificial))
     return metrics
+
+
+def _hours(frames: Frames, utterances: Sequence[Utterance]) -> dict[str, float]:
+    """Return the hours of each corpus."""
+    found: dict[str, float] = {}
+    for utterance in utterances:
+        before = found.get(utterance.corpus, 0.0)
+        found[utterance.corpus] = before + frames.count(utterance) / 360_000
+    return found
