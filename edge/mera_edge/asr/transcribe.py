@@ -12,6 +12,7 @@ from mera_edge.asr.choose import SpeechRecognizer
 from mera_edge.asr.recognizer import Hypothesis
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.sources.choice import Tracks
 from mera_edge.sources.media import MediaFile
 
 PIECE_S = 0.2
@@ -24,6 +25,8 @@ class FileTranscript:
 
     utterances: tuple[Hypothesis, ...]
     duration_s: float
+    notices: tuple[str, ...] = ()
+    """What somebody should know who relies on it: see `mera_edge.sources.media.MediaFile`."""
 
     @property
     def text(self) -> str:
@@ -50,13 +53,20 @@ class FileTranscript:
         }
 
 
-def transcribe_file(recognizer: SpeechRecognizer, path: Path) -> FileTranscript:
+def transcribe_file(
+    recognizer: SpeechRecognizer, path: Path, tracks: Tracks | None = None
+) -> FileTranscript:
     """Recognize the speech of a file (sound or video), streaming.
+
+    Args:
+        recognizer: is reset first.
+        path: see `mera_edge.sources.media.MediaFile`.
+        tracks: which of several is heard.
 
     Raises:
         InputError: the file cannot be used or has no sound.
     """
-    source = MediaFile(path, picture=False)
+    source = MediaFile(path, picture=False, tracks=tracks)
     source.open()
     try:
         if not source.has_sound:
@@ -78,4 +88,5 @@ def transcribe_file(recognizer: SpeechRecognizer, path: Path) -> FileTranscript:
         utterances.append(recognizer.hypothesis)
     finally:
         source.close()
-    return FileTranscript(tuple(u for u in utterances if u.text), heard_s)
+    spoken = tuple(u for u in utterances if u.text)
+    return FileTranscript(spoken, heard_s, tuple(source.notices))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -19,7 +21,8 @@ from mera_edge.cli import (
     run,
     transcribe,
 )
-from mera_edge.cli.console import reported
+from mera_edge.cli.console import reported, say
+from mera_edge.errors import InputError
 
 app = typer.Typer(
     name="mera-edge",
@@ -54,5 +57,20 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one message with its remedy, never a traceback."""
-    with reported():
-        app(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with reported(" ".join(["mera-edge", *given[:1]])):
+            app(arguments)
+    except SystemExit as ended:
+        if ended.code == InputError.exit_code:
+            _hint(given)
+        raise
+
+
+def _hint(given: Sequence[str]) -> None:
+    """Say how a file whose name looks like an option is given."""
+    for name in given:
+        if name == "--":
+            return
+        if name.startswith("-") and len(name) > 1 and Path(name).is_file():
+            say(f"{name} is taken for an option: to give the file, write ./{name}")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from mera_edge.errors import InputError, MeraError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_DEBUG = "MERA_EDGE_DEBUG"
+"""Environment variable with which an unexpected error shows its traceback."""
 
 
 def stdout() -> Console:
@@ -88,18 +92,68 @@ def report(error: MeraError) -> None:
     stderr().print(f"[bold red]error[/] {escape(str(error))}", soft_wrap=True, highlight=False)
 
 
+def say(line: str) -> None:
+    """Print a line on stderr for whoever watches."""
+    stderr().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def reported() -> Iterator[None]:
-    """End with an error as one message with its remedy, never a traceback."""
+def reported(command: str = "mera-edge") -> Iterator[None]:
+    """End with an error as one message with its remedy, never a traceback.
+
+    Args:
+        command: what is running, for an error that nobody expected.
+    """
     try:
         yield
     except MeraError as error:
-        report(error)
-        sys.exit(error.exit_code)
+        _end(error)
     except OSError as error:
+        if error.filename is not None:
+            _end(InputError(f"{error.filename}: {error.strerror}", "check the path"))
         # What is printed is of no file; a pipe that closes is typer's affair.
-        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
-            raise
-        full = InputError(f"the output cannot be written ({error.strerror})", "make room for it")
-        report(full)
-        sys.exit(full.exit_code)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            _end(_unexpected(error, command))
+        _end(InputError(f"the output cannot be written ({error.strerror})", "make room for it"))
+    except Exception as error:  # noqa: BLE001  (the last resort)
+        _end(_unexpected(error, command))
+
+
+class Attempts:
+    """Files that are done one after the other: one that cannot be used does not stop the others.
+
+    Attributes:
+        failed: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    @contextmanager
+    def at(self, file: object) -> Iterator[None]:
+        """Do one file."""
+        try:
+            yield
+        except OSError:
+            raise  # of the output, which all files have in common
+        except MeraError as error:
+            report(error)
+            self.failed = True
+        except Exception as error:  # noqa: BLE001  (whatever it was, the others are done)
+            report(_unexpected(error, str(file)))
+            self.failed = True
+
+
+def _end(error: MeraError) -> NoReturn:
+    report(error)
+    sys.exit(error.exit_code)
+
+
+def _unexpected(error: Exception, where: str) -> MeraError:
+    """Return what is said of an error that is a mistake of ours."""
+    if os.environ.get(_DEBUG):
+        raise error
+    return MeraError(
+        f"{where}: unexpected {type(error).__name__} ({str(error)[:200]})",
+        f"please report this, with the traceback that {_DEBUG}=1 in the environment shows",
+    )

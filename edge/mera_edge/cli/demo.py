@@ -14,6 +14,7 @@ def demo(
     media: Annotated[
         Path | None, typer.Argument(help="A video or recording; the bundled sample by default.")
     ] = None,
+    track: options.Track = None,
     report: options.Report = None,
     bundle: options.Bundle = None,
 ) -> None:
@@ -24,7 +25,7 @@ def demo(
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer
-    from mera_edge.cli.console import stderr, stdout
+    from mera_edge.cli.console import say, stderr, stdout
     from mera_edge.runtime.clock import RealClock, VirtualClock
     from mera_edge.runtime.pipeline import Pipeline
     from mera_edge.runtime.session import run, stop_on_signals
@@ -43,7 +44,10 @@ def demo(
     pipeline.warm_up()
     clock = RealClock() if console.is_terminal else VirtualClock()
     with stop_on_signals() as stop:
-        summary = run(pipeline, [MediaFile(file)], clock, sinks, stop, file=file.name)
+        source = MediaFile(file, tracks=options.tracks(track), stop=stop)
+        summary = run(pipeline, [source], clock, sinks, stop, file=file.name)
     print_answer(summary, stdout())
+    for notice in source.notices:
+        say(notice)
     if report is not None:
         stdout().print(f"  report: {report}", highlight=False)

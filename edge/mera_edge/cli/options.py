@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mera_edge.errors import InputError
+
+if TYPE_CHECKING:
+    from mera_edge.sources.choice import Tracks
 
 Bundle = Annotated[
     Path | None,
@@ -47,9 +52,34 @@ Asr = Annotated[
         "--asr", help="`sherpa:DIR` (or a name of `models list`): a published model's words."
     ),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        help="`audio:N` or `video:N`, counted from 1: the track that is used; FFmpeg's choice "
+        "by default.",
+    ),
+]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
 
 
 def pairs(given: list[str] | None) -> dict[str, str] | None:
     """Return ``ROLE=provider`` options as a mapping."""
     return dict(pair.partition("=")[::2] for pair in given) if given else None
+
+
+def tracks(given: list[str] | None) -> Tracks:
+    """Return ``--track`` options as the tracks that are used.
+
+    Raises:
+        InputError: one is of another form.
+    """
+    from mera_edge.sources.choice import Tracks
+
+    chosen = {}
+    for spec in given or ():
+        kind, _, number = spec.partition(":")
+        if kind not in ("audio", "video") or not (number.isascii() and number.isdigit()):
+            raise InputError(f"--track {spec} is no track", "give audio:2 or video:1, for example")
+        chosen[kind] = int(number)
+    return Tracks(**chosen)

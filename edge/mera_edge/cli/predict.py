@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mera_edge.cli import options
-from mera_edge.errors import InputError, MeraError
+from mera_edge.errors import InputError
 
 if TYPE_CHECKING:
     from mera_edge.events import Summary
 
 
-_MISSING_S = 1.0
-"""At the end of a file that is worth a word."""
-
-
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings; - is stdin.")
+    ],
     json: options.Json = False,
+    track: options.Track = None,
     report: options.Report = None,
     record: options.Record = None,
     bundle: options.Bundle = None,
@@ -31,8 +30,7 @@ def predict(
     reported, the others are done, and the exit code is 2.
     """
     from mera_edge.bundle import Bundle
-    from mera_edge.cli.console import report as report_error
-    from mera_edge.cli.console import stderr
+    from mera_edge.cli.console import Attempts, say
     from mera_edge.runtime.clock import VirtualClock
     from mera_edge.runtime.pipeline import Pipeline
     from mera_edge.runtime.replay import Recorder
@@ -44,35 +42,28 @@ def predict(
 
     if (report or record) and len(files) > 1:
         raise InputError("--report and --record take one file", "call predict once per file")
+    tracks = options.tracks(track)
     models = Bundle.open(bundle)
     pipeline = Pipeline(models)
     pipeline.warm_up()
-    failed = False
+    attempts = Attempts()
     with stop_on_signals() as stop:
         for file in files:
-            sinks: list[Sink] = [JsonLines("-")] if json else []
-            if report is not None:
-                sinks.append(HtmlReport(report))
-            if record is not None:
-                sinks.append(Recorder(record, pipeline, models))
-            media = MediaFile(file)
-            try:
+            with attempts.at(file):
+                media = MediaFile(file, tracks=tracks, stop=stop)
+                sinks: list[Sink] = [JsonLines("-")] if json else []
+                if report is not None:
+                    sinks.append(HtmlReport(report))
+                if record is not None:
+                    sinks.append(Recorder(record, pipeline, models))
                 summary = run(pipeline, [media], VirtualClock(), sinks, stop, file=str(file))
-            except MeraError as error:
-                report_error(error)
-                failed = True
-                continue
-            if not json:
-                _show(summary)
-            missing_s = (media.length_s or 0.0) - summary.duration_s
-            if missing_s > _MISSING_S and not summary.interrupted:
-                stderr().print(
-                    f"{file} ends {missing_s:.1f} s before the time that it names: is it whole?",
-                    markup=False, highlight=False, soft_wrap=True,
-                )  # fmt: skip
+                if not json:
+                    _show(summary)
+                for notice in media.notices:
+                    say(notice)
             if stop.is_set():
                 break
-    if failed:
+    if attempts.failed:
         raise typer.Exit(InputError.exit_code)
 
 

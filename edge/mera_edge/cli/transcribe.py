@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from mera_edge.cli import options
-from mera_edge.errors import InputError, MeraError
+from mera_edge.errors import InputError
 
 
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos; - is stdin.")
+    ],
     json: options.Json = False,
+    track: options.Track = None,
     asr: options.Asr = None,
     hot_word: Annotated[
         list[str] | None,
@@ -28,24 +31,21 @@ def transcribe(
     from mera_edge.asr.choose import choose
     from mera_edge.asr.transcribe import transcribe_file
     from mera_edge.bundle import Bundle
-    from mera_edge.cli.console import report as report_error
-    from mera_edge.cli.console import stdout
+    from mera_edge.cli.console import Attempts, say, stdout
     from mera_edge.config import load
 
     flags = {"bundle": bundle, "recognition": {"model": asr, "hot_words": hot_word}}
     settings = load(config, flags)
     recognizer = choose(Bundle.open(settings.bundle), settings.recognition)
-    failed = False
+    tracks, attempts = options.tracks(track), Attempts()
     for file in files:
-        try:
-            transcript = transcribe_file(recognizer, file)
-        except MeraError as error:
-            report_error(error)
-            failed = True
-            continue
-        if json:
-            print(to_json.dumps(transcript.to_dict(str(file)), ensure_ascii=False), flush=True)
-        else:
-            stdout().print(transcript.text, highlight=False, markup=False)
-    if failed:
+        with attempts.at(file):
+            transcript = transcribe_file(recognizer, file, tracks)
+            if json:
+                print(to_json.dumps(transcript.to_dict(str(file)), ensure_ascii=False), flush=True)
+            else:
+                stdout().print(transcript.text, highlight=False, markup=False)
+            for notice in transcript.notices:
+                say(notice)
+    if attempts.failed:
         raise typer.Exit(InputError.exit_code)

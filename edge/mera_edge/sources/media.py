@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+import os
+import threading
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import LIVE, Captured, Picture, Sound
+from mera_edge.sources import pipe
+from mera_edge.sources.base import LIVE, Captured
+from mera_edge.sources.choice import Choice, Kind, Tracks, choose
+from mera_edge.sources.packets import Frames, Timeline, open_container
+from mera_edge.sources.tracks import PictureTrack, SoundTrack
 
 _REMEDY = "give a video or a recording that a media player plays to its end"
-_ROUNDING_S = 0.001
-_LARGEST_SLIP_S = 0.05
-"""Timestamps that differ from the count of samples by less are rounding, not gaps."""
+_MISSING_S = 1.0
+"""At the end of a file that is worth a word."""
+_DAMAGE = 0.01
+"""Share of packets that cannot be decoded which is worth a word."""
 
 
 class MediaFile:
@@ -27,22 +28,40 @@ class MediaFile:
     stays flat however the file interleaves them.
 
     Args:
-        path: anything that FFmpeg reads.
+        path: anything that FFmpeg reads; a pipe, or ``-`` for stdin, is read to its end first.
         sound, picture: whether to use them, where the file has them.
+        tracks: which ones, where it has several.
+        stop: ends the reading of a pipe early.
+
+    Attributes:
+        notices: what somebody should know who relies on the answers, a sentence each: which of
+            several tracks was chosen; once it is closed also what could not be decoded, where its
+            clock jumped, and whether its end is missing.
     """
 
     is_live = False
     id = "file"
     condition = LIVE
 
-    def __init__(self, path: Path, sound: bool = True, picture: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sound: bool = True,
+        picture: bool = True,
+        tracks: Tracks | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self.name = str(path)
-        self._path = path
-        self._wanted = (sound, picture)
-        self._sound: _SoundTrack | None = None
-        self._pictures: _PictureTrack | None = None
-        self.length_s: float | None = None
-        """What the file says of its length; known once open. A truncated file has less."""
+        self.notices: list[str] = []
+        self._path = pipe.STDIN if self.name == "-" else path
+        wanted: dict[Kind, bool] = {"audio": sound, "video": picture}
+        self._kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
+        self._tracks = tracks or Tracks()
+        self._stop = stop
+        self._spooled: IO[bytes] | None = None
+        self._sound: SoundTrack | None = None
+        self._pictures: PictureTrack | None = None
+        self._named_s = 0.0
 
     @property
     def has_sound(self) -> bool:
@@ -58,29 +77,23 @@ class MediaFile:
         """Open the file.
 
         Raises:
-            InputError: no such file, nothing that can be decoded, or neither sound nor picture.
+            InputError: no such file or track, or nothing in it that can be decoded.
         """
         import av
 
         self.close()
-        if not self._path.is_file():
-            raise InputError(f"{self._path} is not a file", _REMEDY)
+        path = self._readable()
         try:
-            with av.open(str(self._path)) as container:
-                begins_s = (container.start_time or 0) / av.time_base
-                self.length_s = container.duration and container.duration / av.time_base
-                has_sound = bool(container.streams.audio)
-                has_picture = any(not _is_cover(stream) for stream in container.streams.video)
-            if not (has_sound or has_picture):
-                raise InputError(f"{self._path} has neither sound nor picture", _REMEDY)
-            sound, picture = self._wanted
-            if has_sound and sound:
-                self._sound = _SoundTrack(self._path, begins_s)
-            if has_picture and picture:
-                self._pictures = _PictureTrack(self._path, begins_s)
-        except (av.FFmpegError, OSError) as error:
+            choices = self._open(path)
+        except (av.FFmpegError, OSError, ValueError, ArithmeticError) as error:
+            why = _why(path, error)
             self.close()
-            raise InputError(f"{self._path} cannot be decoded ({error})", _REMEDY) from error
+            raise InputError(f"{self.name} {why}", _REMEDY) from error
+        except InputError as error:
+            self.close()
+            raise InputError(f"{self.name}: {error.what}", error.remedy) from error
+        self.notices = [f"{self.name} {c.said}" for c in choices.values() if c.said]
+        self._leave_out_what_is_empty()
 
     def poll(self, until_s: float, look: bool = True) -> Captured:
         """Return sound and, if it is looked at, the newest picture up to ``until_s``."""
@@ -100,156 +113,133 @@ class MediaFile:
 
     def close(self) -> None:
         """Close the file. What `has_sound` and `has_picture` said is forgotten."""
-        for track in (self._sound, self._pictures):
-            if track is not None:
-                track.container.close()
+        tracks = [track for track in (self._sound, self._pictures) if track is not None]
+        if tracks:
+            self.notices += [f"{self.name} {line}" for line in self._told()]
+        for track in tracks:
+            track.timeline.container.close()
         self._sound = self._pictures = None
+        if self._spooled is not None:
+            self._spooled.close()
+            self._spooled = None
 
+    def _readable(self) -> Path:
+        """Return a path that can be opened twice and read from anywhere."""
+        if pipe.is_pipe(self._path):
+            self._spooled = pipe.spool(self._path, self.name, self._stop)
+            return Path(f"/proc/{os.getpid()}/fd/{self._spooled.fileno()}")
+        try:
+            is_file = self._path.is_file()
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read ({error.strerror})", _REMEDY) from error
+        if not is_file:
+            raise InputError(f"{self.name} is not a file", _REMEDY)
+        return self._path
 
-def _is_cover(stream: Any) -> bool:
-    """Whether a video stream is only the picture on a record's sleeve."""
-    from av.stream import Disposition
-
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
-class _SoundTrack:
-    """The first sound track as one unbroken sequence of samples from stream time 0."""
-
-    def __init__(self, path: Path, begins_s: float) -> None:
+    def _open(self, path: Path) -> dict[Kind, Choice]:
         import av
 
-        self.container = av.open(str(path))
-        self._begins_s = begins_s
-        self._pieces = self._decode()
-        self._waiting = np.empty(0, np.float32)
-        self._returned = 0
-        self._finished = False
+        with open_container(path) as container:
+            if not (container.streams.audio or container.streams.video):
+                raise InputError("it has neither sound nor picture", _REMEDY)
+            choices = {k: choose(container, k, getattr(self._tracks, k)) for k in self._kinds}
+            begins_s = (container.start_time or 0) / av.time_base
+            self._named_s = _length_s((container.duration or 0) / av.time_base, begins_s)
+        used = [choice.index for choice in choices.values() if choice.index is not None]
 
-    @property
-    def ended(self) -> bool:
-        return self._finished and not len(self._waiting)
+        def timeline() -> Timeline:
+            container = open_container(path)
+            return Timeline(container, [container.streams[index] for index in used], begins_s)
 
-    def read(self, until_s: float) -> Sound:
-        """Return the samples between the last call and ``until_s``."""
-        wanted = math.inf if math.isinf(until_s) else round(until_s * SAMPLE_RATE)
-        parts, count = [self._waiting], self._returned + len(self._waiting)
-        while count < wanted and not self._finished:
-            piece = next(self._pieces, None)
-            if piece is None:
-                self._finished = True
-            else:
-                parts.append(piece)
-                count += len(piece)
-        samples = np.concatenate(parts)
-        taken = int(min(len(samples), max(0, wanted - self._returned)))
-        sound = Sound(samples[:taken], self._returned / SAMPLE_RATE)
-        self._waiting = samples[taken:]
-        self._returned += taken
-        return sound
+        for kind, choice in choices.items():
+            if choice.index is not None and kind == "audio":
+                self._sound = SoundTrack(timeline(), choice.index)
+            elif choice.index is not None:
+                self._pictures = PictureTrack(timeline(), choice.index)
+        return choices
 
-    def _decode(self) -> Iterator[NDArray[np.float32]]:
-        import av
+    def _leave_out_what_is_empty(self) -> None:
+        """Go on with what there is.
 
-        # Channels are averaged here: FFmpeg's own mix makes two equal ones louder than one.
-        resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-        made = 0
-        for frame in _frames(self.container, self.container.streams.audio[0]):
-            if frame.time is not None:
-                missing_s = frame.time - self._begins_s - made / SAMPLE_RATE
-                if missing_s > _LARGEST_SLIP_S:
-                    silence = np.zeros(round(missing_s * SAMPLE_RATE), np.float32)
-                    made += len(silence)
-                    yield silence
-            # The resampler keeps count of samples itself; a jump would make it start anew.
-            frame.pts = None
-            for piece in resampler.resample(frame):
-                made += piece.samples
-                yield piece.to_ndarray().mean(axis=0)
-        for piece in resampler.resample(None):
-            yield piece.to_ndarray().mean(axis=0)
-
-
-class _PictureTrack:
-    """The first picture track, of which only what is looked at is converted."""
-
-    def __init__(self, path: Path, begins_s: float) -> None:
-        import av
-        from av.video.reformatter import VideoReformatter
-
-        self.container = av.open(str(path))
-        self._stream = next(s for s in self.container.streams.video if not _is_cover(s))
-        # Waking others for a part of a picture costs more than it brings next to other work.
-        self._stream.codec_context.thread_count = 1
-        self._begins_s = begins_s
-        self._until_s = -math.inf
-        self._frames = _frames(self.container, self._stream, self._spare)
-        # Kept: a new one for every picture starts threads, which takes 20 times as long.
-        self._converter: Any = VideoReformatter()
-        self._period_s = 1 / float(self._stream.average_rate or 25)
-        self._at_s = -self._period_s
-        self._newest: tuple[Any, float] | None = None
-        self._next: Any = None
-        self._advance()
-
-    @property
-    def ended(self) -> bool:
-        return self._next is None
-
-    def read(self, until_s: float, look: bool) -> Picture | None:
-        """Return the newest picture captured up to ``until_s``, if it was not returned before.
-
-        Args:
-            look: whether it is of use; else it stays for a later call.
+        Raises:
+            InputError: there is nothing.
         """
-        self._until_s = until_s
-        while self._next is not None and self._at_s <= until_s:
-            self._newest = self._next, self._at_s
-            self._advance()
-        if self._newest is None or not look:
-            return None
-        (newest, at_s), self._newest = self._newest, None
-        image = self._converter.reformat(newest, format="bgr24").to_ndarray()
-        if newest.rotation:
-            image = np.ascontiguousarray(np.rot90(image, newest.rotation // 90))
-        return Picture(image, at_s)
+        empty = []
+        if self._sound is not None and self._sound.is_empty:
+            empty.append(_nothing(self._sound.frames, "sound"))
+            self._sound.timeline.container.close()
+            self._sound = None
+        if self._pictures is not None and self._pictures.is_empty:
+            empty.append(_nothing(self._pictures.frames, "picture"))
+            self._pictures.timeline.container.close()
+            self._pictures = None
+        self.notices += [f"{self.name} {line}" for line in empty]
+        if self.notices and not (self.has_sound or self.has_picture):
+            said, self.notices = self.notices, []
+            self.close()
+            raise InputError("; ".join(said), _REMEDY)
 
-    def _spare(self, packet: Any) -> None:
-        """Have the decoder leave out what no other picture builds on and a newer one replaces."""
-        replaced = False
-        if packet.pts is not None and packet.duration:
-            until_s = float((packet.pts + packet.duration) * packet.time_base) - self._begins_s
-            replaced = until_s <= self._until_s - _ROUNDING_S
-        self._stream.codec_context.skip_frame = "NONREF" if replaced else "DEFAULT"
+    def _told(self) -> list[str]:
+        """Return what is known once the file has been read."""
+        said = []
+        for noun, track in (("sound", self._sound), ("picture", self._pictures)):
+            if track is not None and track.frames.failed > _DAMAGE * track.frames.packets:
+                counts = f"{track.frames.failed} of {track.frames.packets} packets"
+                said.append(f"is damaged: {counts} of its {noun} could not be decoded")
+        tracks = [track for track in (self._sound, self._pictures) if track is not None]
+        jumped = max((track.timeline for track in tracks), key=lambda line: line.jumps)
+        if jumped.first_jump is not None:
+            at_s, to_s = jumped.first_jump
+            times = "once" if jumped.jumps == 1 else f"{jumped.jumps} times"
+            said.append(
+                f"has time stamps that jump {times}, first from {at_s:.1f} s to {to_s:.1f} s: "
+                "the jumps are left out"
+            )
+        elif self.ended and self._named_s - max(t.until_s for t in tracks) > _MISSING_S:
+            missing_s = self._named_s - max(track.until_s for track in tracks)
+            said.append(f"ends {missing_s:.1f} s before the time that it names: is it whole?")
+        return said
 
-    def _advance(self) -> None:
-        self._next = next(self._frames, None)
-        if self._next is not None:
-            told = self._next.time
-            self._at_s = self._at_s + self._period_s if told is None else told - self._begins_s
+
+def _length_s(named_s: float, begins_s: float) -> float:
+    """Return the length that a file names: some name their last time stamp instead."""
+    return named_s - begins_s if named_s > begins_s > 0 else named_s
 
 
-def _frames(
-    container: Any, stream: Any, prepare: Callable[[Any], None] = lambda packet: None
-) -> Iterator[Any]:
-    """Decode one stream. A packet that cannot be decoded is skipped; a broken end is the end.
+def _nothing(frames: Frames, noun: str) -> str:
+    if not frames.packets:
+        return f"holds no {noun}"
+    if noun == "picture" and not frames.keys:
+        return "has no key frame, with which its pictures could begin"
+    counts = f"{frames.failed} of {frames.packets} packets failed"
+    why = f", {frames.why}" if frames.why else ""
+    return f"has a {noun} track of which nothing could be decoded ({counts}{why})"
 
-    Args:
-        prepare: is given every packet before it is decoded.
-    """
-    import av
 
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        prepare(packet)
-        try:
-            frames = packet.decode()
-        except av.FFmpegError:
-            continue
-        yield from frames
+def _why(path: Path, error: Exception) -> str:
+    """Say why a file cannot be opened."""
+    try:
+        if not path.stat().st_size:
+            return "is empty"
+        if _lacks_index(path):
+            return "was cut off before its index (moov), or is still being written"
+    except OSError as unreadable:
+        return f"cannot be read ({unreadable.strerror})"
+    return f"cannot be decoded ({getattr(error, 'strerror', None) or error})"
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether it is an MP4 (ISO/IEC 14496-12) whose boxes end before there is a ``moov``."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        at = 0
+        kinds: list[bytes] = []
+        while at + 8 <= length and len(kinds) < 1_000:
+            file.seek(at)
+            head = file.read(16)
+            size = int.from_bytes(head[:4], "big")
+            kinds.append(head[4:8])
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            at = at + size if size >= 8 else length
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds

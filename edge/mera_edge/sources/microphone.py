@@ -7,7 +7,7 @@ import importlib.util
 import os
 import struct
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from mera_edge.redaction import redacted
 from mera_edge.sources import address, network
 from mera_edge.sources.base import Captured, Condition, Sound
 from mera_edge.sources.child import serve
+from mera_edge.sources.mono import Downmix, Mono
 from mera_edge.sources.worker import Worker
 
 BLOCK_S = 0.02
@@ -101,19 +102,21 @@ class Intake:
 
     Args:
         rate: of the device, in hertz.
-        channels: of the device, of which the mean is taken.
+        channels: of the device.
     """
 
     def __init__(self, rate: int, channels: int) -> None:
         import soxr
 
         self._channels = channels
+        self._downmix = Downmix([""] * channels)
         self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "float32")
 
     def accept(self, block: bytes) -> NDArray[np.float32]:
         """Take interleaved float32 samples and return those that are ready, ``[n]``."""
         samples = np.frombuffer(block, np.float32).reshape(-1, self._channels)
-        ready: NDArray[np.float32] = self._resampler.resample_chunk(samples.mean(axis=1))
+        mono = self._downmix.mix(samples.T)
+        ready: NDArray[np.float32] = self._resampler.resample_chunk(mono)
         return ready
 
 
@@ -131,16 +134,23 @@ def capture_stream(url: str) -> Generator[bytes, None, None]:
             if not container.streams.audio:
                 raise SourceError("no_stream", "it has no audio")
             opened = True
-            resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-            for frame in container.decode(audio=0):
-                frame.pts = None  # a jump would make the resampler start anew
-                for piece in resampler.resample(frame):
-                    samples = piece.to_ndarray().mean(axis=0, dtype=np.float32)
-                    yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
+            for samples in _decoded(container):
+                yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
     except (av.FFmpegError, OSError, ValueError) as error:
         if opened:
             raise SourceError("lost", "it has been lost") from error
         raise network.diagnosis(url, "audio") from error
+
+
+def _decoded(container: Any) -> Iterator[NDArray[np.float32]]:
+    """Give the sound of a stream, whose rate and channels may change and packets be damaged."""
+    import av
+
+    mono = Mono()
+    for packet in container.demux(container.streams.best("audio")):
+        with contextlib.suppress(av.InvalidDataError):
+            for frame in packet.decode():
+                yield from mono.accept(frame)
 
 
 def capture_device(spec: str) -> Generator[bytes, None, None]:
