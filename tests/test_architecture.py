@@ -23,7 +23,17 @@ MAY_IMPORT = {
 }
 FLOORS = [
     {"labels", "features", "errors", "reasons", "redaction"},
-    {"sources", "engine", "bundle", "config", "credentials", "events", "evaluation", "labelled"},
+    {
+        "sources",
+        "engine",
+        "bundle",
+        "config",
+        "credentials",
+        "events",
+        "evaluation",
+        "labelled",
+        "table",
+    },
     {"asr", "stages", "sinks"},
     {"runtime", "bench", "sample"},
     {"cli"},

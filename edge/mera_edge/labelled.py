@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mera_edge import table
 from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS, to_emotion
 
@@ -28,6 +28,7 @@ def read(
     given: Literal["file", "text"],
     label: Literal["label", "text"],
     labels: Sequence[str] = EMOTIONS,
+    skipped: table.Skipped | None = None,
 ) -> list[Row]:
     """Read the rows of a CSV with the columns ``given`` and ``label``.
 
@@ -36,48 +37,45 @@ def read(
         given: the column with what the model gets; files are relative to the CSV's folder.
         label: the column with the truth: an emotion, or the words that are said.
         labels: the emotions that the model tells apart, under whatever name the CSV has them.
+        skipped: takes rows that cannot be used; none may be where it is missing.
 
     Raises:
         InputError: no such file, a missing column, no rows, a missing file, an empty or unknown
             label; the message names the line.
     """
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in (given, label) if name not in (reader.fieldnames or [])]
-            if missing:
-                raise InputError(
-                    f"{manifest} has no column {missing[0]!r}",
-                    f"its first line must name the columns {given},{label}",
-                )
-            rows = [_row(manifest, reader.line_num, row, given, label, labels) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest} cannot be read ({error})", "give a CSV in UTF-8") from error
+    rows = []
+    for line, row in table.read(manifest, (given, label)):
+        try:
+            rows.append(_row(manifest, line, row, given, label, labels))
+        except InputError as fault:
+            (skipped or table.Skipped()).add(fault)
     if not rows:
-        raise InputError(f"{manifest} has no rows", "give at least one labelled example")
+        raise InputError(f"{manifest} has no row that can be used", "correct them")
     return rows
 
 
 def _row(
     manifest: Path,
     line: int,
-    row: dict[str, str | None],
+    row: table.Row,
     given: str,
     label: str,
     labels: Sequence[str],
 ) -> Row:
     where = f"{manifest}, line {line}"
-    value, truth = row.get(given), (row.get(label) or "").strip()
-    if value is None or not truth:
-        raise InputError(f"{where}: {label if value else given} is empty", "fill it in")
+    value, truth = row[given], row[label].strip()
+    if not truth or not (value or given == "text"):
+        raise InputError(f"{where}: {given if truth else label} is empty", "fill it in")
     if given == "file":
         path = manifest.parent / value
-        if not path.is_file():
+        if not table.is_file(path):
             raise InputError(f"{where}: {path} does not exist", "correct the path")
         value = str(path)
     if label == "label":
         try:
             truth = truth.lower() if truth.lower() in labels else to_emotion(truth)
         except InputError as error:
-            raise InputError(f"{where}: {error}", f"allowed: {', '.join(labels)}") from error
+            allowed = f"allowed: {', '.join(labels)}"
+            near = f"{error.remedy} {allowed}" if "did you mean" in error.remedy else allowed
+            raise InputError(f"{where}: {error.what}", near) from error
     return Row(line, value, truth)

@@ -60,6 +60,15 @@ def test_error_rates_are_those_of_jiwer(pairs: list[tuple[str, str]]) -> None:
     assert rates["cer"] == pytest.approx(jiwer.cer(references, hypotheses))
 
 
+def test_a_script_without_spaces_is_counted_by_characters() -> None:
+    rates = word_error_rate(["我很高兴", "你 好"], ["我很高", "你好"])
+    assert rates["wer"] == rates["cer"] == pytest.approx(1 / 6), "spaces in it say nothing"
+    assert (rates["words"], rates["counts"]) == (6, "characters")
+    mixed = word_error_rate(["我 like it"], ["我like you"])
+    assert (mixed["wer"], mixed["counts"]) == (pytest.approx(1 / 3), "words and characters")
+    assert word_error_rate(["hello"], ["hello"])["counts"] == "words"
+
+
 @pytest.mark.parametrize(("references", "hypotheses"), [([], []), ([""], ["a"]), (["a"], [])])
 def test_nothing_to_compare_is_an_error(references: list[str], hypotheses: list[str]) -> None:
     with pytest.raises(InputError):

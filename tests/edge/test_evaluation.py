@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
@@ -30,6 +32,65 @@ def test_labels_that_do_not_occur_cannot_be_chosen() -> None:
     result = classification(["happy", "neutral"], shares, NAMES)
     assert result["accuracy"] == 1
     assert list(result["per_class"]) == ["neutral", "happy"]
+
+
+def test_no_answer_is_wrong_whatever_the_label() -> None:
+    truth = ["neutral", "neutral", "happy", "sad"]
+    shares = np.full((4, 3), 1 / 3)
+    shares[1] = (1, 0, 0)
+    shares[3] = (0, 1, 0)
+    answered = np.array([False, True, False, True])
+    result = classification(truth, shares, NAMES, answered)
+    assert (result["n"], result["unanswered"]) == (4, 2)
+    assert result["accuracy"] == 1 / 4
+    assert result["uar"] == pytest.approx((1 / 2 + 0 + 0) / 3)
+    assert result["per_class"]["neutral"] == {
+        "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2, "unanswered": 1,
+    }  # fmt: skip
+    only = result["answered"]
+    assert (only["n"], only["accuracy"], only["uar"]) == (2, 1 / 2, pytest.approx(1 / 2))
+    assert result["ece"] == pytest.approx(1 / 2), "of the answers"
+    nothing = classification(truth, shares, NAMES, np.zeros(4, bool))
+    assert nothing["accuracy"] == 0 and nothing["answered"] is None and nothing["ece"] is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), min_size=1))
+def test_unanswered_rows_only_ever_cost(rows: list[tuple[int, int, bool]]) -> None:
+    truth = [NAMES[true] for true, _, _ in rows]
+    shares = np.eye(3)[[said for _, said, _ in rows]]
+    answered = np.array([there for _, _, there in rows])
+    whole, some = (
+        classification(truth, shares, NAMES),
+        classification(truth, shares, NAMES, answered),
+    )
+    for name in ("accuracy", "uar"):
+        assert some[name] <= whole[name] + 1e-12
+        low, high = some["interval_95"][name]
+        assert 0 <= low <= high <= 1
+    low, high = some["interval_95"]["accuracy"]
+    assert low - 1e-12 <= some["accuracy"] <= high + 1e-12
+    if answered.any():
+        right = [true == said for true, said, there in rows if there]
+        # A label that does not occur in truth cannot be said: the next likely one is.
+        if {said for _, said, there in rows if there} <= {true for true, _, _ in rows}:
+            assert some["answered"]["accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_intervals_are_those_of_the_books_and_of_simulation() -> None:
+    truth = ["happy"] * 20 + ["sad"] * 20
+    shares = np.eye(3)[[1] * 15 + [2] * 5 + [2] * 20]
+    result = classification(truth, shares, NAMES)
+    # Wilson's for 35 of 40.
+    assert result["interval_95"]["accuracy"] == pytest.approx([0.7389, 0.9454], abs=1e-3)
+    rng = np.random.default_rng(1)
+    recalls = []
+    for _ in range(2000):
+        rows = rng.integers(0, 40, 40)
+        happy, right = rows < 20, np.array(rows < 15) | np.array(rows >= 20)
+        recalls.append((right[happy].mean() + right[~happy].mean()) / 2)
+    assert result["interval_95"]["uar"] == pytest.approx(
+        np.percentile(recalls, (2.5, 97.5)).tolist(), abs=0.02
+    )
 
 
 def test_nothing_to_evaluate_and_unknown_labels_are_errors() -> None:

@@ -14,6 +14,7 @@ from mera_train import audio, checkpoint
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import location, read
+from mera_train.asr.data import noises
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.pack import pack
 from mera_train.asr.train import train
@@ -60,7 +61,7 @@ def test_other_rates_and_channels_become_ours(tmp_path: Path, rate: int, channel
         ("a.wav,,x,train", "line 3: text is empty"),
         (",hello,x,train", "line 3: file is empty"),
         ("gone.wav,hello,x,train", "line 3: gone.wav does not exist"),
-        ("a.wav,hello,x,valid", "line 3: split 'valid'"),
+        ("a.wav,hello,x,later", "line 3: split 'later'"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, row: str, named: str) -> None:
@@ -132,6 +133,54 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
     other = begun.model_copy(update={"corpora": (str(tmp_path / "other.csv"),)})
     with pytest.raises(InputError, match=r"no units for i q u z"):
         train(other, tmp_path, tmp_path / "other", resume=True)
+
+
+def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["file,text,speaker,split"]
+    for number in range(12):
+        sound(tmp_path / f"{number}.wav", 1.0 + number / 30)
+        lines.append(f"{number}.wav,{'而对楼市' if number % 2 else '楼市好'},p{number // 4},train")
+    lines[1:5] = [line.replace("train", "valid") for line in lines[1:5]]
+    sound(tmp_path / "short.wav", 0.1)
+    soundfile.write(tmp_path / "holes.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    lines += ["short.wav,楼市,p2,train", f"11.wav,{'楼市' * 99},p2,train", "gone.wav,楼市,p2,train"]
+    lines += ["holes.wav,楼市,p1,train", "broken.wav,楼市,p1,train", "10.wav,楼市,p0,train"]
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = Config(
+        model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
+        corpora=(str(tmp_path / "own.csv"),), units="characters", aligned_epochs=0, phones=0,
+        augment=AugmentConfig(noise=0), loop=LoopConfig(epochs=1, select="wer"), skip_bad=3,
+    )  # fmt: skip
+    train(config, tmp_path, tmp_path / "out", resume=True)
+    said = capsys.readouterr().err
+    for told in (
+        "no dev transcript has a space: the character error rate chooses",
+        "1 speakers are in more than one split, p0 in dev and train",
+        "1 training utterances are left out: under 0.3 s",
+        "1 training utterances are left out: their text has more units than",
+        "own.csv, line 16: gone.wav does not exist",
+        "own.csv, line 17: holes.wav of",
+        "own.csv, line 18: broken.wav of",
+    ):
+        assert told in said
+    assert checkpoint.load(tmp_path / "out").settings(Config).loop.select == "cer"
+    few = config.model_copy(update={"skip_bad": 2})
+    with pytest.raises(InputError, match=r"3 rows cannot be used, and 2 may; the last: .*line 18"):
+        train(few, tmp_path, tmp_path / "few", resume=True)
+
+
+def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "own.tsv").write_text("file\ttext\n")
+    with pytest.raises(InputError, match=r"own\.tsv is no manifest: .*\.csv or \.jsonl"):
+        read(tmp_path, str(tmp_path / "own.tsv"))
+    (tmp_path / "own.jsonl").write_text('{"audio_filepath": "a.wav", "text": "a"}\n')
+    with pytest.raises(InputError, match=r"line 1: file is empty: .*has audio_filepath, text"):
+        read(tmp_path, str(tmp_path / "own.jsonl"))
+    with pytest.raises(InputError, match=r"urbansound_noise.*augment: \{noise: 0\}"):
+        noises(tmp_path)
 
 
 def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
         speed: played so much faster, which raises the pitch as well.
 
     Raises:
-        InputError: there is no such file, or it is no sound.
+        InputError: there is no such file, it is no sound, or a sample is no number.
     """
     import soundfile
     import soxr
@@ -34,7 +34,10 @@ def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
         )
         samples, rate = soundfile.read(io.BytesIO(recording), dtype="float32", always_2d=True)
     except (KeyError, OSError, soundfile.LibsndfileError) as error:
-        raise InputError(f"{file} of {corpus} cannot be read ({error})", "copy it again") from error
+        why = getattr(error, "error_string", error)
+        raise InputError(f"{file} of {corpus} cannot be read ({why})", "copy it again") from error
+    if not np.isfinite(samples).all():
+        raise InputError(f"{file} of {corpus} has samples that are no numbers", "record it again")
     mono = samples.mean(axis=1)
     if rate * speed != SAMPLE_RATE:
         mono = soxr.resample(mono, rate * speed, SAMPLE_RATE)

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 from mera_edge.errors import InputError
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff"  # Chinese, Japanese
+)
+"""Scripts that are written without spaces between words."""
+
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_NO_SPACE = re.compile(rf"(?<=[{_UNSPACED}])\s+|\s+(?=[{_UNSPACED}])")
+
+
+def tokens(text: str) -> list[str]:
+    """Return what a word error rate counts: words, and of scripts without spaces characters."""
+    return _TOKEN.findall(text)
 
 
 def distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
@@ -20,26 +37,35 @@ def distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     return row[-1]
 
 
-def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
+def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, Any]:
     """Compare transcripts, pooled over all utterances.
 
     Returns:
         ``wer`` and ``cer`` (errors divided by reference words and characters, 0 and up; single
-        spaces count as characters), ``n`` utterances, ``words`` in the references.
+        spaces between words count as characters), ``n`` utterances, ``words`` in the references,
+        and what they are, ``counts``: ``words``, ``characters`` where the script has no spaces
+        between words (`tokens`), or ``words and characters`` where both occur.
 
     Raises:
         InputError: the numbers of transcripts differ, or the references have no word.
     """
     if len(references) != len(hypotheses):
         raise InputError(f"{len(references)} references, but {len(hypotheses)} hypotheses")
-    pairs = [(r.split(), h.split()) for r, h in zip(references, hypotheses, strict=True)]
-    words = sum(len(reference) for reference, _ in pairs)
-    if words == 0:
+    pairs = [(tokens(r), tokens(h)) for r, h in zip(references, hypotheses, strict=True)]
+    every = [token for reference, _ in pairs for token in reference]
+    if not every:
         raise InputError("the references have no word", "give transcripts of what was said")
-    spelled = [(" ".join(reference), " ".join(hypothesis)) for reference, hypothesis in pairs]
+    spelled = [tuple(map(_spelled, pair)) for pair in zip(references, hypotheses, strict=True)]
+    single = [re.match(f"[{_UNSPACED}]", token) is not None for token in every]
+    counts = "characters" if all(single) else "words and characters" if any(single) else "words"
     return {
-        "wer": sum(distance(r, h) for r, h in pairs) / words,
+        "wer": sum(distance(r, h) for r, h in pairs) / len(every),
         "cer": sum(distance(r, h) for r, h in spelled) / sum(len(r) for r, _ in spelled),
         "n": len(pairs),
-        "words": words,
+        "words": len(every),
+        "counts": counts,
     }
+
+
+def _spelled(text: str) -> str:
+    return _NO_SPACE.sub("", " ".join(text.split()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,9 @@ def evaluate(
     manifest: Annotated[
         Path, typer.Option(help="CSV with file,label — text,label for text, file,text for asr.")
     ],
+    skip_bad: Annotated[
+        int, typer.Option(min=0, help="how many rows that cannot be used may be left out")
+    ] = 0,
     json: options.Json = False,
     asr: options.Asr = None,
     config: options.Config = None,
@@ -37,7 +40,7 @@ def evaluate(
         raise InputError(f"{role!r} cannot be evaluated", f"one of {', '.join(ROLES)}")
     settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
     models = Bundle.open(settings.bundle)
-    result = measure(role, manifest, models, _progress, settings.recognition)
+    result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)
     if json:
         print(to_json.dumps(result, ensure_ascii=False))
     else:
@@ -58,16 +61,30 @@ def _show(result: dict[str, Any]) -> None:
     from mera_edge.cli.console import stdout
 
     console = stdout()
-    figures = Table("figure", "value", title=f"{result['role']}, n = {result['n']}")
+    intervals, answered = result.get("interval_95"), result.get("answered") or {}
+    more = ("95 % interval", "over the answered") if intervals else ()
+    figures = Table("figure", "value", *more, title=f"{result['role']}, n = {result['n']}")
     for name, value in result.items():
         if isinstance(value, float):
-            figures.add_row(name, f"{value:.4f}")
+            interval = " to ".join(f"{bound:.4f}" for bound in (intervals or {}).get(name, ()))
+            only = f"{answered[name]:.4f}" if name in answered else ""
+            figures.add_row(name, f"{value:.4f}", *(interval, only)[: len(more)])
     console.print(figures)
     if "per_class" in result:
-        classes = Table("label", "precision", "recall", "F1", "support")
+        classes = Table("label", "precision", "recall", "F1", "support", "unanswered")
         for name, row in result["per_class"].items():
             scores = [f"{row[key]:.3f}" for key in ("precision", "recall", "f1")]
-            classes.add_row(name, *scores, str(row["support"]))
+            classes.add_row(name, *scores, str(row["support"]), str(row["unanswered"]))
         console.print(classes)
-    if result.get("unanswered"):
-        console.print(f"{result['unanswered']} rows had nothing to go by (no speech, no words)")
+    for line in _remarks(result):
+        console.print(line)
+
+
+def _remarks(result: dict[str, Any]) -> Iterator[str]:
+    if unanswered := result.get("unanswered"):
+        yield f"{unanswered} rows had nothing to go by (no speech, no words): they count as wrong"
+    if (counts := result.get("counts", "words")) != "words":
+        yield f"wer counts {counts}: this script has no spaces between words"
+    if skipped := result["skipped"]:
+        yield f"{len(skipped)} rows were left out:"
+        yield from skipped

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge import labelled
+from mera_edge import labelled, table
 from mera_edge.asr.choose import SpeechRecognizer, choose
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.transcribe import transcribe_file
@@ -21,7 +21,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
-from mera_edge.features.fbank import log_mel
+from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.pipeline import Pipeline
@@ -29,6 +29,7 @@ from mera_edge.runtime.session import run
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.text import TextStage
+from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
 RoleToEvaluate = Literal["asr", "voice", "face", "text", "fused"]
@@ -36,6 +37,9 @@ ROLES: tuple[RoleToEvaluate, ...] = get_args(RoleToEvaluate)
 
 Answer = Callable[[str], "NDArray[np.float32] | None"]
 """From a row's file or text to probabilities; ``None`` where there is nothing to say."""
+
+PIECE = SAMPLE_RATE // 10
+"""Samples after which is asked whether somebody speaks."""
 
 Progress = Callable[[Sequence[labelled.Row]], "Sequence[labelled.Row]"]
 
@@ -46,6 +50,7 @@ def evaluate(
     bundle: Bundle,
     progress: Progress = lambda rows: rows,
     recognition: RecognitionSettings = RECOGNITION,
+    skip_bad: int = 0,
 ) -> dict[str, Any]:
     """Run every row of ``manifest`` through the bundle and compare.
 
@@ -55,37 +60,54 @@ def evaluate(
             ``file,text`` (asr).
         progress: wraps the rows, to show how far it is.
         recognition: for asr, how speech is recognized.
+        skip_bad: how many rows that cannot be used may be left out.
 
     Returns:
-        For asr ``wer``, ``cer`` and ``real_time_factor``, else the metrics of
-        `mera_edge.evaluation.classification` and ``unanswered``: rows about which the model had
-        nothing to say (no speech, no words), counted as undecided among all labels.
+        For asr the figures of `mera_edge.asr.evaluate.word_error_rate` and ``real_time_factor``,
+        else the metrics of `mera_edge.evaluation.classification`: a row about which the device
+        had nothing to say (no speech, no words) is unanswered, hence wrong. ``skipped``: why rows
+        were left out.
 
     Raises:
         InputError: a row cannot be used; the message names its line.
     """
+    skipped = table.Skipped(skip_bad)
     if role == "asr":
-        rows = progress(labelled.read(manifest, "file", "text"))
-        return _recognition(rows, manifest, choose(bundle, recognition))
-    labels, answer = _ANSWERS[role](bundle)
-    rows = labelled.read(manifest, "text" if role == "text" else "file", "label", labels)
-    probabilities = np.full((len(rows), len(labels)), 1 / len(labels), np.float32)
-    unanswered = 0
-    for index, row in enumerate(progress(rows)):
+        rows = progress(labelled.read(manifest, "file", "text", skipped=skipped))
+        found = _recognition(rows, manifest, choose(bundle, recognition), skipped)
+    else:
+        labels, answer = _ANSWERS[role](bundle)
+        given: Literal["file", "text"] = "text" if role == "text" else "file"
+        rows = progress(labelled.read(manifest, given, "label", labels, skipped))
+        found = _classification(rows, manifest, labels, answer, skipped)
+    return {"role": role, **found, "skipped": skipped.faults}
+
+
+def _classification(
+    rows: Sequence[labelled.Row],
+    manifest: Path,
+    labels: Sequence[str],
+    answer: Answer,
+    skipped: table.Skipped,
+) -> dict[str, Any]:
+    truth, answers = [], []
+    for row in rows:
         try:
-            said = answer(row.given)
+            answers.append(answer(row.given))
         except InputError as error:
-            raise InputError(f"{manifest}, line {row.line}: {error}") from error
-        if said is None:
-            unanswered += 1
+            skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
         else:
-            probabilities[index] = said
-    metrics = classification([row.label for row in rows], probabilities, labels)
-    return {"role": role, **metrics, "unanswered": unanswered}
+            truth.append(row.label)
+    nothing = np.full(len(labels), 1 / len(labels), np.float32)
+    shares = np.array([nothing if said is None else said for said in answers])
+    return classification(truth, shares, labels, np.array([said is not None for said in answers]))
 
 
 def _recognition(
-    rows: Sequence[labelled.Row], manifest: Path, recognizer: SpeechRecognizer
+    rows: Sequence[labelled.Row],
+    manifest: Path,
+    recognizer: SpeechRecognizer,
+    skipped: table.Skipped,
 ) -> dict[str, Any]:
     references, hypotheses = [], []
     began, heard_s = time.perf_counter(), 0.0
@@ -93,13 +115,14 @@ def _recognition(
         try:
             transcript = transcribe_file(recognizer, Path(row.given))
         except InputError as error:
-            raise InputError(f"{manifest}, line {row.line}: {error}") from error
+            skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
+            continue
         references.append(spoken(row.label))
         hypotheses.append(spoken(transcript.text))
         heard_s += transcript.duration_s
     rates = word_error_rate(references, hypotheses)
     took = time.perf_counter() - began
-    return {"role": "asr", **rates, "real_time_factor": took / heard_s if heard_s else 0.0}
+    return {**rates, "real_time_factor": took / heard_s if heard_s else 0.0}
 
 
 def spoken(text: str) -> str:
@@ -119,11 +142,20 @@ def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:
             source.close()
         if not sounds:
             raise InputError(f"{file} has no sound", "give a file with a sound track")
+        sound = np.concatenate(sounds)
+        if not _is_spoken(sound):
+            return None
         stage.reset()
-        evidence = stage.accept(log_mel(np.concatenate(sounds)), 0.0)
+        evidence = stage.accept(log_mel(sound), 0.0)
         return None if evidence is None else evidence.probabilities
 
     return EMOTIONS, answer
+
+
+def _is_spoken(sound: NDArray[np.float32]) -> bool:
+    """Whether the device would hear somebody speak."""
+    activity = VoiceActivity()
+    return any(activity.accept(sound[i : i + PIECE]) for i in range(0, len(sound), PIECE))
 
 
 def _face(bundle: Bundle) -> tuple[Sequence[str], Answer]:

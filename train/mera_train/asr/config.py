@@ -59,6 +59,9 @@ class Config(BaseModel):
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
     phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
+    skip_bad: int = Field(
+        0, ge=0, description="rows of manifests that may be left out because they cannot be used"
+    )
     symbols: list[str] = Field([], description="the classes; written by training")
 
     @model_validator(mode="after")

@@ -7,10 +7,18 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from mera_edge import table
 from mera_edge.errors import InputError
+
+SPLITS = {
+    **{"": "train", "train": "train", "test": "test"},
+    **dict.fromkeys(("dev", "valid", "val", "validation"), "dev"),
+}
+"""By what manifests call it."""
 
 DEV_EVERY = 12
 """Every twelfth speaker is kept for development where the corpus names none."""
@@ -26,9 +34,11 @@ class Utterance:
     text: str
     speaker: str
     split: str
+    where: str = field(default="", compare=False)
+    """The manifest and its line, for messages."""
 
 
-def read(data: Path, corpus: str) -> list[Utterance]:
+def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[Utterance]:
     """Read a corpus.
 
     Args:
@@ -36,6 +46,7 @@ def read(data: Path, corpus: str) -> list[Utterance]:
         corpus: ``NAME`` for ``data/NAME.zip`` with a ``manifest.csv``; or a path: a manifest (.csv
             or .jsonl; file, text, perhaps speaker and split; files beside it), the folder of
             LibriSpeech (``SPEAKER/CHAPTER/*.trans.txt``) or of AISHELL-1 (``transcript``, ``wav``).
+        skipped: takes rows of a manifest that cannot be used; none may be where it is missing.
 
     Returns:
         Utterances that are ``train``, ``dev`` or ``test``. Where a corpus by path has no ``dev``,
@@ -46,7 +57,9 @@ def read(data: Path, corpus: str) -> list[Utterance]:
     """
     path = Path(corpus)
     if path.suffix in (".csv", ".jsonl"):
-        return _with_dev(list(_manifest(path)))
+        return _with_dev(list(_manifest(path, skipped or table.Skipped())))
+    if path.is_file():
+        raise InputError(f"{path} is no manifest", "manifests are .csv or .jsonl files")
     if path.is_dir():
         found = list(_aishell(path) if (path / "transcript").is_dir() else _librispeech(path))
         if not found:
@@ -76,42 +89,55 @@ def archived(data: Path, corpus: str) -> list[dict[str, str]]:
     path = data / f"{corpus}.zip"
     if not path.is_file():
         raise InputError(f"{path} does not exist", "give the folder of the corpora with --data")
-    with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
-        return list(csv.DictReader(io.TextIOWrapper(file, "utf-8")))
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
+            rows = list(csv.DictReader(io.TextIOWrapper(file, "utf-8"), restval=""))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read ({error})", "it needs a manifest.csv") from error
+    if not rows or "file" not in rows[0]:
+        raise InputError(f"manifest.csv of {path} has no column 'file', or no rows", "add them")
+    return rows
 
 
-def _manifest(path: Path) -> Iterator[Utterance]:
+def _manifest(path: Path, skipped: table.Skipped) -> Iterator[Utterance]:
+    rows = table.read(path, ("file", "text")) if path.suffix == ".csv" else _objects(path)
+    for line, row in rows:
+        try:
+            yield _utterance(path, f"{path}, line {line}", row)
+        except InputError as fault:
+            skipped.add(fault)
+
+
+def _utterance(path: Path, where: str, row: Mapping[str, Any]) -> Utterance:
+    given = {name: str(row.get(name) or "").strip() for name in ("file", "text")}
+    if missing := [name for name, value in given.items() if not value]:
+        remedy = f"every row needs file and text; this one has {', '.join(map(str, row))}"
+        raise InputError(f"{where}: {missing[0]} is empty", remedy)
+    if not table.is_file(path.parent / given["file"]):
+        raise InputError(f"{where}: {given['file']} does not exist", "files are named from there")
+    split = str(row.get("split") or "").strip().lower()
+    if split not in SPLITS:
+        raise InputError(f"{where}: split {split!r}", "train, dev (or valid) or test")
+    speaker = str(row.get("speaker") or "")
+    text = _spoken(given["text"])
+    return Utterance(str(path.parent), given["file"], text, speaker, SPLITS[split], where)
+
+
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error})", "give a UTF-8 file") from error
-    for line, row in _rows(path, text):
-        where = f"{path}, line {line}"
-        if missing := [name for name in ("file", "text") if not str(row.get(name) or "").strip()]:
-            raise InputError(f"{where}: {missing[0]} is empty", "every row needs file and text")
-        if not (path.parent / row["file"]).is_file():
-            raise InputError(f"{where}: {row['file']} does not exist", "files are named from there")
-        split = row.get("split") or "train"
-        if split not in ("train", "dev", "test"):
-            raise InputError(f"{where}: split {split!r}", "train, dev or test")
-        speaker = row.get("speaker") or ""
-        yield Utterance(str(path.parent), row["file"], _spoken(row["text"]), speaker, split)
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, str]]]:
-    if path.suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text))
-        for row in reader:
-            yield reader.line_num, row
-        return
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path}, line {number}: no JSON ({error})", "") from error
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{path}, line {number}: no JSON ({error})", "give one object a line"
+                ) from error
             if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: no JSON object", "one a line")
+                raise InputError(f"{path}, line {number}: no JSON object", "give one a line")
             yield number, row
 
 

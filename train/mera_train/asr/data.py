@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.features.fbank import SPEC, log_mel
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import BINS, SPEC, log_mel
+from mera_edge.table import Skipped
 from mera_train import audio, frames, workers
 from mera_train.asr.corpora import Utterance, archived, location, read
 from mera_train.fingerprint import Digests, Made, combined
@@ -19,7 +21,9 @@ TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
 
 
-def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
+def speech(
+    data: Path, corpora: Sequence[str] = TRAINING, skipped: Skipped | None = None
+) -> list[Utterance]:
     """Read ``corpora`` (`mera_train.asr.corpora.read`), every utterance train, dev or test.
 
     Sentences that a corpus has in its test too stay there only; dev is made of whole speakers, none
@@ -27,7 +31,7 @@ def speech(data: Path, corpora: Sequence[str] = TRAINING) -> list[Utterance]:
     """
     utterances = []
     for corpus in corpora:
-        rows = read(data, corpus)
+        rows = read(data, corpus, skipped)
         tested = {row.text for row in rows if row.split == "test"}
         utterances += [row for row in rows if row.split == "test" or row.text not in tested]
     return utterances
@@ -42,10 +46,19 @@ def synthetic(data: Path, corpus: str) -> list[Utterance]:
 
 
 def noises(data: Path) -> list[Utterance]:
-    """The street and machine noises that training may use (folds 1 and 2)."""
+    """The street and machine noises that training may use (folds 1 and 2).
+
+    Raises:
+        InputError: they are not there.
+    """
+    try:
+        rows = archived(data, NOISE)
+    except InputError as error:
+        remedy = "put it there, or train without noise: augment: {noise: 0}"
+        raise InputError(f"{error.what}; augmentation mixes it in", remedy) from error
     return [
         Utterance(NOISE, row["file"], "", row["fold"], "train")
-        for row in archived(data, NOISE)
+        for row in rows
         if row["fold"] in NOISE_FOLDS
     ]
 
@@ -70,6 +83,9 @@ class Frames:
 
     def __init__(self, path: Path) -> None:
         self._frames, rows = frames.read(path)
+        faults = {(row["corpus"], row["file"]): row["fault"] for row in rows if row["fault"]}
+        self.faults = list(faults.values())
+        """Why recordings could not be read; they have no frames."""
         self._spans: dict[tuple[str, str, float], tuple[int, int]] = {
             (row["corpus"], row["file"], row["speed"]): (row["start"], row["end"]) for row in rows
         }
@@ -105,15 +121,23 @@ def prepare(
         if not frames.written(path, made):
             with workers.pool() as pool:
                 found = pool.map(partial(_frames, data), jobs, chunksize=64)
-                facts = ({**asdict(utterance), "speed": speed} for utterance, speed in jobs)
-                frames.write(path, made, zip(facts, found, strict=True))
+                recordings = (
+                    ({**asdict(utterance), "speed": speed, "fault": fault}, part)
+                    for (utterance, speed), (part, fault) in zip(jobs, found, strict=True)
+                )
+                frames.write(path, made, recordings)
     return Frames(path)
 
 
-def _frames(data: Path, job: tuple[Utterance, float]) -> NDArray[np.float16]:
+def _frames(data: Path, job: tuple[Utterance, float]) -> tuple[NDArray[np.float16], str]:
+    """Return the frames of a recording, and why there are none."""
     utterance, speed = job
-    samples = audio.read(location(data, utterance.corpus), utterance.file, speed)
-    return log_mel(samples).astype(np.float16)
+    try:
+        samples = audio.read(location(data, utterance.corpus), utterance.file, speed)
+    except InputError as error:
+        where = utterance.where or utterance.corpus
+        return np.zeros((0, BINS), np.float16), f"{where}: {error}"
+    return log_mel(samples).astype(np.float16), ""
 
 
 def batches(

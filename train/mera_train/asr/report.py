@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mera_edge.asr.evaluate import distance
+from mera_edge.asr.evaluate import distance, tokens
 from mera_train import parallel
 from mera_train.drawing import curves
 
@@ -32,12 +32,12 @@ def write(out: Path, said: Sequence[str], heard: Sequence[str]) -> None:
         rows.append(f"| {line['epoch']} | {' | '.join(figures)} |")
     worst = ["| errors | words | said | understood |", "| --- | --- | --- | --- |"]
     errors = [
-        (distance(reference.split(), hypothesis.split()), reference, hypothesis)
+        (distance(tokens(reference), tokens(hypothesis)), reference, hypothesis)
         for reference, hypothesis in zip(said, heard, strict=True)
     ]
     for wrong, reference, hypothesis in sorted(errors, key=lambda each: -each[0])[:WORST]:
         if wrong:
-            worst.append(f"| {wrong} | {len(reference.split())} | {reference} | {hypothesis} |")
+            worst.append(f"| {wrong} | {len(tokens(reference))} | {reference} | {hypothesis} |")
     (out / "report.md").write_text(
         "# How it learnt\n\n![curves](curves.svg)\n\n"
         + "\n".join(rows)

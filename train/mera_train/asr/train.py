@@ -12,12 +12,13 @@ from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS
-from mera_train import audio, checkpoint, fingerprint, state
+from mera_train import audio, checkpoint
 from mera_train.asr import alignment, pretrained, report
 from mera_train.asr.card import card
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location
-from mera_train.asr.data import Frames, contents, noises, prepare, speech, synthetic
+from mera_train.asr.data import Frames
+from mera_train.asr.material import gather, sayable
 from mera_train.asr.networks import Network, build
 from mera_train.asr.pretrained import PretrainedConfig
 from mera_train.asr.task import Recognition
@@ -39,11 +40,6 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
     mean = total / count
     deviation = np.sqrt(squares / count - mean**2)
     return torch.from_numpy(mean).float(), torch.from_numpy(1 / deviation).float()
-
-
-def _fits(frames: int, config: Config) -> bool:
-    shortest, longest = config.seconds
-    return shortest <= frames / 100 <= longest
 
 
 def _units(config: Config, texts: Sequence[str]) -> Units:
@@ -82,22 +78,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Raises:
         InputError: a corpus cannot be used, or ``config.initial`` cannot write its texts.
     """
-    utterances = [u for u in speech(data, config.corpora) if u.split != "test"]
-    read = synthetic(data, config.synthetic) if config.synthetic else []
-    noise = noises(data) if config.augment and config.augment.noise else []
-    speeds = config.augment.speeds if config.augment else (1.0,)
-    digests = fingerprint.Digests(out / "digests.json")
-    corpora = contents(data, [*utterances, *read, *noise], digests)
-    digests.save()
-    made = fingerprint.of(config, corpora, digests)
-    state.claim(out, made, resume)
-    frames = prepare(data, [*utterances, *read, *noise], speeds, out / "frames", digests)
-    utterances = [u for u in utterances if u.split == "dev" or _fits(frames.count(u), config)]
-    training = [u for u in utterances if u.split == "train"]
-    for split in ("train", "dev"):
-        if not any(u.split == split for u in utterances):
-            raise InputError(f"{', '.join(config.corpora)}: no {split} speech", "add some")
-    units = _units(config, [u.text for u in [*training, *read]])
+    material = gather(config, data, out, resume)
+    config, frames, read = material.config, material.frames, material.synthetic
+    units = _units(config, [u.text for u in [*material.train, *read]])
+    training = sayable(material, units)
     torch.manual_seed(config.loop.seed)
     model = build(config.model, *cmvn(frames, training), len(units.symbols))
     if config.initial is not None:
@@ -111,9 +95,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     if config.pretrained is not None:
         _pretrained(model, config.pretrained, data, training)
     named = config.aligned_epochs > 0 or config.phones > 0
-    aligned = alignment.prepare(data, training if named else [], out / "alignment.npz", digests)
-    task = Recognition(config, model, units, frames, aligned, [*utterances, *read], noise)
-    metrics = fit(task, config.loop, out, made, resume)
+    aligned = alignment.prepare(
+        data, training if named else [], out / "alignment.npz", material.digests
+    )
+    used = [*training, *material.dev, *read]
+    task = Recognition(config, model, units, frames, aligned, used, material.noise)
+    metrics = fit(task, config.loop, out, material.made, resume)
     # Eleven bits do as well, and the files compress to two thirds.
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()

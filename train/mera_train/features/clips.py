@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mera_edge import table
 from mera_edge.errors import InputError
 from mera_edge.labels import to_emotion
 
-SPLITS = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
+SPLITS = {
+    **{"train": "train", "test": "test"},
+    **dict.fromkeys(("valid", "dev", "val", "validation"), "valid"),
+}
 RATED = ("label", "label_T", "label_A", "label_V")
 """Sentiment in [-1, 1] of the whole, the text, the sound and the picture alone (CH-SIMS)."""
 
@@ -46,25 +49,9 @@ def read(directory: Path) -> list[Clip]:
             the message names the line. A clip that is not there is found out when it is read.
     """
     path = directory if directory.suffix == ".csv" else directory / "label.csv"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            plain = "file" in columns
-            for name in ("file", "label") if plain else ("video_id", "clip_id", "label"):
-                if name not in columns:
-                    raise InputError(
-                        f"{path} has no column {name!r}",
-                        "its first line must name file,label or video_id,clip_id,label",
-                    )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error})", "give a folder or a CSV") from error
-    if not rows:
-        raise InputError(f"{path} has no rows", "give at least one labelled clip")
     clips: dict[str, Clip] = {}
-    for line, row in rows:
-        clip = _clip(path, f"{path}, line {line}", row, plain)
+    for line, row in table.read(path, ("file", "label"), ("video_id", "clip_id", "label")):
+        clip = _clip(path, f"{path}, line {line}", row)
         if clip.id in clips:
             raise InputError(f"{path}, line {line}: {clip.id} is there twice", "leave one out")
         clips[clip.id] = clip
@@ -77,12 +64,14 @@ def unlabelled(directory: Path, clips: list[Clip]) -> list[Path]:
     return [path for path in sorted((directory / "Raw").rglob("*.mp4")) if path not in known]
 
 
-def _clip(path: Path, where: str, row: Mapping[str, Any], plain: bool) -> Clip:
+def _clip(path: Path, where: str, row: Mapping[str, Any]) -> Clip:
     split = (row.get("mode") or row.get("split") or "train").strip().lower()
     if split not in SPLITS:
         raise InputError(f"{where}: split {split!r} is unknown", f"one of {', '.join(SPLITS)}")
-    if plain:
-        name, file = row["file"], path.parent / (row["file"] or "")
+    if "file" in row:
+        name, file = row["file"], path.parent / row["file"]
+        if not name:
+            raise InputError(f"{where}: file is empty", "fill it in")
     else:
         # As they are written: CH-SIMS pads its numbers with zeros.
         name = f"{row['video_id']}${row['clip_id']}"
@@ -93,7 +82,7 @@ def _clip(path: Path, where: str, row: Mapping[str, Any], plain: bool) -> Clip:
         try:
             emotion = to_emotion(emotion.strip())
         except InputError as error:
-            raise InputError(f"{where}: {error}", "give an emotion or a number") from error
+            raise InputError(f"{where}: {error}; or give a number") from error
     return Clip(name, file, SPLITS[split], (row.get("text") or "").strip(), emotion, ratings)
 
 

@@ -1,0 +1,84 @@
+"""CSV files that people write, with every fault named by its line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from mera_edge.errors import InputError
+
+Row = dict[str, str]
+
+
+class Skipped:
+    """The rows that are left out because they cannot be used; more than ``limit`` are an error."""
+
+    def __init__(self, limit: int = 0) -> None:
+        self.limit = limit
+        self.faults: list[str] = []
+
+    def add(self, fault: InputError) -> None:
+        """Leave a row out, or raise where too many were."""
+        if len(self.faults) < self.limit:
+            self.faults.append(str(fault))
+            return
+        if self.limit:
+            raise InputError(
+                f"{len(self.faults) + 1} rows cannot be used, and {self.limit} may; the last: "
+                f"{fault.what}",
+                fault.remedy,
+            ) from fault
+        raise fault
+
+
+def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
+    """Read the rows of a CSV with their lines. Empty lines are no rows.
+
+    Args:
+        path: UTF-8, comma-separated, with a header.
+        layouts: columns that must be there, others may be; of several layouts the one whose
+            first column is there. What a row lacks at its end is empty.
+
+    Raises:
+        InputError: no such file, a missing column (names those that were found), no rows, or a row
+            with more fields than columns.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            found = list(reader.fieldnames or [])
+            _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error})", "give a CSV in UTF-8") from error
+    if not rows:
+        raise InputError(f"{path} has no rows, only a header", "give at least one")
+    for line, row in rows:
+        if None in row:
+            raise InputError(
+                f"{path}, line {line}: more fields than the {len(found)} columns {','.join(found)}",
+                'put quotes around a text with commas: "well, fine"',
+            )
+    return rows
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no name that a row may hold is an error."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # The name is too long, or the folder is not to be looked into.
+
+
+def _check(path: Path, columns: Sequence[str], found: list[str]) -> None:
+    missing = [name for name in columns if name not in found]
+    if not missing:
+        return
+    first = ",".join(found)
+    remedy = f"its first line must name the columns {','.join(columns)}"
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
+        if delimiter in first:
+            remedy = f"its columns are separated by {name}: save it with commas"
+    shown = repr(first if len(first) <= 80 else f"{first[:77]}...")
+    raise InputError(f"{path} has no column {missing[0]!r}, it has {shown}", remedy)

@@ -1,0 +1,143 @@
+"""What a recognizer is trained on, and what is said of what is left out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.table import Skipped
+from mera_train import fingerprint, parallel, state
+from mera_train.asr.config import Config
+from mera_train.asr.corpora import Utterance
+from mera_train.asr.data import Frames, contents, noises, prepare, speech, synthetic
+from mera_train.asr.units import Units
+from mera_train.fingerprint import Digests, Made
+
+
+@dataclass(frozen=True)
+class Material:
+    """Utterances, and their frames."""
+
+    frames: Frames
+    train: list[Utterance]
+    dev: list[Utterance]
+    synthetic: list[Utterance]
+    noise: list[Utterance]
+    config: Config
+    """With the figure that can choose the weights."""
+    made: Made
+    digests: Digests
+
+
+def gather(config: Config, data: Path, out: Path, resume: bool | Path) -> Material:
+    """Read the corpora, compute their frames into ``out`` and leave out what cannot be used.
+
+    Raises:
+        InputError: a corpus cannot be used; more rows than ``skip_bad`` cannot; no speech is left;
+            ``out`` holds another run.
+    """
+    skipped = Skipped(config.skip_bad)
+    utterances = speech(data, config.corpora, skipped)
+    _tell(_in_two_splits(utterances))
+    utterances = [u for u in utterances if u.split != "test"]
+    config = _selecting(config, [u.text for u in utterances if u.split == "dev"])
+    read = synthetic(data, config.synthetic) if config.synthetic else []
+    noise = noises(data) if config.augment and config.augment.noise else []
+    every = [*utterances, *read, *noise]
+    digests = Digests(out / "digests.json")
+    made = fingerprint.of(config, contents(data, every, digests), digests)
+    digests.save()
+    state.claim(out, made, resume)
+    speeds = config.augment.speeds if config.augment else (1.0,)
+    frames = prepare(data, every, speeds, out / "frames", digests)
+    for fault in frames.faults:
+        skipped.add(InputError(fault))
+    _tell(skipped.faults)
+    utterances, read, noise = (
+        [u for u in part if frames.count(u)] for part in (utterances, read, noise)
+    )
+    utterances, told = _fitting(utterances, frames, config)
+    _tell(told)
+    train, dev = ([u for u in utterances if u.split == split] for split in ("train", "dev"))
+    for split, part in (("train", train), ("dev", dev)):
+        if not part:
+            raise InputError(f"{', '.join(config.corpora)}: no {split} speech", "add some")
+    return Material(frames, train, dev, read, noise, config, made, digests)
+
+
+def sayable(material: Material, units: Units) -> list[Utterance]:
+    """Return the training utterances whose text can be said in their time, and say which cannot."""
+    kept, told = _sayable(material.train, material.frames, units, material.config)
+    _tell(told)
+    return kept
+
+
+def _fitting(
+    utterances: Sequence[Utterance], frames: Frames, config: Config
+) -> tuple[list[Utterance], list[str]]:
+    """Leave out training utterances that are too short or too long; return what to say of it."""
+    shortest, longest = config.seconds
+    seconds = {u: frames.count(u) / 100 for u in utterances if u.split == "train"}
+    short = [u for u, length in seconds.items() if length < shortest]
+    long = [u for u, length in seconds.items() if length > longest]
+    told = [
+        f"{len(part)} training utterances are left out: {how} (seconds: {list(config.seconds)}), "
+        f"{part[0].file} first"
+        for part, how in ((short, f"under {shortest} s"), (long, f"over {longest} s"))
+        if part
+    ]
+    gone = {*short, *long}
+    return [u for u in utterances if u not in gone], told
+
+
+def _sayable(
+    training: Sequence[Utterance], frames: Frames, units: Units, config: Config
+) -> tuple[list[Utterance], list[str]]:
+    """Leave out utterances whose text cannot be said in the time; return what to say of it."""
+
+    def possible(utterance: Utterance) -> bool:
+        symbols = sum(len(units.encode(word)) for word in utterance.text.split())
+        return symbols <= frames.count(utterance) // config.model.subsampling
+
+    kept = [u for u in training if possible(u)]
+    gone = [u for u in training if not possible(u)]
+    if not gone:
+        return kept, []
+    return kept, [
+        f"{len(gone)} training utterances are left out: their text has more units than their sound "
+        f"frames, {gone[0].file} first: is it the text of another recording?"
+    ]
+
+
+def _selecting(config: Config, dev: Sequence[str]) -> Config:
+    """Let the character error rate choose the weights where there are no words to count."""
+    if config.loop.select != "wer" or not dev or any(" " in text for text in dev):
+        return config
+    _tell(["no dev transcript has a space: the character error rate chooses (select: cer)"])
+    return config.model_copy(update={"loop": config.loop.model_copy(update={"select": "cer"})})
+
+
+def _in_two_splits(utterances: Sequence[Utterance]) -> list[str]:
+    """Return what to say of speakers who are in more than one split."""
+    splits: dict[tuple[str, str], set[str]] = {}
+    for u in utterances:
+        if u.speaker:
+            splits.setdefault((u.corpus, u.speaker), set()).add(u.split)
+    both = [(speaker, found) for (_, speaker), found in splits.items() if len(found) > 1]
+    if not both:
+        return []
+    speaker, found = both[0]
+    return [
+        f"{len(both)} speakers are in more than one split, {speaker} in "
+        f"{' and '.join(sorted(found))}: strangers will be understood worse than the figures say"
+    ]
+
+
+def _tell(lines: Sequence[str]) -> None:
+    """Say it once, whatever number of processes trains."""
+    if parallel.state().is_main_process:
+        for line in lines:
+            print(line, file=sys.stderr, flush=True)
