@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -265,7 +265,13 @@ _OF_ROOMS = ("camera", "mic", "password_file")
 _LISTS = frozenset({*_OF_ROOMS, "sink"})
 _FLAGS = {"providers": "--provider", "recognition": "--asr"}
 """Flags that have another name than the setting."""
-_MODELS: dict[str, type[BaseModel]] = {"room": RoomSettings, "recognition": RecognitionSettings}
+TABLES: dict[str, type[BaseModel]] = {
+    name: model
+    for name, field in Settings.model_fields.items()
+    for model in (field.annotation, *get_args(field.annotation))
+    if isinstance(model, type) and issubclass(model, BaseModel)
+}
+"""Settings that are tables of settings, by key."""
 
 
 class _Given:
@@ -307,7 +313,7 @@ class _Given:
         path = key + "".join(
             f"[{step}]" if isinstance(step, int) else f".{redacted(step)}" for step in steps[1:]
         )
-        model = _MODELS.get(key, Settings) if len(steps) > 1 else Settings
+        model = TABLES.get(key, Settings) if len(steps) > 1 else Settings
         if first["type"] == "extra_forbidden":
             return ConfigError(f"{where}: unknown key {path}", _known(last, model))
         value = first["input"]

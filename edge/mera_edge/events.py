@@ -39,19 +39,16 @@ class Evidence:
 
 
 def _all_emotions(probabilities: dict[str, float]) -> dict[str, float]:
-    if tuple(probabilities) != EMOTIONS:
-        raise ValueError(f"probabilities must name {', '.join(EMOTIONS)}, in this order")
-    return probabilities
+    if set(probabilities) != set(EMOTIONS):
+        raise ValueError(f"probabilities must name {', '.join(EMOTIONS)}")
+    return {name: probabilities[name] for name in EMOTIONS}  # JSON tools may sort them
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Probabilities = Annotated[
     dict[str, Share],
     AfterValidator(_all_emotions),
-    Field(
-        description="of each of the seven emotions",
-        json_schema_extra={"required": list(EMOTIONS), "propertyNames": {"enum": list(EMOTIONS)}},
-    ),
+    Field(json_schema_extra={"required": list(EMOTIONS), "propertyNames": {"enum": [*EMOTIONS]}}),
 ]
 Code = Annotated[
     ReasonCode | str | None,
@@ -102,7 +99,7 @@ class Emotion(_Message):
     label: str = Field(description="the most probable of the seven emotions")
     confidence: Share = Field(description="its probability")
     valence: float = Field(ge=-1, le=1, description="from unpleasant (-1) to pleasant (1)")
-    probabilities: Probabilities
+    probabilities: Probabilities = Field(description="of each of the seven emotions")
 
     @classmethod
     def of(cls, probabilities: NDArray[np.floating], valence: float) -> Emotion:
@@ -121,7 +118,7 @@ class Modality(_Message):
     reason_code: Code = None
     age_ms: int | None = Field(None, ge=0, description="since its newest sample was captured")
     weight: Share | None = Field(None, description="its share in the fused answer")
-    probabilities: Probabilities | None = None
+    probabilities: Probabilities | None = Field(None, description="of each of the seven emotions")
 
 
 class Transcript(_Message):
@@ -164,7 +161,9 @@ class About(_Message):
 class EmotionEvent(_Line):
     """One answer of the pipeline: one JSON object on one line."""
 
-    schema_: Literal["mera-edge/event/1"] = Field(SCHEMA, alias="schema")
+    schema_: Literal["mera-edge/event/1"] = Field(
+        SCHEMA, alias="schema", description="what the line is"
+    )
     run: str | None = Field(None, description="id of the run: another one after every start")
     sequence: int | None = Field(
         None, ge=0, description="counts the events of a run, over all its rooms: a gap is a loss"
@@ -194,7 +193,9 @@ class EmotionEvent(_Line):
 class Summary(_Line):
     """What a whole file or run amounts to."""
 
-    schema_: Literal["mera-edge/summary/1"] = Field("mera-edge/summary/1", alias="schema")
+    schema_: Literal["mera-edge/summary/1"] = Field(
+        "mera-edge/summary/1", alias="schema", description="what the line is"
+    )
     file: str | None = Field(None, description="the file, when it was one")
     emotion: Emotion | None = Field(
         None,
@@ -217,10 +218,13 @@ class Summary(_Line):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of every line that a run writes: an event or a summary."""
     lines: TypeAdapter[EmotionEvent | Summary] = TypeAdapter(EmotionEvent | Summary)
+    schema = lines.json_schema(by_alias=True)
+    for line in ("EmotionEvent", "Summary"):
+        schema["$defs"][line]["required"].insert(0, "schema")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line that mera-edge writes",
-        **lines.json_schema(by_alias=True),
+        **schema,
     }
 
 

@@ -52,10 +52,46 @@ class Reason(NamedTuple):
     sentence: str
 
 
+MEANINGS: Final[dict[ReasonCode, str]] = {
+    "connecting": "the source has not given anything yet",
+    "unauthorized": "the server wants another user and password (401)",
+    "forbidden": "the server forbids this user the stream (403)",
+    "not_found": "the server has no such stream (404), or does not understand the request",
+    "server_error": "the server has an error of its own (5xx)",
+    "refused": "the host refuses the connection",
+    "unknown_host": "the host's name is not known, or the URL names none",
+    "unreachable": "there is no way to the host",
+    "timeout": "the host, or the stream, does not answer in time",
+    "not_media": "the server answers, but not with video or audio: a web page, perhaps",
+    "no_stream": "the stream has no video (a camera) or no audio (a microphone)",
+    "no_device": "there is no such device",
+    "no_permission": "the device belongs to a group that this user is not in",
+    "busy": "another program uses the device",
+    "no_gstreamer": "a pipeline needs an OpenCV with GStreamer",
+    "cannot_open": "the source cannot be opened, and nothing more is known",
+    "unsupported": "the protocol, or the format of the pictures, is not supported",
+    "lost": "the source was live and gives no more",
+    "stalled": "the source is open and gives nothing at the moment",
+    "frozen": "the camera gives always the same picture",
+    "muted": "the microphone gives nothing but zeros",
+    "hung": "the driver does not answer; the process that captures is replaced",
+    "crashed": "the process that captures ended, or does not start",
+    "failed": "an unexpected error, which the sentence names",
+    "no_picture": "no source gives pictures",
+    "no_face": "no face in view",
+    "no_sound": "no source gives sound",
+    "no_speech": "nobody is speaking",
+    "too_little_speech": "not enough speech yet",
+    "no_words": "no words yet",
+    "uncertain_words": "the recognizer is too unsure of the words",
+    "no_time": "left out to stay within the budget",
+    "stage_failed": "a stage fails; it is made again after a while",
+}
+
 _PLUGGED = (
     "check that it is plugged in; `ls /dev/v4l/by-id` lists cameras, `arecord -l` microphones"
 )
-REMEDIES: Final[dict[str, str]] = {
+REMEDIES: Final[dict[str | None, str]] = {
     "unauthorized": "check user and password, for example rtsp://USER@HOST/PATH with password_file",
     "forbidden": "allow this user the stream in the camera's settings",
     "not_found": "check the URL's path: the camera's manual names it",

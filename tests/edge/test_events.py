@@ -1,16 +1,30 @@
-"""Events survive the way to a file and back, and refuse what they do not know."""
+"""Events survive the way to a file and back, and fit the schema that is published."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from jsonschema import Draft202012Validator
 
 from mera_edge.errors import InputError
-from mera_edge.events import Emotion, EmotionEvent, Latency, Modality, Transcript, timestamp
+from mera_edge.events import (
+    About,
+    Emotion,
+    EmotionEvent,
+    Latency,
+    Modality,
+    SourceStatus,
+    Summary,
+    Transcript,
+    json_schema,
+    timestamp,
+)
 from mera_edge.labels import EMOTIONS
+from mera_edge.runtime.tally import Tally
 
 
 def event(probabilities: np.ndarray, valence: float) -> EmotionEvent:
@@ -59,3 +73,86 @@ def test_the_json_reads_as_documented() -> None:
 def test_what_is_no_event_is_refused(line: str) -> None:
     with pytest.raises(InputError, match="not a line of schema mera-edge/event/1"):
         EmotionEvent.from_json(line)
+
+
+def lines() -> list[EmotionEvent | Summary]:
+    """One of every kind: with and without an answer, live and of a file."""
+    answer = event(np.eye(7)[1], 0.6)
+    failing = Modality(state="missing", reason="asr failed: x", reason_code="stage_failed")
+    none = answer.model_copy(
+        update={
+            "emotion": None,
+            "media_time_s": None,
+            "person": None,
+            "modalities": {"text": failing},
+            "run": "0123456789ab",
+            "sequence": 0,
+            "about": About(version="1", bundle="default", bundle_id="0123"),
+            "room_id": "hall",
+            "sources": {
+                "hall_camera": SourceStatus(
+                    name="camera 0", state="gone", reason="x", reason_code="one of tomorrow"
+                )
+            },
+        }
+    )
+    tally = Tally()
+    empty = tally.summary("", 0.0)
+    tally.add(answer, 0.1)
+    return [answer, none, empty, tally.summary("so glad", 1.0)]
+
+
+def unknown(value: object) -> object:
+    """Put a field that nobody knows into every object but those that map names to values."""
+    if isinstance(value, list):
+        return [unknown(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    more = {key: unknown(each) for key, each in value.items()}
+    is_mapping = not set(value).isdisjoint({"neutral", "voice", "hall_camera", "p50"})
+    return more if is_mapping or set(value) == {"text"} else {**more, "of_tomorrow": {"x": 1}}
+
+
+def test_whatever_is_written_can_be_read_back_and_fits_the_schema() -> None:
+    schema = Draft202012Validator(json_schema())
+    for line in lines():
+        text = line.to_json()
+        assert "emotion" in json.loads(text)
+        assert type(line).from_json(text) == line
+        schema.validate(json.loads(text))
+        # What JSON tools do to it, and what a later version may add.
+        for other in (
+            json.dumps(json.loads(text), sort_keys=True),
+            json.dumps(unknown(json.loads(text))),
+        ):
+            assert type(line).from_json(other) == line
+            schema.validate(json.loads(other))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda line: {**line, "schema": "mera-edge/event/9"},
+        lambda line: {key: value for key, value in line.items() if key != "schema"},
+        lambda line: {**line, "emotion": {**line["emotion"], "confidence": 1.5}},
+        lambda line: {**line, "emotion": {**line["emotion"], "probabilities": {"neutral": 1}}},
+        lambda line: {**line, "latency": None},
+    ],
+)
+def test_the_schema_refuses_what_is_no_line(spoil: Callable[[dict], dict]) -> None:
+    line = json.loads(event(np.eye(7)[1], 0.6).to_json())
+    assert not Draft202012Validator(json_schema()).is_valid(spoil(line))
+
+
+def test_an_event_from_before_there_were_codes_is_read() -> None:
+    old = (
+        '{"schema":"mera-edge/event/1","at":"2026-11-23T12:00:00.123Z","modalities":{"voice":'
+        '{"state":"missing","reason":"microphone default gone: it hung; trying again in 2 s"}},'
+        '"transcript":{"text":"","final":false,"confidence":0.0},"latency":{"compute_ms":1.0,'
+        '"budget_ms":100,"late":false,"skipped":["face"]},"sources":{"microphone default":'
+        '{"state":"gone","reason":"it hung; trying again in 2 s"}}}'
+    )
+    read = EmotionEvent.from_json(old)
+    assert read.emotion is None
+    assert Draft202012Validator(json_schema()).is_valid(json.loads(old))
+    assert EmotionEvent.from_json(read.to_json()) == read

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mera_edge.errors import SourceError
-from mera_edge.reasons import REMEDIES, ReasonCode
+from mera_edge.reasons import MEANINGS, REMEDIES, ReasonCode
 from mera_edge.sources import camera, network
 from mera_edge.sources.microphone import capture_stream
 from mera_edge.sources.slot import PictureSlot
@@ -182,5 +182,5 @@ def test_a_device_that_may_not_be_opened_names_its_group(tmp_path: Path) -> None
     assert f"group {node.group()}" in error.what
 
 
-def test_every_remedy_is_of_a_reason() -> None:
-    assert set(REMEDIES) <= set(get_args(ReasonCode))
+def test_every_reason_has_a_meaning_and_every_remedy_a_reason() -> None:
+    assert set(REMEDIES) <= set(MEANINGS) == set(get_args(ReasonCode))

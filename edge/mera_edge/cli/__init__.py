@@ -14,6 +14,7 @@ from mera_edge.cli import (
     demo,
     doctor,
     evaluate,
+    events,
     extras,
     models,
     predict,
@@ -39,6 +40,7 @@ app.command("transcribe")(transcribe.transcribe)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
+app.add_typer(events.app, name="events")
 app.command("doctor")(doctor.doctor)
 for _verb in extras.VERBS:
     app.command(_verb, help=extras.VERBS[_verb].help, context_settings=extras.PASS_ON)(

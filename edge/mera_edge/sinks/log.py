@@ -33,7 +33,7 @@ class SourceLog:
                 self._states[event.room, id] = state
                 line = f"{event.room}: {source.name}" if event.room else source.name
                 why = f": {source.reason}" if source.reason else ""
-                remedy = REMEDIES.get(source.reason_code or "")
+                remedy = REMEDIES.get(source.reason_code)
                 self._say(f"{line} {source.state}{why}{f' ({remedy})' if remedy else ''}")
         states = {state for state, _ in self._states.values()}
         # Files have no state: they are there.

@@ -1,0 +1,124 @@
+"""Writes what follows from the code into the documentation: `python docs/make_reference.py`.
+
+The tables between the marks of events.md and configuration.md, and event.schema.json.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from mera_edge.config import TABLES, Settings
+from mera_edge.events import EmotionEvent, Summary, json_schema
+from mera_edge.reasons import MEANINGS, REMEDIES
+
+DOCS = Path(__file__).parent
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every file that is written, by path."""
+    events, settings = DOCS / "events.md", DOCS / "configuration.md"
+    return {
+        DOCS / "event.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
+        events: _filled(
+            events, {"events": _messages(EmotionEvent, Summary), "reasons": _reasons()}
+        ),
+        settings: _filled(settings, {"settings": _settings()}),
+    }
+
+
+def _filled(page: Path, parts: dict[str, str]) -> str:
+    text = page.read_text(encoding="utf-8")
+    for name, part in parts.items():
+        marks = rf"(<!-- {name}: made by make_reference.py -->\n).*?(<!-- /{name} -->)"
+        text, found = re.subn(marks, lambda match: f"{match[1]}{part}{match[2]}", text, flags=re.S)  # noqa: B023
+        if found != 1:
+            raise SystemExit(f"{page} has no place for {name}")
+    return text
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
+
+
+def _messages(*models: type[BaseModel]) -> str:
+    """Describe models and, after them, those that they hold."""
+    parts, waiting, done = [], list(models), set[type[BaseModel]]()
+    while waiting:
+        model = waiting.pop(0)
+        if model in done:
+            continue
+        done.add(model)
+        rows = []
+        for name, field in model.model_fields.items():
+            waiting += _models(field.annotation)
+            rows.append(
+                (f"`{field.alias or name}`", _kind(field.annotation), field.description or "")
+            )
+        parts.append(f"\n### {model.__name__}\n\n{model.__doc__}\n\n")
+        parts.append(_table(("field", "type", "what"), rows))
+    return "".join(parts) + "\n"
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _kind(annotation: Any) -> str:
+    """Name a type in JSON's words."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(parts[0])
+    if origin is Literal:
+        return "text" if len(parts) > 7 else ", ".join(f"`{part}`" for part in parts)
+    if origin in (Union, types.UnionType):
+        kinds = dict.fromkeys(_kind(part) for part in parts)
+        return " or ".join(kinds)
+    if origin is dict:
+        return f"object: {_kind(parts[0])} -> {_kind(parts[1])}"
+    if origin is tuple:
+        return f"list of {_kind(parts[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    names = {type(None): "null", str: "text", Path: "text", int: "integer", float: "number"}
+    return names.get(annotation, "true or false")
+
+
+def _settings() -> str:
+    parts = []
+    for table, model in {"": Settings, **TABLES}.items():
+        rows = []
+        for name, field in model.model_fields.items():
+            row = (f"`{name}`", _default(field.default), field.description or "")
+            variable = "" if name in TABLES else f"`MERA_EDGE_{name.upper()}`"
+            rows.append(row if table else (*row, variable))
+        head = ("key", "default", "what", "environment")[: len(rows[0])]
+        title = f"The table `{table}`" if table else "The whole run"
+        parts.append(f"\n### {title}\n\n{_table(head, rows)}")
+    return "".join(parts) + "\n"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, BaseModel) or value in (None, (), {}):
+        return ""
+    if isinstance(value, tuple) and len(value) == 1:
+        value = value[0]
+    return f"`{json.dumps(value)}`"
+
+
+def _reasons() -> str:
+    rows = [(f"`{code}`", means, REMEDIES.get(code, "")) for code, means in MEANINGS.items()]
+    return "\n" + _table(("code", "meaning", "what to do"), rows) + "\n"
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

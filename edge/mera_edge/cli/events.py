@@ -1,0 +1,22 @@
+"""`mera-edge events`: what those who read events need to know."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="What events look like, for those who read them.")
+
+
+@app.callback()
+def _events() -> None:
+    """Keep `schema` a command of its own, though it is the only one so far."""
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the lines that `run`, `predict` and `replay` write."""
+    import json
+
+    from mera_edge.events import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
