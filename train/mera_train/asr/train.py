@@ -64,7 +64,7 @@ def _pretrained(
         raise InputError("pretrained weights are for `kind: whisper`", "leave them out")
     some = utterances[:: max(1, len(utterances) // _FITTED)]
     heard = (audio.read(location(data, u.corpus), u.file) for u in some)
-    pretrained.fill(model, config, heard)
+    pretrained.fill(model, config, pretrained.fit(model, heard))
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
