@@ -6,13 +6,14 @@ import copyreg
 from typing import Any
 
 from mera_edge.reasons import ReasonCode
+from mera_edge.redaction import redacted_text
 
 
 class MeraError(Exception):
     """An error with a remedy.
 
     Attributes:
-        what: what is wrong, with which file or device.
+        what: what is wrong, with which file or device; addresses are shown without secrets.
         remedy: what the reader can do, in one sentence.
         exit_code: what the command line exits with.
     """
@@ -20,8 +21,8 @@ class MeraError(Exception):
     exit_code = 2
 
     def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what)
-        self.what = what
+        self.what = redacted_text(what)
+        super().__init__(self.what)
         self.remedy = remedy
 
     def __str__(self) -> str:

@@ -7,9 +7,9 @@ from typing import Final
 
 HIDDEN: Final = "…"
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://|%3A%2F%2F)(.*)", re.DOTALL | re.IGNORECASE)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://?|%3A%2F%2F)(.*)", re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?:://|%3A%2F%2F)\S*", re.IGNORECASE)
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::/|%3A%2F)\S*(?:[@?#]|%40)\S*", re.IGNORECASE)
 _USER = re.compile(r"\S*:\S*@")
 _QUERY = re.compile(r"\?\S*=\S*")
 
@@ -29,12 +29,12 @@ def redacted(spec: str) -> str:
 
 
 def redacted_text(text: str) -> str:
-    """Return a message of somebody else with every address in it as it may be shown."""
-    return _text(_IN_TEXT.sub(lambda match: redacted(match[0]), text))
+    """Return a message without the user, query or fragment of any address in it."""
+    return _IN_TEXT.sub(lambda match: redacted(match[0]), text)
 
 
 def _url(scheme: str, separator: str, rest: str) -> str:
-    if separator != "://":
+    if not separator.startswith(":"):
         return f"{scheme}://{HIDDEN}"
     place = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     host = place.rpartition("@")[2]

@@ -99,3 +99,43 @@ def test_what_is_no_recording_is_refused(
 
 def test_a_recording_holds_one_file(cli: Callable, tmp_path: Path) -> None:
     assert cli("predict", CLIP, CLIP, "--record", tmp_path / "evidence.jsonl").code == 2
+
+
+def test_a_recording_from_before_there_were_codes_is_replayed(
+    cli: Callable, recorded: tuple[Path, str]
+) -> None:
+    path, printed = recorded
+    head, *ticks = map(json.loads, path.read_text().splitlines())
+    for tick in ticks[:-1]:
+        del tick["stamp"], tick["failures"]
+        tick["missing"] = {name: sentence for name, (_, sentence) in tick["missing"].items()}
+        tick["sources"] = {"camera 0": {"state": "gone", "reason": "it cannot be opened"}}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *ticks)))
+    replayed = [json.loads(line) for line in cli("replay", path, "--json").out.splitlines()]
+    for before, after in zip(map(json.loads, printed.splitlines()), replayed, strict=True):
+        assert after["emotion"] == before["emotion"]
+        for name, modality in after.get("modalities", {}).items():
+            assert modality.get("reason") == before["modalities"][name].get("reason")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"stamp": {"sequence": "soon"}},
+        {"stamp": {"about": 3}},
+        {"stamp": 3},
+        {"missing": {"voice": [1, 2, 3]}},
+        {"missing": {"voice": [1, 2], "face": [1, 2], "text": [1, 2]}},
+        {"missing": {}, "evidence": []},
+        {"sources": {"a": {"state": "asleep"}}},
+    ],
+)
+def test_a_tick_that_makes_no_sense_is_named(
+    cli: Callable, recorded: tuple[Path, str], spoil: dict
+) -> None:
+    path, _ = recorded
+    head, tick, *_ = path.read_text().splitlines()
+    path.write_text(f"{head}\n{json.dumps(json.loads(tick) | spoil)}\n")
+    result = cli("replay", path)
+    assert result.code == 2
+    assert "line 2: no tick" in result.err

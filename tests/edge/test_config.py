@@ -77,6 +77,9 @@ def test_rooms_may_have_names(tmp_path: Path) -> None:
         ("[[room]]\nname = 'a'\n[[room]]\nname = 'a'\n", "every room needs a name of its own"),
         ("camera = '1'\n[[room]]\nname = 'a'\n", "not both"),
         ("camera = ['0', '1', '2']\nmic = ['0', '1']\n", "3 cameras take one mic or as many"),
+        ("[[room]]\nname = 'a'\n[[room]]\nname = 'A'\n", "every room needs a name of its own"),
+        ("[room]\nname = 'a'\n", r"config.toml: room: write \[\[room\]\]"),
+        ("camera = [0, 1]\npassword_file = ['a', 'b', 'c']\n", "2 cameras take one password_file"),
         ("[[room]]\nnamme = 'a'\n", r"config.toml: unknown key room\[0\].namme: .* 'name'"),
         ("camera = []\n", "config.toml: camera: .*at least 1"),
     ],
@@ -86,3 +89,88 @@ def test_rooms_that_make_no_sense_are_refused(tmp_path: Path, text: str, message
     file.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load(file, {}, {})
+
+
+@pytest.mark.parametrize("camera", ["0", '"0"', "[0]", '["0"]', '" 0 "'])
+def test_the_index_of_a_camera_may_be_a_number(tmp_path: Path, camera: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"camera = {camera}\n", encoding="utf-8-sig")  # Windows marks the byte order
+    assert load(file, {}, {}).camera == ("0",)
+
+
+def test_lists_in_the_environment_have_commas() -> None:
+    pipeline = "v4l2src ! video/x-raw,width=640 ! appsink"
+    for name in ("camera", "mic", "sink"):
+        settings = load(None, {}, {"MERA_EDGE_CAMERA": "0,1", f"MERA_EDGE_{name.upper()}": "0, 1"})
+        assert getattr(settings, name) == ("0", "1")
+    assert load(None, {}, {"MERA_EDGE_CAMERA": pipeline}).camera == (pipeline,)
+    settings = load(None, {}, {"MERA_EDGE_PROVIDERS": "face=cpu, voice = cpu"})
+    assert settings.providers == {"face": "cpu", "voice": "cpu"}
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "environment", "message"),
+    [
+        ("camera = '-1'", {}, {}, r"config.toml: camera\[0\] = '-1': an index is 0 or more"),
+        ("camera = true", {}, {}, r"config.toml: camera\[0\] = True: write an index"),
+        ("camera = ''", {}, {}, r"config.toml: camera\[0\] = '': it is empty"),
+        ("[recognition]\nserach = 'beam'", {}, {}, "unknown key recognition.serach: .*'search'"),
+        (
+            "[recognition]\nbeam = 0",
+            {"recognition": {"model": "sherpa:x"}},
+            {},
+            "config.toml: recognition.beam = 0",
+        ),
+        ("", {"recognition": {"model": 3}}, {}, "^--asr: recognition.model = 3"),
+        ("", {"providers": {"face": ""}}, {}, "^--provider: providers.face = ''"),
+        ("", {"providers": {"fcae": "cpu"}}, {}, "^--provider: providers.fcae"),
+        ("", {}, {"MERA_EDGE_PROVIDERS": "face"}, "^MERA_EDGE_PROVIDERS: .*ROLE=PROVIDER"),
+        ("", {"mic": ["0", "1", "2"], "camera": ["0", "1"]}, {}, "^--camera and --mic: 2 cameras"),
+    ],
+)
+def test_the_blame_is_on_the_right_place(
+    tmp_path: Path, text: str, flags: dict, environment: dict, message: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(file, flags, environment)
+
+
+@pytest.mark.parametrize(
+    ("address", "whole"),
+    [
+        ("rtsp://cam@host/1", "rtsp://cam:p%40s%2Fs@host/1"),
+        ("http://host/1?pwd={password}&user=cam", "http://host/1?pwd=p%40s%2Fs&user=cam"),
+        (
+            "rtspsrc location=rtsp://host user-pw={password} ! appsink",
+            "rtspsrc location=rtsp://host user-pw=p%40s%2Fs ! appsink",
+        ),
+    ],
+)
+def test_a_password_comes_from_a_file(tmp_path: Path, address: str, whole: str) -> None:
+    (tmp_path / "secret").write_text("p@s/s\n")
+    settings = load(
+        None, {}, {"MERA_EDGE_CAMERA": address, "MERA_EDGE_PASSWORD_FILE": f"{tmp_path}/secret"}
+    )
+    assert settings.rooms[0].addresses() == (whole, "default")
+
+
+@pytest.mark.parametrize(
+    ("address", "content", "message"),
+    [
+        ("rtsp://cam@host/1", None, "secret cannot be read"),
+        ("rtsp://cam@host/1", "\n", "secret is empty"),
+        ("rtsp://host/1", "s3cret", "neither camera nor mic has a place for it"),
+        ("rtsp://cam:other@host/1", "s3cret", "neither camera nor mic has a place for it"),
+    ],
+)
+def test_a_password_that_cannot_be_used_is_an_error(
+    tmp_path: Path, address: str, content: str | None, message: str
+) -> None:
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_text(content)
+    (room,) = load(None, {"camera": [address], "password_file": [str(secret)]}, {}).rooms
+    with pytest.raises(ConfigError, match=message):
+        room.addresses()

@@ -8,6 +8,15 @@ import pytest
 from mera_edge.errors import CheckFailed, InputError, MeraError, MissingExtra, SourceError
 
 
+def test_an_error_does_not_show_the_password_of_an_address() -> None:
+    """Whatever raises it, and whatever it took the address for."""
+    for spec in ("rtsp://me:s3cret@host/1", "http:/host/1?password=s3cret"):
+        error = InputError(f"{spec} does not exist", "write rtsp://USER@HOST/PATH")
+        assert "s3cret" not in repr(error) + str(error) + error.what
+        assert "host" in error.what
+        assert "rtsp://USER@HOST/PATH" in str(error)
+
+
 @pytest.mark.parametrize(
     "error",
     [

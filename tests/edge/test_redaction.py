@@ -45,7 +45,8 @@ def test_no_secret_is_shown(form: str, scheme: str, secret: str, encode: bool) -
     written = quote(secret, safe="") if encode else secret
     spec = form.format(scheme=scheme, secret=written)
     shown = [redacted(spec), Camera(spec).name, Microphone(spec).name]
-    shown += [redacted_text(f"Exception: {spec} cannot be opened")] if "!" not in spec else []
+    if "! " not in form and {"@", "?", "#"} & set(form):
+        shown += [redacted_text(f"'{text}' cannot be opened") for text in (spec, str(Path(spec)))]
     for text in shown:
         left = text.replace("cam.lan", "").replace("decodebin", "").replace("appsink", "")
         assert written not in left
@@ -60,7 +61,7 @@ def test_no_secret_is_shown(form: str, scheme: str, secret: str, encode: bool) -
         ("rtsp://me:sec/ret@host/1", "rtsp://…"),
         ("rtsp://me:1234#5@host/1", "rtsp://…"),
         ("rtsp%3A%2F%2Fme:secret@host", "rtsp://…"),
-        ("rtsp:/me:secret@host/1", "…@host/1"),
+        ("rtsp:/me:secret@host/1", "rtsp://host/…"),
         ("me:secret@host/1", "…@host/1"),
         ("host/1?password=secret", "host/1?…"),
         ('rtspsrc location="rtsp://me:sec ! ret@h" ! decodebin', "rtspsrc ! decodebin"),

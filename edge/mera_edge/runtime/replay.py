@@ -20,7 +20,7 @@ from mera_edge.reasons import Reason
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.stage_runner import Stages, StageTimes
-from mera_edge.runtime.stamp import stamp_of, stamped
+from mera_edge.runtime.stamp import Recorded
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sinks.lines import Lines
@@ -53,7 +53,7 @@ class Recorder:
 
     def capture(self, event: EmotionEvent) -> Callable[[], None]:
         """Return what writes the tick that gave the event, the newest, at any later time."""
-        return partial(self._write, stamp_of(event), *self._pipeline.newest)
+        return partial(self._write, Recorded.of(event), *self._pipeline.newest)
 
     def _write(self, stamp: dict[str, Any], observation: Observation, cost: Cost) -> None:
         tick = {**_written(observation), "cost": asdict(cost), "stamp": stamp}
@@ -84,10 +84,11 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
                 end = line["end"]
                 continue
             observation, cost = _observation(line), Cost(**line["cost"])
+            stamp = Recorded.model_validate(line.get("stamp", {}))
+            conclusion.fuse(observation)
+            event = stamp.put(conclusion.event(observation, cost))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: no tick ({error!r})", _REMEDY) from error
-        conclusion.fuse(observation)
-        event = stamped(conclusion.event(observation, cost), line.get("stamp", {}))
         now_s = observation.now_s
         tally.add(event, cost.compute_ms / 1000)
         for sink in sinks:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel
 
 from mera_edge import __version__
 from mera_edge.bundle import Bundle
 from mera_edge.events import About, EmotionEvent
-
-_FIELDS = {"run", "sequence", "about", "room", "room_id"}
 
 
 def about(bundle: Bundle) -> About:
@@ -40,14 +39,20 @@ class Stamp:
         return event.model_copy(update=given)
 
 
-def stamp_of(event: EmotionEvent) -> dict[str, Any]:
-    """Return for a recording what no evidence explains."""
-    return event.model_dump(include=_FIELDS, exclude_none=True)
+class Recorded(BaseModel):
+    """What a recording keeps of an event because no evidence explains it."""
 
+    run: str | None = None
+    sequence: int | None = None
+    about: About | None = None
+    room: str | None = None
+    room_id: str | None = None
 
-def stamped(event: EmotionEvent, stamp: Mapping[str, Any]) -> EmotionEvent:
-    """Return an event with what `stamp_of` returned."""
-    about = stamp.get("about")
-    return event.model_copy(
-        update={**stamp, "about": About.model_validate(about) if about else None}
-    )
+    @classmethod
+    def of(cls, event: EmotionEvent) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return event.model_dump(include=set(cls.model_fields), exclude_none=True)
+
+    def put(self, event: EmotionEvent) -> EmotionEvent:
+        """Return the event with it."""
+        return event.model_copy(update=dict(self))

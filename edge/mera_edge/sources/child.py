@@ -19,7 +19,7 @@ from typing import Final
 
 from mera_edge.errors import SourceError
 from mera_edge.reasons import ReasonCode
-from mera_edge.redaction import redacted_text
+from mera_edge.redaction import redacted, redacted_text
 from mera_edge.sources.backoff import Backoff
 
 HEAD: Final = struct.Struct("<cI")
@@ -61,7 +61,8 @@ def serve(capture: Callable[[str], Generator[bytes, None, None]]) -> None:
             except SourceError as error:
                 code, reason = error.code, error.what
             except Exception as error:  # noqa: BLE001  (nobody but the parent can say it)
-                code, reason = "failed", redacted_text(f"{type(error).__name__}: {error}")
+                told = str(error).replace(spec, redacted(spec))
+                code, reason = "failed", redacted_text(f"{type(error).__name__}: {told}")
             _tell(out, GONE, f"{code} {reason}".encode())
             over.wait(backoff.wait_s())
 
