@@ -121,8 +121,7 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         features=SPEC,
         settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
         metrics=loaded.figures,
-        licence="research, non-commercial "
-        "(texts of the language model; noise; speech is CC-BY-4.0)",
+        licence=loaded.licence,
         card=loaded.card,
     )
 

@@ -28,7 +28,7 @@ def export_bundle(
     checkpoints: Path,
     out: Path,
     roles: Sequence[RoleName] = ROLES,
-    name: str = "default",
+    name: str | None = None,
     progress: Callable[[str], None] = lambda role: None,
     refine: Refine | None = None,
     base: Bundle | None = None,
@@ -40,7 +40,7 @@ def export_bundle(
         checkpoints: a directory with one checkpoint per role (``checkpoints/voice`` ...).
         out: the bundle's directory. An old bundle there is replaced by rename at the very end.
         roles: which roles to export.
-        name: the bundle's name.
+        name: the bundle's name; as its directory where ``None``.
         progress: told the role that is being exported.
         refine: makes something better (smaller) of the exported models, before they appear.
         base: a bundle that the other roles are taken from as they are.
@@ -75,7 +75,7 @@ def export_bundle(
             entries[role] = module.export(checkpoints / role, new, **how)
         manifest = Manifest(
             schema=SCHEMA,
-            name=name,
+            name=name or out.resolve().name,
             created_with={package: version(package) for package in _MADE_WITH},
             roles=entries,
         )

@@ -23,6 +23,9 @@ def export(
     checkpoints: Annotated[
         Path, typer.Option(help="directory with one checkpoint per role")
     ] = Path("train/checkpoints"),
+    name: Annotated[
+        str | None, typer.Option(help="what the bundle is called; default: as its directory")
+    ] = None,
     role: Annotated[
         list[str] | None,
         typer.Option(help="only this role; may be given again. With --int8: INT8 or exit code 1"),
@@ -109,6 +112,7 @@ def export(
         out,
         # Checked there, with a remedy.
         role or ROLES,  # type: ignore[arg-type]
+        name,
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
         refine=refinement,
         base=None if base is None else Bundle.open(base),
@@ -167,3 +171,9 @@ def _show(bundle: Bundle, out: Path) -> None:
         table.add_row(name, entry.precision, entry.tensorrt or "", f"{size / 1e6:.2f} MB")
     table.add_row("all", "", "", f"{total / 1e6:.2f} MB")
     Console().print(table)
+    if unstated := [n for n, e in bundle.manifest.roles.items() if e.licence == "unknown"]:
+        Console().print(
+            f"nobody has stated the licence of {', '.join(unstated)}: write `licence: ...` into "
+            "config.yaml of the checkpoint",
+            highlight=False,
+        )

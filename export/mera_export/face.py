@@ -66,6 +66,6 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         features=SPEC,
         calibration={"temperature": float(loaded.weights["temperature"])},
         metrics=loaded.figures,
-        licence="research (the pictures are FER2013's; FER+'s labels are MIT)",
+        licence=loaded.licence,
         card=loaded.card,
     )

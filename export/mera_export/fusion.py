@@ -77,6 +77,6 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         settings={"modalities": list(MODALITIES)},
         calibration={"temperature": float(network.temperature)},
         metrics=loaded.figures,
-        licence="as its encoders: non-commercial (RAVDESS), research (FER2013, CARER, SMP2020)",
+        licence=loaded.licence,
         card=loaded.card,
     )

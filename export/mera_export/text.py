@@ -80,6 +80,6 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         settings={"longest": config.longest},
         calibration={"temperature": float(loaded.weights["temperature"])},
         metrics=loaded.figures,
-        licence="research (two of the five corpora are for research, MELD's text is GPL-3.0)",
+        licence=loaded.licence,
         card=loaded.card,
     )

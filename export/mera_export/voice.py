@@ -73,7 +73,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         settings={"chunk_frames": config.model.chunk},
         calibration={"temperature": loaded.metrics["temperature"], "fitted_on": "dev speakers"},
         metrics=loaded.figures,
-        licence="CC-BY-NC-SA-4.0",
+        licence=loaded.licence,
         card=loaded.card,
     )
 

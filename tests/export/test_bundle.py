@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mera_edge.bundle import Bundle
+from mera_edge.cli import main
 from mera_edge.errors import InputError
 from mera_edge.labels import MODALITIES
 from mera_export.bundle import export_bundle
@@ -32,9 +33,35 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def test_the_same_checkpoint_gives_the_same_bytes(checkpoints: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        bundle = export_bundle(checkpoints, tmp_path / name, ["fusion"])
+        bundle = export_bundle(checkpoints, tmp_path / name, ["fusion"], name="toy")
         assert bundle.role("fusion").engine().inputs["present"].shape == (1, 3)
     assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_a_bundle_has_its_own_name_and_the_licence_that_was_stated(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", "--checkpoints", str(checkpoints), "--role", "fusion", "--out"]
+    with pytest.raises(SystemExit) as left:
+        main([*arguments, str(tmp_path / "kitchen")])
+    assert not left.value.code
+    own = Bundle.open(tmp_path / "kitchen").manifest
+    assert (own.name, own.roles["fusion"].licence) == ("kitchen", "unknown")
+    assert "nobody has stated the licence of fusion" in capsys.readouterr().out
+    settings = checkpoints / "fusion" / "config.yaml"
+    settings.write_text(settings.read_text().replace("licence: unknown", "licence: MIT"))
+    with pytest.raises(SystemExit):
+        main([*arguments, str(tmp_path / "kitchen"), "--name", "hall"])
+    own = Bundle.open(tmp_path / "kitchen").manifest
+    assert (own.name, own.roles["fusion"].licence) == ("hall", "MIT")
+
+
+def test_the_default_bundle_states_the_licences_of_its_checkpoints() -> None:
+    shipped = Bundle.open().manifest
+    assert shipped.name == "default"
+    for role in ("asr", "voice", "face", "text", "fusion"):
+        stated = checkpoint.load(Path("train/checkpoints") / role).licence
+        assert stated != "unknown" and shipped.roles[role].licence == stated
 
 
 def test_an_export_that_fails_leaves_the_old_bundle_whole(

@@ -166,7 +166,9 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
         "own.csv, line 18: broken.wav of",
     ):
         assert told in said
-    assert checkpoint.load(tmp_path / "out").settings(Config).loop.select == "cer"
+    made = checkpoint.load(tmp_path / "out")
+    assert made.settings(Config).loop.select == "cer"
+    assert made.licence == "unknown" and f"{tmp_path} (its licence is not recorded)" in made.card
     few = config.model_copy(update={"skip_bad": 2})
     with pytest.raises(InputError, match=r"3 rows cannot be used, and 2 may; the last: .*line 18"):
         train(few, tmp_path, tmp_path / "few", resume=True)

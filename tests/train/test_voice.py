@@ -154,4 +154,7 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
     kept = json.loads((out / "metrics.json").read_text())
     assert [line["epoch"] for line in kept.pop("history")] == [1, 2]
     assert kept == metrics
-    assert "CC BY-NC-SA" in (out / "card.md").read_text()
+    card = (out / "card.md").read_text()
+    assert "CC BY-NC-SA" in card and "nEMO" not in card, "what it was trained on, and no more"
+    assert "strange, never trained or tuned on, 2 classes" in card
+    assert "not stated (`licence` in the configuration)" in card

@@ -20,6 +20,9 @@ from mera_train import configuration, disk, parallel
 Config = TypeVar("Config", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
 
+UNKNOWN = "unknown"
+"""The licence of weights about which nobody has stated any."""
+
 FILES = ("model.safetensors", "config.yaml", "metrics.json", "card.md")
 
 
@@ -36,6 +39,12 @@ class Checkpoint:
     def figures(self) -> dict[str, Any]:
         """The metrics without what is for a results page only."""
         return _without(self.metrics, ("history", "mistakes", "reliability"))
+
+    @property
+    def licence(self) -> str:
+        """Of the weights, as its configuration states it; else `UNKNOWN`."""
+        stated = configuration.load(self.directory / "config.yaml")
+        return str(stated.get("licence", UNKNOWN))
 
     def settings(self, model: type[Config]) -> Config:
         """Return the configuration that the model was trained with.

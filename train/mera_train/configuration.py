@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,13 +21,24 @@ def read(path: Path, model: type[Config]) -> Config:
         ConfigError: no such file, no YAML, an unknown key (names the nearest) or a bad value.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read ({error})", "give a YAML file") from error
-    try:
-        return model.model_validate(values or {})
+        return model.model_validate(load(path))
     except ValidationError as error:
         raise explain(error, model, str(path)) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read the keys of a YAML file; an empty file has none.
+
+    Raises:
+        ConfigError: no such file, no YAML, or no keys in it.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read ({error})", "give a YAML file") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} has no keys, it is a {type(values).__name__}", "give KEY: VALUE")
+    return values
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:

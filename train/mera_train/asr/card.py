@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mera_train.asr.config import Config
+from mera_train.provenance import begun, stated
 
 _NETWORKS = {
     "conformer": "A causal conformer",
@@ -37,7 +38,10 @@ def card(
         synthetic: hours of synthetic speech.
     """
     beside = f" and {synthetic:.1f} hours read by engines" if synthetic else ""
-    corpora = [f"  * {_CORPORA.get(name, name)}: {part:.2f} h" for name, part in hours.items()]
+    corpora = [
+        f"  * {_CORPORA.get(name, f'{name} (its licence is not recorded)')}: {part:.2f} h"
+        for name, part in hours.items()
+    ]
     if config.augment and config.augment.noise:
         corpora.append("  * noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial)")
     return f"""\
@@ -48,8 +52,9 @@ def card(
 
 * Data, with the licence where it is a corpus that this project knows:
 {chr(10).join(corpora)}
-* Dev (speakers kept out; they chose the weights): word error rate {metrics["wer"]:.1%}, character
-  error rate {metrics["cer"]:.1%}, greedy.
+* Licence of the weights: {stated(config.licence)}.
+* Dev (other speakers, where speakers are named; they chose the weights): word error rate
+  {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
 * Not covered: what is unlike these recordings, other languages.
 """
 
@@ -58,4 +63,4 @@ def _begun(config: Config) -> str:
     if config.pretrained is not None:
         file, digest = config.pretrained.file.name, config.pretrained.sha256
         return f"begun from the pretrained weights {file} (SHA-256 {digest})"
-    return "begun from another recognizer" if config.initial else "trained from nothing"
+    return begun(config.initial)

@@ -12,6 +12,8 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.data import TRAINING
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.pretrained import PretrainedConfig
+from mera_train.checkpoint import UNKNOWN
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 
 
@@ -59,6 +61,7 @@ class Config(BaseModel):
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
     phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
+    licence: Licence = UNKNOWN
     skip_bad: int = Field(
         0, ge=0, description="rows of manifests that may be left out because they cannot be used"
     )

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
 from mera_train.face.augment import AugmentConfig, disturb, mix
 from mera_train.face.card import card
 from mera_train.face.data import (
@@ -33,6 +34,7 @@ from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.fingerprint import combined
 from mera_train.loop import fit
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
@@ -49,6 +51,7 @@ class Config(BaseModel):
     further: tuple[Path, ...] = Field(
         (), description="CSVs of further face crops (file,label,split) to learn and choose by"
     )
+    licence: Licence = UNKNOWN
     batch: int = Field(128, ge=2)
     small_until: float = Field(
         0.4, ge=0, le=1, description="share of the epochs on crops of two thirds of the size"
@@ -218,7 +221,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
             for name in DISTURBANCES
         },
     }
-    checkpoint.save(out, model, config, metrics, card(metrics))
+    counts = {
+        path.name: len(part["train"]) for path, part in zip(config.further, manifests, strict=True)
+    }
+    said = card(metrics, config.initial, counts, config.licence)
+    checkpoint.save(out, model, config, metrics, said)
     return metrics
 
 

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mera_train import checkpoint, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
 from mera_train.face_detector.card import card
 from mera_train.face_detector.data import SURE, Composer, Labelled, contents, load
 from mera_train.face_detector.measure import measure
 from mera_train.face_detector.model import STRIDES, FaceDetectorNet, ModelConfig, places
 from mera_train.loop import fit
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 
 SIZES = {8: (0.0, 52.0), 16: (40.0, 112.0), 32: (88.0, 1e4)}
@@ -40,6 +42,7 @@ class Config(BaseModel):
         description="CSVs of mera_train.face_detector.label, in --data",
     )
     initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    licence: Licence = UNKNOWN
     side: int = Field(256, ge=64, multiple_of=32, description="of the composed scenes, in pixels")
     scenes: int = Field(12_000, ge=1, description="composed scenes an epoch")
     batch: int = Field(24, ge=2)
@@ -156,5 +159,5 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "pictures": {name: len(part) for name, part in pictures.items()},
         "valid": measure(model, pictures["valid"]),
     }
-    checkpoint.save(out, model, config, metrics, card(metrics))
+    checkpoint.save(out, model, config, metrics, card(metrics, config.licence))
     return metrics

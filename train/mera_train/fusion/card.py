@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mera_train.provenance import stated
+
 _CARD = """\
 # Fusion: trained on *composed* examples, not on recordings of people
 
@@ -37,15 +39,16 @@ strangers. In one person they are not, so expect less.
 The encoders' answers on their *dev* splits, which they were not fitted to, though their best \
 weights and temperatures were chosen there: FER+ validation (labels MIT, pictures FER2013: \
 research), the RAVDESS actors kept from training (CC BY-NC-SA 4.0), dev sentences of GoEmotions \
-(Apache-2.0), MELD (GPL-3.0), CARER and SMP2020 (research). Their licences make this \
-one non-commercial, for research.
+(Apache-2.0), MELD (GPL-3.0), CARER and SMP2020 (research).
+
+Licence of the weights: {licence}.
 
 Labels for single modalities are generated while training; they correlate with what each \
 modality really shows by {agreement}.
 """
 
 
-def card(metrics: dict[str, Any], composition: str) -> str:
+def card(metrics: dict[str, Any], composition: str, licence: str) -> str:
     """Return the card for what ``mera_train.fusion.train`` measured."""
     rows = "\n".join(
         f"| {' + '.join(clean['modalities'])} | {clean['fused']:.3f} | {clean['best_single']:.3f} "
@@ -60,4 +63,5 @@ def card(metrics: dict[str, Any], composition: str) -> str:
         ece=metrics["clean"][0]["fused_ece"],
         ece_disturbed=metrics["disturbed"][0]["fused_ece"],
         agreement=agreement,
+        licence=stated(licence),
     )

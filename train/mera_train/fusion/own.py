@@ -27,6 +27,7 @@ from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.train import SUBSETS, Batch, Config, Supervised
 from mera_train.fusion.unimodal_labels import UnimodalLabels
 from mera_train.loop import fit
+from mera_train.provenance import begun, stated
 
 _RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
 
@@ -205,16 +206,17 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     for name, of in (("before", start), ("after", network)):
         metrics[name] = {s: measure(of, parts[s]) for s in ("valid", "test") if len(parts[s])}
     final = config.model_copy(update={"model": start.config})
-    checkpoint.save(out, network, final, metrics, _card(data, parts, loaded.card))
+    checkpoint.save(out, network, final, metrics, _card(config, data, parts, loaded.card))
     return metrics
 
 
-def _card(data: Path, parts: dict[str, Clips], before: str) -> str:
+def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> str:
     counts = ", ".join(f"{len(clips)} {split}" for split, clips in parts.items())
     named = int((parts["train"].emotions >= 0).sum())
     return (
         "# Fusion, gone on with one's own clips\n\n"
         f"From the features in `{data.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
-        f"fusion below had learnt.\n\n---\n\n{before}"
+        f"fusion below had learnt.\n\nLicence of the weights: {stated(config.licence)}; "
+        f"{begun(config.start)}. The clips' licence is not recorded.\n\n---\n\n{before}"
     )

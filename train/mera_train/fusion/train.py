@@ -18,12 +18,14 @@ from mera_edge.bundle import Bundle
 from mera_edge.evaluation import classification
 from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
 from mera_train import checkpoint, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
 from mera_train.fusion.card import card
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
 from mera_train.fusion.evidence import Pool, collect, contents
 from mera_train.fusion.model import Fused, ModelConfig, Mtme
 from mera_train.fusion.unimodal_labels import UnimodalLabels
 from mera_train.loop import fit
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
@@ -43,6 +45,7 @@ class Config(BaseModel):
     model: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig(select="macro_f1", higher_is_better=True)
     composition: Composition = Composition()
+    licence: Licence = UNKNOWN
     batch: int = Field(256, ge=2)
     complete: float = Field(
         0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
@@ -252,7 +255,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         "test": measure(clean, answers(network, clean, SUBSETS[0])[0]),
         "generated_labels": _agreement(task),
     }
-    checkpoint.save(out, network, config, metrics, card(metrics, described(few)))
+    said = card(metrics, described(few), config.licence)
+    checkpoint.save(out, network, config, metrics, said)
     return metrics
 
 

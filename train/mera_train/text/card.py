@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mera_train.provenance import stated
+
 _SMALL = """\
 # Text: a small encoder for English and Chinese
 
@@ -47,7 +49,7 @@ BERT 0.739, MELD words alone bc-LSTM 0.564 weighted F1 *with* dialogue context.
 | SMP2020-EWECT, usual (virus: tested only) | Chinese microblogs; no *disgust* | research |
 | CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
 
-The weights inherit *research use*. Dev splits chose weights, mixture and temperature. Long \
+Licence of the weights: {licence}. Dev splits chose weights, mixture and temperature. Long \
 training sentences that occur in a dev or test split of any corpus were left out.
 
 ## What it cannot do
@@ -58,8 +60,17 @@ emotions only. Disgust in Chinese is learnt from English alone. Other languages:
 """
 
 
-def card(metrics: dict[str, Any], parameters: int, encoder: Path | None = None) -> str:
-    """Return the card for what ``mera_train.text.train`` measured."""
+def card(
+    metrics: dict[str, Any], parameters: int, licence: str, encoder: Path | None = None
+) -> str:
+    """Return the card for what ``mera_train.text.train`` measured.
+
+    Args:
+        metrics: of the tests.
+        parameters: how many numbers it has.
+        licence: of the weights, as its user states it.
+        encoder: that was trained in place of the small one.
+    """
     head = _SMALL if encoder is None else _LARGE
     tests = metrics["test"]
     rows = "\n".join(
@@ -76,4 +87,5 @@ def card(metrics: dict[str, Any], parameters: int, encoder: Path | None = None) 
         single=tests["goemotions"]["n"],
         rows=rows,
         disturbed=disturbed,
+        licence=stated(licence),
     )

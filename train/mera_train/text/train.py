@@ -19,7 +19,9 @@ from mera_edge.evaluation import classification, mistakes
 from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint, disk, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
 from mera_train.loop import fit
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 from mera_train.text.batch import Batch, priors, weights
@@ -51,6 +53,7 @@ class Config(BaseModel):
     distillation: Distillation | None = None
     loop: LoopConfig = LoopConfig()
     disturbance: Disturbance = Disturbance()
+    licence: Licence = UNKNOWN
     batch: int = Field(128, ge=1, description="sentences")
     longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
     balance: float = Field(
@@ -304,10 +307,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     metrics = task.finish()
     parameters = sum(value.numel() for value in task.model.state_dict().values())
     if isinstance(task.model, Teacher):
-        checkpoint.save(out, task.model, config, metrics, card(metrics, parameters, config.encoder))
+        said = card(metrics, parameters, config.licence, config.encoder)
+        checkpoint.save(out, task.model, config, metrics, said)
         task.model.save(out)
     else:
         final = config.model_copy(update={"model": task.model.config})
-        checkpoint.save(out, task.model, final, metrics, card(metrics, parameters))
+        checkpoint.save(out, task.model, final, metrics, card(metrics, parameters, config.licence))
         (out / TOKENIZER).write_text(task.learnt, encoding="utf-8")
     return metrics

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import VALENCE, to_emotion
 from mera_train import checkpoint, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
 from mera_train.fingerprint import Made
 from mera_train.loop import fit
+from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.voice.augment import AugmentConfig, disturb
 from mera_train.voice.card import card
@@ -61,6 +63,7 @@ class Config(BaseModel):
     )
     crop: int = Field(192, ge=32, description="frames of a training example")
     batch: int = Field(64, ge=2)
+    licence: Licence = UNKNOWN
     smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
     valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
 
@@ -216,7 +219,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         return cross_validate(config, frames, every, unseen, noise, out, made, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     model, _, metrics = _fit(config, frames, split, unseen, noise, out, made, resume)
-    checkpoint.save(out, model, config, metrics, card(metrics, config.unseen, config.model.chunk))
+    said = card(metrics, config.corpora, config.model.chunk, config.licence)
+    checkpoint.save(out, model, config, metrics, said)
     return metrics
 
 

@@ -1,0 +1,38 @@
+"""The licence of weights, as whoever trains them states it, and what they began from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from mera_edge.errors import MeraError
+from mera_train import checkpoint
+from mera_train.checkpoint import UNKNOWN
+
+Licence = Annotated[
+    str, Field(description="of the weights, as you state it: for the card and the bundle")
+]
+"""The type of a role's setting."""
+
+
+def stated(licence: str) -> str:
+    """Return the sentence of a card about the licence of the weights."""
+    if licence == UNKNOWN:
+        return (
+            "not stated (`licence` in the configuration). Weights are not freer than the data they "
+            "were learnt from"
+        )
+    return licence
+
+
+def begun(initial: Path | None) -> str:
+    """Return, for a sentence of a card, what training began from."""
+    if initial is None:
+        return "trained from nothing"
+    try:
+        licence = checkpoint.load(initial).licence
+    except MeraError:
+        licence = UNKNOWN  # It has been moved since.
+    return f"begun from the weights in `{initial.name}` (their licence: {licence})"
