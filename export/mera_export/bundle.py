@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry, RoleName
-from mera_edge.bundle.load import MANIFEST
+from mera_edge.bundle.manifest import MANIFEST
 from mera_edge.errors import InputError
 from mera_train.disk import room_for
 

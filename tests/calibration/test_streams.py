@@ -13,7 +13,7 @@ from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS, Listener, Subject
 from mera_calibration.view import WithEngine
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
-from mera_edge.bundle.manifest import FileEntry
+from mera_edge.bundle.manifest import FileEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.engine.stream import StreamModel
 from mera_edge.errors import InputError
@@ -71,11 +71,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     path = directory / "voice.onnx"
     path.write_bytes(model.SerializeToString())
+    tensors = [
+        Tensor(name=name, shape=tuple(shape), dtype="float32") for name, shape in shapes.items()
+    ]
     entry = RoleEntry(
         files={"model": FileEntry.of(path)},
         precision="fp32",
-        inputs=(),
-        outputs=(),
+        inputs=tuple(tensors[:3]),
+        outputs=tuple(tensors[3:8]),
         labels=EMOTIONS,
         features=SPEC,
         settings={"chunk_frames": CHUNK},

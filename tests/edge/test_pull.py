@@ -187,3 +187,14 @@ def test_an_altered_or_lost_file_is_not_used(published: Path, file: str) -> None
 def test_an_unknown_model_names_the_known() -> None:
     with pytest.raises(InputError, match="known: yunet"):
         pull("yunett")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MERA_EDGE_MODELS", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(InputError, match="set HOME or MERA_EDGE_MODELS"):
+        pulled("yunet")

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.bundle.arrays import read_arrays
 from mera_edge.errors import BundleError
 
 START = 255
@@ -36,13 +37,13 @@ class LanguageModel:
 
     def __init__(self, path: Path, classes: int) -> None:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                self._contexts = file["contexts"]
-                self._begins = file["begins"]
-                self._units = file["units"]
-                self._log_probabilities = file["log_probabilities"]
-                self._backoffs = file["backoffs"]
-                self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
+            file = read_arrays(path)
+            self._contexts = file["contexts"]
+            self._begins = file["begins"]
+            self._units = file["units"]
+            self._log_probabilities = file["log_probabilities"]
+            self._backoffs = file["backoffs"]
+            self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} is no language model ({error})", "export again") from error
         if self._units.max(initial=0) >= classes:

@@ -9,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.bundle.arrays import read_arrays
 from mera_edge.errors import BundleError
 
 SILENCE = 0
@@ -49,12 +50,12 @@ class Lexicon:
 
     def __init__(self, path: Path) -> None:
         try:
-            with np.load(path, allow_pickle=False) as file:
-                read = {name: file[name] for name in _ARRAYS}
-                self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
-                self.by_language, self.by_unit = float(file["by_language"]), float(file["by_unit"])
-                self.by_sound = float(file["by_sound"])
-                self.block = int(file["block"])
+            file = read_arrays(path)
+            read = {name: file[name] for name in _ARRAYS}
+            self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
+            self.by_language, self.by_unit = float(file["by_language"]), float(file["by_unit"])
+            self.by_sound = float(file["by_sound"])
+            self.block = int(file["block"])
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
         self.words = ["", *read["words"].tobytes().decode().split("\n")]

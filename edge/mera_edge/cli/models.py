@@ -17,6 +17,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
     """List the models of the bundle, and the published ones that can be pulled."""
     import json as to_json
 
+    from rich.markup import escape
     from rich.table import Table
 
     from mera_edge.bundle import Bundle
@@ -39,10 +40,12 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
         }
         print(to_json.dumps(facts, ensure_ascii=False))
         return
-    table = Table("role", "precision", "size", "licence of the weights", title=manifest.name)
+    table = Table(
+        "role", "precision", "size", "licence of the weights", title=escape(manifest.name)
+    )
     for name, role in manifest.roles.items():
         size = sum(file.bytes for file in role.files.values())
-        table.add_row(name, role.precision, f"{size / 1e6:.2f} MB", role.licence)
+        table.add_row(name, role.precision, f"{size / 1e6:.2f} MB", escape(role.licence))
     stdout().print(table)
     published = Table("published", "role", "here", "licence", "what")
     for key, model in catalogue().items():
@@ -78,9 +81,9 @@ def verify(bundle: options.Bundle = None) -> None:
 
     opened = Bundle.open(bundle)
     for name in opened.manifest.roles:
-        opened.role(name).engine()
+        opened.role(name).stage_engine()
     names = ", ".join(opened.manifest.roles)
-    stdout().print(f"{opened.manifest.name} is whole: {names}", highlight=False)
+    stdout().print(f"{opened.manifest.name} is whole: {names}", highlight=False, markup=False)
 
 
 @app.command()
@@ -99,4 +102,6 @@ def pull(
     from mera_edge.cli.console import stdout
 
     path = bring(name, source)
-    stdout().print(f"{name} ({published(name).licence}) is at {path}", highlight=False)
+    stdout().print(
+        f"{name} ({published(name).licence}) is at {path}", highlight=False, markup=False
+    )

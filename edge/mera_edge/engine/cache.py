@@ -7,7 +7,6 @@ the parts of its key, so that a search that finds none can say what differs.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mera_edge.bundle.manifest import FileEntry
+from mera_edge.bundle.places import place
 from mera_edge.errors import EngineError
 
 if TYPE_CHECKING:
@@ -110,11 +110,7 @@ class Record(_Facts):
 
 def directory() -> Path:
     """Where engines lie: ``MERA_EDGE_ENGINES``, else the user's cache directory."""
-    chosen = os.environ.get("MERA_EDGE_ENGINES")
-    if chosen:
-        return Path(chosen)
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "mera-edge" / "engines"
+    return place("MERA_EDGE_ENGINES", "XDG_CACHE_HOME", ".cache", "engines")
 
 
 def write(path: Path, data: bytes) -> None:

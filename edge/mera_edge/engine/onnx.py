@@ -36,16 +36,6 @@ def open_session(
         EngineError: the file is no usable model, or the provider did not start.
     """
     import onnxruntime
-    from onnxruntime.capi.onnxruntime_pybind11_state import (
-        EPFail,
-        Fail,
-        InvalidArgument,
-        InvalidGraph,
-        InvalidProtobuf,
-        NoSuchFile,
-        NotImplemented,
-        RuntimeException,
-    )
 
     asked = providers[0] if isinstance(providers[0], str) else providers[0][0]
     available = onnxruntime.get_available_providers()
@@ -68,12 +58,9 @@ def open_session(
         session = onnxruntime.InferenceSession(
             str(path), options, providers=list(providers), enable_fallback=0
         )
-    except (
-        EPFail, Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile,
-        NotImplemented, RuntimeException,
-    ) as error:  # fmt: skip
+    except failures() as error:
         raise EngineError(
-            f"{path} cannot be loaded by ONNX Runtime ({error})",
+            f"{path} cannot be loaded by ONNX Runtime ({_said(error)})",
             "check the file with `mera-edge models verify`",
         ) from error
     if session.get_providers()[0] != asked:
@@ -100,24 +87,43 @@ class OnnxEngine:
         threads: int = 1,
         providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",),
     ) -> None:
-        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument
-
         session = open_session(path, threads, providers)
         self._path = path
         self._session = session
-        self._failures = (Fail, InvalidArgument)
+        self._failures = failures()
         self.provider: str = session.get_providers()[0]
-        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
-        self.inputs = {node.name: _spec(node, path) for node in session.get_inputs()}
-        self.outputs = {node.name: _spec(node, path) for node in session.get_outputs()}
+        try:
+            self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+            inputs, outputs = session.get_inputs(), session.get_outputs()
+        except UnicodeDecodeError as error:
+            raise EngineError(f"{path} names its tensors in no known letters ({error})") from error
+        self.inputs = {node.name: _spec(node, path) for node in inputs}
+        self.outputs = {node.name: _spec(node, path) for node in outputs}
         self._names = list(self.outputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         try:
             values = self._session.run(self._names, dict(feeds))
-        except (*self._failures, ValueError, RuntimeError) as error:
-            raise EngineError(f"{self._path.name} did not run: {error}") from error
+        except self._failures as error:
+            raise EngineError(f"{self._path.name} did not run: {_said(error)}") from error
         return numbers(dict(zip(self._names, values, strict=True)), self._path.name)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return what ONNX Runtime and its bindings raise: there is no common ancestor."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    theirs = [
+        kind
+        for kind in vars(state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
+    return (*theirs, LookupError, MemoryError, OverflowError, RuntimeError, TypeError, ValueError)
+
+
+def _said(error: Exception) -> str:
+    """Return the beginning of a message, on one line."""
+    return " ".join(str(error).split())[:300]
 
 
 def give_back_memory() -> None:

@@ -84,7 +84,7 @@ class FaceStage:
         role = bundle.role("face")
         role.require_features(SPEC)
         self.labels: tuple[str, ...] = role.entry.labels
-        self._engine = role.engine()
+        self._engine = role.stage_engine()
         self._size = self._engine.inputs["face"].shape[-1]
         self._detector = face_detector(bundle)
         self._tracker = FaceTracker()

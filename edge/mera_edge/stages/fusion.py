@@ -34,7 +34,7 @@ class FusionStage:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self._engine = bundle.role("fusion").engine()
+        self._engine = bundle.role("fusion").stage_engine()
         self._blank = {
             name: np.zeros(spec.shape, spec.dtype) for name, spec in self._engine.inputs.items()
         }

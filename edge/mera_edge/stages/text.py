@@ -22,7 +22,7 @@ class TextStage:
         role = bundle.role("text")
         role.require_features(SPEC)
         self._labels = role.entry.labels
-        self._engine = role.engine()
+        self._engine = role.stage_engine()
         self._tokenizer = role.read("tokenizer", Tokenizer.read)
         self._length = self._engine.inputs["tokens"].shape[1]
 

@@ -23,8 +23,9 @@ class VoiceStage:
         role = bundle.role("voice")
         role.require_features(SPEC)
         self._labels = role.entry.labels
-        self._chunk = int(role.entry.settings["chunk_frames"])
-        self._model = StreamModel(role.engine())
+        engine = role.stage_engine()
+        self._chunk = engine.inputs["frames"].shape[1]
+        self._model = StreamModel(engine)
         self._waiting = np.empty((0, BINS), np.float32)
 
     def reset(self) -> None:
