@@ -18,7 +18,7 @@ from mera_edge.runtime.clock import RealClock, VirtualClock
 from mera_edge.runtime.conclusion import LONGEST_AGE_S
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import Room, run, run_rooms
+from mera_edge.runtime.session import Room, Session, run, run_rooms
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import LIVE, Captured, Picture, Sound
 from mera_edge.sources.media import MediaFile
@@ -214,6 +214,17 @@ def test_ticks_that_were_missed_are_left_out_not_made_up_for(pipeline: Pipeline)
     run(pipeline, [MediaFile(CLIP)], Slow(), [sink], threading.Event())
     times = [event.media_time_s for event in sink.events]
     assert len(times) == pytest.approx(12 / 0.7, abs=2)
+
+
+def test_a_summary_may_be_bounded_to_the_newest_words(pipeline: Pipeline) -> None:
+    stop = threading.Event()
+    whole = run(pipeline, [MediaFile(CLIP)], VirtualClock(), [], stop).transcript
+    with Session(VirtualClock(), [], words_kept=12) as session:
+        session.enter([Room(pipeline, [MediaFile(CLIP)], "hall")])
+        while session.goes_on(stop):
+            session.turn(stop)
+    assert len(whole) > 12
+    assert session.summary().transcript == f"hall: …{whole[-12:]}"
 
 
 def test_sources_are_closed_when_one_cannot_be_opened(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -30,11 +31,13 @@ from mera_edge.events import (
     named,
     timestamp,
 )
+from mera_edge.runtime.tally import Tally
 from mera_edge.sinks.choose import choose
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.lines import Lines
 from mera_edge.sinks.live import LiveView
+from mera_edge.sinks.log import SourceLog
 from mera_edge.sinks.queued import QueuedSink
 from mera_edge.sinks.timeline import SLOTS, Timeline
 
@@ -388,6 +391,7 @@ def test_a_line_of_which_the_disk_took_a_part_is_completed(tmp_path: Path) -> No
 import resource, signal, sys
 from mera_edge.errors import InputError
 from mera_edge.sinks.lines import Lines
+from mera_edge.sinks.log import SourceLog
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 lines = Lines({str(path)!r})
 lines.write("a" * 9)
@@ -431,6 +435,28 @@ def test_a_sink_that_there_is_not_is_refused_by_its_scheme(target: str) -> None:
     scheme = target.partition("://")[0]
     assert refused.value.what == f"{scheme}:// is not a sink of this version"
     assert "secret" not in str(refused.value)
+
+
+def test_what_a_run_keeps_does_not_grow(tmp_path: Path) -> None:
+    hangs = Sometimes()
+    hangs.goes_on.clear()
+    queued = QueuedSink(hangs, "sink a", lambda line: None)
+    report, log, tally = HtmlReport(tmp_path / "r.html"), SourceLog(lambda line: None), Tally()
+
+    def publish(first: int, until: int) -> int:
+        for index in range(first, until):
+            one = event(index, words=f"words {index}", final=True, seen=index % 3 > 0)
+            tally.add(one, 0.01)
+            for sink in (queued, report, log):
+                sink.publish(one)
+        gc.collect()
+        return len(gc.get_objects())
+
+    # When the timeline has just been halved.
+    once, twice = 8 * SLOTS + 1, 16 * SLOTS + 1
+    before, after = publish(0, once), publish(once, twice)
+    assert after - before < 1000
+    hangs.goes_on.set()
 
 
 def test_a_page_never_takes_the_place_of_a_device_and_follows_a_link(tmp_path: Path) -> None:

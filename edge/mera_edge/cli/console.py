@@ -63,7 +63,7 @@ class Notices:
         console: where.
     """
 
-    _KEPT, _LAST_S = 256, 0.5
+    _KEPT, _LAST_S = 256, 0.3
 
     def __init__(self, console: Console) -> None:
         from mera_edge.sinks.outbox import Outbox

@@ -18,6 +18,9 @@ from mera_edge.sinks.log import SourceLog
 from mera_edge.sources.select import select_rooms
 from mera_edge.sources.shared import Devices
 
+WORDS_KEPT = 1000
+"""Characters of each room's transcript in the summary: events have them all."""
+
 
 class Service:
     """Rooms and sinks of a configuration.
@@ -63,7 +66,8 @@ class Service:
         stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
         sinks: list[Sink] = [self._outlets, SourceLog(self._say)]
         try:
-            with Session(RealClock(), sinks, self._settings.ticks_per_second) as session:
+            rate = self._settings.ticks_per_second
+            with Session(RealClock(), sinks, rate, WORDS_KEPT) as session:
                 session.enter(self.rooms)
                 while session.goes_on(stop):
                     session.turn(stop)

@@ -58,18 +58,27 @@ class Session:
     Args:
         clock: real for devices, virtual to read files as fast as the machine goes.
         sinks: each gets every event.
+        ticks_per_second: answers per second and room.
+        words_kept: characters of each room's transcript in the summary, the newest; all if unset.
 
     Attributes:
         rooms: in their order; see `enter`.
         sinks: those of the next event.
-        ticks_per_second: answers per second and room.
+        ticks_per_second: may be changed.
     """
 
-    def __init__(self, clock: Clock, sinks: Sequence[Sink], ticks_per_second: float = 5.0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        sinks: Sequence[Sink],
+        ticks_per_second: float = 5.0,
+        words_kept: int | None = None,
+    ) -> None:
         self.rooms: Sequence[Room] = ()
         self.sinks = sinks
         self.ticks_per_second = ticks_per_second
         self._clock = clock
+        self._words_kept = words_kept
         self._tally, self._stamp = Tally(), Stamp()
         self._moment_s = 0.0
 
@@ -130,9 +139,18 @@ class Session:
             file: name of the media file.
         """
         interrupted = not all(room.ended for room in self.rooms)
-        return self._tally.summary(_transcript(self.rooms), self._clock.now()).model_copy(
+        return self._tally.summary(self._transcript(), self._clock.now()).model_copy(
             update={"file": file, "interrupted": interrupted}
         )
+
+    def _transcript(self) -> str:
+        said = []
+        for room in self.rooms:
+            text = room.pipeline.transcript
+            if self._words_kept is not None and len(text) > self._words_kept:
+                text = "…" + text[-self._words_kept :]
+            said += [f"{room.name}: {text}" if room.name else text] if text else []
+        return "\n".join(said)
 
 
 def run(
@@ -208,6 +226,8 @@ class Signals:
         """Raise `Stopped` within, as soon as the run is to end: models take their time to load."""
         self._raises = True
         try:
+            if self.stop.is_set():
+                raise Stopped
             yield
         finally:
             self._raises = False
@@ -245,11 +265,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
     """Give an event that Ctrl-C and SIGTERM set, so that a run ends with its summary."""
     with take_signals([signal.SIGINT, signal.SIGTERM]) as signals:
         yield signals.stop
-
-
-def _transcript(rooms: Sequence[Room]) -> str:
-    said = [(room.name, room.pipeline.transcript) for room in rooms]
-    return "\n".join(f"{name}: {text}" if name else text for name, text in said if text)
 
 
 def _merge(parts: Sequence[Captured]) -> Captured:

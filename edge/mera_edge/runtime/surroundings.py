@@ -14,9 +14,12 @@ from mera_edge.config import Settings
 from mera_edge.engine.cache import directory
 from mera_edge.errors import MeraError
 from mera_edge.reasons import REMEDIES
+from mera_edge.redaction import redacted
 from mera_edge.runtime.board import SYSTEM, headroom, temperatures
 from mera_edge.runtime.finding import Finding, State
 from mera_edge.runtime.strain import HOT_K
+from mera_edge.sinks.choose import refuse_unknown
+from mera_edge.sinks.lines import STDOUT
 from mera_edge.sources.base import Source
 from mera_edge.sources.select import NONE, select
 from mera_edge.sources.worker import OPEN_LIMIT_S
@@ -100,7 +103,12 @@ def permissions(root: Path = SYSTEM) -> Iterator[Finding]:
 def sinks(settings: Settings) -> Iterator[Finding]:
     """Look whether the files that events go to can be written, and for how long."""
     for target in settings.sink:
-        if target == "-":
+        if target in STDOUT:
+            continue
+        try:
+            refuse_unknown(target)
+        except MeraError as error:
+            yield Finding(f"sink {redacted(target)}", "fail", error.what, error.remedy)
             continue
         path = Path(target).absolute()
         place = path if path.exists() else path.parent

@@ -19,9 +19,14 @@ def choose(target: str) -> JsonLines:
     Raises:
         InputError: there is no such sink, or it cannot be written.
     """
+    refuse_unknown(target)
+    return JsonLines(target)
+
+
+def refuse_unknown(target: str) -> None:
+    """Raise `InputError` for a target of which there is no sink."""
     url = _URL.match(target)
     if url:
         raise InputError(
             f"{url[1]}:// is not a sink of this version", "give `-` for stdout, or a file"
         )
-    return JsonLines(target)

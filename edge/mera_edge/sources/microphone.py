@@ -65,7 +65,7 @@ class Microphone:
             MissingExtra: PyAudio is not installed.
         """
         if address.kind(self._spec) != "url" and not importlib.util.find_spec("pyaudio"):
-            raise MissingExtra("PyAudio, which microphones need,", "mic")
+            raise MissingExtra("PyAudio, which microphones need (or give --mic none),", "mic")
         self.close()
         self._worker = Worker(__name__, self._spec)
         self.poll(0.0)
