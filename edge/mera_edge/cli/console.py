@@ -82,7 +82,7 @@ class Notices:
     def close(self) -> None:
         """Give what waits a moment to be printed."""
         self._outbox.close(lambda: None)
-        self._outbox.wait(time.monotonic() + self._LAST_S)
+        self._outbox.wait(time.monotonic() + self._LAST_S, self._LAST_S)
 
 
 def report(error: MeraError) -> None:

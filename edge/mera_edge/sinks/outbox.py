@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+
+_STEP_S = 0.02
 
 Job = Callable[[], float | None]
 """Returns ``None`` when it is done with, or the seconds after which to try it again."""
@@ -29,6 +32,7 @@ class Outbox:
         self._size = size
         self._waiting: deque[Job] = deque()
         self._current: Job | None = None
+        self._began_s = 0.0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -66,14 +70,26 @@ class Outbox:
             self._waiting.clear()
             self._closed = True
 
-    def wait(self, until_s: float) -> int:
-        """Wait for the thread to end after `close`, at most until that `time.monotonic()`.
+    def wait(self, until_s: float, patience_s: float) -> int:
+        """Wait for the thread to end after `close`.
+
+        Args:
+            until_s: by `time.monotonic`, the latest moment.
+            patience_s: a job that has taken so long hangs, and is not waited for.
 
         Returns the number of jobs that were not done.
         """
-        self._thread.join(max(0.0, until_s - time.monotonic()))
+        while time.monotonic() < until_s and not self._hangs(patience_s):
+            self._thread.join(_STEP_S)
+            if not self._thread.is_alive():
+                break
         with self._changed:
             return len(self._waiting) + (self._current is not None)
+
+    def _hangs(self, patience_s: float) -> bool:
+        with self._changed:
+            took_s = time.monotonic() - self._began_s
+            return self._current is not None and took_s > patience_s
 
     def _work(self) -> None:
         while True:
@@ -81,11 +97,13 @@ class Outbox:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if not self._waiting:
                     return
-                self._current = self._waiting.popleft()
+                self._current, self._began_s = self._waiting.popleft(), time.monotonic()
             while (again_s := self._current()) is not None:
                 with self._changed:
                     if self._closed:
                         return
+                    self._began_s = math.inf
                     self._changed.wait_for(lambda: self._closed, again_s)
+                    self._began_s = time.monotonic()
             with self._changed:
                 self._current = None

@@ -16,6 +16,9 @@ Capture = Callable[[EmotionEvent], Callable[[], None]]
 WAITING = 256
 """Events that may wait for a sink: 51 s of one room."""
 
+PATIENCE_S = 1.0
+"""A sink that takes so long for one event hangs."""
+
 LONGEST_WAIT_S = 2.0
 """Between two tries of a sink that fails."""
 
@@ -78,11 +81,12 @@ class QueuedSink:
         self._outbox.close(lambda: self._try(end))
 
     def wait(self, until_s: float) -> None:
-        """Wait after `close` for the sink, at most until that `time.monotonic()`; say what is lost.
+        """Wait after `close` for the sink, and say what was lost.
 
-        A sink that hangs is left behind.
+        Args:
+            until_s: by `time.monotonic`, the latest moment; a sink that hangs is left before.
         """
-        left = self._outbox.wait(until_s)
+        left = self._outbox.wait(until_s, PATIENCE_S)
         lost = self._lost + max(0, left - 1)
         if lost and not self.gone:
             self._say(f"{self._name} lost {lost} events")
