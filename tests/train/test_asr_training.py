@@ -147,7 +147,7 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     assert saved.figures == metrics
     assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
-    assert "LibriSpeech: seven speakers of train-clean-100 (CC BY 4.0)" in saved.card
+    assert "speechocean762 train (CC BY 4.0;" in saved.card
     assert "trained from nothing" in saved.card
 
 
