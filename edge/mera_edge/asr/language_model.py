@@ -9,13 +9,18 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.bundle.arrays import read_arrays
+from mera_edge.bundle.arrays import read_arrays, require_offsets
 from mera_edge.errors import BundleError
 
 START = 255
 """Stands before the first unit of a text."""
 
 Context = tuple[int, ...]
+
+_SHAPES = {
+    "contexts": "C", "backoffs": "C", "begins": "B", "units": "N", "log_probabilities": "N",
+    "weight": "", "bonus": "",
+}  # fmt: skip
 
 
 class LanguageModel:
@@ -37,19 +42,21 @@ class LanguageModel:
 
     def __init__(self, path: Path, classes: int) -> None:
         try:
-            file = read_arrays(path)
+            file = read_arrays(path, _SHAPES)
             self._contexts = file["contexts"]
             self._begins = file["begins"]
             self._units = file["units"]
             self._log_probabilities = file["log_probabilities"]
             self._backoffs = file["backoffs"]
             self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            counts = len(self._contexts), len(self._units)
+            require_offsets("begins", self._begins, 0, counts[1], counts[0])
+            self._longest = (int(self._contexts[-1]).bit_length() + 7) // 8
+        except (OSError, LookupError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} is no language model ({error})", "export again") from error
         if self._units.max(initial=0) >= classes:
             raise BundleError(f"{path} is for other units than the recognizer's", "export again")
         self._classes = classes
-        self._longest = (int(self._contexts[-1]).bit_length() + 7) // 8
         # The same contexts come back again and again; 4096 arrays are 3 MB.
         self.log_probabilities = lru_cache(4096)(self._find)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.bundle.arrays import read_arrays
+from mera_edge.bundle.arrays import read_arrays, require_offsets
 from mera_edge.errors import BundleError
 
 SILENCE = 0
@@ -19,10 +20,12 @@ START = 65535
 
 _WORD, _BITS = np.uint64(0xFFFF), np.uint64(16)
 
-_ARRAYS = (
-    "phone_weights", "phone_bias", "log_prior", "words", "phones", "children", "endings", "ends",
-    "contexts", "begins", "follows", "log_probabilities", "backoffs",
-)  # fmt: skip
+_SHAPES = {
+    "phones": "N", "children": "M", "endings": "E", "ends": "M", "words": "W",
+    "phone_weights": "IO", "phone_bias": "O", "log_prior": "P",
+    "contexts": "C", "backoffs": "C", "begins": "B", "follows": "G", "log_probabilities": "G",
+    "weight": "", "bonus": "", "by_language": "", "by_unit": "", "by_sound": "", "block": "",
+}  # fmt: skip
 
 
 class Lexicon:
@@ -50,15 +53,15 @@ class Lexicon:
 
     def __init__(self, path: Path) -> None:
         try:
-            file = read_arrays(path)
-            read = {name: file[name] for name in _ARRAYS}
-            self.weight, self.bonus = float(file["weight"]), float(file["bonus"])
-            self.by_language, self.by_unit = float(file["by_language"]), float(file["by_unit"])
-            self.by_sound = float(file["by_sound"])
-            self.block = int(file["block"])
+            read = read_arrays(path, _SHAPES)
+            self.words = ["", *read["words"].tobytes().decode().split("\n")]
+            _require(read, len(self.words))
+            self.weight, self.bonus = float(read["weight"]), float(read["bonus"])
+            self.by_language, self.by_unit = float(read["by_language"]), float(read["by_unit"])
+            self.by_sound = float(read["by_sound"])
+            self.block = int(read["block"])
         except (OSError, KeyError, ValueError, BadZipFile) as error:
             raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
-        self.words = ["", *read["words"].tobytes().decode().split("\n")]
         self.phones = read["phones"].astype(np.intp)
         self.children, self.ends = read["children"], read["ends"]
         self.endings = read["endings"].astype(np.intp)
@@ -85,6 +88,11 @@ class Lexicon:
     def states(self) -> int:
         """Nodes of the tree."""
         return len(self.phones)
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a frame in the cache of `block`."""
+        return len(self._weights)
 
     def pronunciations(self, word: str) -> list[tuple[int, ...]]:
         """Return how a word sounds, as phones; nothing if it is not listed."""
@@ -150,3 +158,24 @@ class Lexicon:
             np.maximum.at(best, self._parents[first - 1 : last - 1], best[first:last])
         best[0] = 0.0
         return best
+
+
+def _require(read: dict[str, NDArray[Any]], words: int) -> None:
+    """Require that what refers to something else in the file finds it there.
+
+    Raises:
+        ValueError: it does not.
+    """
+    nodes, classes = len(read["phones"]), len(read["log_prior"])
+    require_offsets("children", read["children"], 1, nodes, nodes)
+    require_offsets("ends", read["ends"], 0, len(read["endings"]), nodes)
+    require_offsets("begins", read["begins"], 0, len(read["follows"]), len(read["contexts"]))
+    # Else the tree has no levels.
+    if (read["children"][:-1] <= np.arange(nodes)).any():
+        raise ValueError("children come before their parents")
+    if not classes or len(read["phone_bias"]) % classes or read["phones"].max() >= classes:
+        raise ValueError(f"phones do not fit log_prior, which has {classes}")
+    if read["endings"].min(initial=1) < 1 or read["endings"].max(initial=1) >= words:
+        raise ValueError(f"endings are of other words than the {words - 1} of the file")
+    if len(read["log_probabilities"]) < words - 1:
+        raise ValueError("not every word has a log-probability")

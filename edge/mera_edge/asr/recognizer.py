@@ -259,6 +259,11 @@ def _second_pass(role: Role, symbols: list[str]) -> SecondPass:
     if WORD_START not in symbols:
         raise BundleError("not every word can be written with the recognizer's units", "use beam")
     lexicon = role.read("words", Lexicon)
+    blocks, heads, _, width = role.engine().inputs["attn_cache"].shape
+    if not (0 <= lexicon.block < blocks and lexicon.inputs == heads * width):
+        raise BundleError(
+            "the lexicon is for another network than the recognizer's", "export again"
+        )
     return SecondPass(Knowledge(lexicon, _language_model(role, symbols), symbols))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +14,41 @@ LIMIT: Final = 500 * 1000**2
 """Bytes that the arrays of a file may have in all."""
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of a file, without unpickling anything.
+def read_arrays(path: Path, shapes: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Read arrays of numbers from a file, without unpickling anything.
+
+    Args:
+        path: the file.
+        shapes: of every array that is wanted, a letter for each dimension; the same letter stands
+            for the same size. A scalar has none.
 
     Raises:
-        OSError, ValueError, zipfile.BadZipFile: it is damaged, or unpacks to more than `LIMIT`.
+        KeyError, OSError, ValueError, zipfile.BadZipFile: the file is damaged or unpacks to more
+            than `LIMIT`; or an array is missing, has another shape or holds no numbers.
     """
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > LIMIT:
         raise ValueError(f"it unpacks to {size} bytes, more than {LIMIT}")
     with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in shapes}
+    sizes: dict[str, int] = {}
+    for name, letters in shapes.items():
+        shape, kind = arrays[name].shape, arrays[name].dtype.kind
+        same = all(
+            size == sizes.setdefault(a, size) for a, size in zip(letters, shape, strict=False)
+        )
+        if len(shape) != len(letters) or not same or kind not in "iuf":
+            raise ValueError(f"{name} has shape {shape} and type {arrays[name].dtype}")
+    return arrays
+
+
+def require_offsets(name: str, offsets: NDArray[Any], first: int, last: int, count: int) -> None:
+    """Require that an array says where each of ``count`` parts begins, and where the last ends.
+
+    Raises:
+        ValueError: it does not rise from ``first`` to ``last`` in so many steps.
+    """
+    ends = offsets[:1].tolist() + offsets[-1:].tolist()
+    if len(offsets) != count + 1 or ends != [first, last] or (np.diff(offsets) < 0).any():
+        raise ValueError(f"{name} does not rise from {first} to {last} in {count} steps")
