@@ -213,7 +213,7 @@ def write(random: Random, draft: Draft, directory: Path) -> Path:
         for name, data in draft.files.items():
             (bundle / name).write_bytes(data)
         victim = bundle / random.choice(("bundle.json", *draft.files))
-        odd_place = random.randrange(10)
+        odd_place = random.randrange(20)
         if odd_place < 4:
             victim.unlink()
             if odd_place == 0:
@@ -229,7 +229,7 @@ def write(random: Random, draft: Draft, directory: Path) -> Path:
         file.writestr("bundle.json", manifest)
         for name, data in draft.files.items():
             file.writestr(name, data)
-        extra = random.randrange(8)
+        extra = random.randrange(16)
         if extra == 0:
             file.writestr("../../out", b"x")
         elif extra == 1:
@@ -238,7 +238,7 @@ def write(random: Random, draft: Draft, directory: Path) -> Path:
                 warnings.simplefilter("ignore")  # it is the second of its name
                 file.writestr(name, bytes(30_000_000))
     data = archive.read_bytes()
-    marked = random.randrange(8)
+    marked = random.randrange(16)
     if marked < 2:  # encrypted, or packed in a way that nobody knows
         central = data.rindex(b"PK\1\2")
         place, value = ((8, b"\1\0"), (10, b"\x63\0"))[marked]
@@ -280,7 +280,7 @@ def case(number: int, directory: Path, small: bool = False) -> tuple[str, str, s
     """
     random = Random(number)
     facts = json.loads((DEFAULT / "bundle.json").read_text(encoding="utf-8"))
-    weights = (4, 4, 0, 0, 0) if small else (4, 4, 3, 3, 2)
+    weights = (4, 4, 0, 0, 0) if small else (4, 4, 3, 3, 1)
     role = random.choices(("fusion", "voice", "face", "text", "asr"), weights)[0]
     facts["roles"] = {role: facts["roles"][role]}
     names = [entry["path"] for entry in facts["roles"][role]["files"].values()]

@@ -40,7 +40,10 @@ FLOORS = [
 ]
 """From the ground up: a module imports from its own floor or from below."""
 
-NEVER_ON_THE_DEVICE = {"torch", "torchaudio", "torchvision", "transformers", "onnx", "sklearn"}
+NEVER_ON_THE_DEVICE = {
+    "torch", "torchaudio", "torchvision", "transformers", "onnx", "sklearn",
+    "huggingface_hub", "requests", "tokenizers",
+}  # fmt: skip
 
 
 def modules(package: str) -> list[Path]:

@@ -127,6 +127,9 @@ def test_the_receipt_names_code_models_and_what_left(
     assert len(facts["code"]["sha256"]) == len(facts["models"]["voice.onnx"]) == 64
     assert facts["packages"]["onnxruntime"] == version("onnxruntime")
     assert list(facts["traces"]) == ["predict", "transcribe", "bench", "run"]
+    told = cli("doctor", "--egress", "--camera", "0")
+    assert told.code == 2
+    assert "bundled sample" in told.err
     found = Trace(("x",), 0, "", 1.0, ("x",), ("connect AF_INET 192.0.2.1 port 443",), ())
     told = cli("doctor", "--egress")
     assert told.code == 1

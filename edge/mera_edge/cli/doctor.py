@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mera_edge.cli import options
-from mera_edge.errors import CheckFailed
+from mera_edge.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,11 @@ def doctor(
     asked for is only pointed out: files work without them.
     """
     if egress:
+        if camera or mic or provider or config:
+            raise InputError(
+                "--egress watches runs of the bundled sample, with the default settings",
+                "give it nothing but --bundle and --json",
+            )
         _egress(bundle, json)
         return
     import json as to_json
