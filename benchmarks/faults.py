@@ -85,7 +85,8 @@ class Watch:
         """Return time, state, and whether a reason is there and where it should be."""
         found = []
         for at, event in list(self.rows):
-            status = next((s for name, s in event["sources"].items() if source in name), None)
+            sources = event["sources"].values()
+            status = next((s for s in sources if source in s["name"]), None)
             if at < moment or status is None:
                 continue
             state, reason = status["state"], status.get("reason", "")
@@ -139,16 +140,22 @@ def held(process: int) -> str:
     )
 
 
-def capturer(module: str, argument: str) -> int:
-    """Return the process that captures for a source."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            arguments = path.read_bytes().decode().split("\0")
-        except OSError:
+def capturer(run: int, module: str, port: int | None) -> int:
+    """Return the process of a run that captures for a source, by the port it is connected to."""
+    for child in Path(f"/proc/{run}/task/{run}/children").read_text().split():
+        path = Path("/proc") / child
+        if module not in (path / "cmdline").read_bytes().decode().split("\0"):
             continue
-        if module in arguments and argument in arguments:
-            return int(path.parent.name)
-    raise RuntimeError(f"no process of {module} captures {argument}")
+        if port is None:
+            return int(child)
+        held = {str(descriptor.readlink()) for descriptor in (path / "fd").iterdir()}
+        connections = (line.split() for line in (path / "net/tcp").read_text().splitlines()[1:])
+        if any(
+            int(fields[2].partition(":")[2], 16) == port and f"socket:[{fields[9]}]" in held
+            for fields in connections
+        ):
+            return int(child)
+    raise RuntimeError(f"no process of {module} captures from port {port}")
 
 
 def attempt(watch: Watch, source: str, hurt: Callable[[], None], heal: Callable[[], None]) -> Trial:
@@ -171,7 +178,7 @@ def attempt(watch: Watch, source: str, hurt: Callable[[], None], heal: Callable[
     return Trial(back - healed, gap_s, all(away))
 
 
-def faults(server: Server, module: str, argument: str) -> dict[str, tuple]:
+def faults(run: int, server: Server, module: str, port: int | None) -> dict[str, tuple]:
     """Name every fault of a source, with what begins and what ends it."""
 
     def killed() -> None:
@@ -183,10 +190,10 @@ def faults(server: Server, module: str, argument: str) -> dict[str, tuple]:
         time.sleep(FROZEN_S)
 
     def capture_killed() -> None:
-        os.kill(capturer(module, argument), signal.SIGKILL)
+        os.kill(capturer(run, module, port), signal.SIGKILL)
 
     def capture_frozen() -> None:
-        os.kill(capturer(module, argument), signal.SIGSTOP)
+        os.kill(capturer(run, module, port), signal.SIGSTOP)
 
     return {
         "server killed, started again": (killed, server.up),
@@ -243,21 +250,21 @@ def main(times: int, report: Path | None) -> None:
     servers = {
         "MJPEG camera": (
             Server(
-                mjpeg_url,
+                f"127.0.0.1:{mjpeg_port}",
                 lambda: subprocess.Popen(commands["mjpeg"], **quiet),
                 lambda: port_answers(mjpeg_port),
             ),
             "mera_edge.sources.camera",
-            mjpeg_url,
+            mjpeg_port,
         ),
         "RTSP camera": (
             Server(
-                rtsp_url,
+                f"127.0.0.1:{rtsp_port}",
                 lambda: subprocess.Popen(commands["rtsp"], **quiet),
                 lambda: port_answers(rtsp_port),
             ),
             "mera_edge.sources.camera",
-            rtsp_url,
+            rtsp_port,
         ),
         "PulseAudio microphone": (
             Server(
@@ -266,7 +273,7 @@ def main(times: int, report: Path | None) -> None:
                 lambda: subprocess.run(["pactl", "info"], check=False, **quiet).returncode == 0,
             ),
             "mera_edge.sources.microphone",
-            "pulse",
+            None,
         ),
     }
     for server, _, _ in servers.values():
@@ -279,15 +286,16 @@ def main(times: int, report: Path | None) -> None:
     results: dict[tuple[str, str], list[Trial]] = {}
 
     def try_all(name: str) -> None:
-        server, module, argument = servers[name]
-        for fault, (hurt, heal) in faults(server, module, argument).items():
+        server, module, port = servers[name]
+        for fault, (hurt, heal) in faults(process.pid, server, module, port).items():
             for _ in range(times):
                 time.sleep(BETWEEN_S)
                 trial = attempt(watch, server.source, hurt, heal)
                 results.setdefault((name, fault), []).append(trial)
                 print(name, fault, trial, file=sys.stderr, flush=True)
 
-    time.sleep(5)
+    while len(watch.rows) < 25:
+        time.sleep(0.1)
     before = held(process.pid)
     began = time.monotonic()
     threads = [threading.Thread(target=try_all, args=[name]) for name in servers]

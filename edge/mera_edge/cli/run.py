@@ -131,5 +131,5 @@ def _service(
     if record is not None:
         recorder = Recorder(record, service.rooms[0].pipeline, service.models)
         outlets.add(f"recording {record}", recorder, capture=recorder.capture)
-    notices.say(f"runs after {time.monotonic() - began:.1f} s")
+    notices.say(f"ready after {time.monotonic() - began:.1f} s")
     return service

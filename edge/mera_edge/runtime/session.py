@@ -63,7 +63,6 @@ class Session:
 
     Attributes:
         rooms: in their order; see `enter`.
-        sinks: those of the next event.
         ticks_per_second: may be changed.
     """
 
@@ -75,9 +74,8 @@ class Session:
         words_kept: int | None = None,
     ) -> None:
         self.rooms: Sequence[Room] = ()
-        self.sinks = sinks
         self.ticks_per_second = ticks_per_second
-        self._clock = clock
+        self._clock, self._sinks = clock, sinks
         self._words_kept = words_kept
         self._tally, self._stamp = Tally(), Stamp()
         self._moment_s = 0.0
@@ -129,7 +127,7 @@ class Session:
             began = time.perf_counter()
             event = self._stamp.put(room.tick(self._clock.now(), stop))
             self._tally.add(event, time.perf_counter() - began)
-            for sink in self.sinks:
+            for sink in self._sinks:
                 sink.publish(event)
 
     def summary(self, file: str | None = None) -> Summary:

@@ -32,6 +32,7 @@ class Lines:
 
     def __init__(self, target: str, append: bool = True) -> None:
         self._target = target
+        self._name = "stdout" if target in STDOUT else target
         self._file: io.FileIO | None = None
         self._line = self._rest = b""
         """The newest line, and what is still to be written of it."""
@@ -98,7 +99,7 @@ class Lines:
                 self._file, self._rest = None, self._line
             except OSError as error:
                 raise InputError(
-                    f"{self._target} cannot be written ({error.strerror})", "make room for it"
+                    f"{self._name} cannot be written ({error.strerror})", "make room for it"
                 ) from error
             else:
                 if written is None:  # somebody has made our stdout non-blocking

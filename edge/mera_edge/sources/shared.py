@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Hashable
 from dataclasses import replace
@@ -30,6 +31,7 @@ class Shared:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._open: list[Tap] = []
+        self._closing = threading.Lock()
 
     def tap(self, id: str | None = None) -> Tap:
         """Make another source of it, by default with the same id."""
@@ -53,10 +55,11 @@ class Shared:
 
     def close(self, tap: Tap) -> None:
         """Close it, if nobody else needs it."""
-        if tap in self._open:
-            self._open.remove(tap)
-        if not self._open:
-            self.source.close()
+        with self._closing:  # rooms are closed at the same time
+            if tap in self._open:
+                self._open.remove(tap)
+            if not self._open:
+                self.source.close()
 
 
 class Tap:
