@@ -99,7 +99,7 @@ def sound_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
         env=environment,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while subprocess.run(["pactl", "set-default-source", "mic"], env=environment).returncode:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -144,7 +144,7 @@ def test_a_microphone_that_was_lost_is_gone_and_comes_back(tmp_path: Path) -> No
     server = sound_server(environment)
     began = time.monotonic()
     assert any(line == "live\n" for line in told)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     ears.kill()
     ears.wait()
     server.kill()
