@@ -30,6 +30,7 @@ class Pictures:
     pix_fmt: str = "yuv420p"
     shape: Fraction | None = None
     turned: int = 0
+    gop: int = 10
     options: dict[str, str] = field(default_factory=dict)
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -115,7 +116,7 @@ def _all(tracks: Any) -> list[Any]:
 def _add_pictures(container: Any, track: Pictures) -> tuple[Pictures, Any]:
     stream = container.add_stream(track.codec, rate=track.rate, options=dict(track.options))
     stream.width, stream.height, stream.pix_fmt = track.width, track.height, track.pix_fmt
-    stream.codec_context.gop_size = 10
+    stream.codec_context.gop_size = track.gop
     if track.shape is not None:
         stream.codec_context.sample_aspect_ratio = track.shape
     if track.turned:

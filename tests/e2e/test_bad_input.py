@@ -12,11 +12,13 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import odd_media
 import pytest
 import soundfile
 
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.sample import CLIP
+from mera_edge.sources import media
 
 FASTSTART = {"movflags": "faststart"}
 
@@ -67,6 +69,84 @@ def test_the_other_files_are_done_all_the_same(cli: Callable, tmp_path: Path) ->
     assert result.code == 2
     assert "absent.mp4" in result.err
     assert '"mera-edge/summary/1"' in result.out
+
+
+def made(folder: Path, case: odd_media.Case) -> Path:
+    """Make a case in a folder of its own."""
+    place = folder / f"{case.kind}-{abs(hash(case.name))}"
+    place.mkdir()
+    return Path(case.make(place))
+
+
+def test_a_file_with_nothing_in_it_says_which_and_the_others_are_done(
+    cli: Callable, tmp_path: Path
+) -> None:
+    cases = [case for case in odd_media.nothing_cases() if case.code == 2]
+    files = [made(tmp_path, case) for case in cases]
+    result = cli("predict", *files, CLIP, "--json")
+    assert result.code == 2
+    assert result.err.count("error /") == len(files)
+    for case, file in zip(cases, files, strict=True):
+        assert str(file) in result.err and case.says in result.err
+    assert result.out.count("mera-edge/summary/1") == 1
+    assert "Traceback" not in result.err and "unexpected" not in result.err
+
+
+def test_odd_files_are_answered_within_their_length(cli: Callable, tmp_path: Path) -> None:
+    every = [*odd_media.time_cases(), *odd_media.change_cases(), *odd_media.track_cases()]
+    wanted = ["joined -300 s, sound", "gap of 36000 s, mkv", "stamps at random", "two clocks"]
+    wanted += ["(44100, 'stereo') to (22050, 'mono'), mp3", "second is default"]
+    cases = [case for case in every if case.name in wanted]
+    assert len(cases) == len(wanted)
+    result = cli("predict", *(made(tmp_path, case) for case in cases), "--json")
+    assert result.code == 0, result.err
+    said = [json.loads(line) for line in result.out.splitlines()]
+    lengths = [line["duration_s"] for line in said if line["schema"] == "mera-edge/summary/1"]
+    for case, length_s in zip(cases, lengths, strict=True):
+        assert length_s < case.honest_s + 1
+        assert case.says in result.err
+
+
+@pytest.mark.parametrize("verb", ["predict", "transcribe"])
+def test_a_pipe_is_a_file_too(cli: Callable, tmp_path: Path, verb: str) -> None:
+    pipe = odd_media.fed(tmp_path, CLIP.read_bytes())
+    through = cli(verb, pipe)
+    assert through.code == 0, through.err
+    assert "angry" in through.out
+
+
+def test_a_name_that_looks_like_an_option_gets_a_hint(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-dash.wav").touch()
+    result = cli("transcribe", "-dash.wav")
+    assert result.code == 2
+    assert "./-dash.wav" in result.err
+
+
+def test_a_track_is_chosen(cli: Callable, tmp_path: Path) -> None:
+    silent = odd_media.Sounds(gains=[0.0], is_default=False)
+    clip = odd_media.write(tmp_path / "two.mp4", sounds=[silent, odd_media.Sounds()])
+    assert "audio:2" in cli("predict", clip).err
+    assert "audio tracks" not in cli("predict", clip, "--track", "audio:1").err
+    for track, why in (("audio:3", "no track audio:3"), ("sound:1", "no track"), ("audio", "no")):
+        result = cli("predict", clip, "--track", track)
+        assert result.code == 2 and why in result.err
+
+
+def test_what_nobody_expected_is_a_message_too(
+    cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surprise(path: Path) -> None:
+        raise KeyError("moon")
+
+    monkeypatch.setattr(media, "open_container", surprise)
+    result = cli("predict", CLIP, tmp_path / "absent.mp4")
+    assert result.code == 2
+    assert f"{CLIP}: unexpected KeyError ('moon')" in result.err
+    assert "MERA_EDGE_DEBUG=1" in result.err and "Traceback" not in result.err
+    assert "absent.mp4 is not a file" in result.err
 
 
 def test_a_failed_run_leaves_no_report(cli: Callable, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from mera_edge.features.fbank import SAMPLE_RATE
 _RATES = range(2_000, 768_001)
 """Hertz. No speech is below; a second of 1 Hz would be 16,000 samples for each that is there."""
 
+_MOST_CHANNELS = 64
+
 _MEMORY_S = 2.0
 """Half-life of what is remembered of the channels."""
 _SILENT, _FAINT_CENTRE = 1e-3, 1e-2
@@ -101,9 +103,11 @@ class Mono:
 
         kind = (frame.sample_rate, frame.format.name, frame.layout)
         if kind != self._kind:
+            yield from self.flush()
             if frame.sample_rate not in _RATES:
                 raise ValueError(f"a sample rate of {frame.sample_rate} Hz")
-            yield from self.flush()
+            if not 0 < frame.layout.nb_channels <= _MOST_CHANNELS:
+                raise ValueError(f"{frame.layout.nb_channels} channels")
             names = [channel.name for channel in frame.layout.channels]
             # FFmpeg's own mix makes two equal channels louder than one, and inverted ones silent.
             self._resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE)
@@ -111,7 +115,12 @@ class Mono:
             self._kind = kind
         # The resampler keeps count of samples itself; a jump would make it start anew.
         frame.pts = None
-        for piece in self._resampler.resample(frame):
+        try:
+            pieces = self._resampler.resample(frame)
+        except (av.FFmpegError, ValueError):
+            self._resampler = self._kind = None  # half made: there is nothing in it
+            raise
+        for piece in pieces:
             yield self._mixed(piece)
 
     def flush(self) -> Iterator[NDArray[np.float32]]:

@@ -26,7 +26,11 @@ _OPTIONS: Final = {
     "protocol_whitelist": "file,crypto,data",  # a playlist opens no socket
     "pattern_type": "none",  # %03d in a file's name is no pattern
     "max_pixels": str(LARGEST_PICTURE),
+    "max_reload": "0",  # a playlist without an end is not waited for
+    "m3u8_hold_counters": "0",
 }
+_PATIENCE_S = 20.0
+"""For one read of a file."""
 
 
 def open_container(path: Path) -> Any:
@@ -38,7 +42,9 @@ def open_container(path: Path) -> Any:
     import av
 
     # "file:" keeps 12:30.mp4 from being a protocol; metadata may be of any encoding.
-    container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+    container = av.open(
+        f"file:{path}", options=_OPTIONS, metadata_errors="replace", timeout=_PATIENCE_S
+    )
     for stream in container.streams:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(LARGEST_PICTURE)}
@@ -71,7 +77,6 @@ class Timeline:
     Attributes:
         jumps: how many there were.
         first_jump: when the first was, in stream time, and where to, in seconds.
-        failure: what ended it before the end of the file.
     """
 
     container: Any
@@ -79,7 +84,6 @@ class Timeline:
     begins_s: float
     jumps: int = 0
     first_jump: tuple[float, float] | None = None
-    failure: Exception | None = None
     _clocks: dict[int, _Clock] = field(default_factory=dict)
     _known: deque[float] = field(default_factory=lambda: deque([0.0], _CLOCKS_KEPT))
     _ahead: deque[Any] = field(default_factory=deque)
@@ -109,8 +113,8 @@ class Timeline:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.FFmpegError, ValueError) as error:
-                self.failure = error
+            # PyAV does not know streams that appear late; what is left then is their end.
+            except (av.FFmpegError, ValueError, IndexError):
                 return
             if packet is None:
                 return
