@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 ROLES = {
+    "vad": "the speech detector",
     "asr": "the streaming recognizer",
     "voice": "the voice encoder",
     "face_detector": "the face detector",

@@ -32,6 +32,7 @@ class Interface:
 
 
 INTERFACES: Final = {
+    "vad": Interface({"frames": (1, "T", BINS)}, {"speech": (1, 1)}),
     "voice": Interface({"frames": (1, "T", BINS)}),
     "face": Interface({"face": (1, 1, "S", "S")}),
     "text": Interface({"tokens": (1, "L")}),
@@ -101,7 +102,7 @@ def _facts(role: str, entry: RoleEntry, engine: Engine, sizes: Mapping[str, int]
         if len(entry.labels) != sizes["C"]:
             yield f"there are {len(entry.labels)} labels for {sizes['C']} probabilities"
         yield from _strange_labels(entry.labels)
-    if role == "voice" and entry.settings.get("chunk_frames") != sizes["T"]:
+    if role in ("vad", "voice") and entry.settings.get("chunk_frames") != sizes["T"]:
         yield f"chunk_frames is {entry.settings.get('chunk_frames')}, not {sizes['T']}"
     if role == "asr":
         factor = engine.metadata.get("subsampling_factor", "")

@@ -26,7 +26,7 @@ SPEC = {
 FLOOR = float(np.log(np.finfo(np.float32).eps))
 """The log-mel energy of digital silence: what pads a window at the end of a stream."""
 
-_INT16 = 32768.0
+_INT16, _LOUDEST = 32768.0, 32.0
 
 
 class LogMel:
@@ -62,9 +62,10 @@ class LogMel:
     def accept(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take samples (mono, 16 kHz, in [-1, 1]); return the frames now complete, ``[n, 80]``.
 
-        What is no number counts as silence.
+        What is no number counts as silence. Samples beyond 1, which files in floating point have,
+        are taken as they are up to 30 dB above full scale.
         """
-        heard = np.nan_to_num(samples, posinf=0, neginf=0)
+        heard = np.nan_to_num(samples, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
         # Its binding reads a list three times as fast as an array.
         self._fbank.accept_waveform(SAMPLE_RATE, (heard * _INT16).tolist())
         return self._take()

@@ -21,7 +21,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
-from mera_edge.features.fbank import SAMPLE_RATE, log_mel
+from mera_edge.features.fbank import log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.pipeline import Pipeline
@@ -37,9 +37,6 @@ ROLES: tuple[RoleToEvaluate, ...] = get_args(RoleToEvaluate)
 
 Answer = Callable[[str], "NDArray[np.float32] | None"]
 """From a row's file or text to probabilities; ``None`` where there is nothing to say."""
-
-PIECE = SAMPLE_RATE // 10
-"""Samples after which is asked whether somebody speaks."""
 
 Progress = Callable[[Sequence[labelled.Row]], "Sequence[labelled.Row]"]
 
@@ -131,7 +128,7 @@ def spoken(text: str) -> str:
 
 
 def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:
-    stage = VoiceStage(bundle)
+    stage, activity = VoiceStage(bundle), VoiceActivity(bundle)
 
     def answer(file: str) -> NDArray[np.float32] | None:
         source = MediaFile(Path(file), picture=False)
@@ -142,20 +139,15 @@ def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:
             source.close()
         if not sounds:
             raise InputError(f"{file} has no sound", "give a file with a sound track")
-        sound = np.concatenate(sounds)
-        if not _is_spoken(sound):
+        frames = log_mel(np.concatenate(sounds))
+        span = activity.span(frames)
+        if span is None:
             return None
         stage.reset()
-        evidence = stage.accept(log_mel(sound), 0.0)
+        evidence = stage.accept(frames[slice(*span)], 0.0)
         return None if evidence is None else evidence.probabilities
 
     return EMOTIONS, answer
-
-
-def _is_spoken(sound: NDArray[np.float32]) -> bool:
-    """Whether the device would hear somebody speak."""
-    activity = VoiceActivity()
-    return any(activity.accept(sound[i : i + PIECE]) for i in range(0, len(sound), PIECE))
 
 
 def _face(bundle: Bundle) -> tuple[Sequence[str], Answer]:

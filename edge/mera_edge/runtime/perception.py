@@ -36,7 +36,7 @@ syllable begins before the voice activity is sure of it."""
 ONSET_S = 0.2
 """What the voice encoder hears of the sound before."""
 
-_PRE_ROLL, _ONSET = round(PRE_ROLL_S * SAMPLE_RATE), round(ONSET_S / FRAME_SHIFT_S)
+_PRE_ROLL, _ONSET = round(PRE_ROLL_S / FRAME_SHIFT_S), round(ONSET_S / FRAME_SHIFT_S)
 _NO_SAMPLES, _NO_FRAMES = np.zeros(0, np.float32), np.zeros((0, BINS), np.float32)
 
 
@@ -90,7 +90,7 @@ class Perception:
     def __init__(self, stages: Stages, times: StageTimes, recognition: RecognitionSettings) -> None:
         self._times = times
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
-        self._activity = stages.runner("vad", lambda _: VoiceActivity())
+        self._activity = stages.runner("vad", VoiceActivity)
         self._recognizer = stages.runner("asr", partial(choose, settings=recognition))
         self._voice = stages.runner("voice", VoiceStage)
         self._text = stages.runner("text", TextStage)
@@ -113,7 +113,8 @@ class Perception:
         self._before = _NO_FRAMES
         self._speaking = self._was_speaking = self._unseen = False
         self._heard_s = self._spoke_s = 0.0
-        self._unheard: NDArray[np.float32] | None = None
+        self._utterance_s = 0.0
+        self._unheard: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self._partial = ""
         self._transcript = Transcript(text="", final=False, confidence=0.0)
 
@@ -122,6 +123,7 @@ class Perception:
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         frames = log_mel(noise)
         wall = Picture(np.full((240, 320, 3), 127, np.uint8), 0.0)
+        self._activity.call(0.0, lambda activity: activity.accept(frames))
         self._recognizer.call(0.0, lambda recognizer: recognizer.accept(frames, 1.0, noise))
         heard = self._voice.call(0.0, lambda voice: voice.accept(frames, 1.0))
         read = self._text.call(0.0, lambda text: text.accept("warm up", 1.0))
@@ -164,48 +166,49 @@ class Perception:
 
     def _hear(self, captured: Captured, plan: Plan, last: bool) -> None:
         for sound in captured.sounds:
-            self._speaking = self._is_speech(sound.samples)
+            frames = self._frames(sound.samples)
+            self._speaking = self._is_speech(frames)
             self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
             if self._speaking or self._activity.reason is not None:
                 self._spoke_s = self._heard_s
             silent_s = self._heard_s - self._spoke_s
             if plan.frugal and silent_s >= REST_AFTER_S and not self._partial:
-                self._rest(sound.samples)
+                self._rest(frames, sound.samples)
             else:
                 self._wake(sound.at_s)
-                self._listen(self._frames(sound.samples), sound.samples)
+                self._listen(frames, sound.samples)
         if last:
             if self._unheard is None:
                 rest = self._log_mel.call(self._now_s, lambda log_mel: log_mel.flush())
                 self._listen(rest, _NO_SAMPLES)
             self._recognizer.call(self._now_s, lambda recognizer: recognizer.flush())
 
-    def _is_speech(self, samples: NDArray[np.float32]) -> bool:
-        """Without voice activity detection nothing is known to be speech; words still are heard."""
-        found = self._activity.call(self._now_s, lambda activity: activity.accept(samples))
-        return bool(found)
+    def _frames(self, samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        return self._log_mel.call(self._now_s, lambda log_mel: log_mel.accept(samples))
 
-    def _rest(self, samples: NDArray[np.float32]) -> None:
+    def _is_speech(self, frames: NDArray[np.float32] | None) -> bool:
+        """Without voice activity detection nothing is known to be speech; words still are heard."""
+        if frames is None:
+            return False
+        return bool(self._activity.call(self._now_s, lambda activity: activity.accept(frames)))
+
+    def _rest(self, frames: NDArray[np.float32] | None, samples: NDArray[np.float32]) -> None:
         """Only keep the newest of the silence."""
         if self._unheard is None:
             # What waits in the recognizer is silence, and would not be next to what follows.
             self._finish_recognizer()
-            self._unheard = _NO_SAMPLES
-        self._unheard = np.concatenate([self._unheard, samples])[-_PRE_ROLL:]
+            self._unheard = _NO_FRAMES, _NO_SAMPLES
+        kept, heard = self._unheard
+        kept = _NO_FRAMES if frames is None else np.concatenate([kept, frames])[-_PRE_ROLL:]
+        heard = np.concatenate([heard, samples])[-round(PRE_ROLL_S * SAMPLE_RATE) :]
+        self._unheard = kept, heard
 
     def _wake(self, now_s: float) -> None:
         """Make up for the newest of the silence, which lasted until stream time ``now_s``."""
-        if self._unheard is None:
-            return
-        samples, self._unheard = self._unheard, None
-        self._log_mel.call(self._now_s, lambda log_mel: log_mel.reset())
-        frames = self._frames(samples)
-        self._recognize(frames, samples, now_s)
-        self._before = _NO_FRAMES if frames is None else frames[-_ONSET:]
-        self._was_speaking = False
-
-    def _frames(self, samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        return self._log_mel.call(self._now_s, lambda log_mel: log_mel.accept(samples))
+        if self._unheard is not None:
+            (frames, samples), self._unheard = self._unheard, None
+            self._recognize(frames, samples, now_s)
+            self._before, self._was_speaking = frames[-_ONSET:], False
 
     def _listen(self, frames: NDArray[np.float32] | None, samples: NDArray[np.float32]) -> None:
         self._recognize(frames, samples, self._heard_s)
@@ -249,7 +252,9 @@ class Perception:
         if found is None:
             return self._give_up_words()
         hypothesis, over = found[0], last or found[1]
-        if hypothesis.text and (hypothesis.text != self._partial or over):
+        # What is found in music or noise is no words.
+        spoken = bool(hypothesis.text) and self._spoke_s > self._utterance_s
+        if spoken and (hypothesis.text != self._partial or over):
             self._partial = hypothesis.text
             self._transcript = Transcript(
                 text=hypothesis.text, final=over, confidence=round(hypothesis.confidence, 4)
@@ -265,11 +270,11 @@ class Perception:
                 else:
                     self._skipped.append("text")
         if over and not last:
-            self._partial = ""
+            self._partial, self._utterance_s = "", self._heard_s
             self._recognizer.call(self._now_s, lambda recognizer: recognizer.reset())
             # The next utterance may be another person's, or in another mood.
             self._voice.call(self._now_s, lambda voice: voice.reset())
-        return over and bool(hypothesis.text)
+        return over and spoken
 
     def _give_up_words(self) -> bool:
         """End an utterance that the recognizer lost with what was understood of it so far."""

@@ -2,84 +2,81 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.features.fbank import SAMPLE_RATE
+from mera_edge.bundle import Bundle
+from mera_edge.engine.stream import StreamModel
+from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
 
-FRAME = SAMPLE_RATE // 100
-"""Samples to a decision: 10 ms."""
+SURE, UNSURE = 0.6, 0.35
+"""Probabilities of speech: it begins above the first and goes on down to the second."""
 
-RISE_DB, FALL_DB = 10.0, 6.0
-"""Above the noise floor: speech begins at the first and goes on down to the second."""
-ONSET, HANGOVER = 5, 60
-"""Frames that must be loud for speech to begin, and quiet for it to end: pauses between words
+ONSET_S, HANGOVER_S = 0.12, 0.6
+"""How long it must be likely for speech to begin, and unlikely for it to end: pauses between words
 are part of an utterance."""
-QUIETEST_DB, LOUDEST_FLOOR_DB = -65.0, -20.0
-"""Of full scale. Nothing below the first is speech; no floor rises above the second."""
 
-_BLOCK = 50
-_BLOCKS = 8
+_BEFORE = 20
 
 
 class VoiceActivity:
-    """A gate on the energy of 10 ms frames over a noise floor that adapts.
+    """Tells speech from all other sound, whatever its level.
 
-    The floor is the quietest smoothed frame of the last four seconds (minimum statistics; Martin,
-    2001): speech has gaps, noise has none, so steady noise becomes the floor and speech does not.
     However the sound is cut into pieces, the decisions are the same.
+
+    Raises:
+        BundleError: the bundle has no speech detector, or one for other features than ours.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle) -> None:
+        role = bundle.role("vad")
+        role.require_features(SPEC)
+        self._chunk = int(role.entry.settings["chunk_frames"])
+        seconds = self._chunk * FRAME_SHIFT_S
+        self._onset, self._hangover = round(ONSET_S / seconds), round(HANGOVER_S / seconds)
+        self._model = StreamModel(role.engine())
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream and its noise."""
-        self._rest = np.empty(0, np.float32)
-        self._smooth_db = QUIETEST_DB
-        self._minima = deque([QUIETEST_DB] * _BLOCKS, maxlen=_BLOCKS)
-        self._minimum, self._in_block = np.inf, 0
-        self._loud = self._quiet = 0
+        """Forget the stream."""
+        self._model.reset()
+        self._waiting = np.empty((0, BINS), np.float32)
+        self._likely = self._unlikely = 0
         self.speaking = False
 
-    def accept(self, samples: NDArray[np.float32]) -> bool:
-        """Take samples (mono, 16 kHz, in [-1, 1]), and return whether somebody speaks.
+    def accept(self, frames: NDArray[np.float32]) -> bool:
+        """Listen on, and return whether somebody speaks.
 
-        What is no number counts as silence.
+        Args:
+            frames: ``[n, 80]`` log-mel, any number of them.
         """
-        sound = np.concatenate([self._rest, np.nan_to_num(samples, posinf=0, neginf=0)])
-        whole = len(sound) // FRAME
-        self._rest = sound[whole * FRAME :]
-        frames = np.clip(sound[: whole * FRAME].reshape(whole, FRAME), -1, 1)
-        # Without its mean: a microphone's constant offset is no sound.
-        energy = frames.var(axis=1, dtype=np.float64)
-        for level_db in 10 * np.log10(np.maximum(energy, 1e-12)):
-            self._decide(float(level_db))
+        waiting = np.concatenate([self._waiting, frames])
+        complete = len(waiting) // self._chunk * self._chunk
+        self._waiting = waiting[complete:]
+        for start in range(0, complete, self._chunk):
+            answer = self._model.step({"frames": waiting[None, start : start + self._chunk]})
+            self._decide(float(answer["speech"][0, 0]))
         return self.speaking
 
-    @property
-    def floor_db(self) -> float:
-        """The noise floor, in dB of full scale."""
-        return min(max(min(self._minima), QUIETEST_DB), LOUDEST_FLOOR_DB)
+    def span(self, frames: NDArray[np.float32]) -> tuple[int, int] | None:
+        """Return from which to which frame of a whole recording somebody speaks; ``None``: nowhere.
 
-    def _decide(self, level_db: float) -> None:
-        above = level_db - self.floor_db
+        Args:
+            frames: ``[n, 80]`` log-mel. The stream so far is forgotten.
+        """
+        self.reset()
+        starts = range(0, len(frames), self._chunk)
+        active = [s for s in starts if self.accept(frames[s : s + self._chunk])]
+        self.reset()
+        if not active:
+            return None
+        # It began before the detector was sure of it.
+        return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + self._chunk)
+
+    def _decide(self, probability: float) -> None:
+        self._likely = self._likely + 1 if probability >= SURE else 0
+        self._unlikely = self._unlikely + 1 if probability < UNSURE else 0
         if self.speaking:
-            self._quiet = 0 if above >= FALL_DB else self._quiet + 1
-            self.speaking = self._quiet < HANGOVER
-            self._loud = 0
+            self.speaking = self._unlikely < self._hangover
         else:
-            self._loud = self._loud + 1 if above >= RISE_DB else 0
-            self.speaking = self._loud >= ONSET
-            self._quiet = 0
-        self._follow(level_db)
-
-    def _follow(self, level_db: float) -> None:
-        self._smooth_db += 0.2 * (level_db - self._smooth_db)
-        self._minimum = min(self._minimum, self._smooth_db)
-        self._in_block += 1
-        if self._in_block == _BLOCK:
-            self._minima.append(self._minimum)
-            self._minimum, self._in_block = np.inf, 0
+            self.speaking = self._likely >= self._onset

@@ -17,11 +17,11 @@ _NATS = np.log(10) / 10
 class AugmentConfig(augment.AugmentConfig):
     """What is done to a training utterance, and how often."""
 
-    speeds: tuple[float, ...] = Field((0.9, 1.1), description="of the disturbed copies")
-    rooms: float = Field(0.5, ge=0, le=1, description="share of the sped-up copies with an echo")
+    speeds: tuple[float, ...] = Field((0.88, 1.14), description="range, of the disturbed copies")
+    rooms: float = Field(0.5, ge=0, le=1, description="share of them with an echo")
+    clipped: float = Field(0.3, ge=0, le=1, description="share of them that are too loud")
     noise: float = Field(0.5, ge=0, le=1, description="probability")
     snr_db: tuple[float, float] = (0.0, 25.0)
-    gain_db: tuple[float, float] = (-15.0, 15.0)
     equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
     warp: float = Field(0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis")
     mixup: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
@@ -33,7 +33,6 @@ def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Gen
     frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
     if generator.random() < config.noise:
         frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
-    frames = augment.gain(frames, generator.uniform(*config.gain_db))
     frames = frames + equaliser(frames.shape[1], config.equalise_db, generator)
     return augment.mask(frames, frames.mean(0), config, generator)
 

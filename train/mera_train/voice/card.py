@@ -14,6 +14,12 @@ _CORPORA = {
     "crema_d": "CREMA-D (Open Database License; acted English, twelve sentences, 91 actors; its "
     "sound **rebuilt from pictures of its spectrograms**, up to 3 s)",
     "nemo": "nEMO (CC BY-NC-SA 4.0: non-commercial; acted Polish)",
+    "emospeech": "EmoSpeech, users whose name begins with a letter (CC BY-NC-SA 4.0: "
+    "non-commercial; Indian speakers, single words on telephones)",
+    "speechocean762": "speechocean762 train (CC BY 4.0; read by adults and children with a "
+    "Mandarin accent, taken for neutral)",
+    "librispeech_train7": "LibriSpeech train-clean-100, seven speakers (CC BY 4.0; read, taken "
+    "for neutral)",
 }
 
 

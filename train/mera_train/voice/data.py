@@ -7,39 +7,57 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import SAMPLE_RATE, SPEC, log_mel
+from mera_edge.features.fbank import SPEC, log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
 from mera_train import frames, workers
 from mera_train.audio import read
 from mera_train.fingerprint import Digests, Made, combined
-from mera_train.voice.rooms import echo
+from mera_train.voice.rooms import clip, echo
 
 LABELS = (*EMOTIONS, "calm")
 """RAVDESS's eight. Elsewhere *neutral* means neutral or calm."""
 
-RAVDESS = "ravdess_speech"
-DEV_SPEAKERS = {RAVDESS: ("21", "22"), "nemo": ("MP0",), "crema_d": ("1001", "1002")}
+RAVDESS, EMOSPEECH = "ravdess_speech", "emospeech"
+DEV_SPEAKERS = {
+    RAVDESS: ("21", "22"),
+    "nemo": ("MP0",),
+    "crema_d": ("1001", "1002"),
+    EMOSPEECH: ("b85700a6", "ec2301df", "da09e319"),
+}
 """Of the shipped model: they choose its weights and its temperature."""
 TEST_SPEAKERS = {RAVDESS: ("23", "24")}
 """Of the shipped model: never heard in training. The fusion composes its examples from dev and
 test speakers, because on these alone the encoder is as unsure as on strangers."""
 
-PIECE = SAMPLE_RATE // 10
+Item = TypeVar("Item")
+
+MOST = 250
+"""Recordings of one person in one emotion: one of EmoSpeech's users made two thirds of it."""
 
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
 
 WHERE = {
     "nemo": "clone https://github.com/amu-cai/nEMO (CC BY-NC-SA 4.0) to {path}",
     "crema_d": "rebuild it: see mera_train/voice/crema.py",
+    EMOSPEECH: "clone https://github.com/RakshakTeam/emospeech-dataset-v1 (CC BY-NC-SA 4.0) to "
+    "{path}",
 }
+
+READ_ALOUD = "neutral"
+"""What is taken for the emotion of sentences that nobody acted, but read."""
+
+CALLED = {"calm": "neutral", "fearful": "fear"}
+"""EmoSpeech's words that are not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,8 @@ def speech(data: Path, corpus: str) -> list[Utterance]:
     Raises:
         InputError: the corpus is not in ``data``; the message says where it can be had.
     """
+    if corpus == EMOSPEECH:
+        return _emospeech(location(data, corpus))
     if corpus == "nemo":
         return [
             Utterance(
@@ -66,24 +86,54 @@ def speech(data: Path, corpus: str) -> list[Utterance]:
                 to_emotion(row["emotion"]),
                 row["speaker_id"].strip(),
             )
-            for row in _rows(data, corpus, "data.tsv")
+            for row in rows(data, corpus)
         ]
     return [
         Utterance(
             corpus,
             row["file"],
-            row["emotion"] if row["emotion"] == "calm" else to_emotion(row["emotion"]),
+            _label(row.get("emotion", READ_ALOUD)),
             row.get("actor") or row["speaker"],
         )
-        for row in _rows(data, corpus, "manifest.csv")
+        for row in rows(data, corpus)
+        if row.get("split", "train") == "train"
     ]
+
+
+def _label(emotion: str) -> str:
+    return emotion if emotion == "calm" else to_emotion(emotion)
+
+
+def _emospeech(clone: Path) -> list[Utterance]:
+    """Users whose name begins with a letter; the others are left for tests.
+
+    A file is called ``KEYWORD-ENVIRONMENT-EMOTION-TIME-USER.wav``.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for path in sorted(clone.glob("*/*.wav")):
+        keyword, *_, emotion, _, user = path.stem.split("-")
+        if user[0].isalpha() and keyword != "background" and emotion != "None":
+            name = path.relative_to(clone).as_posix()
+            groups.setdefault((CALLED.get(emotion, emotion), user[:8]), []).append(name)
+    found = []
+    for (label, user), files in groups.items():
+        count = min(MOST, len(files))
+        chosen = [files[i * len(files) // count] for i in range(count)]
+        found += [Utterance(EMOSPEECH, file, label, user) for file in chosen]
+    return found
+
+
+def thinned(items: Sequence[Item], share: float) -> list[Item]:
+    """Return a share of a corpus, spread evenly over it."""
+    wanted = np.linspace(0, len(items) - 1, max(1, round(share * len(items))))
+    return [items[i] for i in wanted.astype(int)]
 
 
 def noises(data: Path) -> list[Utterance]:
     """The street and machine noises that training may use (folds 1 and 2)."""
     return [
         Utterance(NOISE, row["file"], "", row["fold"])
-        for row in _rows(data, NOISE, "manifest.csv")
+        for row in rows(data, NOISE)
         if row["fold"] in NOISE_FOLDS
     ]
 
@@ -111,8 +161,14 @@ def location(data: Path, corpus: str) -> Path:
     raise InputError(f"the corpus {corpus} is not in {data}", remedy.format(path=data / corpus))
 
 
-def _rows(data: Path, corpus: str, manifest: str) -> list[dict[str, str]]:
+def rows(data: Path, corpus: str) -> list[dict[str, str]]:
+    """Read a corpus's own table of its recordings.
+
+    Raises:
+        InputError: the corpus is not in ``data``; the message says where it can be had.
+    """
     path = location(data, corpus)
+    manifest = "data.tsv" if corpus == "nemo" else "manifest.csv"
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             text = archive.read(manifest).decode("utf-8")
@@ -171,8 +227,13 @@ class Frames:
         return np.asarray(self._frames[start : span.start + span.last], np.float32)
 
 
-Copy = tuple[float, bool]
-"""How fast, and whether in a room."""
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """How fast a recording is played, whether in a room, and whether too loud for its input."""
+
+    speed: float = 1.0
+    room: bool = False
+    clipped: bool = False
 
 
 def prepare(
@@ -184,7 +245,10 @@ def prepare(
 ) -> Frames:
     """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
     jobs = [(u, i, c) for u in utterances for i, c in enumerate(copies(u))]
-    made = combined([SPEC, *((asdict(u), i, c, content(data, u, digests)) for u, i, c in jobs)])
+    heard_by = Bundle.open().role("vad").entry.files["model"].sha256
+    made = combined(
+        [SPEC, heard_by, *((asdict(u), i, c, content(data, u, digests)) for u, i, c in jobs)]
+    )
     # Here, so that the workers, which have no use for torch, need not load it.
     from mera_train import parallel
 
@@ -208,24 +272,19 @@ def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path, 
 
 
 def _frames(data: Path, job: tuple[Utterance, int, Copy]) -> tuple[NDArray[np.float16], int, int]:
-    utterance, index, (speed, room) = job
-    samples = read(location(data, utterance.corpus), utterance.file, speed)
-    first, last = spoken(samples)
-    if room:
-        # Seeded by the recording: the same room again on another machine.
-        samples = echo(samples, np.random.default_rng([index, *utterance.file.encode()]))
-    return log_mel(samples).astype(np.float16), first, last
+    utterance, index, copy = job
+    samples = read(location(data, utterance.corpus), utterance.file, copy.speed)
+    # Seeded by the recording: the same room again on another machine.
+    generator = np.random.default_rng([index, *utterance.file.encode()])
+    if copy.room:
+        samples = echo(samples, generator)
+    if copy.clipped:
+        samples = clip(samples, generator)
+    found = log_mel(samples)
+    return found.astype(np.float16), *(_activity().span(found) or (0, len(found)))
 
 
-def spoken(samples: NDArray[np.float32]) -> tuple[int, int]:
-    """Return the first and the last frame in which somebody speaks, to a tenth of a second."""
-    activity, answers = VoiceActivity(), []
-    for start in range(0, len(samples), PIECE):
-        activity.accept(samples[start : start + PIECE])
-        answers.append(activity.speaking)
-    active = np.flatnonzero(answers)
-    frames = PIECE * 100 // SAMPLE_RATE
-    count = len(samples) * 100 // SAMPLE_RATE
-    if len(active) == 0:
-        return 0, count
-    return int(active[0]) * frames, min(count, (int(active[-1]) + 1) * frames)
+@lru_cache
+def _activity() -> VoiceActivity:
+    """The speech detector of the device."""
+    return VoiceActivity(Bundle.open())

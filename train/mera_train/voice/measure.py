@@ -1,4 +1,4 @@
-"""How well a voice encoder hears: whole recordings, as the device hears them."""
+"""How well a voice encoder hears: whole utterances, as the device hears them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def allowed(utterances: Sequence[Utterance]) -> Tensor:
 def listen(
     model: nn.Module, frames: Frames, utterances: Sequence[Utterance], device: torch.device
 ) -> Tensor:
-    """Return the last scores ``[n, C]`` of whole recordings; what fills no chunk is left out."""
+    """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
+    device hears them; what fills no chunk is left out."""
     heard: Any = model
     chunk = heard.config.chunk
-    recordings = [frames.whole(u) for u in utterances]
+    recordings = [frames.spoken(u) for u in utterances]
     lengths = [max(1, len(r) // chunk) for r in recordings]
     answers = torch.zeros(len(utterances), len(LABELS))
     with torch.inference_mode():

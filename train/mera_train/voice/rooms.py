@@ -1,4 +1,4 @@
-"""Simulated rooms."""
+"""Simulated rooms and overdriven inputs."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def echo(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float
     wet = np.fft.irfft(spectrum, size)[: len(samples)]
     level = np.sqrt(np.mean(samples**2) / max(np.mean(wet**2), 1e-12))
     return (wet * level).astype(np.float32)
+
+
+def clip(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float32]:
+    """Cut off what is above a limit drawn at random, 6 to 26 dB below the loudest sample."""
+    limit = np.abs(samples).max() * 10 ** (-generator.uniform(6, 26) / 20)
+    return np.clip(samples, -limit, limit)

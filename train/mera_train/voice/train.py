@@ -37,6 +37,7 @@ from mera_train.voice.data import (
     noises,
     prepare,
     speech,
+    thinned,
 )
 from mera_train.voice.measure import allowed, judge, listen, surprise, temperature, worst
 from mera_train.voice.model import ModelConfig, VoiceEncoder
@@ -58,6 +59,7 @@ class Config(BaseModel):
     corpora: dict[str, float] = Field(
         {RAVDESS: 1.0, "nemo": 0.4}, description="share of each that an epoch draws"
     )
+    used: dict[str, float] = Field({}, description="share of a corpus that is used; else all of it")
     unseen: list[str] = Field(
         ["emodb_4class", "urdu"], description="corpora that only measure, after training"
     )
@@ -146,7 +148,7 @@ class Emotion:
 
     def _example(self, utterance: Utterance, generator: np.random.Generator) -> NDArray[np.float32]:
         augment, length = self.config.augment, self.config.crop
-        copy = int(generator.integers(len(copies(self.config.augment))))
+        copy = int(generator.integers(2))
         margin = int(generator.integers(augment.leading_silence + 1))
         frames = self.frames.spoken(utterance, copy, margin)
         start = int(generator.integers(max(1, len(frames) - length + 1)))
@@ -185,33 +187,41 @@ def valences(utterances: Sequence[Utterance]) -> Tensor:
     return torch.tensor([VALENCE[to_emotion(u.label)] for u in utterances])
 
 
-def copies(augment: AugmentConfig) -> list[Copy]:
-    """The copies of a training recording: as it is, and disturbed ones."""
-    rooms = round(augment.rooms * len(augment.speeds))
-    return [(1.0, False), *((speed, i < rooms) for i, speed in enumerate(augment.speeds))]
+def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
+    """The copies of a training recording: as it is, and one that is disturbed."""
+    # Seeded by the recording: the same again on another machine.
+    generator = np.random.default_rng([*utterance.file.encode()])
+    speed, room, clipped = generator.uniform(*augment.speeds), *generator.random(2)
+    return [Copy(), Copy(round(speed, 2), room < augment.rooms, clipped < augment.clipped)]
 
 
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the inverse standard deviation of every bin, over speech."""
-    every = np.concatenate([frames.spoken(u) for u in utterances[::3]]).astype(np.float64)
+    """Return the mean and the inverse standard deviation of every bin, over speech whose own level
+    is subtracted."""
+    recordings = (frames.spoken(u).astype(np.float64) for u in utterances[::3])
+    every = np.concatenate([r - r.mean() for r in recordings])
     mean, deviation = every.mean(0), every.std(0)
     return torch.from_numpy(mean).float(), torch.from_numpy(1 / deviation).float()
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train on the corpora in ``data``; write a checkpoint, or the folds' metrics, to ``out``."""
-    every = [u for corpus in config.corpora for u in speech(data, corpus)]
+    every = [
+        u
+        for corpus in config.corpora
+        for u in thinned(speech(data, corpus), config.used.get(corpus, 1.0))
+    ]
     unseen = [u for corpus in config.unseen for u in speech(data, corpus)]
     noise = noises(data)
     digests = fingerprint.Digests(out / "digests.json")
     made = fingerprint.of(config, contents(data, [*every, *unseen, *noise], digests), digests)
     digests.save()
     state.claim(out, made, resume)
-    disturbed, quiet = copies(config.augment), {*unseen, *noise}
+    quiet = {*unseen, *noise}
     frames = prepare(
         data,
         [*every, *unseen, *noise],
-        lambda u: disturbed[:1] if u in quiet else disturbed,
+        lambda u: [Copy()] if u in quiet else copies(u, config.augment),
         out / "frames",
         digests,
     )

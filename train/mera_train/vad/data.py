@@ -1,0 +1,150 @@
+"""Speech with its teacher's opinion, and noise: log-mel frames, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.features.fbank import SPEC, log_mel
+from mera_train import frames, workers
+from mera_train.audio import read
+from mera_train.fingerprint import Digests, Made, combined
+from mera_train.vad import sounds, teacher
+from mera_train.voice import data as voices
+from mera_train.voice.data import NOISE, RAVDESS, TEST_SPEAKERS
+from mera_train.voice.rooms import clip
+
+SPEECHOCEAN, LIBRISPEECH, NEMO = "speechocean762", "librispeech_train7", "nemo"
+
+DEV_SPEAKERS = {
+    RAVDESS: ("21", "22"),
+    NEMO: ("MP0",),
+    LIBRISPEECH: ("19",),
+    SPEECHOCEAN: ("0001", "0003", "0005"),
+}
+"""They choose the weights and the thresholds."""
+
+MADE = "made"
+MADE_S = 8.0
+
+CLIPPED = 4
+"""Every so many-th recording is clipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording, or one made sound (then ``file`` is its kind and number)."""
+
+    corpus: str
+    file: str
+    speaker: str
+    dev: bool
+
+
+def speech(data: Path, corpus: str, share: float = 1.0) -> list[Recording]:
+    """Choose recordings of people who may be learnt from, spread evenly over the corpus.
+
+    Raises:
+        InputError: the corpus is not in ``data``.
+    """
+    held_out = TEST_SPEAKERS.get(corpus, ())
+    found = []
+    for row in voices.rows(data, corpus):
+        speaker = (row.get("actor") or row.get("speaker") or row["speaker_id"]).strip()
+        file = row.get("file") or f"samples/{row['file_id']}"
+        if speaker not in held_out and row.get("split", "train") == "train":
+            found.append(Recording(corpus, file, speaker, speaker in DEV_SPEAKERS[corpus]))
+    return voices.thinned(found, share)
+
+
+def noise(data: Path, made: int) -> list[Recording]:
+    """Street noise of the folds that may be learnt from, and ``made`` sounds of every kind."""
+    recorded = []
+    for utterance in voices.noises(data):
+        # What comes of one recording on Freesound stays on one side.
+        source = int(Path(utterance.file).name.split("-")[0])
+        recorded.append(Recording(NOISE, utterance.file, "", source % 5 == 0))
+    return recorded + [
+        Recording(MADE, f"{kind}/{number}", "", number % 8 == 0)
+        for kind in sounds.KINDS
+        for number in range(made)
+    ]
+
+
+class Material:
+    """Frames and targets of all recordings, in one mapped file each."""
+
+    def __init__(self, path: Path) -> None:
+        self._frames, rows = frames.read(path)
+        self._targets = np.load(path.with_suffix(".targets.npy"), mmap_mode="r")
+        self._spans = {(row["corpus"], row["file"]): (row["start"], row["end"]) for row in rows}
+
+    def frames(self, recording: Recording) -> NDArray[np.float32]:
+        """Return log-mel frames ``[n, 80]``."""
+        start, end = self._spans[recording.corpus, recording.file]
+        return np.asarray(self._frames[start:end], np.float32)
+
+    def targets(self, recording: Recording) -> NDArray[np.float32]:
+        """Return the teacher's probability of speech in every frame, ``[n]``."""
+        start, end = self._spans[recording.corpus, recording.file]
+        return np.asarray(self._targets[start:end], np.float32)
+
+
+def contents(data: Path, recordings: Sequence[Recording], digests: Digests) -> Made:
+    """Return by corpus a digest of all that is used of it."""
+    found: dict[str, list[object]] = {}
+    for recording in recordings:
+        facts = asdict(recording)
+        if recording.corpus != MADE:
+            path = voices.location(data, recording.corpus)
+            facts["content"] = digests.of(path if path.suffix == ".zip" else path / recording.file)
+        found.setdefault(recording.corpus, []).append(facts)
+    return {corpus: combined(rows) for corpus, rows in found.items()}
+
+
+def prepare(
+    data: Path, recordings: Sequence[Recording], model: Path, path: Path, made: Made
+) -> Material:
+    """Compute frames and targets of ``recordings`` into ``path``, once.
+
+    Args:
+        data: the folder of the corpora.
+        recordings: what to hear.
+        model: the teacher, see `mera_train.vad.teacher`.
+        path: of the files, without suffix.
+        made: of what, see `contents`.
+    """
+    whole = combined([SPEC, model.name, sorted(made.items())])
+    if not frames.written(path, whole):
+        with workers.pool() as pool:
+            jobs = enumerate(recordings)
+            heard = list(pool.map(partial(_hear, data, model), jobs, chunksize=16))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path.with_suffix(".targets.npy"), np.concatenate([t for _, t in heard]))
+        rows = zip(map(asdict, recordings), (part for part, _ in heard), strict=True)
+        frames.write(path, whole, rows)
+    return Material(path)
+
+
+def _hear(
+    data: Path, model: Path, job: tuple[int, Recording]
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    index, recording = job
+    generator = np.random.default_rng(index)
+    if recording.corpus == MADE:
+        samples = sounds.make(recording.file.split("/")[0], MADE_S, generator)
+    else:
+        samples = read(voices.location(data, recording.corpus), recording.file)
+    heard = samples
+    if index % CLIPPED == 0:
+        heard = clip(samples, generator)
+    found = log_mel(heard).astype(np.float16)
+    if recording.corpus in (MADE, NOISE):
+        return found, np.zeros(len(found), np.float16)
+    # The teacher hears the sound as it was: clipping is not to change its mind.
+    return found, teacher.speech(samples, model, len(found)).astype(np.float16)

@@ -1,0 +1,138 @@
+"""How well a bundle's speech detector does beside Silero VAD, on the device's own stage.
+
+    python -m mera_train.vad.measure DATA [--bundle DIR] [--silero FILE] > vad.json
+
+Speech comes from speakers, and noise from recordings, that nothing was learnt from: RAVDESS
+actors 23 and 24, speechocean762's test part, EmoDB, Urdu, UrbanSound8K's fold 10.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle
+from mera_edge.features.fbank import SAMPLE_RATE, log_mel
+from mera_edge.stages.vad import HANGOVER_S, ONSET_S, SURE, UNSURE, VoiceActivity
+from mera_train import tool
+from mera_train.audio import read
+from mera_train.vad import sounds, teacher
+from mera_train.voice.data import NOISE, RAVDESS, TEST_SPEAKERS, location, rows
+
+Samples = NDArray[np.float32]
+Detector = Callable[[Samples], NDArray[np.bool_]]
+"""From a recording to whether somebody speaks, after every 40 ms."""
+
+SPEECH = (RAVDESS, "speechocean762", "emodb_4class", "urdu")
+SNRS_DB = (None, 10.0, 0.0)
+GAINS_DB = (-40.0, 0.0, 40.0)
+STEP = SAMPLE_RATE // 25
+
+
+def measure(data: Path, bundle: Bundle, silero: Path, most: int) -> dict[str, Any]:
+    """Return shares of the time and of the recordings in which both hear somebody speak."""
+    generator = np.random.default_rng(0)
+    detectors: dict[str, Detector] = {"ours": ours(bundle), "silero": theirs(silero)}
+    noise = [
+        read(location(data, NOISE), row["file"]) for row in rows(data, NOISE) if row["fold"] == "10"
+    ]
+    answers: dict[str, Any] = {}
+    for corpus in SPEECH:
+        recordings = _speech(data, corpus, most)
+        for snr in SNRS_DB:
+            mixed = [_mixed(r, noise, snr, generator) for r in recordings]
+            name = f"{corpus}, {'clean' if snr is None else f'{snr:g} dB'}"
+            answers[name] = _compared(mixed, detectors)
+        for gain in GAINS_DB:
+            loud = [np.clip(r * 10 ** (gain / 20), -1, 1).astype(np.float32) for r in recordings]
+            answers[f"{corpus}, gain {gain:g} dB"] = _compared(loud, detectors)
+    answers["noise, fold 10"] = _compared(noise, detectors)
+    for kind in sounds.KINDS:
+        made = [sounds.make(kind, 6, np.random.default_rng([1, i])) for i in range(20)]
+        answers[f"made {kind}"] = _compared(made, detectors)
+    return answers
+
+
+def ours(bundle: Bundle) -> Detector:
+    """The stage that the device runs."""
+    activity = VoiceActivity(bundle)
+
+    def detect(samples: Samples) -> NDArray[np.bool_]:
+        activity.reset()
+        said = []
+        for chunk in np.array_split(log_mel(samples), max(1, len(samples) // STEP)):
+            activity.accept(chunk)
+            said.append(activity.speaking)
+        return np.array(said)
+
+    return detect
+
+
+def theirs(model: Path) -> Detector:
+    """Silero's probabilities with the same rules for the beginning and the end."""
+
+    def detect(samples: Samples) -> NDArray[np.bool_]:
+        probabilities = teacher.speech(samples, model, max(1, len(samples) // STEP) * 4)[::4]
+        likely = unlikely = 0
+        speaking, said = False, []
+        for p in probabilities:
+            likely = likely + 1 if p >= SURE else 0
+            unlikely = unlikely + 1 if p < UNSURE else 0
+            speaking = unlikely < HANGOVER_S * 25 if speaking else likely >= ONSET_S * 25
+            said.append(speaking)
+        return np.array(said)
+
+    return detect
+
+
+def _speech(data: Path, corpus: str, most: int) -> list[Samples]:
+    speakers = TEST_SPEAKERS.get(corpus)
+    files = [
+        row["file"]
+        for row in rows(data, corpus)
+        if row.get("split", "test") == "test" and (speakers is None or row["actor"] in speakers)
+    ]
+    chosen = np.random.default_rng(0).permutation(len(files))[:most]
+    return [read(location(data, corpus), files[i]) for i in chosen]
+
+
+def _mixed(
+    speech: Samples, noise: Sequence[Samples], snr: float | None, generator: np.random.Generator
+) -> Samples:
+    if snr is None:
+        return speech
+    bed = np.resize(noise[generator.integers(len(noise))], len(speech))
+    gain = np.sqrt(np.mean(speech**2) / max(np.mean(bed**2), 1e-12)) * 10 ** (-snr / 20)
+    return (speech + gain * bed).astype(np.float32)
+
+
+def _compared(recordings: Sequence[Samples], detectors: dict[str, Detector]) -> dict[str, Any]:
+    found: dict[str, Any] = {"n": len(recordings)}
+    for name, detect in detectors.items():
+        said = [detect(recording) for recording in recordings]
+        found[name] = {
+            "time": round(float(np.concatenate(said).mean()), 4),
+            "recordings": round(float(np.mean([s.any() for s in said])), 4),
+        }
+    return found
+
+
+def main(
+    data: Path,
+    bundle: Annotated[Path | None, typer.Option(help="else the default bundle")] = None,
+    silero: Annotated[Path | None, typer.Option(help="else the package's")] = None,
+    most: Annotated[int, typer.Option(help="recordings of a corpus")] = 200,
+) -> None:
+    """Compare the bundle's speech detector with Silero VAD."""
+    found = measure(data, Bundle.open(bundle), silero or teacher.silero(), most)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    tool.run(main)

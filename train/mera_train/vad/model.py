@@ -1,0 +1,108 @@
+"""A small causal network that tells speech from all else, whatever its level."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from mera_edge.features.fbank import BINS, FLOOR
+from mera_train.voice.model import Block, Planes
+
+FADE = 0.1
+"""Nats that the loudest frame is forgotten by in a chunk: 11 dB a second. (0.04 hears fewer false
+alarms, but after a bang it is deaf for seconds.)"""
+FAINTEST = -12.0
+"""Below the loudest frame, in nats of energy: what is fainter is taken for as faint as this."""
+
+CHUNK = 4
+"""Frames to an answer: 40 ms."""
+
+Caches = tuple[Tensor, ...]
+
+
+class ModelConfig(BaseModel):
+    """The shape of the detector."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channels: tuple[int, int] = Field((8, 16), description="of the two 2-D layers")
+    width: int = Field(48, ge=8, description="channels after them")
+    blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
+    kernel: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class Detector(nn.Module):
+    """From log-mel frames to an answer every 40 ms.
+
+    Each frame is heard twice: less its own mean, which leaves the shape of its spectrum, and less
+    the loudest frame of the last seconds, which leaves how it comes and goes. Neither changes when
+    the sound is louder or softer.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        one, two = config.channels
+        self.planes = nn.ModuleList([Planes(2, one, (2, 2)), Planes(one, two, (2, 2))])
+        self.flatten = nn.Sequential(
+            nn.Conv1d(two * BINS // 4, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
+        )
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
+            for i in range(config.blocks)
+        )
+        self.answer = nn.Conv1d(config.width, 1, 1)
+
+    def empty(self, batch: int = 1) -> Caches:
+        """Return the caches of the beginning: `cache_names` names them."""
+        shapes: list[tuple[int, ...]] = [(1,)]
+        for layer, plane in enumerate(self.planes):
+            shapes.append((plane.convolution.in_channels, plane.context, BINS >> layer))
+        shapes += [(self.config.width, block.context) for block in self.blocks]
+        return tuple(
+            torch.zeros(batch, *shape, device=self.answer.weight.device) for shape in shapes
+        )
+
+    @property
+    def cache_names(self) -> list[str]:
+        """What the caches of `empty` are, in order."""
+        planes = [f"plane_{i}" for i in range(len(self.planes))]
+        return ["loudest", *planes, *(f"block_{i}" for i in range(len(self.blocks)))]
+
+    def forward(self, frames: Tensor, caches: Caches) -> tuple[Tensor, Caches]:
+        """Hear whole chunks.
+
+        Args:
+            frames: ``[B, n * 4, 80]`` log-mel.
+            caches: of the chunk before.
+
+        Returns:
+            Log-odds of speech ``[B, n]``, and the caches for the next chunk.
+        """
+        with torch.autocast(frames.device.type, enabled=False):
+            x, loudest = _without_level(frames.float(), caches[0])
+        after = [loudest]
+        layers = [*self.planes, *self.blocks]
+        for index, (layer, cache) in enumerate(zip(layers, caches[1:], strict=True)):
+            if index == len(self.planes):
+                x = self.flatten(x.transpose(2, 3).flatten(1, 2))
+            x, cache = layer(x, cache.to(x.dtype))
+            after.append(cache)
+        return self.answer(x).squeeze(1), tuple(after)
+
+
+def _without_level(frames: Tensor, loudest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both views of the frames, ``[B, 2, T, 80]``, and the level of the loudest.
+
+    The level is kept above `FLOOR`, so that zero, with which it starts, is digital silence.
+    """
+    energy = frames.mean(2)
+    levels = []
+    for chunk in energy.split(CHUNK, 1):
+        loudest = torch.maximum(loudest - FADE, chunk.amax(1, keepdim=True) - FLOOR)
+        levels.append(loudest)
+    level = torch.cat(levels, 1).repeat_interleave(CHUNK, 1) + FLOOR
+    shape = frames - energy.unsqueeze(2)
+    return torch.stack([shape, (frames - level.unsqueeze(2)).clamp_min(FAINTEST)], 1), loudest

@@ -1,0 +1,135 @@
+"""Scenes: speech and noise at any level, in rooms, through microphones, with silence between.
+
+Energies of independent sounds add up, so scenes are composed of log-mel frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_edge.features.fbank import BINS, FLOOR
+from mera_train.asr import augment
+from mera_train.vad.data import Material, Recording
+from mera_train.voice.augment import equaliser
+
+Scene = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+_NATS = np.log(10) / 10
+_FULL_SCALE = 19.0
+"""About the log-mel energy, in a bin, of a sine at full scale; only differences matter here."""
+
+
+class SceneConfig(BaseModel):
+    """What a training scene is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    frames: int = Field(640, ge=64, multiple_of=4, description="of a scene")
+    speech: float = Field(0.65, ge=0, le=1, description="share of scenes in which somebody speaks")
+    noise: float = Field(0.85, ge=0, le=1, description="share of those with noise")
+    snr_db: tuple[float, float] = (-5.0, 30.0)
+    gain_db: tuple[float, float] = (-40.0, 40.0)
+    hiss_db: tuple[float, float] = Field((-100.0, -60.0), description="of the microphone")
+    rooms: float = Field(0.4, ge=0, le=1, description="share of scenes with reverberation")
+    rt60_s: tuple[float, float] = (0.15, 0.8)
+    direct_db: tuple[float, float] = (-3.0, 12.0)
+    equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
+    warp: float = Field(0.1, ge=0, lt=0.5, description="longest stretch of the frequency axis")
+
+
+class Scenes:
+    """Draws scenes from recordings."""
+
+    def __init__(
+        self,
+        material: Material,
+        speech: Sequence[Recording],
+        noise: Sequence[Recording],
+        config: SceneConfig,
+    ) -> None:
+        self._material, self._config = material, config
+        self._speech = _by_corpus(speech)
+        self._noise = _by_corpus(noise)
+
+    def draw(self, generator: Generator) -> Scene:
+        """Return log-mel frames ``[frames, 80]`` and the probability of speech ``[frames]``."""
+        config = self._config
+        if generator.random() < config.speech:
+            frames, targets = self._spoken(generator)
+            if generator.random() < config.noise:
+                noise = self._background(generator)
+                spoken = targets > 0.5
+                voice = np.exp(frames[spoken]).mean() if spoken.any() else 1.0
+                bed = np.exp(noise).mean()
+                gain = np.log(voice / bed) - generator.uniform(*config.snr_db) * _NATS
+                frames = np.logaddexp(frames, noise + np.float32(gain))
+        else:
+            frames, targets = self._background(generator), np.zeros(config.frames, np.float32)
+        frames = frames + equaliser(BINS, config.equalise_db, generator)
+        frames = augment.gain(frames, generator.uniform(*config.gain_db))
+        hiss = _FULL_SCALE + generator.uniform(*config.hiss_db) * _NATS
+        # Averages of few bins scatter more than those of many: so does the hiss of a microphone.
+        scatter = np.log(generator.chisquare(np.linspace(4, 20, BINS), frames.shape) + 1e-3)
+        scatter -= np.log(np.linspace(4, 20, BINS))
+        return np.logaddexp(frames, hiss + scatter).astype(np.float32), targets
+
+    def _spoken(self, generator: Generator) -> Scene:
+        """One or two people, each after a pause."""
+        config = self._config
+        parts, opinions = [], []
+        for _ in range(2):
+            pause = int(generator.integers(0, 250))
+            recording = _any(self._speech, generator)
+            frames = self._material.frames(recording)
+            start = int(generator.integers(max(1, len(frames) - 200)))
+            stop = start + int(generator.integers(100, 500))
+            frames = augment.gain(frames[start:stop], generator.uniform(-10, 10))
+            frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
+            parts += [np.full((pause, BINS), FLOOR, np.float32), frames]
+            opinions += [
+                np.zeros(pause, np.float32),
+                self._material.targets(recording)[start:stop],
+            ]
+        frames = _fit(np.concatenate(parts), config.frames, FLOOR)
+        if generator.random() < config.rooms:
+            room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
+            frames = augment.reverberate(frames, *room)
+        return frames, _fit(np.concatenate(opinions), config.frames, 0.0)
+
+    def _background(self, generator: Generator) -> NDArray[np.float32]:
+        """One noise or two, steady or switched on and off."""
+        found = np.full((self._config.frames, BINS), FLOOR, np.float32)
+        for _ in range(generator.integers(1, 3)):
+            frames = self._material.frames(_any(self._noise, generator))
+            frames = np.resize(np.roll(frames, generator.integers(len(frames)), 0), found.shape)
+            frames = augment.warp(frames, generator.uniform(-0.2, 0.2))
+            frames = augment.gain(frames, generator.uniform(-15, 15))
+            if generator.random() < 0.3:
+                frames[: generator.integers(self._config.frames)] = FLOOR
+            found = np.logaddexp(found, frames)
+        return found
+
+
+def _by_corpus(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    """Group, so that a large corpus or kind is not heard more than a small one."""
+    groups: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        groups.setdefault(recording.corpus, []).append(recording)
+    return list(groups.values())
+
+
+def _any(groups: Sequence[Sequence[Recording]], generator: Generator) -> Recording:
+    group = groups[generator.integers(len(groups))]
+    return group[generator.integers(len(group))]
+
+
+def _fit(values: NDArray[np.float32], length: int, fill: float) -> NDArray[np.float32]:
+    """Cut or fill up at the end."""
+    missing = max(0, length - len(values))
+    rest = np.full((missing, *values.shape[1:]), fill, np.float32)
+    return np.concatenate([values, rest])[:length]

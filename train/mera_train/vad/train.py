@@ -1,0 +1,127 @@
+"""Training of the speech detector, with Silero VAD as its teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mera_train import checkpoint, fingerprint, state
+from mera_train.checkpoint import UNKNOWN
+from mera_train.loop import fit
+from mera_train.provenance import Licence
+from mera_train.task import LoopConfig
+from mera_train.vad import teacher
+from mera_train.vad.card import card
+from mera_train.vad.data import LIBRISPEECH, NEMO, SPEECHOCEAN, contents, noise, prepare, speech
+from mera_train.vad.model import CHUNK, Detector, ModelConfig
+from mera_train.vad.scenes import SceneConfig, Scenes
+from mera_train.voice.data import RAVDESS
+
+
+class Config(BaseModel):
+    """What ``train vad`` reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    scenes: SceneConfig = SceneConfig()
+    loop: LoopConfig = LoopConfig()
+    corpora: dict[str, float] = Field(
+        {RAVDESS: 1.0, NEMO: 0.25, SPEECHOCEAN: 0.5, LIBRISPEECH: 0.5},
+        description="share of each that is learnt from",
+    )
+    made: int = Field(80, ge=2, description="made sounds of every kind")
+    batch: int = Field(32, ge=1)
+    batches: int = Field(150, ge=1, description="to an epoch")
+    dev_batches: int = Field(12, ge=1)
+    teacher: Path | None = Field(
+        None, description="another model with Silero's interface; else the package's"
+    )
+    licence: Licence = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames ``[B, T, 80]``, probability of speech ``[B, T / 4]``."""
+
+    frames: Tensor
+    targets: Tensor
+
+
+class Listening:
+    """What the shared loop needs to train a speech detector."""
+
+    def __init__(self, config: Config, model: Detector, train: Scenes, dev: Scenes) -> None:
+        self.model: nn.Module = model
+        self.config, self.train, self.dev = config, train, dev
+
+    def plan(self, epoch: int) -> list[int]:
+        return list(range(self.config.batches))
+
+    def load(self, plan: int, epoch: int) -> Batch:
+        return self._batch(self.train, (self.config.loop.seed, epoch, plan))
+
+    def _batch(self, scenes: Scenes, seed: tuple[int, ...]) -> Batch:
+        generator = np.random.default_rng(seed)
+        drawn = [scenes.draw(generator) for _ in range(self.config.batch)]
+        targets = torch.from_numpy(np.stack([target for _, target in drawn]))
+        frames = torch.from_numpy(np.stack([frames for frames, _ in drawn]))
+        return Batch(frames, targets.unflatten(1, (-1, CHUNK)).mean(2))
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        model: Any = self.model
+        frames = batch.frames.to(device)
+        scores, _ = model(frames, model.empty(len(frames)))
+        return F.binary_cross_entropy_with_logits(scores.float(), batch.targets.to(device))
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Hear scenes of dev speakers and dev noise: the same in every epoch."""
+        heard: Any = model
+        scores, truth = [], []
+        for number in range(self.config.dev_batches):
+            batch = self._batch(self.dev, (0, number))
+            frames = batch.frames.to(device)
+            scores.append(heard(frames, heard.empty(len(frames)))[0].float().cpu())
+            truth.append(batch.targets)
+        logits, targets = torch.cat(scores).flatten(), torch.cat(truth).flatten()
+        said = logits > 0
+        return {
+            "loss": float(F.binary_cross_entropy_with_logits(logits, targets)),
+            "recall": float(said[targets > 0.5].float().mean()),
+            "false_alarms": float(said[targets < 0.1].float().mean()),
+        }
+
+
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Train on the corpora in ``data``; write a checkpoint to ``out``."""
+    spoken = [r for corpus, share in config.corpora.items() for r in speech(data, corpus, share)]
+    noises = noise(data, config.made)
+    model = config.teacher or teacher.silero()
+    digests = fingerprint.Digests(out / "digests.json")
+    used = contents(data, [*spoken, *noises], digests)
+    made = fingerprint.of(config, {**used, "teacher": model}, digests)
+    digests.save()
+    state.claim(out, made, resume)
+    material = prepare(data, [*spoken, *noises], model, out / "frames", used)
+    train_scenes, dev_scenes = (
+        Scenes(
+            material,
+            [r for r in spoken if r.dev == dev],
+            [r for r in noises if r.dev == dev],
+            config.scenes,
+        )
+        for dev in (False, True)
+    )
+    torch.manual_seed(config.loop.seed)
+    detector = Detector(config.model)
+    task = Listening(config, detector, train_scenes, dev_scenes)
+    metrics: dict[str, Any] = {"dev": fit(task, config.loop, out, made, resume)}
+    checkpoint.save(out, detector, config, metrics, card(metrics, config.licence))
+    return metrics
