@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from mera_edge.bundle.manifest import RoleEntry, Tensor
+from mera_edge.bundle.manifest import RoleEntry, RoleName, Tensor
 from mera_edge.engine import Engine, TensorSpec
 from mera_edge.errors import MeraError
 from mera_edge.features.fbank import BINS
-from mera_edge.labels import EMOTIONS, OUTSIDE, to_emotion
+from mera_edge.labels import EMOTIONS, MODALITIES, OUTSIDE, to_emotion
 
 Shape = tuple[int | str, ...]
 """Sizes; a letter stands for the same size wherever it occurs."""
@@ -94,6 +94,21 @@ def obstacles(role: str, entry: RoleEntry, engine: Engine) -> Iterator[str]:
         yield f"nothing is known of the input {min(strange)}"
     if len(sizes) == len({*_letters(interface.inputs), *_letters(interface.outputs)}):
         yield from _facts(role, entry, engine, sizes)
+
+
+def strangers(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
+    """Say whose embeddings a bundle's fusion does not take: it learnt from other encoders."""
+    if "fusion" not in roles:
+        return
+    taken = {tensor.name: tensor.shape for tensor in roles["fusion"].inputs}
+    for name in MODALITIES:
+        if name in roles:
+            given = {tensor.name: tensor.shape for tensor in roles[name].outputs}
+            if taken.get(name) != given.get("embedding"):
+                yield (
+                    f"the fusion takes embeddings of shape {taken.get(name)} of {name}, which gives"
+                    f" {given.get('embedding')}"
+                )
 
 
 def _facts(role: str, entry: RoleEntry, engine: Engine, sizes: Mapping[str, int]) -> Iterator[str]:

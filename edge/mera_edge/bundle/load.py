@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from mera_edge.bundle.interface import disagreements, obstacles
+from mera_edge.bundle.interface import disagreements, obstacles, strangers
 from mera_edge.bundle.manifest import (
     MANIFEST,
     FileEntry,
@@ -33,6 +33,7 @@ Read = TypeVar("Read")
 Providers = Mapping[RoleName, Provider]
 
 _AGAIN = "copy or export the bundle again"
+_LONGEST_REASON = 500
 _SPOILED = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
@@ -97,7 +98,9 @@ class Role:
     def _refuse(self, reasons: Iterator[str]) -> None:
         reason = next(reasons, None)
         if reason is not None:
-            raise BundleError(f"the bundle's model {self.name} does not fit: {reason}", _AGAIN)
+            raise BundleError(
+                f"the bundle's model {self.name} does not fit: {reason[:_LONGEST_REASON]}", _AGAIN
+            )
 
     def read(self, file: str, how: Callable[[Path], Read]) -> Read:
         """Read one of the role's files, once: all who need what is in it share it.
@@ -112,8 +115,9 @@ class Role:
             except MeraError:
                 raise
             except _SPOILED as error:
+                said = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
                 raise BundleError(
-                    f"{path} ({self.name}) cannot be read ({type(error).__name__}: {error})", _AGAIN
+                    f"{path} ({self.name}) cannot be read ({said})", _AGAIN
                 ) from error
         found: Read = self.shared[path]
         return found
@@ -192,6 +196,10 @@ class Bundle:
                     ) from error
                 except BundleError as error:
                     raise BundleError(f"{path} ({name}) {error.what}", _AGAIN) from error
+        for reason in strangers(manifest.roles):
+            raise BundleError(
+                f"{directory}: {reason}", "export the fusion and its encoders together"
+            )
         return cls(directory, manifest, providers)
 
     def has(self, role: str) -> bool:
