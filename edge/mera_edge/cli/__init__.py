@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +61,9 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one message with its remedy, never a traceback."""
+    # At its end the interpreter would search for garbage, a second long on a busy machine, in what
+    # is gone a moment later.
+    atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with reported(" ".join(["mera-edge", *given[:1]])):
