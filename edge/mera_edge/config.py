@@ -42,8 +42,8 @@ def _pairs(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(",")]
-    if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise ValueError(f"{wrong[0].strip()!r} is no ROLE=PROVIDER")
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("write ROLE=PROVIDER, for example face=cpu")
     return {name.strip(): provider.strip() for name, _, provider in pairs}
 
 
@@ -73,7 +73,7 @@ def _tables(value: Any) -> Any:
 
 Spec = Annotated[str, BeforeValidator(_spec)]
 Specs = Annotated[tuple[Spec, ...], BeforeValidator(_several), Field(min_length=1)]
-Several = Annotated[tuple[str, ...], BeforeValidator(_several)]
+Several = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_several)]
 
 
 class RecognitionSettings(BaseModel):
@@ -338,6 +338,6 @@ def _split(value: str) -> list[str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "give a TOML file") from error
     return values

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mera_edge.config import RoomSettings
 from mera_edge.errors import InputError
 from mera_edge.sources import camera as camera_module
 from mera_edge.sources import worker
@@ -40,13 +42,19 @@ def changing(index: int) -> np.ndarray:
 
 @contextmanager
 def network_camera(
-    picture: Callable[[int], np.ndarray] = changing, port: int = 0
+    picture: Callable[[int], np.ndarray] = changing, port: int = 0, login: str = ""
 ) -> Iterator[tuple[str, threading.Event]]:
     """Serve pictures; gives the URL and what freezes the server with its connections open."""
     frozen, over = threading.Event(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            given = self.headers.get("Authorization", "Basic ").removeprefix("Basic ")
+            if b64decode(given).decode() != login:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+                self.end_headers()
+                return
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
@@ -136,6 +144,17 @@ def test_a_network_camera_gives_its_newest_picture_and_its_age() -> None:
         assert {picture.image.shape for picture in pictures} == {(120, 160, 3)}
         assert children()
     assert not children()
+
+
+def test_a_password_from_a_file_opens_a_camera(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("p@s:s/#?%\n")
+    with network_camera(login="cam:p@s:s/#?%") as (url, _):
+        address = url.replace("://", "://cam@")
+        room = RoomSettings(camera=address, password_file=str(tmp_path / "password"))
+        with opened(room.addresses()[0]) as camera:
+            watch(camera, lambda _: camera.condition.state == "live")
+        with opened(address) as camera:
+            watch(camera, lambda _: camera.condition.code == "unauthorized")
 
 
 def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mera_edge.events import EmotionEvent, Summary
+from mera_edge.redaction import redacted
 from mera_edge.sinks import Sink
 from mera_edge.sinks.choose import choose
 from mera_edge.sinks.jsonl import JsonLines
@@ -101,7 +102,7 @@ class Outlets:
 
     def _queued(self, target: str, lines: JsonLines) -> QueuedSink:
         return QueuedSink(
-            lines, f"sink {target}", self._say, changed=self._changed, reopen=lines.reopen
+            lines, f"sink {redacted(target)}", self._say, changed=self._changed, reopen=lines.reopen
         )
 
     def _changed(self) -> None:

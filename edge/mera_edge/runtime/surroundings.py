@@ -110,15 +110,18 @@ def sinks(settings: Settings) -> Iterator[Finding]:
         except MeraError as error:
             yield Finding(f"sink {redacted(target)}", "fail", error.what, error.remedy)
             continue
+        name = f"sink {redacted(target)}"
         path = Path(target).absolute()
         place = path if path.exists() else path.parent
         if not place.exists():
-            yield Finding(f"sink {target}", "fail", f"{place} does not exist", "make it")
+            yield Finding(name, "fail", f"{place} does not exist", "make it")
         elif path.is_dir() or not os.access(place, os.W_OK):
             remedy = "choose another file, or change the owner"
-            yield Finding(f"sink {target}", "fail", f"{place} cannot be written", remedy)
+            yield Finding(name, "fail", f"{place} cannot be written", remedy)
         else:
-            yield _disk(f"sink {target}", place, "events take about half a gigabyte a day")
+            yield _disk(
+                f"sink {redacted(target)}", place, "events take about half a gigabyte a day"
+            )
     place = directory()
     while not place.exists():
         place = place.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ def kind(spec: str) -> Kind:
     """Tell a URL, a GStreamer pipeline, a device and a file, be it there or not, apart."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", spec):
         return "url"
-    if _is_file(spec):
+    if _is(spec, Path.is_file):
         return "file"
     if "!" in spec:
         return "pipeline"
@@ -22,8 +23,13 @@ def kind(spec: str) -> Kind:
     return "file" if Path(spec).suffix else "unknown"
 
 
-def _is_file(spec: str) -> bool:
+def is_directory(spec: str) -> bool:
+    """Return whether it is a path, and one of a directory."""
+    return kind(spec) != "url" and _is(spec, Path.is_dir)
+
+
+def _is(spec: str, what: Callable[[Path], bool]) -> bool:
     try:
-        return Path(spec).is_file()
+        return what(Path(spec))
     except (OSError, ValueError):  # no name that a file could have
         return False

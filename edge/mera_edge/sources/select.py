@@ -31,7 +31,7 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
     if camera == mic == NONE:
         raise InputError("there is neither camera nor microphone", "give --camera or --mic")
     for spec in (camera, mic):
-        if address.kind(spec) != "url" and Path(spec).is_dir():
+        if address.is_directory(spec):
             raise InputError(f"{spec} is a directory", "give a device, a URL or a file")
     if camera == mic and address.kind(camera) == "file":
         return [MediaFile(_file(camera))]
