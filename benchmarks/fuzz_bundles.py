@@ -42,6 +42,7 @@ from mera_edge.labels import MODALITIES
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.fusion import FusionStage
 from mera_edge.stages.text import TextStage
+from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
 LIMIT_S, PATIENCE_S = 20, 300
@@ -255,6 +256,8 @@ def use(bundle: Bundle) -> None:
     for name in bundle.manifest.roles:
         if name == "voice":
             VoiceStage(bundle).accept(silence, 1.0)
+        elif name == "vad":
+            VoiceActivity(bundle).accept(silence)
         elif name == "face":
             FaceStage(bundle).read(np.zeros((48, 48), np.float32))
         elif name == "text":
@@ -280,8 +283,8 @@ def case(number: int, directory: Path, small: bool = False) -> tuple[str, str, s
     """
     random = Random(number)
     facts = json.loads((DEFAULT / "bundle.json").read_text(encoding="utf-8"))
-    weights = (4, 4, 0, 0, 0) if small else (4, 4, 3, 3, 1)
-    role = random.choices(("fusion", "voice", "face", "text", "asr"), weights)[0]
+    weights = (4, 4, 4, 0, 0, 0) if small else (4, 4, 4, 3, 3, 1)
+    role = random.choices(("fusion", "vad", "voice", "face", "text", "asr"), weights)[0]
     facts["roles"] = {role: facts["roles"][role]}
     names = [entry["path"] for entry in facts["roles"][role]["files"].values()]
     draft = Draft({name: (DEFAULT / name).read_bytes() for name in names}, facts)

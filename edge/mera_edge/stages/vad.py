@@ -31,10 +31,11 @@ class VoiceActivity:
     def __init__(self, bundle: Bundle) -> None:
         role = bundle.role("vad")
         role.require_features(SPEC)
-        self._chunk = int(role.entry.settings["chunk_frames"])
+        engine = role.stage_engine()
+        self._chunk = engine.inputs["frames"].shape[1]
         seconds = self._chunk * FRAME_SHIFT_S
         self._onset, self._hangover = round(ONSET_S / seconds), round(HANGOVER_S / seconds)
-        self._model = StreamModel(role.engine())
+        self._model = StreamModel(engine)
         self.reset()
 
     def reset(self) -> None:
