@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import pickle
 import resource
 import struct
 import subprocess
@@ -296,7 +297,7 @@ def spoiled(name: str, spoil: Callable[[bytes], bytes], **options: Any) -> Make:
     """Return a maker of a clip of which something is spoiled."""
 
     def make(folder: Path) -> Path:
-        path = write(folder / name, 3.0, **options)
+        path = write(folder / name, **{"seconds": 3.0, **options})
         path.write_bytes(spoil(path.read_bytes()))
         return path
 
@@ -614,7 +615,8 @@ def fed(folder: Path, data: bytes | None) -> Path:
     path = folder / "fifo"
     os.mkfifo(path)
     if data is not None:
-        threading.Thread(target=path.write_bytes, args=[data], daemon=True).start()
+        (folder / "fed").write_bytes(data)
+        subprocess.Popen(["sh", "-c", "cat fed > fifo"], cwd=folder)
     return path
 
 
@@ -651,6 +653,7 @@ def size_cases() -> Iterator[Case]:
         spoiled(
             "vast.png",
             lambda d: d[:16] + struct.pack(">II", 60_000, 60_000) + d[24:],
+            seconds=1.0,
             pictures=Pictures("png", 64, 64, 1, "rgb24"),
             sounds=None,
         ),
@@ -720,7 +723,7 @@ def main() -> int:
 def tried(case: Case, verb: str) -> Outcome:
     """Give a case to the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        made = case.make(Path(folder))
+        made = made_apart(case, Path(folder))
         arguments = ["-"] if isinstance(made, bytes) else made if isinstance(made, list) else [made]
         err = Path(folder) / "stderr"
         with err.open("w") as said:
@@ -741,6 +744,25 @@ def tried(case: Case, verb: str) -> Outcome:
         took_s = usage.ru_utime + usage.ru_stime
         text = err.read_text(errors="replace")
         return Outcome(process.returncode, took_s, usage.ru_maxrss / 1024, text)
+
+
+def made_apart(case: Case, folder: Path) -> Any:
+    """Make a case in another process: the account of a child's memory begins with its parent's."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, pickle.dumps(case.make(folder)))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        made = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"{case.kind} {case.name} cannot be made")
+    return pickle.loads(made)
 
 
 def judged(case: Case, outcome: Outcome, verb: str) -> list[str]:

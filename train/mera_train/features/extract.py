@@ -218,7 +218,8 @@ class _Extractor:
         if not clip.path.is_file():
             raise InputError(f"{clip.path} does not exist", "correct the row, or add the clip")
         end = _End(self._pipeline)
-        run(self._pipeline, [MediaFile(clip.path)], VirtualClock(), [end], threading.Event())
+        media = MediaFile(clip.path)
+        run(self._pipeline, [media], VirtualClock(), [end], threading.Event())
         latest: dict[str, Evidence] = {piece.modality: piece for piece in end.latest.values()}
         heard = latest.pop("text", None)
         gold = self._text.accept(clip.text, end.now_s) if clip.text else None
@@ -232,7 +233,7 @@ class _Extractor:
         row: dict[str, Any] = {"heard": end.transcript}
         for name in (*MODALITIES, *(("heard",) if self._words == "both" else ())):
             row |= self._evidence(name, latest.get(name), end.now_s)
-        return {name: np.asarray(value) for name, value in row.items()}, tuple(notes)
+        return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
 
     def _evidence(self, name: str, piece: Evidence | None, now_s: float) -> dict[str, Any]:
         width = self._widths["text" if name == "heard" else name]  # type: ignore[index]
