@@ -28,8 +28,10 @@ CLIENTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-@pytest.mark.parametrize("set_to", [None, "", "1", "false", "0"])
+@pytest.mark.parametrize(
+    ("package", "set_to"),
+    [*((package, None) for package in PACKAGES), *(("mera_edge", to) for to in ("", "false", "0"))],
+)
 def test_every_package_forbids_reports_before_anything_is_loaded(
     package: str, set_to: str | None
 ) -> None:
