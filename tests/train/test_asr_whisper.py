@@ -188,6 +188,9 @@ def test_another_file_or_another_shape_is_named(tmp_path: Path) -> None:
     same = torch.eye(BINS), torch.zeros(BINS)
     with pytest.raises(InputError, match=r"stem\.first\.weight has the shape \(32, 80, 3\)"):
         fill(narrow, config, same)
+    deep = random_network(SHAPE.model_copy(update={"blocks": 6}))
+    with pytest.raises(InputError, match=r"has no layer_4\.self_attention"):
+        fill(deep, config, same)
     other = config.model_copy(update={"sha256": "0" * 64})
     with pytest.raises(InputError, match=f"has the SHA-256 {config.sha256}"):
         fill(narrow, other, same)

@@ -51,17 +51,19 @@ def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
     Raises:
         InputError: the file is another one, or of another shape.
     """
-    found = _read(config)
     weights, offsets = features
-    first, bias = found["conv1.weight"], found["conv1.bias"]
-    found["conv1.weight"] = torch.einsum("owk,wd->odk", first, weights)
-    found["conv1.bias"] = bias + torch.einsum("owk,w->o", first, offsets)
-    given = {_OURS[name]: value for name, value in found.items() if name in _OURS}
-    for number in range(len(model.blocks)):
-        given |= _block(found, number)
+    found, names = _read(config), dict(_names(len(model.blocks)))
+    if missing := [name for name in names if name not in found]:
+        raise InputError(
+            f"{config.file} has no {missing[0]}", "write the shape of its encoder under `model`"
+        )
+    given = {ours: found[theirs] for theirs, ours in names.items()}
+    first, bias = given["stem.first.weight"], given["stem.first.bias"]
+    given["stem.first.weight"] = torch.einsum("owk,wd->odk", first, weights)
+    given["stem.first.bias"] = bias + torch.einsum("owk,w->o", first, offsets)
     wanted = model.state_dict()
     for name, value in given.items():
-        if name not in wanted or wanted[name].shape != value.shape:
+        if wanted[name].shape != value.shape:
             raise InputError(
                 f"{config.file}: {name} has the shape {tuple(value.shape)}",
                 "write the shape of its encoder under `model`",
@@ -93,11 +95,12 @@ _BLOCK = {
 }
 
 
-def _block(found: dict[str, Tensor], number: int) -> dict[str, Tensor]:
-    return {
-        f"blocks.{number}.{ours}": found[f"layer_{number}.{theirs}"]
-        for theirs, ours in _BLOCK.items()
-    }
+def _names(blocks: int) -> Iterator[tuple[str, str]]:
+    """Yield the names of every tensor, there and here."""
+    yield from _OURS.items()
+    for number in range(blocks):
+        for theirs, ours in _BLOCK.items():
+            yield f"layer_{number}.{theirs}", f"blocks.{number}.{ours}"
 
 
 def _read(config: PretrainedConfig) -> dict[str, Tensor]:
@@ -111,7 +114,7 @@ def _read(config: PretrainedConfig) -> dict[str, Tensor]:
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     if digest != config.sha256:
-        raise InputError(f"{config.file} has the SHA-256 {digest}", f"wanted is {config.sha256}")
+        raise InputError(f"{config.file} has the SHA-256 {digest}", f"expected {config.sha256}")
     return {
         name.removeprefix("encoder/").replace("/", "."): torch.from_numpy(value.astype(np.float32))
         for name, value in _variables(data)
