@@ -9,7 +9,9 @@ HIDDEN: Final = "…"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://?|%3A%2F%2F)(.*)", re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::/|%3A%2F)\S*(?:[@?#]|%40)\S*", re.IGNORECASE)
+# Of bounded length and word by word: a message may hold a line of any length.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}(?::/|%3A%2F)", re.IGNORECASE)
+_SECRET = re.compile(r"[@?#]|%40")
 _USER = re.compile(r"\S*:\S*@")
 _QUERY = re.compile(r"\?\S*=\S*")
 
@@ -30,7 +32,14 @@ def redacted(spec: str) -> str:
 
 def redacted_text(text: str) -> str:
     """Return a message without the user, query or fragment of any address in it."""
-    return _IN_TEXT.sub(lambda match: redacted(match[0]), text)
+    return re.sub(r"\S+", lambda match: _word(match[0]), text)
+
+
+def _word(word: str) -> str:
+    found = _SCHEME.search(word)
+    if found is None or not _SECRET.search(word, found.end()):
+        return word
+    return word[: found.start()] + redacted(word[found.start() :])
 
 
 def _url(scheme: str, separator: str, rest: str) -> str:

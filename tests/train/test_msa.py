@@ -1,5 +1,6 @@
 """Sentiment regression: the files it reads, the networks, the runs."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
@@ -116,6 +118,45 @@ def test_files_of_another_layout_are_refused(tmp_path: Path, content: bytes) -> 
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"bad\.pkl"):
         mmsa.read(path, "sims")
+
+
+def test_data_that_teach_nothing_are_refused(sims: Path) -> None:
+    parts = pickle.loads(sims.read_bytes())
+    parts["train"]["regression_labels"][:] = 0.4
+    sims.write_bytes(pickle.dumps(parts))
+    with pytest.raises(InputError, match=r"every training utterance has the label 0\.4"):
+        MSA_run("lf_dnn", "sims", settings("lf_dnn", "sims", sims))
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@hypothesis_settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(spoils=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=6))
+def test_a_spoilt_pickle_is_read_or_refused_in_one_line(
+    tmp_path: Path, protocol: int, spoils: list[tuple[int, int]]
+) -> None:
+    content = bytearray(pickle.dumps({"train": part(2, 0)}, protocol))
+    for place, value in spoils:
+        # Mostly among the opcodes at the beginning, which say how large things are.
+        content[place % min(len(content), 300)] = value
+    path = tmp_path / "spoilt.pkl"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        unpickle.load(path)
+    with pytest.raises(InputError, match=r"spoilt\.pkl"):
+        mmsa.read(path, "sims")
+
+
+def test_a_pickle_cannot_ask_for_an_array_of_any_size(tmp_path: Path) -> None:
+    class Huge:
+        def __reduce__(self) -> Any:
+            return np.ndarray, ((10**12,),)
+
+    path = tmp_path / "huge.pkl"
+    path.write_bytes(pickle.dumps({"train": Huge()}))
+    with pytest.raises(InputError, match=r"huge\.pkl cannot be read"):
+        unpickle.load(path)
 
 
 def test_features_of_mmsa_are_finite_and_labels_unit(sims: Path) -> None:

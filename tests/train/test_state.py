@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mera_edge.errors import InputError
-from mera_train import state
+from mera_train import frames, state
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 
@@ -198,6 +199,18 @@ def test_a_full_disk_is_one_line_and_afterwards_it_goes_on(killed: Path, tmp_pat
     resumed = SumTask()
     fit(resumed, CONFIG, killed, MADE)
     assert all(map(torch.equal, weights(whole), weights(resumed)))
+
+
+def test_frames_on_a_full_disk_are_one_error_and_nothing_is_left(tmp_path: Path) -> None:
+    rows = [({"file": str(n)}, np.zeros((100, 80), np.float16)) for n in range(5)]
+    with room(20_000), pytest.raises(OSError, match="large"):
+        frames.write(tmp_path / "frames", "#1", rows)
+    assert not any(tmp_path.iterdir()) and not frames.written(tmp_path / "frames", "#1")
+    frames.write(tmp_path / "frames", "#1", rows)
+    found, facts = frames.read(tmp_path / "frames")
+    assert found.shape == (500, 80) and found.dtype == np.float16 and len(facts) == 5
+    assert frames.written(tmp_path / "frames", "#1")
+    assert not frames.written(tmp_path / "frames", "#2")
 
 
 WORKERS = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,7 @@ from mera_train import configuration, disk
 from mera_train.features import clips
 from mera_train.features.clips import RATED, Clip
 from mera_train.features.store import Features, save, specification
-from mera_train.fingerprint import Digests, combined
+from mera_train.fingerprint import MISSING, Digests, combined
 from mera_train.workers import pool
 
 Words = Literal["gold", "heard", "both"]
@@ -151,8 +152,11 @@ class FeatureExtraction:
         """Return where what is found out about each clip is kept: named by all it depends on."""
         spec = specification(self._bundle, self.config.words)
         digests = Digests(kept / "digests.json")
-        names = [combined([spec, c.id, c.text, digests.of(c.path)])[1:] for c in every]
+        contents = [digests.of(clip.path) for clip in every]
         digests.save()
+        _tell_leaks(every, contents)
+        about = zip(every, contents, strict=True)
+        names = [combined([spec, clip.id, clip.text, content])[1:] for clip, content in about]
         return [kept / f"{name}.npz" for name in names]
 
     def _work(
@@ -268,6 +272,21 @@ def _labels(clip: Clip) -> dict[str, Any]:
     """Return what the data set says about a clip."""
     said = {"id": clip.id, "split": clip.split, "text": clip.text, "emotion": clip.emotion}
     return said | {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
+
+
+def _tell_leaks(every: Sequence[Clip], contents: Sequence[str]) -> None:
+    """Say which clips are in two splits."""
+    first: dict[str, Clip] = {}
+    both = []
+    for clip, content in zip(every, contents, strict=True):
+        other = first.setdefault(content, clip)
+        if content != MISSING and other.split != clip.split:
+            both.append(f"{other.id} ({other.split}) and {clip.id} ({clip.split})")
+    if both:
+        print(
+            f"{len(both)} clips are in two splits, {both[0]} first: the figures flatter",
+            file=sys.stderr,
+        )
 
 
 def _done(part: Path) -> bool:

@@ -196,6 +196,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     for split in ("train", "valid"):
         if not len(parts[split]):
             raise InputError(f"{data} has no {split} clips", "name the split of every clip")
+    learnt = parts["train"]
+    if len(set(zip(learnt.valence.tolist(), learnt.emotions.tolist(), strict=True))) == 1:
+        raise InputError(
+            f"{data}: every training clip has the same label",
+            "give clips that differ: nothing can be learnt from one label",
+        )
     loaded = checkpoint.load(config.start)
     widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
     start = loaded.fill(Mtme(loaded.settings(Config).model, widths))

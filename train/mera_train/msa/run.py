@@ -120,6 +120,12 @@ def read(config: Config) -> Corpus:
     for split in ("train", "valid", "test"):
         if not len(getattr(corpus, split)):
             raise InputError(f"{config.feature_path}: {split} is empty", "give labelled utterances")
+    if np.ptp(corpus.train.labels) == 0:
+        raise InputError(
+            f"{config.feature_path}: every training utterance has the label "
+            f"{corpus.train.labels[0] * corpus.largest:g}",
+            "give utterances that differ: nothing can be learnt from one label",
+        )
     return corpus.only(config.modalities)
 
 

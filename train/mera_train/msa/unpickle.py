@@ -11,12 +11,24 @@ import numpy as np
 
 from mera_edge.errors import InputError
 
-_NUMPY = np.zeros(0).__reduce__()[0]
+
+class _Array:
+    """In the place of numpy's array: what no pickle may call, which would make one of any size."""
+
+
+def _empty(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
+    """Make the empty array that a pickle then fills with the bytes it holds."""
+    if kind is not _Array or tuple(shape) != (0,):
+        raise ValueError("an array that is no array of numpy")
+    return _RECONSTRUCT(np.ndarray, (0,), b"b")
+
+
+_RECONSTRUCT = np.zeros(0).__reduce__()[0]
 _BUFFER = np.zeros(0).__reduce_ex__(5)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
 
 _ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
     ("collections", "OrderedDict"): OrderedDict,
     # How protocols 0 to 2 write bytes: text to Latin-1, nothing else is let through.
@@ -24,7 +36,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 }
 # Their modules have had two names; files of both are about.
 for _core in ("numpy.core", "numpy._core"):
-    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _NUMPY
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _empty
     _ADMITTED[f"{_core}.multiarray", "scalar"] = _SCALAR
     _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _BUFFER
 
@@ -45,7 +57,8 @@ def load(path: Path) -> Any:
     """Read a pickle of numpy arrays, numbers, strings, lists, tuples and dictionaries.
 
     Raises:
-        InputError: it asks for anything else, which is named and not run, or cannot be read.
+        InputError: it asks for anything else, which is named and not run; it cannot be read; or it
+            does not fit into memory.
     """
     try:
         with path.open("rb") as file:
@@ -55,7 +68,6 @@ def load(path: Path) -> Any:
             f"{path} asks for {error}, which is no numpy array and no plain container",
             "nothing was run; take the file from somewhere you trust, or rewrite it",
         ) from error
-    except (OSError, EOFError, pickle.UnpicklingError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} cannot be read as a pickle ({error})", "fetch it again"
-        ) from error
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as a pickle ({why})", "fetch it again") from error
