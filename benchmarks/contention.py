@@ -21,6 +21,7 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime.clock import RealClock
+from mera_edge.runtime.mode import Live
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.runtime.strain import StrainGauge
@@ -75,7 +76,7 @@ def describe(
 def main() -> None:
     clip = Path(sys.argv[1]) if len(sys.argv) > 1 else CLIP
     bundle = Bundle.open(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    pipeline = Pipeline(bundle, strain=StrainGauge())
+    pipeline = Pipeline(bundle, Live(StrainGauge()))
     pipeline.warm_up()
     watch = Watch()
     source = Replayed(clip, for_s=ALONE_S + BUSY_S + AFTER_S)

@@ -32,11 +32,12 @@ from typing import Any
 
 import numpy as np
 
-from mera_edge.asr.recognizer import Recognizer
+from mera_edge.asr import Recognizer, finalized
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.errors import MeraError
 from mera_edge.events import Evidence
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import MODALITIES
 from mera_edge.stages.face import FaceStage
@@ -264,9 +265,9 @@ def use(bundle: Bundle) -> None:
             TextStage(bundle).accept("i am so happy, 我很高兴", 1.0)
         elif name == "asr":
             recognizer = Recognizer(bundle)
-            recognizer.accept(silence, 0.8)
+            recognizer.accept(AudioBlock(silence, 0.8))
             recognizer.flush()
-            str(recognizer.hypothesis)
+            finalized(recognizer)
         elif name == "fusion":
             seven = np.full(7, 1 / 7, np.float32)
             zeros = np.zeros(96, np.float32)

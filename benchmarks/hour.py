@@ -14,9 +14,10 @@ from itertools import cycle
 from pathlib import Path
 from statistics import median
 
-from mera_edge.asr import Recognizer
+from mera_edge.asr import Recognizer, finalized
 from mera_edge.bench.usage import Usage
 from mera_edge.bundle import Bundle
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.media import MediaFile
 
@@ -37,10 +38,9 @@ def main() -> None:
     for piece in cycle(pieces):
         began = time.process_time()
         heard_s += len(piece) / SAMPLE_RATE
-        recognizer.accept(log_mel.accept(piece), heard_s)
+        recognizer.accept(AudioBlock(log_mel.accept(piece), heard_s))
         if recognizer.is_endpoint():
-            words += len(recognizer.hypothesis.words)
-            recognizer.reset()
+            words += len(finalized(recognizer).words)
         took.append(time.process_time() - began)
         if heard_s // PART_S > (heard_s - len(piece) / SAMPLE_RATE) // PART_S:
             minutes = round(heard_s / 60)

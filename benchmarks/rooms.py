@@ -32,6 +32,7 @@ import numpy as np
 from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.runtime.clock import RealClock
+from mera_edge.runtime.mode import Live
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import Room, run_rooms, stop_on_signals
 from mera_edge.runtime.strain import StrainGauge
@@ -56,7 +57,7 @@ def play(seconds: float, rooms: int, port: int) -> None:
         sound = Path(place) / "sound.wav"
         long_sound(sound, seconds)
         for number in range(1, rooms + 1):
-            pipeline = Pipeline(bundle, BUDGET_MS, strain, rooms=rooms)
+            pipeline = Pipeline(bundle, Live(strain, BUDGET_MS, rooms))
             pipeline.warm_up()
             sources: list[Source] = [Replayed(CLIP, for_s=seconds)]
             if port:

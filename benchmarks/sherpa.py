@@ -23,6 +23,7 @@ from mera_edge import labelled
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.media import MediaFile
 
@@ -35,10 +36,9 @@ def ours(bundle: Bundle) -> Transcribe:
 
     def transcribe(samples: NDArray[np.float32]) -> tuple[str, float]:
         began = time.perf_counter()
-        recognizer.accept(LogMel().accept(samples), len(samples) / SAMPLE_RATE)
-        text, took = recognizer.hypothesis.text, time.perf_counter() - began
+        recognizer.accept(AudioBlock(LogMel().accept(samples), len(samples) / SAMPLE_RATE))
+        text, took = recognizer.partial().text, time.perf_counter() - began
         # What waits for a whole window is decoded by neither: theirs goes with its stream.
-        recognizer.flush()
         recognizer.reset()
         return text, took
 

@@ -24,6 +24,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.mode import Offline
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sources.base import Captured, Picture, Sound
@@ -156,7 +157,7 @@ class Answers:
 
 def main(first: str, second: str, bundle: str | None = None) -> None:
     clips = Clip(Path(first)), Clip(Path(second))
-    pipeline = Pipeline(Bundle.open(Path(bundle) if bundle else None))
+    pipeline = Pipeline(Bundle.open(Path(bundle) if bundle else None), Offline())
     pipeline.warm_up()
     for people in (clips, clips[::-1]):
         for mouthing in (False, True):

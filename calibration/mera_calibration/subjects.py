@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.asr.protocol import finalized
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.evaluation import classification
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FRAME_SHIFT_S
 from mera_edge.labels import EMOTIONS
 from mera_edge.stages.text import TextStage
@@ -100,9 +102,9 @@ def _asr(bundle: Bundle) -> Listener:
     def listen(given: NDArray[np.float32], piece: int | None = None) -> Answer:
         recognizer.reset()
         for part, end_s in _pieces(given, piece):
-            recognizer.accept(part, end_s)
+            recognizer.accept(AudioBlock(part, end_s))
         recognizer.flush()
-        return recognizer.hypothesis.text
+        return finalized(recognizer).text
 
     return listen
 

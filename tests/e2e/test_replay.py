@@ -11,6 +11,7 @@ import pytest
 
 from mera_edge.bundle import Bundle
 from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.mode import Offline
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.replay import Recorder
 from mera_edge.runtime.session import run
@@ -24,13 +25,14 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A recording of the sample, and the events that were printed when it was made."""
     directory = tmp_path_factory.mktemp("original")
     bundle = Bundle.open()
-    pipeline = Pipeline(bundle)
+    pipeline = Pipeline(bundle, Offline())
     pipeline.warm_up()
-    sinks = [
-        Recorder(directory / "evidence.jsonl", pipeline, bundle),
-        JsonLines(str(directory / "events.jsonl")),
-    ]
-    run(pipeline, [MediaFile(CLIP)], VirtualClock(), sinks, threading.Event(), file=str(CLIP))
+    sinks = [JsonLines(str(directory / "events.jsonl"))]
+    observers = [Recorder(directory / "evidence.jsonl", bundle)]
+    run(
+        pipeline, [MediaFile(CLIP)], VirtualClock(), sinks, threading.Event(),
+        file=str(CLIP), observers=observers,
+    )  # fmt: skip
     recording, printed = (directory / f"{name}.jsonl" for name in ("evidence", "events"))
     return recording.read_text(), printed.read_text()
 

@@ -8,11 +8,12 @@ import pytest
 import sherpa_onnx
 from numpy.typing import NDArray
 
-from mera_edge.asr import Recognizer, choose
+from mera_edge.asr import Recognizer, choose, finalized
 from mera_edge.asr.evaluate import distance
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel, log_mel
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
@@ -51,25 +52,25 @@ def test_sherpa_onnx_hears_the_same_in_the_same_file(
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
     ours = Recognizer(bundle, RecognitionSettings(search="greedy"))
-    ours.accept(LogMel().accept(samples), seconds[1] - seconds[0])
-    assert ours.hypothesis.text == theirs.get_result(stream).strip()
-    assert ours.hypothesis.text
+    ours.accept(AudioBlock(LogMel().accept(samples), seconds[1] - seconds[0]))
+    assert ours.partial().text == theirs.get_result(stream).strip()
+    assert ours.partial().text
 
 
 def test_nothing_is_heard_in_silence(bundle: Bundle) -> None:
     recognizer = Recognizer(bundle)
-    recognizer.accept(log_mel(np.zeros(5 * SAMPLE_RATE, np.float32)), 5.0)
+    recognizer.accept(AudioBlock(log_mel(np.zeros(5 * SAMPLE_RATE, np.float32)), 5.0))
     assert recognizer.is_endpoint()
     recognizer.flush()
-    assert recognizer.hypothesis.text == ""
-    assert recognizer.hypothesis.confidence == 0.0
+    final = finalized(recognizer)
+    assert (final.text, final.confidence, final.final) == ("", 0.0, True)
 
 
 def test_clipped_sound_does_no_harm(bundle: Bundle, speech: NDArray[np.float32]) -> None:
     recognizer = Recognizer(bundle)
-    recognizer.accept(log_mel(np.clip(speech * 100, -1, 1)), 12.0)
+    recognizer.accept(AudioBlock(log_mel(np.clip(speech * 100, -1, 1)), 12.0))
     recognizer.flush()
-    assert all(0 < word.confidence <= 1 for word in recognizer.hypothesis.words)
+    assert all(0 < word.confidence <= 1 for word in finalized(recognizer).words)
 
 
 @pytest.fixture
@@ -91,14 +92,12 @@ def test_a_published_model_takes_the_recognizers_place(
         log_mel, said = LogMel(), []
         for begin in range(0, len(speech), 3200):
             samples = speech[begin : begin + 3200]
-            recognizer.accept(
-                log_mel.accept(samples), (begin + len(samples)) / SAMPLE_RATE, samples
-            )
+            end_s = (begin + len(samples)) / SAMPLE_RATE
+            recognizer.accept(AudioBlock(log_mel.accept(samples), end_s, samples))
             if recognizer.is_endpoint():
-                said.append(recognizer.hypothesis)
-                recognizer.reset()
+                said.append(finalized(recognizer))
         recognizer.flush()
-        said.append(recognizer.hypothesis)
+        said.append(finalized(recognizer))
         heard.append(said)
     texts = [" ".join(one.text for one in said).split() for said in heard]
     assert distance(texts[0], texts[1]) <= 0.1 * len(texts[0]), "utterances may end elsewhere"

@@ -21,7 +21,9 @@ from mera_edge.bench.usage import Usage
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
 from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.conclusion import Cost, Observation
 from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import TickResult
 from mera_edge.runtime.stage_runner import StageRunner, StageTimes
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured
@@ -46,7 +48,7 @@ class Sleeping:
     def looks(self, now_s: float) -> bool:
         return True
 
-    def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> EmotionEvent:
+    def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> TickResult:
         self.ticks += 1
         times = StageTimes()
         asr, face = (StageRunner(name, lambda: time, times, False) for name in ("asr", "face"))
@@ -56,8 +58,8 @@ class Sleeping:
         if self.ticks <= 10:
             time.sleep(self.first_ms / 1000)
         compute_ms = times.total_ms
-        self.stages_ms = times.end()
-        return EmotionEvent(
+        stages_ms = times.end()
+        event = EmotionEvent(
             schema="mera-edge/event/1",
             at=timestamp(0),
             media_time_s=round(now_s, 3),
@@ -72,6 +74,14 @@ class Sleeping:
                 skipped=() if self.ticks % 2 else ("face",),
             ),
         )
+        return TickResult(event, observation(now_s), Cost(0.0, compute_ms, BUDGET_MS), stages_ms)
+
+
+def observation(now_s: float) -> Observation:
+    """Nothing was observed."""
+    return Observation(
+        now_s, (), {}, Transcript(text="", final=False, confidence=0), False, (), True
+    )
 
 
 def test_stages_of_known_duration_are_measured_as_such() -> None:

@@ -16,6 +16,7 @@ from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime.budget import Strain
 from mera_edge.runtime.clock import RealClock, VirtualClock
 from mera_edge.runtime.conclusion import LONGEST_AGE_S
+from mera_edge.runtime.mode import Live, Offline
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import Room, Session, run, run_rooms
@@ -25,12 +26,14 @@ from mera_edge.sources.media import MediaFile
 from mera_edge.sources.shared import Shared
 
 TICK = 3200
+BUSY_MS = 10_000
+"""A budget that a busy machine keeps as well."""
 BOTH = View(sound=True, picture=True)
 
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
-    pipeline = Pipeline(Bundle.open())
+    pipeline = Pipeline(Bundle.open(), Offline())
     pipeline.warm_up()
     return pipeline
 
@@ -63,7 +66,7 @@ def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
     wall = Picture(np.full((240, 320, 3), 120, np.uint8), 0.0)
     for tick in range(1, 11):
         silence = Sound(np.zeros(TICK, np.float32), (tick - 1) * 0.2)
-        event = pipeline.tick(Captured([silence], wall), tick * 0.2, BOTH)
+        event = pipeline.tick(Captured([silence], wall), tick * 0.2, BOTH).event
         assert event.emotion is None
         assert event.latency.staleness_ms is None
     assert {name: m.reason for name, m in event.modalities.items()} == {
@@ -78,13 +81,13 @@ def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
     now = 0.0
     for piece in speech(3.0):
         now += 0.2
-        event = pipeline.tick(Captured([Sound(piece, now - 0.2)]), now, BOTH)
+        event = pipeline.tick(Captured([Sound(piece, now - 0.2)]), now, BOTH).event
     assert event.modalities["voice"].state == "used"
     ages = []
     while event.modalities["voice"].state == "used":
         ages.append(event.modalities["voice"].age_ms)
         now += 0.2
-        event = pipeline.tick(Captured([]), now, BOTH)
+        event = pipeline.tick(Captured([]), now, BOTH).event
     assert ages == sorted(ages)
     assert ages[-1] <= LONGEST_AGE_S["voice"] * 1000
 
@@ -95,13 +98,14 @@ def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
         sound = Sound(np.full(TICK, value, np.float32), (tick - 1) * 0.2)
         pipeline.tick(Captured([sound]), tick * 0.2, BOTH)
     for tick, piece in enumerate(speech(3.0), start=5):
-        event = pipeline.tick(Captured([Sound(piece, (tick - 1) * 0.2)]), tick * 0.2, BOTH)
+        sound = Sound(piece, (tick - 1) * 0.2)
+        event = pipeline.tick(Captured([sound]), tick * 0.2, BOTH).event
     assert event.emotion is not None
     assert np.isfinite(list(event.emotion.probabilities.values())).all()
 
 
 def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> None:
-    live = Pipeline(Bundle.open(), strain=Strain)
+    live = Pipeline(Bundle.open(), Live(Strain))
     silence = np.random.default_rng(0).normal(0, 3e-4, 25 * TICK).astype(np.float32)
     sound = [*np.split(silence, 25), *speech(4.0)]
     heard = {}
@@ -110,9 +114,9 @@ def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipel
         worked, voice = [], []
         for tick, piece in enumerate(sound):
             captured = Captured([Sound(piece, tick * 0.2)])
-            event = subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
-            worked.append("asr" in subject.stages_ms)
-            voice.append(event.modalities["voice"].probabilities)
+            result = subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
+            worked.append("asr" in result.stages_ms)
+            voice.append(result.event.modalities["voice"].probabilities)
         heard[name] = len(subject.transcript.split()), worked.count(False), voice
     # The voice encoder hears the same sound; only where its frames begin may differ.
     for offline, frugal in zip(heard["offline"][2], heard["live"][2], strict=True):
@@ -123,13 +127,13 @@ def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipel
 
 
 def test_what_is_left_out_is_said(pipeline: Pipeline) -> None:
-    hot = Pipeline(Bundle.open(), strain=lambda: Strain(hot=True))
+    hot = Pipeline(Bundle.open(), Live(lambda: Strain(hot=True), BUSY_MS))
     source = Replayed(CLIP, for_s=45.0)
     source.open()
     skipped: list[tuple[str, ...]] = []
     while not source.ended:
         now = (len(skipped) + 1) / 5
-        skipped.append(hot.tick(source.poll(now), now, BOTH).latency.skipped)
+        skipped.append(hot.tick(source.poll(now), now, BOTH).event.latency.skipped)
     assert skipped[0] == ()
     assert {("face",), ("small faces",), ("text", "face"), ("text", "small faces")} <= set(skipped)
     assert {name for left_out in skipped[-50:] for name in left_out} <= {"face", "text"}
@@ -149,7 +153,7 @@ class Watched(Replayed):
 
 @pytest.mark.parametrize("rooms", [1, 2, 4])
 def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) -> None:
-    pipeline, sink = Pipeline(Bundle.open(), 1000, Strain, rooms=rooms), Collected()
+    pipeline, sink = Pipeline(Bundle.open(), Live(Strain, 1000, rooms)), Collected()
     source = Watched(CLIP, for_s=3.4)
     run(pipeline, [source], VirtualClock(), [sink], threading.Event())
     face = [event.modalities["face"] for event in sink.events][5:]
@@ -160,16 +164,16 @@ def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) ->
 
 
 def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None:
-    live = Pipeline(Bundle.open(), strain=Strain)
+    live = Pipeline(Bundle.open(), Live(Strain, BUSY_MS))
     wall = np.full((240, 320, 3), 120, np.uint8)
     quiet = np.random.default_rng(0).normal(0, 3e-4, (60, TICK)).astype(np.float32)
     ran: list[set[str]] = []
     for tick in range(60):
         now = (tick + 1) * 0.2
         picture = Picture(wall, now) if live.looks(now) else None
-        event = live.tick(Captured([Sound(quiet[tick], now - 0.2)], picture), now, BOTH)
-        assert event.latency.skipped == ()
-        ran.append(set(live.stages_ms) - {"log-mel", "vad", "fusion", "looks"})
+        result = live.tick(Captured([Sound(quiet[tick], now - 0.2)], picture), now, BOTH)
+        assert result.event.latency.skipped == ()
+        ran.append(set(result.stages_ms) - {"log-mel", "vad", "fusion", "looks"})
     # Pictures are compared; the search of every ten seconds goes on in two more of them.
     assert ran[20:].count(set()) >= 24
     assert set().union(*ran[20:]) == {"face"}
@@ -251,7 +255,7 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
 
 
 def test_a_face_that_the_budget_leaves_out_is_not_said_to_be_absent() -> None:
-    slow, sink = Pipeline(Bundle.open(), 1, Strain), Collected()
+    slow, sink = Pipeline(Bundle.open(), Live(Strain, 1)), Collected()
     run(slow, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [sink], threading.Event())
     last = sink.events[-1]
     assert last.latency.skipped and "face" in last.latency.skipped
@@ -261,7 +265,10 @@ def test_a_face_that_the_budget_leaves_out_is_not_said_to_be_absent() -> None:
 def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
     alone, both, bundle = Collected(), Collected(), Bundle.open()
     run(pipeline, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [alone], threading.Event())
-    rooms = [Room(Pipeline(bundle), [Replayed(CLIP, for_s=4.0)], name) for name in ("hall", "den")]
+    rooms = [
+        Room(Pipeline(bundle, Offline()), [Replayed(CLIP, for_s=4.0)], name)
+        for name in ("hall", "den")
+    ]
     summary = run_rooms(rooms, VirtualClock(), [both], threading.Event())
     hall, den = ([e for e in both.events if e.room == name] for name in ("hall", "den"))
     assert len(alone.events) == len(den) == pytest.approx(len(hall), abs=1)

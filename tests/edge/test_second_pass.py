@@ -12,6 +12,7 @@ from mera_edge.asr.evidence import UNKNOWN, Evidence, Knowledge
 from mera_edge.asr.language_model import START, LanguageModel
 from mera_edge.asr.lexicon import SILENCE, Lexicon
 from mera_edge.asr.second_pass import SecondPass, combine
+from mera_edge.asr.steps import Work, finish
 from mera_edge.asr.units import words
 from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.ngrams import estimate
@@ -135,15 +136,17 @@ def test_however_it_comes_the_decision_is_the_same(
     given_texts = [("a", "b"), ("ba",)]
     whole, pieces = SecondPass(knowledge), SecondPass(knowledge)
     whole.accept(units, cache)
-    decided = whole.decide(given_texts)
+    decided = finish(whole.decide(given_texts))
     assert words([token.symbol for token in decided], SYMBOLS)
     for part in np.split(np.arange(9), np.cumsum(cuts)):
         if len(part):
             pieces.accept(units[part], cache[:, :, part])
         pieces.search(at_once)
-    assert pieces.decide(given_texts) == decided == pieces.decide(given_texts)
-    pieces.reset()
-    assert pieces.decide([()]) == []
+    bit_by_bit, found = Work(pieces.decide(given_texts)), None
+    while found is None:
+        found = bit_by_bit.advance(0.0)
+    assert found == decided
+    assert finish(SecondPass(knowledge).decide([()])) == []
 
 
 def test_without_a_pronunciation_a_word_can_still_be_said(knowledge: Knowledge) -> None:

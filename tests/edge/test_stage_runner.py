@@ -22,6 +22,7 @@ from mera_edge.errors import EngineError
 from mera_edge.events import EmotionEvent, Evidence
 from mera_edge.features.fbank import LogMel
 from mera_edge.runtime.budget import Strain
+from mera_edge.runtime.mode import Live
 from mera_edge.runtime.perception import View
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.stage_runner import StageRunner, StageTimes
@@ -67,7 +68,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
         return (Faulty(engine) if asked.name == role else engine), reason
 
     monkeypatch.setattr(load, "choose", choose)
-    pipeline = Pipeline(Bundle.open(), 1000, strain=Strain)
+    pipeline = Pipeline(Bundle.open(), Live(Strain, 1000))
     pipeline.warm_up()
     source = Replayed(CLIP, for_s=60.0)
     source.open()
@@ -76,7 +77,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
     def run(seconds: float) -> list[EmotionEvent]:
         ticks = [next(times) / 5 for _ in range(round(seconds * 5))]
         view = View(sound=True, picture=True)
-        return [pipeline.tick(source.poll(now), now, view) for now in ticks]
+        return [pipeline.tick(source.poll(now), now, view).event for now in ticks]
 
     return run
 
@@ -154,11 +155,19 @@ def test_a_runner_never_raises_and_waits_longer_and_longer(
     assert forgotten == made[1:]
 
 
+def test_nobody_else_can_hold_a_stage() -> None:
+    runner = StageRunner("voice", object, StageTimes(), isolate=True)
+    stage = runner.call(0.0, id)
+    public = {name for name in dir(runner) if not name.startswith("_")}
+    assert public == {"call", "reason", "reset"}
+    assert stage not in {id(getattr(runner, name)) for name in public}
+
+
 NAN = float("nan")
 STAGES: dict[str, tuple[type, str]] = {
     "log-mel": (LogMel, "accept reset flush"),
     "vad": (VoiceActivity, "accept reset"),
-    "asr": (Recognizer, "accept hypothesis is_endpoint reset flush"),
+    "asr": (Recognizer, "accept partial is_endpoint finalize flush reset"),
     "voice": (VoiceStage, "accept reset"),
     "text": (TextStage, "accept"),
     "face": (FaceStage, "accept looks reset"),
@@ -209,7 +218,7 @@ ENDPOINTS = RecognitionSettings(rule3_min_utterance_length=1.3)
 
 @pytest.fixture(scope="module")
 def live() -> Pipeline:
-    pipeline = Pipeline(Bundle.open(), 150, strain=Strain, recognition=ENDPOINTS, rooms=3)
+    pipeline = Pipeline(Bundle.open(), Live(Strain, 150, rooms=3), ENDPOINTS)
     pipeline.warm_up()
     return pipeline
 
@@ -235,9 +244,9 @@ def run_through(live: Pipeline, clip: list[Captured]) -> list[tuple[EmotionEvent
     for number, captured in enumerate(clip):
         now_s, last = (number + 1) / 5, number == len(clip) - 1
         live.looks(now_s)
-        event = live.tick(captured, now_s, view, last)
-        rest_ms = event.latency.compute_ms - sum(live.stages_ms.values())
-        answers.append((event, rest_ms))
+        result = live.tick(captured, now_s, view, last)
+        rest_ms = result.cost.compute_ms - sum(result.stages_ms.values())
+        answers.append((result.event, rest_ms))
     return answers
 
 

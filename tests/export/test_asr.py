@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mera_calibration.ranges import find
 from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS
-from mera_edge.asr import Recognizer
+from mera_edge.asr import Recognizer, finalized
 from mera_edge.asr.decode import Greedy
 from mera_edge.asr.evidence import Evidence, Knowledge
 from mera_edge.asr.language_model import LanguageModel
@@ -30,6 +30,7 @@ from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import BundleError, InputError
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FLOOR, LogMel, log_mel
 from mera_export import asr
 from mera_export.quantize import PRESETS, prove, quantize, write
@@ -110,10 +111,10 @@ def transcribe(recognizer: Recognizer, samples: NDArray[np.float32], piece: int 
     for first in range(0, len(samples), piece):
         part = samples[first : first + piece]
         at += len(part)
-        recognizer.accept(front_end.accept(part), at / 16_000)
-    recognizer.accept(front_end.flush(), at / 16_000)
+        recognizer.accept(AudioBlock(front_end.accept(part), at / 16_000))
+    recognizer.accept(AudioBlock(front_end.flush(), at / 16_000))
     recognizer.flush()
-    return recognizer.hypothesis.text
+    return finalized(recognizer).text
 
 
 def test_the_interface_is_that_of_wenet(bundle: Bundle) -> None:
@@ -155,9 +156,9 @@ def test_streaming_on_the_device_equals_torch_offline(bundle: Bundle, model: Con
     greedy = Greedy()
     greedy.accept(offline)
     recognizer = Recognizer(bundle)
-    recognizer.accept(frames, 6.0)
+    recognizer.accept(AudioBlock(frames, 6.0))
     expected = "".join(SYMBOLS[token.symbol] for token in greedy.tokens).replace("▁", " ")
-    assert recognizer.hypothesis.text == expected.strip()
+    assert recognizer.partial().text == expected.strip()
     assert len(greedy.tokens) > 10
 
 
@@ -180,9 +181,9 @@ def test_sherpa_onnx_writes_the_same_from_the_same_file(
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
     ours = Recognizer(bundle)
-    ours.accept(LogMel().accept(samples), 5.0)
-    assert ours.hypothesis.text == theirs.get_result(stream).strip()
-    assert ours.hypothesis.text
+    ours.accept(AudioBlock(LogMel().accept(samples), 5.0))
+    assert ours.partial().text == theirs.get_result(stream).strip()
+    assert ours.partial().text
 
 
 def test_the_cut_of_the_stream_does_not_matter(bundle: Bundle) -> None:
@@ -194,10 +195,9 @@ def test_the_cut_of_the_stream_does_not_matter(bundle: Bundle) -> None:
 def test_after_flush_and_reset_it_is_as_new(bundle: Bundle) -> None:
     recognizer = Recognizer(bundle)
     transcribe(recognizer, sound(3.0, seed=1))
-    assert recognizer.hypothesis.final
     recognizer.reset()
-    assert recognizer.hypothesis.text == ""
-    assert not recognizer.hypothesis.final
+    assert recognizer.partial() == Recognizer(bundle).partial()
+    assert not recognizer.partial().final
     assert transcribe(recognizer, sound(3.0)) == transcribe(Recognizer(bundle), sound(3.0))
 
 
@@ -205,44 +205,50 @@ def test_after_flush_and_reset_it_is_as_new(bundle: Bundle) -> None:
 def test_very_short_input_ends_cleanly(bundle: Bundle, samples: int) -> None:
     recognizer = Recognizer(bundle)
     transcribe(recognizer, sound(1.0)[:samples])
-    assert recognizer.hypothesis.final
+    after = finalized(recognizer)
+    assert (after.text, after.final) == ("", True)
 
 
 def test_words_lie_in_order_within_the_stream(bundle: Bundle) -> None:
     recognizer = Recognizer(bundle)
-    recognizer.accept(log_mel(sound(4.0)), 14.0)  # the stream was at 10 s when they began
+    recognizer.accept(
+        AudioBlock(log_mel(sound(4.0)), 14.0)
+    )  # the stream was at 10 s when they began
     recognizer.flush()
-    words = recognizer.hypothesis.words
+    final = finalized(recognizer)
+    words = final.words
     assert words
     times = [time for word in words for time in (word.start_s, word.end_s)]
     assert times == sorted(times)
     assert times[0] >= 10.0
-    assert times[-1] <= recognizer.hypothesis.end_s == 14.0
+    assert times[-1] <= final.end_s == 14.0
     assert all(0 < word.confidence <= 1 for word in words)
 
 
 def test_no_sound_is_lost_at_an_endpoint(bundle: Bundle) -> None:
     frames = log_mel(sound(4.0))
     recognizer, later = Recognizer(bundle), Recognizer(bundle)
-    recognizer.accept(frames[:100], 1.0)  # one window of 64 frames is decoded
-    recognizer.reset()
-    recognizer.accept(frames[100:], 4.0)
-    later.accept(frames[64:], 4.0)
-    assert recognizer.hypothesis == later.hypothesis
-    heard_s = recognizer.hypothesis.end_s
-    recognizer.reset()
+    recognizer.accept(AudioBlock(frames[:100], 1.0))  # one window of 64 frames is decoded
+    assert finalized(recognizer).end_s == pytest.approx(0.64)
+    recognizer.accept(AudioBlock(frames[100:], 4.0))
+    later.accept(AudioBlock(frames[64:], 4.0))
+    first = finalized(recognizer)
+    assert first == finalized(later)
     recognizer.flush()
-    assert recognizer.hypothesis.end_s == 4.0
-    assert all(word.start_s >= heard_s for word in recognizer.hypothesis.words)
+    last = finalized(recognizer)
+    assert last.end_s == 4.0
+    assert all(word.start_s >= first.end_s for word in last.words)
 
 
 def test_endpoint_rules(bundle: Bundle) -> None:
     long = Recognizer(bundle, RecognitionSettings(rule3_min_utterance_length=2.0))
-    long.accept(log_mel(sound(2.0)), 2.0)
+    long.accept(AudioBlock(log_mel(sound(2.0)), 2.0))
     assert not long.is_endpoint()
-    long.accept(log_mel(sound(2.0)), 4.0)
+    long.accept(AudioBlock(log_mel(sound(2.0)), 4.0))
     assert long.is_endpoint()
-    assert long.hypothesis.final
+    assert not long.partial().final
+    assert finalized(long).final
+    assert not long.is_endpoint()
     silent = Recognizer(bundle, RecognitionSettings(rule1_min_trailing_silence=1.0))
     silent._decoder.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(12, 0))
     assert not silent.is_endpoint()
@@ -278,11 +284,11 @@ def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path:
     texts = {}
     for search in (None, "beam", "greedy"):
         recognizer = Recognizer(wider, RecognitionSettings(search=search))
-        recognizer.accept(frames, 4.0)
-        texts[search] = recognizer.hypothesis
+        recognizer.accept(AudioBlock(frames, 4.0))
+        texts[search] = recognizer.partial()
     plain = Recognizer(bundle)
-    plain.accept(frames, 4.0)
-    assert texts[None] == texts["beam"] != texts["greedy"] == plain.hypothesis
+    plain.accept(AudioBlock(frames, 4.0))
+    assert texts[None] == texts["beam"] != texts["greedy"] == plain.partial()
 
 
 def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Path) -> None:
@@ -313,11 +319,11 @@ def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Pat
     wordy = Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": roles}))
     recognizer, frames = Recognizer(wordy), log_mel(sound(3.0))
     for first in range(0, 300, 30):
-        recognizer.accept(frames[first : first + 30], (first + 30) / 100)
+        recognizer.accept(AudioBlock(frames[first : first + 30], (first + 30) / 100))
     beam = Recognizer(wordy, RecognitionSettings(search="beam"))
-    beam.accept(frames, 3.0)
-    assert not beam.hypothesis.final
-    assert recognizer.hypothesis == beam.hypothesis, "before the end it is the first pass's"
+    beam.accept(AudioBlock(frames, 3.0))
+    assert not beam.partial().final
+    assert recognizer.partial() == beam.partial(), "before the end it is the first pass's"
     recognizer.flush()
     beam.flush()
     # The same from the network that was trained, and the whole utterance at once.
@@ -336,13 +342,14 @@ def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Pat
     )
     first_pass = [words(text, symbols) for text in beam._decoder.texts]
     best = combine(evidence, [*first_pass, search.words])
-    assert recognizer.hypothesis.text == " ".join(best)
-    assert search.words and recognizer.hypothesis.final
-    for word, after in pairwise(recognizer.hypothesis.words):
+    final = finalized(recognizer)
+    assert final.text == " ".join(best)
+    assert search.words and final.final
+    for word, after in pairwise(final.words):
         assert 0 <= word.start_s < word.end_s <= after.end_s <= 3.0
     greedy = Recognizer(wordy, RecognitionSettings(search="greedy"))
-    greedy.accept(frames, 3.0)
-    assert greedy.hypothesis.text != beam.hypothesis.text
+    greedy.accept(AudioBlock(frames, 3.0))
+    assert greedy.partial().text != beam.partial().text
     with pytest.raises(BundleError, match="no lexicon"):
         Recognizer(bundle, RecognitionSettings(search="words"))
 
@@ -363,7 +370,7 @@ def test_smaller_chunks_are_the_same_network(
         Bundle(tmp_path, bundle.manifest.model_copy(update={"roles": {"asr": entry}}))
     )
     frames = log_mel(sound(3.0))
-    recognizer.accept(frames, 3.0)
+    recognizer.accept(AudioBlock(frames, 3.0))
     with torch.inference_mode():
         scores, _ = model(model.normalise(torch.from_numpy(frames)[None]), chunk)
     search = Greedy()
@@ -386,7 +393,7 @@ def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
     entry = asr.export(tmp_path / "checkpoint", tmp_path)
     manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"asr": entry})
     recognizer = Recognizer(Bundle(tmp_path, manifest))
-    recognizer.accept(frames, 4.0)
+    recognizer.accept(AudioBlock(frames, 4.0))
     with torch.inference_mode():
         scores, _ = network(network.normalise(torch.from_numpy(frames)[None]), 8)
     search = Greedy()
@@ -403,6 +410,6 @@ def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
     stream.accept_waveform(16_000, sound(4.0))
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
-    assert theirs.get_result(stream).strip() == recognizer.hypothesis.text
+    assert theirs.get_result(stream).strip() == recognizer.partial().text
     with pytest.raises(ValueError, match="heads: 1 and kernel: 3"):
         ModelConfig(kind="deepspeech2")

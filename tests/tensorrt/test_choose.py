@@ -15,7 +15,9 @@ from mera_edge.engine.choose import built_engine
 from mera_edge.engine.cuda import DEVICE_FILES, Cuda, Device
 from mera_edge.errors import ConfigError, EngineError
 from mera_edge.runtime.doctor import examine
-from mera_edge.runtime.pipeline import Pipeline, View
+from mera_edge.runtime.mode import Offline
+from mera_edge.runtime.perception import View
+from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.sources.base import Captured
 
 without_gpu = pytest.mark.skipif(
@@ -103,11 +105,11 @@ def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
 
 @without_gpu
 def test_events_say_why() -> None:
-    pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}))
-    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True))
+    pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}), Offline())
+    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True)).event
     assert list(json.loads(event.to_json())["fallbacks"]) == ["face"]
-    pipeline = Pipeline(Bundle.open())
-    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True))
+    pipeline = Pipeline(Bundle.open(), Offline())
+    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True)).event
     assert "fallbacks" not in json.loads(event.to_json())
 
 

@@ -1,6 +1,7 @@
 """Streaming speech recognition."""
 
-from mera_edge.asr.choose import SpeechRecognizer, choose
-from mera_edge.asr.recognizer import Hypothesis, Recognizer, Word
+from mera_edge.asr.choose import choose
+from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word, finalized
+from mera_edge.asr.recognizer import Recognizer
 
-__all__ = ["Hypothesis", "Recognizer", "SpeechRecognizer", "Word", "choose"]
+__all__ = ["Hypothesis", "Recognizer", "SpeechRecognizer", "Word", "choose", "finalized"]

@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mera_edge.asr.recognizer import Hypothesis, Recognizer
+from mera_edge.asr.protocol import SpeechRecognizer
+from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.catalogue import catalogue, pulled
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
-
-
-class SpeechRecognizer(Protocol):
-    """Recognizes one stream of speech."""
-
-    @property
-    def hypothesis(self) -> Hypothesis:
-        """What has been said since the last reset."""
-
-    def accept(
-        self, frames: NDArray[np.float32], end_s: float, samples: NDArray[np.float32]
-    ) -> None:
-        """Take the next log-mel frames ``[n, 80]``, or the samples they are of, up to ``end_s``."""
-
-    def flush(self) -> None:
-        """End the stream: decode what is left."""
-
-    def is_endpoint(self) -> bool:
-        """Whether the utterance is over."""
-
-    def reset(self) -> None:
-        """Begin the next utterance."""
 
 
 def choose(bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> SpeechRecognizer:

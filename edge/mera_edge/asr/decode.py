@@ -9,7 +9,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.steps import Steps, finish
+
 BLANK = 0
+_ROWS_A_STEP = 16
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ def best_path(log_probabilities: NDArray[np.float32], units: Sequence[int]) -> l
         log_probabilities: ``[frames, classes]``.
 
     Returns:
-        None where the frames are too few.
+        Empty where the frames are too few.
     """
     states, skip = (rows[0] for rows in _states([units]))
     heard = log_probabilities[:, states].astype(np.float64)
@@ -120,11 +123,20 @@ def best_scores(
 
     It is -inf where the frames are too few.
     """
+    return finish(best_scores_in_steps(log_probabilities, texts))
+
+
+def best_scores_in_steps(
+    log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
+) -> Steps[NDArray[np.float64]]:
+    """Do the same in steps."""
     states, skip = _states(texts)
     heard = log_probabilities[:, states].astype(np.float64)
     scores = np.full((len(states), states.shape[1] + 2), -np.inf)
     scores[:, 2:4] = heard[0, :, :2]
-    for row in heard[1:]:
+    for number, row in enumerate(heard[1:]):
+        if number % _ROWS_A_STEP == 0:
+            yield
         best = np.maximum(scores[:, 2:], scores[:, 1:-1])
         np.maximum(best, scores[:, :-2] + skip, out=best)
         scores[:, 2:] = best + row

@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import Token, best_path, best_scores
+from mera_edge.asr.decode import Token, best_path, best_scores_in_steps
 from mera_edge.asr.language_model import START, Context, LanguageModel
 from mera_edge.asr.lexicon import SILENCE, Lexicon
+from mera_edge.asr.steps import Steps, finish
 from mera_edge.asr.units import spell
 
 UNKNOWN = -1.0
@@ -73,10 +74,17 @@ class Evidence:
 
     def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
         """Return how much speaks for each of ``texts``, in nats."""
+        return finish(self.scores_in_steps(texts))
+
+    def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
+        """Do the same in steps."""
         wanted = dict.fromkeys(texts)
         if new := [words for words in wanted if words not in self._scores]:
-            lexicon, known = self._lexicon, [self._text(words) for words in new]
-            spelled = best_scores(self._units, [text.units for text in known])
+            lexicon, known = self._lexicon, []
+            for words in new:
+                known.append((yield from self._text(words)))
+            units = [text.units for text in known]
+            spelled = yield from best_scores_in_steps(self._units, units)
             for words, text, score in zip(new, known, spelled, strict=True):
                 self._scores[words] = (
                     float(score)
@@ -88,18 +96,23 @@ class Evidence:
 
     def tokens(self, words: Words) -> list[Token]:
         """Return the units of ``words``, where they are."""
-        return best_path(self._units, self._text(words).units)
+        return best_path(self._units, finish(self._text(words)).units)
 
-    def _text(self, words: Words) -> _Text:
-        if words not in self._texts:
-            before, word = self._text(words[:-1]), words[-1]
-            units, context, language = self._spell(word), before.context, before.language
-            for unit in units:
-                language += float(self._model.log_probabilities(context)[unit])
-                context = self._model.after(context, unit)
-            ends = _go_on(self._sound(word, before.ends), self._so_far[SILENCE], 0)
-            self._texts[words] = _Text(before.units + units, context, language, ends)
-        return self._texts[words]
+    def _text(self, words: Words) -> Steps[_Text]:
+        known = next(n for n in range(len(words), -1, -1) if words[:n] in self._texts)
+        text = self._texts[words[:known]]
+        for end in range(known + 1, len(words) + 1):
+            text = self._texts[words[:end]] = self._longer(text, words[end - 1])
+            yield
+        return text
+
+    def _longer(self, before: _Text, word: str) -> _Text:
+        units, context, language = self._spell(word), before.context, before.language
+        for unit in units:
+            language += float(self._model.log_probabilities(context)[unit])
+            context = self._model.after(context, unit)
+        ends = _go_on(self._sound(word, before.ends), self._so_far[SILENCE], 0)
+        return _Text(before.units + units, context, language, ends)
 
     def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ends of a word after the ends of what is before it."""

@@ -1,9 +1,10 @@
-"""The streaming recognizer: log-mel frames in, words out, at a flat cost per chunk."""
+"""The bundle's recognizer: log-mel frames in, words out, at a flat cost per chunk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.decode import Decoder, Greedy, Token
+from mera_edge.asr.protocol import Hypothesis, Word
+from mera_edge.asr.steps import Steps, Work
 from mera_edge.asr.units import WORD_START, read_symbols, spell, words
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import Role
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import BundleError
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
 
 if TYPE_CHECKING:
@@ -29,30 +33,17 @@ _TAIL = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A recognized word, with its place in the stream (seconds)."""
+class _Place:
+    """Where an utterance is in the stream (seconds)."""
 
-    text: str
     start_s: float
-    end_s: float
-    confidence: float
+    frame_s: float
+    """Length of an encoder frame."""
+    heard_s: float
 
-
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """What has been said since the last reset, as far as it is known.
-
-    Attributes:
-        confidence: mean of the words' confidences, 0 without words.
-        end_s: stream time up to which sound has been decoded.
-        final: nothing will be added: the stream has ended, or an endpoint was found.
-    """
-
-    text: str
-    words: tuple[Word, ...]
-    confidence: float
-    end_s: float
-    final: bool
+    def time(self, frame: int) -> float:
+        """Stream time of an encoder frame; the silence after the end has no time of its own."""
+        return min(self.start_s + frame * self.frame_s, self.heard_s)
 
 
 class Recognizer:
@@ -60,7 +51,8 @@ class Recognizer:
 
     The model has the WeNet streaming CTC interface: a window of frames, an attention cache and a
     convolution cache of fixed shapes, and a mask that hides what is not yet filled. Neither time
-    nor memory of a chunk depends on how long the stream has lasted.
+    nor memory of a chunk depends on how long the stream has lasted. Where there is a second pass,
+    what it takes grows with the utterance, and `finalize` does it bit by bit.
 
     Args:
         bundle: where the model comes from.
@@ -88,51 +80,62 @@ class Recognizer:
         subsampling = int(self._engine.metadata["subsampling_factor"])
         search = _search(role, settings)
         self._decoder: Decoder = Greedy()
-        self._second: tuple[PrefixBeam, SecondPass] | None = None
+        self._rescoring: tuple[PrefixBeam, Callable[[], SecondPass]] | None = None
         if search != "greedy":
             self._decoder = beam = _beam(role, self._symbols, settings)
             if search == "words":
-                self._second = beam, _second_pass(role, self._symbols)
+                self._rescoring = beam, _second_pass(role, self._symbols)
         self._chunk, self._shift = chunk, chunk * subsampling
         self._encoder_frame_s = subsampling * FRAME_SHIFT_S
         self._left = inputs["attn_mask"].shape[2] - chunk
         self._feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in inputs.items()}
         self._feeds["required_cache_size"][0] = self._left
         self._window = self._feeds["x"][0]
-        self._filled = 0
-        self._start_s = self._heard_s = 0.0
         self.reset()
 
     def reset(self) -> None:
-        """Begin the next utterance; allocates nothing.
+        """Forget everything: the next piece is the first of a new stream."""
+        self._filled = 0
+        self._start_s = self._heard_s = 0.0
+        self._final: Work[Hypothesis] | None = None
+        self._begin()
 
-        Frames that came too late for the last window belong to the new utterance, so that no
-        sound is lost at an endpoint. After `flush` there are none.
-        """
-        for name in ("attn_cache", "conv_cache", "attn_mask"):
-            self._feeds[name].fill(0)
-        self._feeds["attn_mask"][..., self._left :] = True
-        self._feeds["offset"][0] = self._left
-        self._start_s = self._time(self._decoder.frames)
-        self._decoder.reset()
-        if self._second is not None:
-            self._second[1].reset()
-        self._ended = False
-
-    def accept(self, frames: NDArray[np.float32], end_s: float, samples: object = None) -> None:
-        """Take the next log-mel frames ``[n, 80]``, the last of which ends at ``end_s``.
-
-        Other recognizers hear samples; this one has no use for them.
-        """
+    def accept(self, block: AudioBlock) -> None:
+        """Take the frames of the next piece of the stream."""
+        frames = block.frames
         if self._decoder.frames == 0:
-            self._start_s = end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
-        self._heard_s = end_s
+            self._start_s = block.end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
+        self._heard_s = block.end_s
         before = self._decoder.frames
         self._push(frames)
         if self._second is not None:
             # Beside a chunk there is no time for it, so it catches up before the next one.
             behind = self._shift if self._decoder.frames > before else 0
-            self._second[1].search(2 * len(frames) // _FRAMES_A_SOUND, behind // _FRAMES_A_SOUND)
+            self._second.search(2 * len(frames) // _FRAMES_A_SOUND, behind // _FRAMES_A_SOUND)
+
+    def partial(self) -> Hypothesis:
+        """Return what the first pass has understood of the utterance so far."""
+        return self._hypothesis(self._decoder.tokens, self._place, self._decoder.frames, False)
+
+    def finalize(self, within_s: float) -> Hypothesis | None:
+        """End the utterance and work on its final text: see `SpeechRecognizer`.
+
+        Frames that came too late for the last window belong to the next utterance, so that no
+        sound is lost. After `flush` there are none.
+        """
+        if self._final is None:
+            texts: list[tuple[str, ...]] = []
+            if self._rescoring is not None:
+                beam, _ = self._rescoring
+                texts = [words(text, self._symbols) for text in beam.texts]
+            tokens, frames = list(self._decoder.tokens), self._decoder.frames
+            self._final = Work(self._decide(self._second, texts, tokens, self._place, frames))
+            self._start_s = self._place.time(frames)
+            self._begin()
+        found = self._final.advance(within_s)
+        if found is not None:
+            self._final = None
+        return found
 
     def flush(self) -> None:
         """End the stream: decode what is left, with silence after it."""
@@ -141,20 +144,6 @@ class Recognizer:
             silence = missing if missing >= _TAIL else missing + self._shift
             self._push(np.full((silence, self._window.shape[1]), FLOOR, np.float32))
         self._filled = 0
-        self._ended = True
-
-    @property
-    def hypothesis(self) -> Hypothesis:
-        """What has been said since the last reset."""
-        final = self._ended or self.is_endpoint()
-        found = tuple(self._words(self._final() if final else self._decoder.tokens))
-        return Hypothesis(
-            text=" ".join(word.text for word in found),
-            words=found,
-            confidence=float(np.mean([word.confidence for word in found])) if found else 0.0,
-            end_s=self._time(self._decoder.frames),
-            final=final,
-        )
 
     def is_endpoint(self) -> bool:
         """Whether one of the endpoint rules says that the utterance is over."""
@@ -167,6 +156,15 @@ class Recognizer:
             or (bool(tokens) and silence_s >= rules.rule2_min_trailing_silence)
             or length_s >= rules.rule3_min_utterance_length
         )
+
+    def _begin(self) -> None:
+        """Begin an utterance."""
+        for name in ("attn_cache", "conv_cache", "attn_mask"):
+            self._feeds[name].fill(0)
+        self._feeds["attn_mask"][..., self._left :] = True
+        self._feeds["offset"][0] = self._left
+        self._decoder.reset()
+        self._second = self._rescoring[1]() if self._rescoring else None
 
     def _push(self, frames: NDArray[np.float32]) -> None:
         size = len(self._window)
@@ -192,19 +190,37 @@ class Recognizer:
         log_probabilities = outputs[self._log_probabilities][0]
         self._decoder.accept(log_probabilities)
         if self._second is not None:
-            self._second[1].accept(log_probabilities, feeds["attn_cache"])
+            self._second.accept(log_probabilities, feeds["attn_cache"])
 
-    def _final(self) -> Sequence[Token]:
-        if self._second is None:
-            return self._decoder.tokens
-        beam, second = self._second
-        return second.decide([words(text, self._symbols) for text in beam.texts])
+    @property
+    def _place(self) -> _Place:
+        return _Place(self._start_s, self._encoder_frame_s, self._heard_s)
 
-    def _time(self, frame: int) -> float:
-        """Stream time of an encoder frame; the silence after the end has no time of its own."""
-        return min(self._start_s + frame * self._encoder_frame_s, self._heard_s)
+    def _decide(
+        self,
+        second: SecondPass | None,
+        texts: Sequence[tuple[str, ...]],
+        tokens: Sequence[Token],
+        place: _Place,
+        frames: int,
+    ) -> Steps[Hypothesis]:
+        if second is not None:
+            tokens = yield from second.decide(texts)
+        return self._hypothesis(tokens, place, frames, final=True)
 
-    def _words(self, tokens: Sequence[Token]) -> list[Word]:
+    def _hypothesis(
+        self, tokens: Sequence[Token], place: _Place, frames: int, final: bool
+    ) -> Hypothesis:
+        found = tuple(self._words(tokens, place))
+        return Hypothesis(
+            text=" ".join(word.text for word in found),
+            words=found,
+            confidence=float(np.mean([word.confidence for word in found])) if found else 0.0,
+            end_s=place.time(frames),
+            final=final,
+        )
+
+    def _words(self, tokens: Sequence[Token], place: _Place) -> list[Word]:
         groups: list[list[Token]] = []
         for token in tokens:
             if not groups or self._symbols[token.symbol].startswith(WORD_START):
@@ -213,8 +229,8 @@ class Recognizer:
         found = [
             Word(
                 text="".join(self._symbols[t.symbol] for t in group).replace(WORD_START, ""),
-                start_s=self._time(group[0].first),
-                end_s=self._time(group[-1].last + 1),
+                start_s=place.time(group[0].first),
+                end_s=place.time(group[-1].last + 1),
                 confidence=float(np.mean([t.confidence for t in group])),
             )
             for group in groups
@@ -251,7 +267,7 @@ def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> Pref
     )
 
 
-def _second_pass(role: Role, symbols: list[str]) -> SecondPass:
+def _second_pass(role: Role, symbols: list[str]) -> Callable[[], SecondPass]:
     from mera_edge.asr.evidence import Knowledge
     from mera_edge.asr.lexicon import Lexicon
     from mera_edge.asr.second_pass import SecondPass
@@ -264,7 +280,7 @@ def _second_pass(role: Role, symbols: list[str]) -> SecondPass:
         raise BundleError(
             "the lexicon is for another network than the recognizer's", "export again"
         )
-    return SecondPass(Knowledge(lexicon, _language_model(role, symbols), symbols))
+    return partial(SecondPass, Knowledge(lexicon, _language_model(role, symbols), symbols))
 
 
 def _language_model(role: Role, symbols: list[str]) -> LanguageModel:

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.decode import Token
 from mera_edge.asr.evidence import Evidence, Knowledge, Words
+from mera_edge.asr.steps import Steps, finish
 from mera_edge.asr.words import WordSearch
 
 _ROUNDS = 3
+_SOUNDS_A_STEP = 4
 
 
 class SecondPass:
     """Searches for words by their sounds while the first pass searches for units, and weighs the
-    texts of both, and what can be made of their parts, when an utterance is over.
+    texts of both, and what can be made of their parts, when the utterance is over.
 
     Nobody waits for its search before that, so it takes a few sounds at a time.
 
@@ -28,15 +30,9 @@ class SecondPass:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._search = WordSearch(knowledge.lexicon)
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin a new stream."""
-        self._search.reset()
         self._units: list[NDArray[np.float32]] = []
         self._sounds: list[NDArray[np.float32]] = []
         self._waiting: list[NDArray[np.float32]] = []
-        self._decided: list[Token] | None = None
 
     def accept(self, units: NDArray[np.float32], cache: NDArray[np.float32]) -> None:
         """Take the next frames.
@@ -50,7 +46,6 @@ class SecondPass:
         self._units.append(units)
         self._sounds.append(sounds)
         self._waiting.extend(sounds)
-        self._decided = None
 
     def search(self, sounds: int, behind: int = 0) -> None:
         """Take so many of the sounds that wait, but for the last ``behind``."""
@@ -59,26 +54,33 @@ class SecondPass:
             self._search.accept(np.stack(self._waiting[:sounds]))
             del self._waiting[:sounds]
 
-    def decide(self, texts: Sequence[Words]) -> list[Token]:
-        """Return the units of the utterance, given the first pass's ``texts``."""
-        if self._decided is None:
-            if not self._units:
-                return []
-            self.search(len(self._waiting))
-            units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
-            evidence = Evidence(self._knowledge, units, sounds)
-            self._decided = evidence.tokens(combine(evidence, [*texts, self._search.words]))
-        return self._decided
+    def decide(self, texts: Sequence[Words]) -> Steps[list[Token]]:
+        """Find the units of the utterance, given the first pass's ``texts``."""
+        if not self._units:
+            return []
+        while self._waiting:
+            self.search(_SOUNDS_A_STEP)
+            yield
+        units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
+        evidence = Evidence(self._knowledge, units, sounds)
+        best = yield from combine_in_steps(evidence, [*texts, self._search.words])
+        return evidence.tokens(best)
 
 
 def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
     """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
-    best = _best(evidence, texts)
+    return finish(combine_in_steps(evidence, texts))
+
+
+def combine_in_steps(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
+    """Do the same in steps."""
+    best = yield from _best(evidence, texts)
     for _ in range(_ROUNDS):
-        exchanged = {
-            part: _exchanged(best, [part]) for text in texts for part in _differences(best, text)
-        }
-        scores = evidence.scores([best, *exchanged.values()])
+        exchanged: dict[_Part, Words] = {}
+        for text in texts:
+            exchanged |= {part: _exchanged(best, [part]) for part in _differences(best, text)}
+            yield
+        scores = yield from evidence.scores_in_steps([best, *exchanged.values()])
         better = sorted(
             (part for part, text in exchanged.items() if scores[text] > scores[best]),
             key=lambda part: (-scores[exchanged[part]], part),
@@ -90,12 +92,12 @@ def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
             if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
                 chosen.append(part)
         # What is good for itself need not be good together.
-        best = _best(evidence, [_exchanged(best, chosen), exchanged[better[0]]])
+        best = yield from _best(evidence, [_exchanged(best, chosen), exchanged[better[0]]])
     return best
 
 
-def _best(evidence: Evidence, texts: Sequence[Words]) -> Words:
-    scores = evidence.scores(texts)
+def _best(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
+    scores = yield from evidence.scores_in_steps(texts)
     return max(texts, key=scores.__getitem__)
 
 

@@ -7,19 +7,19 @@ file). Of a network in two precisions the INT8 one is taken.
 
 from __future__ import annotations
 
-from functools import cached_property
+import math
+from dataclasses import replace
 from itertools import pairwise
-from math import exp
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mera_edge.asr.recognizer import Hypothesis, Word
+from mera_edge.asr.protocol import Hypothesis, Word
 from mera_edge.asr.units import WORD_START
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError, MissingExtra
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE
 
 _TAIL_S = 0.8
@@ -40,29 +40,46 @@ class SherpaRecognizer:
 
     def __init__(self, directory: Path, settings: RecognitionSettings = RECOGNITION) -> None:
         self._recognizer = _open(directory, settings)
-        self._stream = self._recognizer.create_stream()
-        self._start_s = self._heard_s = 0.0
-        self._ended = False
-        self._begun = False
+        self.reset()
 
     def reset(self) -> None:
-        """Begin the next utterance."""
+        """Forget everything: the next piece is the first of a new stream."""
+        self._stream = self._recognizer.create_stream()
+        self._start_s = self._heard_s = 0.0
+        self._begun = self._ended = False
+        self._known: Hypothesis | None = None
+
+    def accept(self, block: AudioBlock) -> None:
+        """Take the samples of the next piece of the stream."""
+        if not self._begun:
+            self._start_s = block.end_s - len(block.samples) / SAMPLE_RATE
+            self._begun = True
+        self._heard_s = block.end_s
+        self._stream.accept_waveform(SAMPLE_RATE, block.samples)
+        self._decode()
+
+    def partial(self) -> Hypothesis:
+        """Return what has been understood of the utterance so far."""
+        if self._known is None:
+            text = self._recognizer.get_result(self._stream).strip().lower()
+            words = tuple(self._words()) if text else ()
+            confidence = float(np.mean([word.confidence for word in words])) if words else 0.0
+            self._known = Hypothesis(text, words, confidence, self._heard_s, final=False)
+        return self._known
+
+    def is_endpoint(self) -> bool:
+        """Whether one of the endpoint rules says that the utterance is over."""
+        return bool(self._recognizer.is_endpoint(self._stream))
+
+    def finalize(self, within_s: float) -> Hypothesis:
+        """End the utterance: its text is final at once."""
+        final = replace(self.partial(), final=True)
         if self._ended:
-            self._stream = self._recognizer.create_stream()
+            self._stream, self._ended = self._recognizer.create_stream(), False
         else:
             self._recognizer.reset(self._stream)
-        self._begun = self._ended = False
-        self.__dict__.pop("hypothesis", None)
-
-    def accept(
-        self, frames: NDArray[np.float32], end_s: float, samples: NDArray[np.float32]
-    ) -> None:
-        """Take the next samples, at 16 kHz; the frames are not looked at."""
-        if not self._begun:
-            self._start_s, self._begun = end_s - len(samples) / SAMPLE_RATE, True
-        self._heard_s = end_s
-        self._stream.accept_waveform(SAMPLE_RATE, samples)
-        self._decode()
+        self._begun, self._known = False, None
+        return final
 
     def flush(self) -> None:
         """End the stream: decode what is left, with silence after it."""
@@ -73,33 +90,16 @@ class SherpaRecognizer:
             self._decode()
         self._ended = True
 
-    @cached_property
-    def hypothesis(self) -> Hypothesis:
-        """What has been said since the last reset."""
-        text = self._recognizer.get_result(self._stream).strip().lower()
-        words = tuple(self._words()) if text else ()
-        return Hypothesis(
-            text=text,
-            words=words,
-            confidence=float(np.mean([word.confidence for word in words])) if words else 0.0,
-            end_s=self._heard_s,
-            final=self._ended or self.is_endpoint(),
-        )
-
-    def is_endpoint(self) -> bool:
-        """Whether one of the endpoint rules says that the utterance is over."""
-        return bool(self._recognizer.is_endpoint(self._stream))
-
     def _decode(self) -> None:
         while self._recognizer.is_ready(self._stream):
             self._recognizer.decode_stream(self._stream)
-        self.__dict__.pop("hypothesis", None)
+        self._known = None
 
     def _words(self) -> list[Word]:
         tokens = [str(token) for token in self._recognizer.tokens(self._stream)]
         times = list(self._recognizer.timestamps(self._stream))
         # Only transducers say how sure they are.
-        sure = [exp(value) for value in self._recognizer.ys_probs(self._stream)]
+        sure = [math.exp(value) for value in self._recognizer.ys_probs(self._stream)]
         sure = sure if len(sure) == len(tokens) else [1.0] * len(tokens)
         begins = [i for i, token in enumerate(tokens) if i == 0 or _begins_word(token)]
         words = []

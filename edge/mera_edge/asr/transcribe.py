@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mera_edge.asr.choose import SpeechRecognizer
-from mera_edge.asr.recognizer import Hypothesis
+from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, finalized
 from mera_edge.errors import InputError
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.choice import Tracks
 from mera_edge.sources.media import MediaFile
@@ -79,13 +77,13 @@ def transcribe_file(
             until_s += PIECE_S
             for sound in source.poll(until_s).sounds:
                 heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
-                recognizer.accept(log_mel.accept(sound.samples), heard_s, sound.samples)
+                frames = log_mel.accept(sound.samples)
+                recognizer.accept(AudioBlock(frames, heard_s, sound.samples))
             if recognizer.is_endpoint():
-                utterances.append(recognizer.hypothesis)
-                recognizer.reset()
-        recognizer.accept(log_mel.flush(), heard_s, np.zeros(0, np.float32))
+                utterances.append(finalized(recognizer))
+        recognizer.accept(AudioBlock(log_mel.flush(), heard_s))
         recognizer.flush()
-        utterances.append(recognizer.hypothesis)
+        utterances.append(finalized(recognizer))
     finally:
         source.close()
     spoken = tuple(u for u in utterances if u.text)

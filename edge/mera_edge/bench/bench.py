@@ -22,6 +22,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import EngineError, InputError, MeraError
 from mera_edge.runtime import board
 from mera_edge.runtime.clock import RealClock, VirtualClock
+from mera_edge.runtime.mode import Live, Mode, Offline
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.strain import StrainGauge
 
@@ -134,8 +135,10 @@ def _work(there: Connection, job: Job) -> None:
             return
         try:
             if pipeline is None:
-                strain = StrainGauge() if job.realtime else None
-                pipeline = Pipeline(Bundle.open(job.bundle), job.budget_ms, strain)
+                mode: Mode = Offline(job.budget_ms)
+                if job.realtime:
+                    mode = Live(StrainGauge(), job.budget_ms)
+                pipeline = Pipeline(Bundle.open(job.bundle), mode)
                 pipeline.warm_up()
             clock = RealClock() if job.realtime else VirtualClock()
             source = Replayed(job.clip)

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field
 
 from mera_edge.bench.replayed import Replayed
-from mera_edge.events import EmotionEvent, Summary
+from mera_edge.events import Summary
 from mera_edge.runtime.board import EnergyMeter
 from mera_edge.runtime.clock import Clock
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.pipeline import Pipeline, TickResult
 from mera_edge.runtime.session import run
 from mera_edge.runtime.strain import waited_and_worked
 
@@ -71,18 +71,16 @@ def measure(
     Raises:
         InputError: the clip cannot be used.
     """
-    watch = _Watch(pipeline, source, 1 / ticks_per_second, warm_up_s)
-    run(pipeline, [source], clock, [watch], threading.Event(), ticks_per_second)
+    watch = _Watch(source, 1 / ticks_per_second, warm_up_s)
+    run(pipeline, [source], clock, [], threading.Event(), ticks_per_second, observers=[watch])
     return watch.measured
 
 
 class _Watch:
-    """A sink that measures instead of publishing."""
+    """An observer that measures."""
 
-    def __init__(
-        self, pipeline: Pipeline, source: Replayed, period_s: float, warm_up_s: float
-    ) -> None:
-        self._pipeline, self._source = pipeline, source
+    def __init__(self, source: Replayed, period_s: float, warm_up_s: float) -> None:
+        self._source = source
         self._period_s, self._warm_up_s = period_s, warm_up_s
         self._before_s = 0.0
         self._spent_s = time.thread_time()
@@ -95,8 +93,8 @@ class _Watch:
         self._waited_s, _ = waited_and_worked()
         self._counted_from_s = self._before_s
 
-    def publish(self, event: EmotionEvent) -> None:
-        now_s = event.media_time_s or 0.0
+    def publish(self, result: TickResult) -> None:
+        now_s, latency = result.observation.now_s, result.event.latency
         gap_s, self._before_s = now_s - self._before_s, now_s
         spent_s, self._spent_s = self._spent_s, time.thread_time()
         cpu_ms = (self._spent_s - spent_s) * 1000
@@ -110,12 +108,12 @@ class _Watch:
         measured.dropped += max(0, round(gap_s / self._period_s) - 1)
         measured.ticks.append(
             Tick(
-                event.latency.compute_ms,
+                latency.compute_ms,
                 cpu_ms,
-                event.latency.staleness_ms,
-                {"decode": self._source.decode_ms, **self._pipeline.stages_ms},
-                event.latency.late,
-                event.latency.skipped,
+                latency.staleness_ms,
+                {"decode": self._source.decode_ms, **result.stages_ms},
+                latency.late,
+                latency.skipped,
             )
         )
         measured.cpu_s = time.process_time() - self._cpu_s

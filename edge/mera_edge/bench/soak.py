@@ -14,6 +14,7 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.usage import Usage
 from mera_edge.bundle import Bundle
 from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.mode import Live
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.runtime.strain import StrainGauge
@@ -52,7 +53,7 @@ def soak(
         last value that were fitted, and whether it ``grows``: by more than `LIMITS`, beyond doubt
         (``None``: not judged).
     """
-    pipeline = Pipeline(Bundle.open(bundle), budget_ms, StrainGauge())
+    pipeline = Pipeline(Bundle.open(bundle), Live(StrainGauge(), budget_ms))
     pipeline.warm_up()
     looks: list[tuple[float, Usage]] = []
     began = time.monotonic()

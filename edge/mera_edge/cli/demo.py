@@ -27,6 +27,7 @@ def demo(
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import say, stderr, stdout
     from mera_edge.runtime.clock import RealClock, VirtualClock
+    from mera_edge.runtime.mode import Offline
     from mera_edge.runtime.pipeline import Pipeline
     from mera_edge.runtime.session import run, stop_on_signals
     from mera_edge.sample import CLIP
@@ -40,7 +41,7 @@ def demo(
     sinks: list[Sink] = [LiveView(console)] if console.is_terminal else []
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(bundle))
+    pipeline = Pipeline(Bundle.open(bundle), Offline())
     pipeline.warm_up()
     clock = RealClock() if console.is_terminal else VirtualClock()
     with stop_on_signals() as stop:

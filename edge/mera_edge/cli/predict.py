@@ -32,7 +32,8 @@ def predict(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say
     from mera_edge.runtime.clock import VirtualClock
-    from mera_edge.runtime.pipeline import Pipeline
+    from mera_edge.runtime.mode import Offline
+    from mera_edge.runtime.pipeline import Observer, Pipeline
     from mera_edge.runtime.replay import Recorder
     from mera_edge.runtime.session import run, stop_on_signals
     from mera_edge.sinks import Sink
@@ -44,7 +45,7 @@ def predict(
         raise InputError("--report and --record take one file", "call predict once per file")
     tracks = options.tracks(track)
     models = Bundle.open(bundle)
-    pipeline = Pipeline(models)
+    pipeline = Pipeline(models, Offline())
     pipeline.warm_up()
     attempts = Attempts()
     with stop_on_signals() as stop:
@@ -54,9 +55,9 @@ def predict(
                 sinks: list[Sink] = [JsonLines("-")] if json else []
                 if report is not None:
                     sinks.append(HtmlReport(report))
-                if record is not None:
-                    sinks.append(Recorder(record, pipeline, models))
-                summary = run(pipeline, [media], VirtualClock(), sinks, stop, file=str(file))
+                observers: list[Observer] = [] if record is None else [Recorder(record, models)]
+                clock, name = VirtualClock(), str(file)
+                summary = run(pipeline, [media], clock, sinks, stop, file=name, observers=observers)
                 if not json:
                     _show(summary)
                 for notice in media.notices:

@@ -129,7 +129,6 @@ def _service(
         outlets.add(f"report {report}", HtmlReport(report))
     service = Service(settings, signals, outlets, notices.say)
     if record is not None:
-        recorder = Recorder(record, service.rooms[0].pipeline, service.models)
-        outlets.add(f"recording {record}", recorder, capture=recorder.capture)
+        outlets.observe(f"recording {record}", Recorder(record, service.models))
     notices.say(f"ready after {time.monotonic() - began:.1f} s")
     return service

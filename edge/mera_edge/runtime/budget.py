@@ -50,6 +50,8 @@ class Plan:
     known_face: bool = True
     """Whether a picture is read in which nothing but one face that is followed is expected."""
     partial_text: bool = True
+    finalize_s: float = math.inf
+    """Time that the final text of an utterance may take; what is left waits for the next tick."""
     frugal: bool = False
     """Whether the recognizer rests while nobody speaks."""
 
@@ -75,6 +77,10 @@ MANY_ROOMS = 3
 """From so many rooms on a face that is followed alone is read in every second tick only: it then is
 at most two ticks old, a fraction of what counts as young enough."""
 
+FINALIZE = 0.3
+"""Share of the budget for the final text of an utterance. That of a short one is known at once,
+that of 20 s some ticks later; where others have the processor, later still."""
+
 CONTENDED = 0.5
 """Contention from which on other processes count as the reason for a slow tick."""
 
@@ -95,6 +101,22 @@ LONGEST_S = 5.0
 
 FADING = 0.9
 """Of an expected cost, per tick: a stage that was left out for its cost is tried again."""
+
+
+class Unlimited:
+    """Runs everything in every tick, whatever it takes."""
+
+    def reset(self) -> None:
+        """Do nothing: there is nothing to remember."""
+
+    def plan(self) -> Plan:
+        """Return the same for every tick."""
+        return Plan()
+
+    def settle(
+        self, now_s: float, total_ms: float, stages_ms: Mapping[str, float], strain: Strain
+    ) -> None:
+        """Do nothing: nothing is left out, whatever a tick costs."""
 
 
 class Budget:
@@ -136,6 +158,7 @@ class Budget:
             face_before_ms=self._budget_ms - self._face_ms,
             search=Search(LIVE_SEARCH_S, self._next_face_s, level.search_side, frugal=True),
             known_face=self._tick % self._known_every == 0,
+            finalize_s=self._budget_ms * FINALIZE / 1000,
             frugal=True,
             partial_text=level.partial_text,
         )

@@ -22,6 +22,7 @@ from mera_edge.events import EmotionEvent, Summary
 from mera_edge.runtime import surroundings
 from mera_edge.runtime.clock import VirtualClock
 from mera_edge.runtime.finding import Finding
+from mera_edge.runtime.mode import Offline
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sample import CLIP
@@ -114,7 +115,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
 def _budget(settings: Settings, models: Bundle) -> Finding:
     """Compare warm ticks of the sample with the budget of a room."""
     try:
-        pipeline = Pipeline(models)
+        pipeline = Pipeline(models, Offline())
         pipeline.warm_up()
         times = _Times()
         run(pipeline, [MediaFile(CLIP)], VirtualClock(), [times], threading.Event())

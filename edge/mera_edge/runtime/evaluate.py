@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge import labelled, table
-from mera_edge.asr.choose import SpeechRecognizer, choose
+from mera_edge.asr import SpeechRecognizer, choose
 from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
@@ -24,6 +24,7 @@ from mera_edge.evaluation import classification
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.runtime.clock import VirtualClock
+from mera_edge.runtime.mode import Offline
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import run
 from mera_edge.sources.media import MediaFile
@@ -166,7 +167,7 @@ def _text(bundle: Bundle) -> tuple[Sequence[str], Answer]:
 
 
 def _fused(bundle: Bundle) -> tuple[Sequence[str], Answer]:
-    pipeline = Pipeline(bundle)
+    pipeline = Pipeline(bundle, Offline())
     pipeline.warm_up()
 
     def answer(file: str) -> NDArray[np.float32] | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.redaction import redacted
+from mera_edge.runtime.pipeline import Observer, TickResult
 from mera_edge.sinks import Sink
 from mera_edge.sinks.choose import choose
 from mera_edge.sinks.jsonl import JsonLines
-from mera_edge.sinks.queued import WAITING, Capture, QueuedSink
+from mera_edge.sinks.queued import WAITING, QueuedSink
 
 DRAIN_S = 1.0
 """What all sinks together are given at the end for the events that wait."""
@@ -29,10 +31,11 @@ class Outlets:
 
     def __init__(self, say: Callable[[str], None], stop: threading.Event) -> None:
         self._say, self._stop = say, stop
-        self._named: dict[str, QueuedSink] = {}
+        self._named: dict[str, QueuedSink[EmotionEvent]] = {}
         """Those of the configuration, by target."""
-        self._others: list[QueuedSink] = []
-        self._closed: list[QueuedSink] = []
+        self._others: list[QueuedSink[EmotionEvent]] = []
+        self._observers: list[QueuedSink[TickResult]] = []
+        self._closed: list[QueuedSink[EmotionEvent]] = []
         self._until_s: float | None = None
 
     def open(self, targets: Sequence[str]) -> dict[str, JsonLines]:
@@ -61,15 +64,22 @@ class Outlets:
             before[target].close(summary)
             self._closed.append(before[target])
 
-    def add(
-        self, name: str, sink: Sink, capture: Capture | None = None, waiting: int = WAITING
-    ) -> None:
+    def add(self, name: str, sink: Sink, waiting: int = WAITING) -> None:
         """Add a sink that the configuration does not name: see `QueuedSink`."""
-        self._others.append(QueuedSink(sink, name, self._say, capture=capture, waiting=waiting))
+        self._others.append(QueuedSink(sink, name, self._say, waiting=waiting))
+
+    def observe(self, name: str, observer: Observer) -> None:
+        """Add an observer: it has a thread and a queue as the sinks have."""
+        self._observers.append(QueuedSink(observer, name, self._say))
+
+    @property
+    def observers(self) -> Sequence[Observer]:
+        """Those that were added, for the session."""
+        return self._observers
 
     def publish(self, event: EmotionEvent) -> None:
         """Queue an event for every sink."""
-        for sink in self._open:
+        for sink in (*self._named.values(), *self._others):
             sink.publish(event)
 
     def reopen(self) -> None:
@@ -92,15 +102,16 @@ class Outlets:
         """
         for sink in (*self._closed, *self._open):
             sink.wait(self._until_s or 0.0)
-        failures = [self._failure(), *(sink.error for sink in self._others)]
+        others: list[QueuedSink[Any]] = [*self._others, *self._observers]
+        failures = [self._failure(), *(sink.error for sink in others)]
         for error in filter(None, failures):
             raise error
 
     @property
-    def _open(self) -> tuple[QueuedSink, ...]:
-        return *self._named.values(), *self._others
+    def _open(self) -> tuple[QueuedSink[Any], ...]:
+        return *self._named.values(), *self._others, *self._observers
 
-    def _queued(self, target: str, lines: JsonLines) -> QueuedSink:
+    def _queued(self, target: str, lines: JsonLines) -> QueuedSink[EmotionEvent]:
         return QueuedSink(
             lines, f"sink {redacted(target)}", self._say, changed=self._changed, reopen=lines.reopen
         )

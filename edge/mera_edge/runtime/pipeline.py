@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.engine.onnx import give_back_memory
 from mera_edge.events import EmotionEvent
-from mera_edge.runtime.budget import Budget, Plan, Strain
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
+from mera_edge.runtime.mode import Live, Mode
 from mera_edge.runtime.perception import Perception, View
 from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.runtime.stamp import about
+from mera_edge.sinks import Receiver
 from mera_edge.sources.base import Captured
+
+
+@dataclass(frozen=True, slots=True)
+class TickResult:
+    """What came of one tick."""
+
+    event: EmotionEvent
+    observation: Observation
+    """What the event follows from."""
+    cost: Cost
+    stages_ms: Mapping[str, float]
+    """What each stage took, of those that ran."""
+
+
+Observer: TypeAlias = Receiver[TickResult]
+"""Takes all that came of every tick."""
 
 
 class Pipeline:
@@ -22,41 +41,25 @@ class Pipeline:
 
     Args:
         bundle: the models.
-        budget_ms: what a tick may take to compute; a tick that takes longer is marked late.
-        strain: says how hard the machine is pressed. With it the pipeline rests while nothing
-            happens, leaves things out to stay within the budget, and goes on without a stage that
-            fails; without it everything runs in every tick, whatever it takes, and what fails is
-            raised.
+        mode: whether a recording is read or people wait for the answer.
         recognition: how speech is recognized.
-        rooms: how many the process has.
 
     Attributes:
         about: which models it runs.
-        newest: what the newest event follows from.
-        stages_ms: what the stages of the newest tick took, those that ran.
     """
 
-    newest: tuple[Observation, Cost]
-    stages_ms: Mapping[str, float]
-
     def __init__(
-        self,
-        bundle: Bundle,
-        budget_ms: int = 100,
-        strain: Callable[[], Strain] | None = None,
-        recognition: RecognitionSettings = RECOGNITION,
-        rooms: int = 1,
+        self, bundle: Bundle, mode: Mode, recognition: RecognitionSettings = RECOGNITION
     ) -> None:
-        self._shares = budget_ms, rooms
         self.about = about(bundle)
+        self._mode = mode
         self._fallbacks = bundle.fallbacks
-        self._strain = strain
-        self._budget = Budget(budget_ms, rooms)
+        self._budget = mode.budget()
         self._times = StageTimes()
-        stages = Stages(bundle, self._times, isolate=strain is not None)
+        stages = Stages(bundle, self._times, mode.isolate)
         self._perception = Perception(stages, self._times, recognition)
         self._conclusion = Conclusion(stages)
-        self._plan = self._next_plan()
+        self._plan = self._budget.plan()
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
@@ -64,13 +67,12 @@ class Pipeline:
         self._perception.reset()
         self._conclusion.reset()
         self._times.reset()
-        self._plan = self._next_plan()
+        self._plan = self._budget.plan()
 
-    def share(self, budget_ms: int, rooms: int) -> None:
-        """Go on with another budget, beside another number of rooms."""
-        if (budget_ms, rooms) != self._shares:
-            self._shares = budget_ms, rooms
-            self._budget = Budget(budget_ms, rooms)
+    def switch(self, mode: Live) -> None:
+        """Go on live with another budget, beside another number of rooms."""
+        if mode != self._mode:
+            self._mode, self._budget = mode, mode.budget()
 
     @property
     def transcript(self) -> str:
@@ -87,9 +89,7 @@ class Pipeline:
         """Whether the next tick, at stream time ``now_s``, has a use for a picture."""
         return self._perception.looks(now_s, self._plan)
 
-    def tick(
-        self, captured: Captured, now_s: float, view: View, last: bool = False
-    ) -> EmotionEvent:
+    def tick(self, captured: Captured, now_s: float, view: View, last: bool = False) -> TickResult:
         """Take what was captured since the last tick and answer.
 
         Args:
@@ -102,13 +102,9 @@ class Pipeline:
         observation = self._perception.observe(captured, now_s, view, self._plan, last)
         self._conclusion.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
-        cost = Cost(time.time(), self._times.total_ms, self._shares[0], where)
-        self.stages_ms = self._times.end()
-        if self._strain is not None:
-            self._budget.settle(now_s, cost.compute_ms, self.stages_ms, self._strain())
-        self._plan = self._next_plan()
-        self.newest = observation, cost
-        return self._conclusion.event(observation, cost)
-
-    def _next_plan(self) -> Plan:
-        return Plan() if self._strain is None else self._budget.plan()
+        cost = Cost(time.time(), self._times.total_ms, self._mode.budget_ms, where)
+        stages_ms = self._times.end()
+        self._budget.settle(now_s, cost.compute_ms, stages_ms, self._mode.load())
+        self._plan = self._budget.plan()
+        event = self._conclusion.event(observation, cost)
+        return TickResult(event, observation, cost, stages_ms)

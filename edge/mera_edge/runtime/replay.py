@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.events import EmotionEvent, Evidence, SourceStatus, Summary, Transcript
+from mera_edge.events import Evidence, SourceStatus, Summary, Transcript
 from mera_edge.reasons import Reason
 from mera_edge.runtime.conclusion import Conclusion, Cost, Observation
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.pipeline import TickResult
 from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.runtime.stamp import Recorded
 from mera_edge.runtime.tally import Tally
@@ -29,34 +28,26 @@ SCHEMA: Final = "mera-edge/evidence/1"
 
 
 class Recorder:
-    """A sink that writes what every event follows from, a line a tick.
+    """An observer that writes what every event follows from, a line a tick.
 
     Embeddings and probabilities are kept to the bit. A tick takes 1 to 3 kB.
 
     Args:
         path: the file, which is replaced.
-        pipeline: what is recorded.
-        bundle: its models.
+        bundle: the models of the run.
 
     Raises:
         InputError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, pipeline: Pipeline, bundle: Bundle) -> None:
-        self._pipeline = pipeline
+    def __init__(self, path: Path, bundle: Bundle) -> None:
         self._lines = Lines(str(path), append=False)
         self._lines.write(json.dumps({"schema": SCHEMA, "fusion": _fusion(bundle)}))
 
-    def publish(self, event: EmotionEvent) -> None:
-        """Write the tick that gave the event."""
-        self.capture(event)()
-
-    def capture(self, event: EmotionEvent) -> Callable[[], None]:
-        """Return what writes the tick that gave the event, the newest, at any later time."""
-        return partial(self._write, Recorded.of(event), *self._pipeline.newest)
-
-    def _write(self, stamp: dict[str, Any], observation: Observation, cost: Cost) -> None:
-        tick = {**_written(observation), "cost": asdict(cost), "stamp": stamp}
+    def publish(self, result: TickResult) -> None:
+        """Write a tick."""
+        cost, stamp = asdict(result.cost), Recorded.of(result.event)
+        tick = {**_written(result.observation), "cost": cost, "stamp": stamp}
         self._lines.write(json.dumps(tick, ensure_ascii=False))
 
     def close(self, summary: Summary) -> None:

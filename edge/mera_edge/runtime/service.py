@@ -9,6 +9,7 @@ from mera_edge.config import RecognitionSettings, RoomSettings, Settings
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.runtime.clock import RealClock
+from mera_edge.runtime.mode import Live
 from mera_edge.runtime.outlets import Outlets
 from mera_edge.runtime.pipeline import Pipeline
 from mera_edge.runtime.session import Room, Session, Signals, Stopped
@@ -66,8 +67,8 @@ class Service:
         stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
         sinks: list[Sink] = [self._outlets, SourceLog(self._say)]
         try:
-            rate = self._settings.ticks_per_second
-            with Session(RealClock(), sinks, rate, WORDS_KEPT) as session:
+            rate, observers = self._settings.ticks_per_second, self._outlets.observers
+            with Session(RealClock(), sinks, rate, WORDS_KEPT, observers) as session:
                 session.enter(self.rooms)
                 while session.goes_on(stop):
                     session.turn(stop)
@@ -107,7 +108,7 @@ class Service:
         self._settings, self.models, self._made = settings, models, made
         self.rooms = list(session.rooms)
         for room in self.rooms:
-            room.pipeline.share(settings.room_budget_ms, len(self.rooms))
+            room.pipeline.switch(self._mode(settings))
         self._say(f"goes on with the new configuration; {kept} of {len(made)} rooms are unchanged")
 
     def _make(self, settings: Settings, models: Bundle) -> list[tuple[_Made, Room]]:
@@ -128,15 +129,12 @@ class Service:
         models: Bundle,
     ) -> Room:
         (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
-        pipeline = Pipeline(
-            models,
-            settings.room_budget_ms,
-            self._strain,
-            recognition,
-            rooms=len(settings.rooms),
-        )
+        pipeline = Pipeline(models, self._mode(settings), recognition)
         pipeline.warm_up()
         return Room(pipeline, sources, wanted.name, wanted.id)
+
+    def _mode(self, settings: Settings) -> Live:
+        return Live(self._strain, settings.room_budget_ms, len(settings.rooms))
 
 
 _Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, Bundle]

@@ -8,13 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
-from mera_edge.events import EmotionEvent, Summary
+from mera_edge.events import Summary
 from mera_edge.runtime.clock import Clock
 from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.pipeline import Observer, Pipeline, TickResult
 from mera_edge.runtime.stamp import Stamp
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
@@ -41,15 +41,16 @@ class Room:
     ended: bool = False
     began_s: float = 0.0
 
-    def tick(self, now_s: float, stop: threading.Event) -> EmotionEvent:
+    def tick(self, now_s: float, stop: threading.Event) -> TickResult:
         """Take what was captured up to stream time ``now_s`` of the session and answer."""
         now_s -= self.began_s
         look = self.pipeline.looks(now_s)
         captured = _merge([source.poll(now_s, look) for source in self.sources])
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
-        event = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
-        return event.model_copy(update={"room": self.name, "room_id": self.id})
+        result = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
+        event = result.event.model_copy(update={"room": self.name, "room_id": self.id})
+        return replace(result, event=event)
 
 
 class Session:
@@ -60,6 +61,7 @@ class Session:
         sinks: each gets every event.
         ticks_per_second: answers per second and room.
         words_kept: characters of each room's transcript in the summary, the newest; all if unset.
+        observers: each gets all that came of every tick.
 
     Attributes:
         rooms: in their order; see `enter`.
@@ -72,10 +74,11 @@ class Session:
         sinks: Sequence[Sink],
         ticks_per_second: float = 5.0,
         words_kept: int | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self.rooms: Sequence[Room] = ()
         self.ticks_per_second = ticks_per_second
-        self._clock, self._sinks = clock, sinks
+        self._clock, self._sinks, self._observers = clock, sinks, observers
         self._words_kept = words_kept
         self._tally, self._stamp = Tally(), Stamp()
         self._moment_s = 0.0
@@ -125,10 +128,13 @@ class Session:
             self._moment_s = max(self._moment_s + turn_s, math.floor(now_s / turn_s) * turn_s)
             self._clock.wait_until(self._moment_s, stop)
             began = time.perf_counter()
-            event = self._stamp.put(room.tick(self._clock.now(), stop))
-            self._tally.add(event, time.perf_counter() - began)
+            result = room.tick(self._clock.now(), stop)
+            result = replace(result, event=self._stamp.put(result.event))
+            self._tally.add(result.event, time.perf_counter() - began)
             for sink in self._sinks:
-                sink.publish(event)
+                sink.publish(result.event)
+            for observer in self._observers:
+                observer.publish(result)
 
     def summary(self, file: str | None = None) -> Summary:
         """Sum up the run so far.
@@ -159,6 +165,7 @@ def run(
     stop: threading.Event,
     ticks_per_second: float = 5.0,
     file: str | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Summary:
     """Run one room: see `run_rooms`.
 
@@ -166,7 +173,7 @@ def run(
         file: name of the media file, for the summary.
     """
     room = Room(pipeline, sources)
-    return run_rooms([room], clock, sinks, stop, ticks_per_second, file)
+    return run_rooms([room], clock, sinks, stop, ticks_per_second, file, observers)
 
 
 def run_rooms(
@@ -176,6 +183,7 @@ def run_rooms(
     stop: threading.Event,
     ticks_per_second: float = 5.0,
     file: str | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Summary:
     """Run until every source has ended or ``stop`` is set, and summarise.
 
@@ -187,18 +195,21 @@ def run_rooms(
         stop: set it from a signal handler or another thread to end early.
         ticks_per_second: answers per second and room.
         file: name of the media file, for the summary.
+        observers: each gets all that came of every tick, and the summary at the end.
 
     Raises:
         InputError: a file cannot be used.
         MissingExtra: a source needs a package that is not installed.
     """
-    with Session(clock, sinks, ticks_per_second) as session:
+    with Session(clock, sinks, ticks_per_second, observers=observers) as session:
         session.enter(rooms)
         while session.goes_on(stop):
             session.turn(stop)
         summary = session.summary(file)
     for sink in sinks:
         sink.close(summary)
+    for observer in observers:
+        observer.close(summary)
     return summary
 
 

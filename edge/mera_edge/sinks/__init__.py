@@ -7,16 +7,22 @@ is its own affair.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeAlias, TypeVar
 
 from mera_edge.events import EmotionEvent, Summary
 
+Message = TypeVar("Message", contravariant=True)
 
-class Sink(Protocol):
-    """Takes every event as it is published, and the summary at the end."""
 
-    def publish(self, event: EmotionEvent) -> None:
-        """Take one event."""
+class Receiver(Protocol[Message]):
+    """Takes every message of a run as it is published, and the summary at the end."""
+
+    def publish(self, message: Message, /) -> None:
+        """Take one message."""
 
     def close(self, summary: Summary) -> None:
         """Take the summary and finish: nothing is left half-written."""
+
+
+Sink: TypeAlias = Receiver[EmotionEvent]
+"""Takes every event."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from mera_edge.errors import MeraError
-from mera_edge.events import EmotionEvent, Summary
-from mera_edge.sinks import Sink
+from mera_edge.events import Summary
+from mera_edge.sinks import Receiver
 from mera_edge.sinks.outbox import Outbox
 from mera_edge.sources.backoff import Backoff
 
-Capture = Callable[[EmotionEvent], Callable[[], None]]
-"""Makes of an event, while it is the newest, what passes it on."""
+Message = TypeVar("Message")
 
 WAITING = 256
 """Events that may wait for a sink: 51 s of one room."""
@@ -23,7 +23,7 @@ LONGEST_WAIT_S = 2.0
 """Between two tries of a sink that fails."""
 
 
-class QueuedSink:
+class QueuedSink(Generic[Message]):
     """Passes events on over a bounded queue. No method but `wait` waits for the sink.
 
     A sink that fails is tried again with the same event, while the next ones wait. When too many
@@ -35,7 +35,6 @@ class QueuedSink:
         say: takes a line for the operator, without waiting.
         changed: called from any thread when `worked`, `gone` or `error` has changed.
         reopen: of the sink, for `reopen`.
-        capture: the sink's `publish` by default.
         waiting: how many events may wait.
 
     Attributes:
@@ -46,29 +45,26 @@ class QueuedSink:
 
     def __init__(
         self,
-        sink: Sink,
+        sink: Receiver[Message],
         name: str,
         say: Callable[[str], None],
         changed: Callable[[], None] = lambda: None,
         reopen: Callable[[], None] = lambda: None,
-        capture: Capture | None = None,
         waiting: int = WAITING,
     ) -> None:
         self.worked = self.gone = False
         self.error: MeraError | None = None
         self._sink, self._name, self._say = sink, name, say
         self._changed, self._reopen = changed, reopen
-        self._capture = capture or (lambda event: lambda: sink.publish(event))
         self._backoff = Backoff(longest_s=LONGEST_WAIT_S)
         self._troubled = False
         self._refused = self._told = 0
         self._to_reopen = False
         self._outbox = Outbox(name, waiting)
 
-    def publish(self, event: EmotionEvent) -> None:
-        """Queue an event."""
-        use = self._capture(event)
-        if not self._outbox.put(lambda: self._try(use)):
+    def publish(self, message: Message) -> None:
+        """Queue a message."""
+        if not self._outbox.put(lambda: self._try(lambda: self._sink.publish(message))):
             self._trouble("does not keep up: the oldest events that wait are dropped")
 
     def reopen(self) -> None:

@@ -19,9 +19,10 @@ from typing import Annotated
 import soundfile
 import typer
 
-from mera_edge.asr import Hypothesis, Recognizer
+from mera_edge.asr import Hypothesis, Recognizer, finalized
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_train import audio, tool, workers
 
@@ -31,9 +32,9 @@ def hear(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
     recognizer, heard = Recognizer(Bundle.open(bundle)), []
     for file in files:
         samples = audio.read(file.parent, file.name)
-        recognizer.accept(log_mel(samples), len(samples) / SAMPLE_RATE)
+        recognizer.accept(AudioBlock(log_mel(samples), len(samples) / SAMPLE_RATE))
         recognizer.flush()
-        heard.append((file, recognizer.hypothesis))
+        heard.append((file, finalized(recognizer)))
         recognizer.reset()
     return heard
 

@@ -25,10 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import CheckFailed, InputError, MeraError
-from mera_edge.events import EmotionEvent, Evidence, Summary
+from mera_edge.events import Evidence, Summary
 from mera_edge.labels import MODALITIES
 from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.runtime.mode import Offline
+from mera_edge.runtime.pipeline import Pipeline, TickResult
 from mera_edge.runtime.session import run
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.text import TextStage
@@ -212,7 +213,7 @@ class _Extractor:
 
     def __init__(self, bundle: Bundle, words: Words) -> None:
         self._words = words
-        self._pipeline = Pipeline(bundle)
+        self._pipeline = Pipeline(bundle, Offline())
         self._text = TextStage(bundle)
         self._widths = {
             name: bundle.role(name).engine().outputs["embedding"].shape[-1] for name in MODALITIES
@@ -221,9 +222,8 @@ class _Extractor:
     def extract(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         if not clip.path.is_file():
             raise InputError(f"{clip.path} does not exist", "correct the row, or add the clip")
-        end = _End(self._pipeline)
-        media = MediaFile(clip.path)
-        run(self._pipeline, [media], VirtualClock(), [end], threading.Event())
+        end, media = _End(), MediaFile(clip.path)
+        run(self._pipeline, [media], VirtualClock(), [], threading.Event(), observers=[end])
         latest: dict[str, Evidence] = {piece.modality: piece for piece in end.latest.values()}
         heard = latest.pop("text", None)
         gold = self._text.accept(clip.text, end.now_s) if clip.text else None
@@ -252,15 +252,14 @@ class _Extractor:
 
 
 class _End:
-    """A sink that remembers the newest evidence."""
+    """An observer that remembers the newest evidence."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self) -> None:
         self.latest: dict[str, Evidence] = {}
         self.now_s, self.transcript = 0.0, ""
 
-    def publish(self, event: EmotionEvent) -> None:
-        observation, _ = self._pipeline.newest
+    def publish(self, result: TickResult) -> None:
+        observation = result.observation
         self.now_s = observation.now_s
         self.latest |= {piece.modality: piece for piece in observation.evidence}
 
