@@ -6,6 +6,8 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 .PHONY: demo test lint bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
+	@$(VENV)/bin/mera-edge models pull moonshine-tiny-en \
+		|| echo 'The demo goes on without it: its words come from the bundled recognizer alone.'
 	$(VENV)/bin/mera-edge demo --report build/demo.html
 
 test: lint                       ## every check and every test

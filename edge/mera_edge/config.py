@@ -85,6 +85,11 @@ class RecognitionSettings(BaseModel):
         None,
         description="`sherpa:DIR` or `sherpa:NAME`, a published model; the bundle's if unset",
     )
+    final: str = Field(
+        "auto",
+        description="second pass over whole utterances: none, the name of a pulled model, or auto: "
+        "a pulled one beside the bundle's recognizer, unless there are hot words",
+    )
     search: Literal["words", "beam", "greedy"] | None = Field(
         None,
         description="words, beam or greedy; if unset, the first that the bundle is made for, and "

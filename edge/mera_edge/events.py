@@ -124,9 +124,15 @@ class Modality(_Message):
 class Transcript(_Message):
     """The words heard so far."""
 
-    text: str = Field(description="lower case, without punctuation")
+    text: str = Field(
+        description="in lower case without punctuation from the streaming pass, with both from the "
+        "final one"
+    )
     final: bool = Field(description="whether the speaker has come to an end")
     confidence: Share = Field(description="of the recognizer in its words")
+    recognized_by: Literal["streaming", "final"] = Field(
+        "streaming", description="the pass that the text comes from"
+    )
 
 
 class Latency(_Message):

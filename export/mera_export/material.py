@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_calibration.samples import Example
+from mera_edge.asr.evaluate import normalized
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
-from mera_edge.runtime.evaluate import spoken
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _asr(data: Path, bundle: Bundle) -> Material:
         parts[row.split].append(
             Example(
                 f"{row.corpus}/{row.file}",
-                spoken(row.text),
+                normalized(row.text),
                 f"{row.corpus}/{row.speaker}",
                 partial(_frames, where, row.file),
             )

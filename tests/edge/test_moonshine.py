@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_edge.asr.moonshine import Moonshine
+from mera_edge.asr.choose import choose
+from mera_edge.asr.moonshine import FILES, Moonshine
+from mera_edge.asr.recognizer import Recognizer
+from mera_edge.asr.two_pass import TwoPass
 from mera_edge.asr.utterance import repeats
-from mera_edge.errors import EngineError
+from mera_edge.bundle import Bundle, catalogue
+from mera_edge.bundle.catalogue import Published
+from mera_edge.bundle.manifest import sha256
+from mera_edge.bundle.pull import pull
+from mera_edge.config import RecognitionSettings
+from mera_edge.errors import EngineError, MeraError
 
 VOCABULARY = ["<unk>", "<s>", "</s>", "\u2581the", "\u2581door", "s"]
 HEADS, WIDTH = 2, 4
@@ -111,3 +120,57 @@ def test_a_repetition_is_four_times_the_same_at_the_end(tokens: list[int]) -> No
     cycles = range(1, len(tokens) // 4 + 1)
     wanted = any(tokens[-4 * n :] == tokens[-n:] * 4 for n in cycles if n <= 12)
     assert repeats(tokens) == wanted
+
+
+@pytest.fixture
+def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A catalogue with the made-up model, and the folder where pulled models lie."""
+    models = tmp_path / "models"
+    monkeypatch.setenv("MERA_EDGE_MODELS", str(models))
+    source = tmp_path / "published"
+    source.mkdir()
+    published(source, {1: 3, 3: 4, 4: 2})
+    files = {name: sha256(source / name) for name in FILES}
+    final = Published(role="asr_final", kind="moonshine", licence="MIT", what="w",
+                      sources=(f"{source.as_uri()}/",), files=files)  # fmt: skip
+    other = Published(role="face_detector", kind="yunet", licence="MIT", what="w",
+                      sources=("https://x.invalid/",), files=files)  # fmt: skip
+    known = {"made-up": final, "detector": other}
+    monkeypatch.setattr(catalogue, "catalogue", lambda: known)
+    monkeypatch.setattr(importlib.import_module(choose.__module__), "catalogue", lambda: known)
+    return models
+
+
+def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) -> None:
+    bundle = Bundle.open()
+    assert isinstance(choose(bundle), Recognizer)
+    pull("made-up")
+    recognizer = choose(bundle)
+    assert isinstance(recognizer, TwoPass)
+    assert isinstance(choose(bundle, RecognitionSettings(final="made-up")), TwoPass)
+    assert isinstance(choose(bundle, RecognitionSettings(final="none")), Recognizer)
+    assert isinstance(choose(bundle, RecognitionSettings(hot_words=("door",))), Recognizer)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("made-up", "models pull made-up"),
+        ("detector", "no model for whole utterances"),
+        ("nothing", "known: made-up, detector"),
+    ],
+)
+def test_a_final_pass_that_cannot_be_had_is_named(pulled: Path, name: str, message: str) -> None:
+    with pytest.raises(MeraError, match=message):
+        choose(Bundle.open(), RecognitionSettings(final=name))
+
+
+def test_a_model_that_is_here_is_not_brought_again(
+    pulled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pull("made-up")
+    monkeypatch.setattr("urllib.request.urlopen", None)
+    assert pull("made-up") == path
+    (path / FILES[2]).write_bytes(b"spoiled")
+    with pytest.raises(TypeError):
+        pull("made-up")

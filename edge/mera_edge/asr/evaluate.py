@@ -24,6 +24,22 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "&": "and"} | {
+    str(digit): word for digit, word in enumerate(_DIGITS)
+}
+
+
+def normalized(text: str) -> str:
+    """Return the words of a transcript as they are compared.
+
+    Lower case, without punctuation but apostrophes; digits are read one by one, and titles in full:
+    recognizers differ in how they write these, not in what they heard.
+    """
+    text = re.sub(r"([0-9&])", r" \1 ", text.lower().replace("’", "'"))
+    return " ".join(_SPOKEN.get(word, word) for word in re.sub(r"[^\w'&]|_", " ", text).split())
+
+
 def distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     """Return the least number of substitutions, deletions and insertions (Levenshtein, 1966)."""
     row = list(range(len(hypothesis) + 1))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from mera_edge.features.audio import AudioBlock
+
+Pass = Literal["streaming", "final"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Hypothesis:
         confidence: mean of the words' confidences, 0 without words.
         end_s: stream time up to which sound has been decoded.
         final: nothing will be added or changed.
+        recognized_by: which pass the text comes from.
     """
 
     text: str
@@ -34,6 +37,7 @@ class Hypothesis:
     confidence: float
     end_s: float
     final: bool
+    recognized_by: Pass = "streaming"
 
 
 class SpeechRecognizer(Protocol):

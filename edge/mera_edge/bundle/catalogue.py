@@ -86,3 +86,11 @@ def pulled(name: str) -> Path | None:
         if sha256(path / file) != digest:
             raise InputError(f"{path / file} was altered", remedy)
     return path
+
+
+def is_whole(name: str) -> bool:
+    """Whether a published model has been pulled, and is as it was published."""
+    try:
+        return pulled(name) is not None
+    except InputError:
+        return False

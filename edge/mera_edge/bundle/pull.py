@@ -12,7 +12,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-from mera_edge.bundle.catalogue import COMPLETE, Published, directory, published
+from mera_edge.bundle.catalogue import COMPLETE, Published, directory, is_whole, published
 from mera_edge.bundle.manifest import sha256
 from mera_edge.errors import InputError
 
@@ -22,7 +22,7 @@ _PLATFORM = "manylinux_2_34_x86_64"
 
 
 def pull(name: str, source: Path | None = None) -> Path:
-    """Bring a published model.
+    """Bring a published model, unless it is here already.
 
     Args:
         name: of `catalogue`.
@@ -38,6 +38,8 @@ def pull(name: str, source: Path | None = None) -> Path:
     """
     model = published(name)
     target = directory() / name
+    if source is None and is_whole(name):
+        return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from mera_edge import labelled, table
 from mera_edge.asr import SpeechRecognizer, choose
-from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.asr.evaluate import normalized, word_error_rate
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -115,17 +114,12 @@ def _recognition(
         except InputError as error:
             skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
             continue
-        references.append(spoken(row.label))
-        hypotheses.append(spoken(transcript.text))
+        references.append(normalized(row.label))
+        hypotheses.append(normalized(transcript.text))
         heard_s += transcript.duration_s
     rates = word_error_rate(references, hypotheses)
     took = time.perf_counter() - began
     return {**rates, "real_time_factor": took / heard_s if heard_s else 0.0}
-
-
-def spoken(text: str) -> str:
-    """Return the words of a transcript: lower case, without punctuation but apostrophes."""
-    return " ".join(re.sub(r"[^\w']|_", " ", text.lower().replace("’", "'")).split())
 
 
 def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:

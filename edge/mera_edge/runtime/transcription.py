@@ -130,6 +130,7 @@ class Transcription:
             text=hypothesis.text,
             final=hypothesis.final,
             confidence=round(hypothesis.confidence, 4),
+            recognized_by=hypothesis.recognized_by,
         )
         if hypothesis.confidence < LEAST_CONFIDENCE:
             return Words(ended=hypothesis.final)
