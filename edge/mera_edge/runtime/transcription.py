@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mera_edge.asr.choose import choose
-from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, finalized
+from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word, finalized
 from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, Transcript
 from mera_edge.features.audio import AudioBlock
@@ -17,6 +17,10 @@ from mera_edge.stages.text import TextStage
 
 LEAST_CONFIDENCE = 0.5
 """Of the recognizer in its words, below which they are shown but not taken for evidence."""
+
+_ENDS = (".", "!", "?", "。", "！", "？")
+_PAUSE_S, _LONGEST_S = 0.6, 8.0
+"""A pause between two sentences, and what counts of one without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,9 @@ class Transcription:
             return Words(ended=hypothesis.final)
         if not (hypothesis.final or plan.partial_text):
             return Words(skipped=True)
+        sentence = " ".join(word.text for word in newest_sentence(hypothesis.words))
         until_s = hypothesis.words[-1].end_s
-        evidence = self._text.call(now_s, lambda text: text.accept(hypothesis.text, until_s))
+        evidence = self._text.call(now_s, lambda text: text.accept(sentence, until_s))
         return Words(evidence, ended=hypothesis.final)
 
     def _broken_off(self) -> Words:
@@ -146,6 +151,20 @@ class Transcription:
         if ended:
             self.transcript = self.transcript.model_copy(update={"final": True})
         return Words(ended=ended)
+
+
+def newest_sentence(words: Sequence[Word]) -> Sequence[Word]:
+    """Return the words that tell the mood of the moment: those of the newest sentence.
+
+    A sentence begins after a full stop, a question or an exclamation mark, or after a pause; of a
+    longer one the newest 8 s count.
+    """
+    for i in range(len(words) - 1, 0, -1):
+        before, word = words[i - 1], words[i]
+        ended = before.text.endswith(_ENDS) or word.start_s - before.end_s >= _PAUSE_S
+        if ended or words[-1].end_s - before.start_s > _LONGEST_S:
+            return words[i:]
+    return words
 
 
 def _end(recognizer: SpeechRecognizer, finalizing: bool) -> list[Hypothesis]:
