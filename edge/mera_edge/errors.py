@@ -8,6 +8,15 @@ from typing import Any
 from mera_edge.reasons import ReasonCode
 from mera_edge.redaction import redacted_text
 
+_LONGEST = 1500
+
+
+def _readable(text: str) -> str:
+    """Leave the middle of a text out that is longer than anybody reads."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[: _LONGEST * 2 // 3]} … {text[-_LONGEST // 3 :]}"
+
 
 class MeraError(Exception):
     """An error with a remedy.
@@ -21,7 +30,7 @@ class MeraError(Exception):
     exit_code = 2
 
     def __init__(self, what: str, remedy: str = "") -> None:
-        self.what = redacted_text(what)
+        self.what = _readable(redacted_text(what))
         super().__init__(self.what)
         self.remedy = remedy
 

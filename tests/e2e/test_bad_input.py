@@ -42,6 +42,15 @@ def test_a_file_that_cannot_be_used_is_named(
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize("verb", ["predict", "transcribe"])
+@pytest.mark.parametrize("address", ["rtsp://me:s3cret@127.0.0.1:9/1", "http://127.0.0.1:9/a.mp4"])
+def test_an_address_is_sent_to_the_verb_for_it(cli: Callable, verb: str, address: str) -> None:
+    result = cli(verb, address)
+    assert result.code == 2
+    assert "127.0.0.1:9/… is an address" in result.err and "run --camera URL" in result.err
+    assert "s3cret" not in result.err
+
+
 def test_a_file_that_was_cut_off_is_said_to_be(cli: Callable, tmp_path: Path) -> None:
     # Its index comes first, so that the half that is there plays.
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"

@@ -5,7 +5,14 @@ import pickle
 
 import pytest
 
-from mera_edge.errors import CheckFailed, InputError, MeraError, MissingExtra, SourceError
+from mera_edge.errors import (
+    CheckFailed,
+    ConfigError,
+    InputError,
+    MeraError,
+    MissingExtra,
+    SourceError,
+)
 
 
 def test_an_error_does_not_show_the_password_of_an_address() -> None:
@@ -15,6 +22,12 @@ def test_an_error_does_not_show_the_password_of_an_address() -> None:
         assert "s3cret" not in repr(error) + str(error) + error.what
         assert "host" in error.what
         assert "rtsp://USER@HOST/PATH" in str(error)
+
+
+def test_an_error_about_something_endless_can_be_read() -> None:
+    error = ConfigError("config.toml: camera = '" + "a" * 100_000 + "' is no camera", "give a URL")
+    assert len(str(error)) < 2000
+    assert str(error).startswith("config.toml: camera") and "is no camera: give a URL" in str(error)
 
 
 @pytest.mark.parametrize(

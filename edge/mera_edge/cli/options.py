@@ -23,7 +23,9 @@ Report = Annotated[
 Record = Annotated[
     Path | None,
     typer.Option(
-        "--record", help="Write the evidence here, for `replay`: words, but no sound or picture."
+        "--record",
+        help="Write the evidence here, for `replay`: words, but no sound or picture. It is of one "
+        "run: an earlier recording is replaced.",
     ),
 ]
 Camera = Annotated[

@@ -23,6 +23,11 @@ def kind(spec: str) -> Kind:
     return "file" if Path(spec).suffix else "unknown"
 
 
+def is_address(path: str) -> bool:
+    """Return whether a path was meant as a URL: `Path` leaves a slash of it out."""
+    return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path))
+
+
 def is_directory(spec: str) -> bool:
     """Return whether it is a path, and one of a directory."""
     return kind(spec) != "url" and _is(spec, Path.is_dir)

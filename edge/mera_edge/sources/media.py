@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import IO
 
 from mera_edge.errors import InputError
+from mera_edge.redaction import redacted
 from mera_edge.sources import pipe
+from mera_edge.sources.address import is_address
 from mera_edge.sources.base import LIVE, Captured
 from mera_edge.sources.choice import Choice, Kind, Tracks, choose
 from mera_edge.sources.packets import Frames, Timeline, open_container
@@ -132,6 +134,11 @@ class MediaFile:
             is_file = self._path.is_file()
         except OSError as error:
             raise InputError(f"{self.name} cannot be read ({error.strerror})", _REMEDY) from error
+        if not is_file and is_address(self.name):
+            raise InputError(
+                f"{redacted(self.name)} is an address, and files are read here",
+                "for a camera or a stream: mera-edge run --camera URL --mic URL",
+            )
         if not is_file:
             raise InputError(f"{self.name} is not a file", _REMEDY)
         return self._path

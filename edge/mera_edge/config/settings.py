@@ -1,40 +1,18 @@
-"""Settings: defaults < configuration file < environment (``MERA_EDGE_*``) < flags."""
+"""What a user may choose about a run."""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mera_edge.bundle.manifest import RoleName
 from mera_edge.credentials import PLACE, password, wants_password, with_password
 from mera_edge.engine.choose import Provider
 from mera_edge.errors import ConfigError
-from mera_edge.redaction import redacted
-from mera_edge.sources.address import kind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
-PREFIX = "MERA_EDGE_"
-_NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS", "MERA_EDGE_ENGINES"})
-"""Variables with our prefix that say where things lie, not how to run."""
 
 
 def _pairs(value: Any) -> Any:
@@ -193,7 +171,7 @@ class Settings(BaseModel):
             ids = {room.id for room in self.room if room.name is not None}
             if len(ids) < len(self.room):
                 raise ValueError("every room needs a name of its own")
-            if self.model_fields_set & set(_OF_ROOMS):
+            if self.model_fields_set & set(OF_ROOMS):
                 raise ValueError("give rooms, or camera and mic, not both")
         elif len(self.mic) not in (1, cameras):
             raise ValueError(f"{cameras} cameras take one mic or as many, one for each")
@@ -230,46 +208,8 @@ class Settings(BaseModel):
         return min(self.budget_ms, turn_ms) if len(self.rooms) > 1 else self.budget_ms
 
 
-def load(
-    file: Path | None = None,
-    flags: Mapping[str, Any] | None = None,
-    environment: Mapping[str, str] = os.environ,
-) -> Settings:
-    """Gather the settings.
-
-    Args:
-        file: a TOML file; `SYSTEM_FILE`, if there is one, when ``None``.
-        flags: what the command line says; ``None`` values count as not given, and a table goes
-            beside what the file says in it.
-        environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
-
-    Raises:
-        ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
-    """
-    given = _Given()
-    if file is not None or SYSTEM_FILE.is_file():
-        path = SYSTEM_FILE if file is None else file
-        for key, value in _read(path).items():
-            given.take(key, value, str(path))
-    for name, value in environment.items():
-        if name.startswith(PREFIX) and name not in _NOT_SETTINGS:
-            key = name.removeprefix(PREFIX).lower()
-            given.take(key, _split(value) if key in _LISTS else value, name)
-    for key, flag in (flags or {}).items():
-        if isinstance(flag, Mapping):
-            flag = {name: each for name, each in flag.items() if each is not None} or None
-        if flag is not None:
-            given.take(key, flag, _FLAGS.get(key, f"--{key.replace('_', '-')}"))
-    try:
-        return Settings.model_validate(given.values)
-    except ValidationError as error:
-        raise given.blame(error) from error
-
-
-_OF_ROOMS = ("camera", "mic", "password_file")
-_LISTS = frozenset({*_OF_ROOMS, "sink"})
-_FLAGS = {"providers": "--provider", "recognition": "--asr"}
-"""Flags that have another name than the setting."""
+OF_ROOMS = ("camera", "mic", "password_file")
+"""Settings that a table of rooms stands instead of."""
 TABLES: dict[str, type[BaseModel]] = {
     name: model
     for name, field in Settings.model_fields.items()
@@ -277,72 +217,3 @@ TABLES: dict[str, type[BaseModel]] = {
     if isinstance(model, type) and issubclass(model, BaseModel)
 }
 """Settings that are tables of settings, by key."""
-
-
-class _Given:
-    """What was given, and where.
-
-    Attributes:
-        values: by key.
-    """
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self._where: dict[tuple[str, ...], str] = {}
-
-    def take(self, key: str, value: Any, where: str) -> None:
-        """Take a value in place of an earlier one; a table goes beside what it does not name."""
-        if key not in Settings.model_fields:
-            raise ConfigError(f"{where}: unknown key {redacted(key)!r}", _known(key, Settings))
-        before = self.values.get(key)
-        if isinstance(value, Mapping) and isinstance(before, Mapping):
-            self._where |= {(key, name): where for name in value}
-            value = {**before, **value}
-        else:
-            self._where[(key,)] = where
-        if key in _OF_ROOMS and self._where.get(("room",), where) != where:
-            del self.values["room"], self._where["room",]  # of a file: what comes later wins
-        self.values[key] = value
-
-    def blame(self, error: ValidationError) -> ConfigError:
-        """Return the first error with its place. It shows single values only, and no secrets."""
-        first = error.errors(include_url=False)[0]
-        steps = [step for step in first["loc"] if step != "[key]"]
-        why = first["msg"].removeprefix("Value error, ")
-        if not steps:
-            keys = [key for key in ("room", *_OF_ROOMS) if key in self.values]
-            places = dict.fromkeys(self._where[(key,)] for key in keys)
-            return ConfigError(f"{' and '.join(places)}: {why}", "")
-        key, last = str(steps[0]), str(steps[-1])
-        where = self._where.get((key, str(steps[1 % len(steps)])), self._where[(key,)])
-        path = key + "".join(
-            f"[{step}]" if isinstance(step, int) else f".{redacted(step)}" for step in steps[1:]
-        )
-        model = TABLES.get(key, Settings) if len(steps) > 1 else Settings
-        if first["type"] == "extra_forbidden":
-            return ConfigError(f"{where}: unknown key {path}", _known(last, model))
-        value = first["input"]
-        shown = f" = {value!r}" if isinstance(value, int | float) else ""
-        if isinstance(value, str):
-            shown = f" = {redacted(value)!r}"
-        field = model.model_fields.get(last, Settings.model_fields[key])
-        return ConfigError(f"{where}: {path}{shown}: {why}", field.description or "")
-
-
-def _known(key: str, model: type[BaseModel]) -> str:
-    near = get_close_matches(key, model.model_fields, n=1)
-    known = ", ".join(model.model_fields)
-    return f"did you mean {near[0]!r}?" if near else f"known keys: {known}"
-
-
-def _split(value: str) -> list[str]:
-    """Return the parts of a list in the environment; a pipeline, which has commas, is one."""
-    return [value] if kind(value) == "pipeline" else [part.strip() for part in value.split(",")]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read ({error})", "give a TOML file") from error
-    return values
