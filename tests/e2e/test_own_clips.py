@@ -103,7 +103,7 @@ def sims(material, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_of_clips_becomes_a_bundle_that_predicts(
-    sims: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sims: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "own.npz"
     assert run("features", sims, "--out", out, "--num-workers", "2") == 0
@@ -138,10 +138,10 @@ def test_a_folder_of_clips_becomes_a_bundle_that_predicts(
     given = ["--checkpoints", checkpoints, "--role", "fusion", "--base", default, "--out", bundle]
     assert run("export", *given) == 0
     assert "one's own clips" in Bundle.open(bundle).role("fusion").entry.card
-    capsys.readouterr()
+    capfd.readouterr()
     clip = sims / "Raw" / "video_0000" / "0000.mp4"
     assert run("predict", clip, "--json", "--bundle", bundle) == 0
-    assert '"schema":"mera-edge/summary/1"' in capsys.readouterr().out
+    assert '"schema":"mera-edge/summary/1"' in capfd.readouterr().out
 
 
 def test_what_is_done_is_not_done_again(sims: Path, tmp_path: Path) -> None:
