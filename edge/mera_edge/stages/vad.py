@@ -9,10 +9,10 @@ from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
 
-SURE, UNSURE = 0.6, 0.35
+SURE, UNSURE = 0.5, 0.25
 """Probabilities of speech: it begins above the first and goes on down to the second."""
 
-ONSET_S, HANGOVER_S = 0.12, 0.6
+ONSET_S, HANGOVER_S = 0.08, 0.6
 """How long it must be likely for speech to begin, and unlikely for it to end: pauses between words
 are part of an utterance."""
 

@@ -17,6 +17,7 @@ from mera_edge.features.face import crop
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, MODALITIES, project, to_emotion
 from mera_edge.stages.text import TextStage
+from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 from mera_train import audio, disk, fingerprint, parallel
 from mera_train.face import augment as face_augment
@@ -89,7 +90,7 @@ def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Po
 
 
 def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
-    stage = VoiceStage(bundle)
+    stage, activity = VoiceStage(bundle), VoiceActivity(bundle)
     speakers = {"dev": voices.DEV_SPEAKERS, "test": voices.TEST_SPEAKERS}[split]
     noise = [audio.read(voices.location(data, voices.NOISE), n.file) for n in voices.noises(data)]
     random = np.random.default_rng(0)
@@ -102,8 +103,12 @@ def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
             loudness = random.uniform(0.1, 1) * np.sqrt((clean**2).mean() / (background**2).mean())
             spoilt = np.clip(clean + loudness * background, -1, 1).astype(np.float32)
             for samples, disturbed in ((clean, False), (spoilt, True)):
+                frames = log_mel(samples)
+                span = activity.span(frames)
+                if span is None:
+                    continue
                 stage.reset()
-                evidence = stage.accept(log_mel(samples), len(samples) / SAMPLE_RATE)
+                evidence = stage.accept(frames[slice(*span)], len(samples) / SAMPLE_RATE)
                 if evidence is not None:
                     yield (
                         evidence.embedding,

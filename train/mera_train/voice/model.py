@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_edge.features.fbank import BINS
+from mera_edge.features.fbank import BINS, FLOOR
 
 LOUD, RANGE = 4.0, 1.0
 """The gate on a frame is half open this far below the loudest (in nats of energy: 17 dB), and
@@ -20,7 +20,7 @@ SURPASSED = 1.5
 """When something so much louder comes (in nats), 63 % of what was heard before is forgotten: it
 was the silence before the first word."""
 PRIOR = 30.0
-"""Frames that the corpus mean counts for in an utterance's mean."""
+"""Frames that the corpus's mean spectrum (not its level) counts for in an utterance's."""
 SHARPEST = 6.0
 """Largest attention score: bounds how much a frame may outweigh the others."""
 
@@ -40,10 +40,6 @@ class ModelConfig(BaseModel):
     dropout: float = Field(0.2, ge=0, lt=1)
     chunk: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
     memory_s: float = Field(10.0, gt=0, description="time in which the pooling forgets 63 %")
-    normalise: tuple[str, ...] = Field(
-        ("level", "bins"),
-        description="input channels: less the utterance's mean level, less the mean of every bin",
-    )
 
 
 class Planes(nn.Module):
@@ -84,7 +80,8 @@ class VoiceEncoder(nn.Module):
     """From log-mel frames to an answer after every chunk, from all that was heard so far.
 
     All that is carried from chunk to chunk has a fixed size and is zero at the beginning of an
-    utterance, so a stream and a whole recording give the same answers.
+    utterance, so a stream and a whole recording give the same answers. How loud the sound is at
+    the microphone makes no difference: from the first chunk on its own level is subtracted.
     """
 
     def __init__(
@@ -98,7 +95,7 @@ class VoiceEncoder(nn.Module):
         one, two, three = config.channels
         self.planes = nn.ModuleList(
             [
-                Planes(len(config.normalise), one, (2, 2)),
+                Planes(2, one, (2, 2)),
                 Planes(one, two, (2, 2)),
                 Planes(two, three, (1, 2)),
             ]
@@ -123,7 +120,7 @@ class VoiceEncoder(nn.Module):
     def empty(self, batch: int = 1) -> Caches:
         """Return the caches of the beginning: `CACHES` names them."""
         device, config = self.mean.device, self.config
-        shapes = [(1,), (1 + BINS,)]
+        shapes: list[tuple[int, ...]] = [(1,), (2 + BINS,)]
         bins = BINS
         for plane in self.planes:
             shapes.append((plane.convolution.in_channels, plane.context, bins))
@@ -170,28 +167,32 @@ class VoiceEncoder(nn.Module):
     def _normalise(
         self, frames: Tensor, loudest: Tensor, level: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor], Tensor, Tensor]:
-        """Subtract the mean of the loud frames so far: microphones and distances differ.
+        """Subtract the level of the loud frames so far, and in a second channel their spectrum:
+        microphones and distances differ.
 
         Returns:
-            The input ``[B, channels, T, 80]``, the gate ``[B, T, 1]``, what share of the past each
-            chunk keeps, and the two caches.
+            The input ``[B, 2, T, 80]``, the gate ``[B, T, 1]``, what share of the past each chunk
+            keeps, and the two caches: the loudest frame above digital silence, and of the
+            loud frames their share, their energy and their spectrum, summed over the chunks.
         """
-        x = (frames - self.mean) * self.inverse_std
+        # Above `FLOOR`, so that zero, with which the caches start, is digital silence.
+        frames = frames - FLOOR
         energy = frames.mean(2)
         parts, gates, keeps = [], [], []
         for chunk, loudness in zip(
-            x.split(self.config.chunk, 1), energy.split(self.config.chunk, 1), strict=True
+            frames.split(self.config.chunk, 1), energy.split(self.config.chunk, 1), strict=True
         ):
             before = loudest - FADE
             loudest = torch.maximum(before, loudness.amax(1, keepdim=True))
             keep = self.remember * torch.exp((before - loudest) / SURPASSED)
             gate = torch.sigmoid((loudness - loudest + LOUD) / RANGE).unsqueeze(2)
-            sums = torch.cat([gate.sum(1), (gate * chunk).sum(1)], 1)
-            level = keep * level + sums
-            mean = level[:, 1:] / (level[:, :1] + PRIOR)
-            means = {"level": mean.mean(1, keepdim=True), "bins": mean}
-            channels = [chunk - means[name].unsqueeze(1) for name in self.config.normalise]
-            parts.append(torch.stack(channels, 1))
+            count, total, spectrum = (keep * level).split([1, 1, BINS], 1)
+            count, total = count + gate.mean(1), total + (gate.squeeze(2) * loudness).mean(1, True)
+            heard = (chunk - (total / count).unsqueeze(1) - self.mean) * self.inverse_std
+            spectrum = spectrum + (gate * heard).mean(1)
+            level = torch.cat([count, total, spectrum], 1)
+            flat = heard - (spectrum / (count + PRIOR / self.config.chunk)).unsqueeze(1)
+            parts.append(torch.stack([heard, flat], 1))
             gates.append(gate)
             keeps.append(keep)
         return torch.cat(parts, 2), torch.cat(gates, 1), keeps, loudest, level

@@ -1,0 +1,113 @@
+"""How a bundle's voice does on people that it never met, and whether it minds level and clipping.
+
+    python -m mera_train.voice.strangers DATA [--bundle DIR] [--corpus NAME ...]
+
+A recording is heard as the device hears it: from where the speech detector (of the default bundle,
+so that bundles without one can be compared) finds speech to where it ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from mera_edge.bundle import Bundle
+from mera_edge.evaluation import classification
+from mera_edge.features.fbank import log_mel
+from mera_edge.labels import EMOTIONS, to_emotion
+from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.voice import VoiceStage
+from mera_train import tool
+from mera_train.audio import read
+from mera_train.voice.data import DEV_SPEAKERS, RAVDESS, TEST_SPEAKERS, location, speech, thinned
+
+GAINS_DB = (-40, -20, -10, 10, 20, 40)
+"""What goes beyond full scale is clipped, as a microphone's converter does."""
+
+Samples = NDArray[np.float32]
+
+
+class Ear:
+    """Asks a bundle's voice about recordings."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._voice, self._activity = VoiceStage(bundle), VoiceActivity(Bundle.open())
+
+    def hear(self, samples: Samples) -> NDArray[np.float32] | None:
+        """Return the seven probabilities after the last word; ``None`` where nobody speaks."""
+        frames = log_mel(samples)
+        span = self._activity.span(frames)
+        if span is None:
+            return None
+        self._voice.reset()
+        evidence = self._voice.accept(frames[slice(*span)], 0.0)
+        return None if evidence is None else evidence.probabilities
+
+
+def measure(data: Path, ear: Ear, corpus: str, share: float) -> dict[str, Any]:
+    """Return figures of one corpus: all of it, or of ours only who never taught.
+
+    Args:
+        data: the folder of the corpora.
+        ear: who is asked.
+        corpus: its name.
+        share: of the recordings that are also heard louder, softer and clipped.
+    """
+    speakers = TEST_SPEAKERS.get(corpus) or DEV_SPEAKERS.get(corpus)
+    rows = [u for u in speech(data, corpus) if speakers is None or u.speaker in speakers]
+    recordings = [read(location(data, corpus), u.file) for u in rows]
+    answers = [ear.hear(samples) for samples in recordings]
+    undecided = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
+    probabilities = np.stack([undecided if a is None else a for a in answers])
+    found = classification([to_emotion(u.label) for u in rows], probabilities, EMOTIONS)
+    said = probabilities.argmax(1)
+    kept = ("n", "accuracy", "uar", "macro_f1", "ece", "interval_95")
+    return {
+        **{name: found[name] for name in kept},
+        "recall": {label: row["recall"] for label, row in found["per_class"].items()},
+        "unheard": sum(answer is None for answer in answers),
+        "answered": {e: round(float(np.mean(said == i)), 3) for i, e in enumerate(EMOTIONS)},
+        "label_kept": _kept(ear, thinned(list(zip(recordings, answers, strict=True)), share)),
+    }
+
+
+def _kept(
+    ear: Ear, heard: Sequence[tuple[Samples, NDArray[np.float32] | None]]
+) -> dict[str, float]:
+    """Return in how many recordings the likeliest label stays the same at each gain."""
+    shares = {}
+    for gain in GAINS_DB:
+        same = [
+            _label(ear.hear(np.clip(samples * 10 ** (gain / 20), -1, 1))) == _label(answer)
+            for samples, answer in heard
+        ]
+        shares[f"{gain:+d} dB"] = round(float(np.mean(same)), 4)
+    return shares
+
+
+def _label(answer: NDArray[np.float32] | None) -> int | None:
+    return None if answer is None else int(answer.argmax())
+
+
+def main(
+    data: Path,
+    bundle: Annotated[Path | None, typer.Option(help="else the default bundle")] = None,
+    corpus: Annotated[
+        list[str] | None, typer.Option(help="again and again; else the usual")
+    ] = None,
+    share: Annotated[float, typer.Option(help="of recordings heard at other levels")] = 0.25,
+) -> None:
+    """Measure a bundle's voice on strangers."""
+    ear = Ear(Bundle.open(bundle))
+    names = corpus or [RAVDESS, "emodb_4class", "urdu"]
+    print(json.dumps({name: measure(data, ear, name, share) for name in names}, indent=1))
+
+
+if __name__ == "__main__":
+    tool.run(main)
