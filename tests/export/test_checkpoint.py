@@ -1,5 +1,6 @@
 """A checkpoint that does not fit itself is refused by name, whatever role it is of."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def test_a_configuration_of_another_model_is_refused(
     with pytest.raises(MeraError, match=f"(?s){named}"):
         export(directory, out)
     assert not any(out.iterdir())
+
+
+@pytest.mark.parametrize("name", checkpoint.FILES)
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 5000, b"[1]"])
+def test_a_spoilt_file_is_one_error(directory: Path, name: str, content: bytes) -> None:
+    (directory / name).write_bytes(content)
+    with contextlib.suppress(MeraError):  # Whatever text is a card.
+        loaded = checkpoint.load(directory)
+        assert loaded.licence == "unknown"
+        assert name == "card.md" or not content
 
 
 def test_a_missing_file_is_named(directory: Path, tmp_path: Path) -> None:

@@ -120,7 +120,10 @@ def load(directory: Path) -> Checkpoint:
             )
     try:
         weights = load_file(directory / "model.safetensors")
-        metrics = json.loads((directory / "metrics.json").read_text())
-    except (SafetensorError, json.JSONDecodeError) as error:
+        metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
+        card = (directory / "card.md").read_text(encoding="utf-8")
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{directory} cannot be read: {error}", "train it again") from error
-    return Checkpoint(directory, weights, metrics, (directory / "card.md").read_text())
+    if not isinstance(metrics, dict):
+        raise InputError(f"{directory}: metrics.json is no JSON object", "train it again")
+    return Checkpoint(directory, weights, metrics, card)
