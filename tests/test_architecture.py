@@ -33,6 +33,7 @@ FLOORS = [
         "evaluation",
         "labelled",
         "table",
+        "wording",
     },
     {"asr", "stages", "sinks"},
     {"runtime", "bench", "sample"},

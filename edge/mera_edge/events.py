@@ -147,6 +147,26 @@ class Latency(_Message):
     skipped: tuple[str, ...] = Field((), description="stages left out of this tick")
 
 
+UNCLEAR: Final = "unclear"
+
+
+class Moment(_Message):
+    """How a person is, without the flicker of single answers."""
+
+    label: str = Field(description="one of the seven emotions, or `unclear`: none is sure enough")
+    confidence: Share = Field(
+        description="mean probability of the label over the last seconds; while it is `unclear`, "
+        "of the likeliest emotion"
+    )
+    since: str | None = Field(
+        None, description="`at` of the event in which it began; not for files"
+    )
+    lasts_s: float = Field(ge=0, description="how long it has lasted, in seconds")
+    changed_by: ModalityName | None = Field(
+        None, description="the modality that spoke most for the change; none for the first"
+    )
+
+
 class SourceStatus(_Message):
     """How a camera or microphone is doing."""
 
@@ -184,6 +204,12 @@ class EmotionEvent(_Line):
     )
     person: int | None = Field(None, description="the tracked face, stable while it is in view")
     emotion: Emotion | None = Field(None, description="null while there is no evidence at all")
+    moment: Moment | None = Field(
+        None, description="the state of the person, or the room, that the answer is a part of"
+    )
+    why: str | None = Field(
+        None, description="what carried the answer, in a line for people: it may change"
+    )
     modalities: dict[ModalityName, Modality] = Field(description="what each of the three said")
     transcript: Transcript = Field(description="the words of the current utterance, or the last")
     latency: Latency = Field(description="how old the answer is, and what it cost")
@@ -194,6 +220,20 @@ class EmotionEvent(_Line):
     fallbacks: dict[str, str] | None = Field(
         None, description="by role, why its model runs on the CPU and not on what was asked for"
     )
+
+
+class Segment(_Message):
+    """A moment that was: a part of the course of a run."""
+
+    begin_s: float = Field(
+        ge=0, description="at which it was shown first: seconds since its room began"
+    )
+    end_s: float = Field(ge=0, description="of the last event that showed it")
+    label: str = Field(description="one of the seven emotions, or `unclear`")
+    confidence: Share = Field(description="mean of the moment's confidence")
+    room: str | None = Field(None, description="which room, when there are several")
+    person: int | None = Field(None, description="the tracked face, where there was one")
+    why: str | None = Field(None, description="what carried the answer that began it")
 
 
 class Summary(_Line):
@@ -209,6 +249,9 @@ class Summary(_Line):
     )
     rooms: dict[str, Emotion] | None = Field(
         None, description="the same for each room that had answers, where there are several"
+    )
+    course: tuple[Segment, ...] | None = Field(
+        None, description="the moments in their order; of a long run the newest 100"
     )
     transcript: str = Field(description="everything that was said")
     duration_s: float = Field(ge=0, description="length of the stream")

@@ -98,7 +98,7 @@ def lines() -> list[EmotionEvent | Summary]:
     )
     tally = Tally()
     empty = tally.summary("", 0.0)
-    tally.add(answer, 0.1)
+    tally.add(answer, 0.0, 0.1)
     return [answer, none, empty, tally.summary("so glad", 1.0)]
 
 

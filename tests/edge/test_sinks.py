@@ -446,7 +446,7 @@ def test_what_a_run_keeps_does_not_grow(tmp_path: Path) -> None:
     def publish(first: int, until: int) -> int:
         for index in range(first, until):
             one = event(index, words=f"words {index}", final=True, seen=index % 3 > 0)
-            tally.add(one, 0.01)
+            tally.add(one, 0.0, 0.01)
             for sink in (queued, report, log):
                 sink.publish(one)
         gc.collect()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from mera_edge.wording import course
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mera_edge.events import Emotion, Summary
+    from mera_edge.events import Emotion, Segment, Summary
 
 _NAMES = {"voice": "the voice", "face": "the face", "text": "the words"}
 
@@ -16,10 +19,12 @@ def print_answer(summary: Summary, console: Console) -> None:
     """Print the answer, what it rests on, the transcript and what it cost."""
     if summary.file:
         console.print(summary.file, style="dim", highlight=False, markup=False)
+    segments = summary.course or ()
     for name, emotion in (summary.rooms or {}).items():
-        console.print(f"  {name}: {sentence(emotion)}", highlight=False, markup=False)
+        words = sentence(emotion, [segment for segment in segments if segment.room == name])
+        console.print(f"  {name}: {words}", highlight=False, markup=False)
     if not summary.rooms:
-        console.print(f"  [bold]{sentence(summary.emotion)}[/]", highlight=False)
+        console.print(f"  [bold]{sentence(summary.emotion, segments)}[/]", highlight=False)
     rests = [f"{_NAMES[name]} {share:.0%}" for name, share in summary.evidence.items() if share]
     if rests:
         console.print(f"  evidence, of the time: {', '.join(rests)}", highlight=False)
@@ -35,15 +40,25 @@ def print_answer(summary: Summary, console: Console) -> None:
     )
 
 
-def sentence(emotion: Emotion | None) -> str:
-    """Say the answer in one sentence, without more certainty than it has."""
+def sentence(emotion: Emotion | None, segments: Sequence[Segment]) -> str:
+    """Say the answer in one sentence, without more certainty than it has.
+
+    Args:
+        emotion: the mean answer.
+        segments: the course of the same room.
+    """
     if emotion is None:
         return "Nobody was seen or heard, so there is no answer."
-    second = sorted(emotion.probabilities.items(), key=lambda item: -item[1])[1]
     tone = (
         "pleasant" if emotion.valence > 0.1 else "unpleasant" if emotion.valence < -0.1 else "even"
     )
+    tone = f"the tone is {tone} ({emotion.valence:+.2f})."
+    moods = course(segments)
+    if moods is not None and ", then " in moods:
+        return f"{moods[0].upper()}{moods[1:]}; {tone}"
+    second = sorted(emotion.probabilities.items(), key=lambda item: -item[1])[1]
+    most = "Most likely" if moods else "Unclear: at no time sure enough; most likely"
     return (
-        f"Most likely {emotion.label} ({emotion.confidence:.0%}), "
-        f"then {second[0]} ({second[1]:.0%}); the tone is {tone} ({emotion.valence:+.2f})."
+        f"{most} {emotion.label} ({emotion.confidence:.0%}), "
+        f"then {second[0]} ({second[1]:.0%}); {tone}"
     )

@@ -19,8 +19,10 @@ from mera_edge.events import (
 )
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.reasons import Reason
+from mera_edge.runtime.moment import Moments
 from mera_edge.runtime.stage_runner import Stages
 from mera_edge.stages.fusion import Fused, FusionStage
+from mera_edge.wording import why
 
 LONGEST_AGE_S: dict[ModalityName, float] = {"voice": 3.0, "face": 1.0, "text": 8.0}
 """How long evidence stays true: a face is seen again at once, words keep their meaning."""
@@ -83,6 +85,7 @@ class Conclusion:
         self._latest: dict[ModalityName, Evidence] = {}
         self._used: dict[ModalityName, Evidence] = {}
         self._fused: Fused | None = None
+        self._moments = Moments()
         self._said: deque[str] = deque(maxlen=_REMEMBERED)
         self._transcript = Transcript(text="", final=False, confidence=0.0)
 
@@ -113,7 +116,7 @@ class Conclusion:
             self._said.append(observation.transcript.text)
 
     def event(self, observation: Observation, cost: Cost) -> EmotionEvent:
-        """Put the answer to the observation that was fused last into words."""
+        """Put the answer to the observation that was fused last into words, once."""
         now_s, used, fused = observation.now_s, self._used, self._fused
         modalities: dict[ModalityName, Modality] = {}
         for name in MODALITIES:
@@ -133,7 +136,7 @@ class Conclusion:
             )
         newest = max((evidence.captured_s for evidence in used.values()), default=None)
         staleness = None if newest is None else max(0.0, now_s - newest) * 1000 + cost.compute_ms
-        return EmotionEvent(
+        event = EmotionEvent(
             schema="mera-edge/event/1",
             at=timestamp(cost.at_s),
             media_time_s=round(now_s, 3) if observation.is_media else None,
@@ -151,3 +154,5 @@ class Conclusion:
             sources=observation.sources,
             fallbacks=cost.fallbacks,
         )
+        event = event.model_copy(update={"moment": self._moments.see(event, now_s)})
+        return event.model_copy(update={"why": why(event)})

@@ -81,7 +81,7 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}, line {number}: no tick ({error!r})", _REMEDY) from error
         now_s = observation.now_s
-        tally.add(event, cost.compute_ms / 1000)
+        tally.add(event, now_s, cost.compute_ms / 1000)
         for sink in sinks:
             sink.publish(event)
     summary = tally.summary(conclusion.transcript, now_s).model_copy(update=end)

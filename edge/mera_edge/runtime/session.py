@@ -130,7 +130,8 @@ class Session:
             began = time.perf_counter()
             result = room.tick(self._clock.now(), stop)
             result = replace(result, event=self._stamp.put(result.event))
-            self._tally.add(result.event, time.perf_counter() - began)
+            worked_s = time.perf_counter() - began
+            self._tally.add(result.event, result.observation.now_s, worked_s)
             for sink in self._sinks:
                 sink.publish(result.event)
             for observer in self._observers:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mera_edge.events import Emotion, EmotionEvent, Summary
 from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.runtime.course import Course
 
 _TIMES_KEPT = 10_000
 """Compute times that the percentiles of a summary are over: the newest, in a long run."""
@@ -40,13 +41,15 @@ class Tally:
         self._present = dict.fromkeys(MODALITIES, 0)
         self._answers: dict[str | None, _Answers] = {}
         """By room; the only one has no name."""
+        self._course = Course()
         self._worked_s = 0.0
         self._compute_ms: deque[float] = deque(maxlen=_TIMES_KEPT)
         self._slowest_ms = 0.0
 
-    def add(self, event: EmotionEvent, worked_s: float) -> None:
-        """Take an event and the time that went into it, decoding included."""
+    def add(self, event: EmotionEvent, now_s: float, worked_s: float) -> None:
+        """Take an event of stream time ``now_s`` and the time it took, decoding included."""
         self._events += 1
+        self._course.add(event, now_s)
         self._worked_s += worked_s
         self._compute_ms.append(event.latency.compute_ms)
         self._slowest_ms = max(self._slowest_ms, event.latency.compute_ms)
@@ -64,6 +67,7 @@ class Tally:
             schema="mera-edge/summary/1",
             emotion=only and only.emotion,
             rooms=rooms or None,
+            course=self._course.segments or None,
             transcript=transcript,
             duration_s=round(duration_s, 3),
             events=self._events,

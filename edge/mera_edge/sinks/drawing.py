@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from mera_edge.events import UNCLEAR
 from mera_edge.labels import EMOTIONS, MODALITIES, ModalityName
 from mera_edge.sinks.palette import COLOURS
 from mera_edge.sinks.timeline import Slot, Timeline
@@ -19,8 +20,8 @@ NAMES = {"voice": "Voice", "text": "Words", "face": "Face"}
 
 
 def draw(timeline: Timeline) -> str:
-    """Return the SVG: the fused answer as stacked shares, a band per modality, valence, time."""
-    height = FUSED + ROW * len(MODALITIES) + VALENCE + AXIS + 30
+    """Return the SVG: moment, fused answer as stacked shares, every modality, valence, time."""
+    height = FUSED + ROW * (1 + len(MODALITIES)) + VALENCE + AXIS + 30
     scale = (RIGHT - LEFT) / max(timeline.duration_s, 1e-6)
 
     def x(moment_s: float) -> float:
@@ -28,12 +29,14 @@ def draw(timeline: Timeline) -> str:
 
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" '
-        'aria-label="Timeline of the fused emotion, of every modality and of valence">',
+        'aria-label="Timeline of moment, fused emotion, every modality and valence">',
         '<defs><pattern id="gap" width="7" height="7" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><rect width="7" height="7" class="gap"/>'
         '<line x1="0" y1="0" x2="0" y2="7" class="hatch"/></pattern></defs>',
     ]
     y = 6.0
+    parts += [_name("Moment", y + BAND / 2), *_moments(timeline.slots, x, y)]
+    y += ROW
     parts += [_name("Fused", y + FUSED / 2), *_stack(timeline.slots, x, y)]
     y += FUSED + 12
     for name in MODALITIES:
@@ -85,6 +88,17 @@ def _stack(slots: list[Slot], x: Callable[[float], float], y: float) -> Iterator
             yield f'<polygon points="{points}" fill="{colour}">{_title(emotion)}</polygon>'
 
 
+def _moments(slots: list[Slot], x: Callable[[float], float], y: float) -> Iterator[str]:
+    for label, group in groupby(slots, lambda slot: slot.moment):
+        run = list(group)
+        if label is None:
+            yield _gap(run, "nobody seen or heard", x, y, BAND)
+        elif label == UNCLEAR:
+            yield _gap(run, label, x, y, BAND)
+        else:
+            yield from _block(run, label, 1.0, _title(f"{label}, {_span(run)}"), x, y)
+
+
 def _band(
     slots: list[Slot], name: ModalityName, x: Callable[[float], float], y: float
 ) -> Iterator[str]:
@@ -101,15 +115,20 @@ def _band(
             continue
         best = [p.max() for slot in run if (p := slot.modalities[name].probabilities) is not None]
         confidence = float(np.mean(best))
-        left, width = x(run[0].begins_s), x(run[-1].ends_s) - x(run[0].begins_s)
-        opacity = 0.35 + 0.65 * confidence
         title = _title(f"{what}, {confidence:.0%}, {_span(run)}")
-        yield (
-            f'<rect x="{left:.1f}" y="{y}" width="{max(width - 1, 0.5):.1f}" height="{BAND}" '
-            f'rx="3" fill="{COLOURS[what]}" fill-opacity="{opacity:.2f}">{title}</rect>'
-        )
-        if width > 58:
-            yield f'<text x="{left + 8:.1f}" y="{y + BAND / 2}" class="inside">{what}</text>'
+        yield from _block(run, what, 0.35 + 0.65 * confidence, title, x, y)
+
+
+def _block(
+    run: list[Slot], what: str, opacity: float, title: str, x: Callable[[float], float], y: float
+) -> Iterator[str]:
+    left, width = x(run[0].begins_s), x(run[-1].ends_s) - x(run[0].begins_s)
+    yield (
+        f'<rect x="{left:.1f}" y="{y}" width="{max(width - 1, 0.5):.1f}" height="{BAND}" '
+        f'rx="3" fill="{COLOURS[what]}" fill-opacity="{opacity:.2f}">{title}</rect>'
+    )
+    if width > 58:
+        yield f'<text x="{left + 8:.1f}" y="{y + BAND / 2}" class="inside">{what}</text>'
 
 
 def _gap(run: list[Slot], reason: str, x: Callable[[float], float], y: float, height: float) -> str:

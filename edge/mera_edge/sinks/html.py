@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from mera_edge import __version__
-from mera_edge.events import Emotion, EmotionEvent, Summary
+from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Summary
 from mera_edge.labels import EMOTIONS
 from mera_edge.sinks.drawing import NAMES, clock, draw
 from mera_edge.sinks.page import facts, page, refuse_no_file, write
 from mera_edge.sinks.timeline import Timeline
+from mera_edge.wording import course
 
 _AGES_KEPT = 10_000
 
@@ -63,7 +64,7 @@ class HtmlReport:
     def _page(self, summary: Summary) -> str:
         return page(
             summary.file or "Live run",
-            f"{_answer(summary)}"
+            f"{_answer(summary)}{_moments(summary)}"
             f"<section><h2>Timeline</h2>{_legend()}<figure>{draw(self._timeline)}</figure>"
             f"{self._table()}</section>"
             f"<section><h2>Words</h2>{self._words()}</section>"
@@ -133,13 +134,30 @@ def _answer(summary: Summary) -> str:
         f"{NAMES[name].lower()} {share:.0%}" for name, share in summary.evidence.items() if share
     )
     ended = " The run was interrupted." if summary.interrupted else ""
+    moods = course(summary.course or ()) or UNCLEAR
+    kind, size = ("", " class=course") if ", then " in moods else (moods, "")
     return (
-        f'<section class="answer {emotion.label}"><div><h1>{emotion.label}</h1>'
-        f"<p class=lead>{emotion.confidence:.0%} likely over the whole, "
+        f'<section class="answer {kind}"><div><h1{size}>{moods}</h1>'
+        f"<p class=lead>Over the whole: {emotion.label} {emotion.confidence:.0%}, "
         f"{_tone(emotion)} in tone ({emotion.valence:+.2f}). "
         f"Evidence was there this much of the time: {rests}.{ended}</p></div>"
         f"{_bars(emotion)}</section>"
     )
+
+
+def _moments(summary: Summary) -> str:
+    """List the moments that were sure enough."""
+    items = [
+        f'<li class="{segment.label}"><time>{clock(segment.begin_s)}</time>'
+        f"<span><b>{segment.label}</b> {segment.confidence:.0%} for "
+        f"{clock(segment.end_s - segment.begin_s)}</span>"
+        f"<small>{escape(segment.why or '')}</small></li>"
+        for segment in summary.course or ()
+        if segment.label != UNCLEAR
+    ]
+    if not items:
+        return ""
+    return f'<section><h2>Moments</h2><ol class="words moments">{"".join(items)}</ol></section>'
 
 
 def _tone(emotion: Emotion) -> str:
@@ -159,4 +177,6 @@ def _bars(emotion: Emotion) -> str:
 
 def _legend() -> str:
     items = "".join(f'<li class="{name}">{name}</li>' for name in EMOTIONS)
-    return f"<ul class=legend>{items}<li class=missing>missing, with its reason</li></ul>"
+    return (
+        f"<ul class=legend>{items}<li class=missing>unclear, or missing with its reason</li></ul>"
+    )

@@ -8,7 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mera_edge.events import Emotion, EmotionEvent, Modality, Summary
+from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Modality, Moment, Summary
+from mera_edge.sinks.drawing import clock
 from mera_edge.sinks.palette import COLOURS
 
 _BAR = 28
@@ -37,11 +38,13 @@ class LiveView:
 
 
 def _panel(event: EmotionEvent) -> RenderableType:
-    clock = event.at[11:19] if event.media_time_s is None else f"{event.media_time_s:.1f} s"
+    at = event.at[11:19] if event.media_time_s is None else f"{event.media_time_s:.1f} s"
     return Panel(
         Group(
-            _headline(event.emotion),
+            _headline(event.moment),
+            Text(event.why or "", style="dim", overflow="ellipsis", no_wrap=True),
             Text(),
+            _now(event.emotion),
             _bars(event.emotion),
             Text(),
             _modalities(event),
@@ -49,17 +52,25 @@ def _panel(event: EmotionEvent) -> RenderableType:
             _words(event),
         ),
         title="mera-edge" if event.room is None else f"mera-edge: {event.room}",
-        subtitle=f"{clock} · {_latency(event)} · Ctrl-C ends",
+        subtitle=f"{at} · {_latency(event)} · Ctrl-C ends",
         width=78,
     )
 
 
-def _headline(emotion: Emotion | None) -> Text:
-    if emotion is None:
+def _headline(moment: Moment | None) -> Text:
+    if moment is None:
         return Text("waiting for somebody to see or hear", style="dim")
-    line = Text(emotion.label, style=f"bold {COLOURS[emotion.label]}")
-    line.append(f"  {emotion.confidence:.0%}", style="bold")
-    return line.append(f"   valence {emotion.valence:+.2f}", style="dim")
+    line = Text(moment.label, style=f"bold {COLOURS.get(moment.label, '')}")
+    if moment.label != UNCLEAR:
+        line.append(f"  {moment.confidence:.0%}", style="bold")
+    return line.append(f"   for {clock(moment.lasts_s)}", style="dim")
+
+
+def _now(emotion: Emotion | None) -> Text:
+    if emotion is None:
+        return Text("no answer now", style="dim")
+    line = Text(f"now {emotion.label} {emotion.confidence:.0%}", style="dim")
+    return line.append(f"   valence {emotion.valence:+.2f}")
 
 
 def _bars(emotion: Emotion | None) -> Table:

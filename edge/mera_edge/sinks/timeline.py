@@ -56,13 +56,21 @@ class Slot:
     modalities: dict[ModalityName, Track] = field(
         default_factory=lambda: {name: Track() for name in MODALITIES}
     )
+    moments: Counter[str] = field(default_factory=Counter)
+    """Events of each moment's label; of none where nobody was there."""
     valence: float = 0.0
     """Sum over the fused answers."""
+
+    @property
+    def moment(self) -> str | None:
+        """The moment's label, most of the time."""
+        return self.moments.most_common(1)[0][0] if self.moments else None
 
     def join(self, later: Slot) -> None:
         self.ends_s = later.ends_s
         self.fused.join(later.fused)
         self.valence += later.valence
+        self.moments += later.moments
         for name, track in self.modalities.items():
             track.join(later.modalities[name])
 
@@ -99,6 +107,8 @@ class Timeline:
         slot = self.slots[-1]
         slot.ends_s = self._end_s = at_s
         self._in_last += 1
+        if event.moment is not None:
+            slot.moments[event.moment.label] += 1
         if event.emotion is not None:
             slot.fused.add(event.emotion.probabilities)
             slot.valence += event.emotion.valence
