@@ -189,7 +189,9 @@ def test_modalities_that_contradict_each_other_for_minutes_are_unclear() -> None
     found = labels(shown([*agreeing, *torn]))
     assert found[49] == "happy" and found[60] == "happy"
     assert set(found[150:]) == {UNCLEAR}
-    # The third decides, and plain words contradict nobody.
+    # The third decides, however unsure, and plain words contradict nobody.
+    one = event(("happy", 0.95), voice=("happy", 0.5), face=("happy", 0.9), text=("sad", 0.9))
+    assert labels(shown([one] * 50))[-1] == "happy"
     for third in ("happy", "neutral"):
         voice = "angry" if third == "happy" else "neutral"
         one = event(("happy", 0.95), voice=(voice, 0.9), face=("happy", 0.9), text=(third, 0.9))

@@ -144,14 +144,17 @@ def _update(state: _State, event: EmotionEvent, answer: Emotion, now_s: float) -
 
 
 def _contradicts_itself(event: EmotionEvent) -> bool:
-    """Whether modalities are sure of different emotions, none of which has more of them.
+    """Whether modalities are sure of different emotions, of which none is what most of them say.
 
     Neutral contradicts nothing: plain words are said with a smile.
     """
     votes: Counter[str] = Counter()
+    claimed: set[str] = set()
     for modality in event.modalities.values():
         if modality.probabilities is not None:
             best, share = max(modality.probabilities.items(), key=lambda item: item[1])
-            votes[best] += best != "neutral" and share >= SURE
-    first, second, *_ = [*sorted(votes.values(), reverse=True), 0, 0]
+            votes[best] += 1
+            if best != "neutral" and share >= SURE:
+                claimed.add(best)
+    first, second, *_ = [*sorted((votes[label] for label in claimed), reverse=True), 0, 0]
     return 0 < first == second
