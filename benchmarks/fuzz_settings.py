@@ -103,7 +103,6 @@ def case(number: int, folder: Path) -> tuple[str, str]:
         said = str(error)
         if error.exit_code != 2 or "\n" in said.strip() or len(said) > 2000:
             return "unclear", said
-        # A file that is no TOML is shown to nobody, so that what is in it stays there.
         return ("shows the secret" if SECRET in said else "refused"), said
     except Exception:  # noqa: BLE001  (what escapes is what is looked for)
         return "escaped", traceback.format_exc()
@@ -119,7 +118,8 @@ def main() -> int:
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(given.first, given.first + given.count):
-            signal.setitimer(signal.ITIMER_PROF, SLOW_S)  # ends the process
+            # A case that takes longer ends the process.
+            signal.setitimer(signal.ITIMER_PROF, SLOW_S)
             outcome, message = case(number, Path(folder))
             outcomes[outcome] += 1
             if outcome not in GOOD:
