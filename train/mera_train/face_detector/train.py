@@ -28,6 +28,8 @@ SIZES = {8: (0.0, 52.0), 16: (40.0, 112.0), 32: (88.0, 1e4)}
 _AROUND = 0.28
 """A cell is to find a face when its middle is within this part of the face's height of its centre;
 the nearest cell always is."""
+_MAY = 0.45
+"""The same for cells that may find it or not."""
 
 
 class Config(BaseModel):
@@ -94,10 +96,11 @@ class Detection:
             if confidence[i] < SURE:
                 kind[inside & (kind == 0)] = -1
                 continue
-            kind[inside & (away < 0.45 * height) & (kind == 0)] = -1
             for stride, (low, high) in SIZES.items():
                 if low <= height < high:
                     here = level == stride
+                    # Its other cells may say what they like; those of other levels find nothing.
+                    kind[here & (away < _MAY * height) & (kind == 0)] = -1
                     near = here & (
                         away <= torch.clamp(away[here].min() + 1e-3, min=_AROUND * height)
                     )
