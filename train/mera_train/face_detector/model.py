@@ -46,7 +46,9 @@ class FaceDetectorNet(nn.Module):
         self.lateral = nn.ModuleList(
             nn.Conv2d(width, config.head, 1) for width in (eight, sixteen, last)
         )
-        self.head = convolution(config.head, config.head)
+        self.head = nn.Conv2d(config.head, config.head, 3, padding=1, bias=False)
+        # The levels share a head, but not their statistics.
+        self.norms = nn.ModuleList(nn.BatchNorm2d(config.head) for _ in STRIDES)
         self.answer = nn.Conv2d(config.head, 1 + 4 + 2 * LANDMARKS, 1)
         # A face is rare: without this the first steps only unlearn faces everywhere (Lin, 2017).
         nn.init.constant_(self.answer.bias, 0.0)
@@ -70,8 +72,8 @@ class FaceDetectorNet(nn.Module):
             merged = lateral(feature) + F.interpolate(merged, scale_factor=2.0, mode="nearest")
             tops.insert(0, merged)
         parts = [
-            _decoded(self.answer(self.head(top)), stride)
-            for top, stride in zip(tops, STRIDES, strict=True)
+            _decoded(self.answer(torch.relu(norm(self.head(top)))), stride)
+            for top, norm, stride in zip(tops, self.norms, STRIDES, strict=True)
         ]
         logits, boxes, landmarks = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         return logits, boxes, landmarks
