@@ -119,18 +119,12 @@ def test_a_stage_that_was_once_dear_is_tried_again(face_ms: float) -> None:
 
 
 def test_every_step_does_less_than_the_one_above() -> None:
-    def work(step: int) -> tuple[float, int, bool]:
+    def work(step: int) -> tuple[float, bool]:
         level = LADDER[step]
         share = 1 / level.face_every if level.face_every else 0.0
-        return share, level.search_side, level.partial_text
+        return share, level.partial_text
 
     for step in range(len(LADDER) - 1):
         above, below = work(step), work(step + 1)
         assert all(a >= b for a, b in zip(above, below, strict=True))
         assert above != below
-
-
-def test_rooms_share_their_searches_for_more_faces_out() -> None:
-    alone, four = (Budget(BUDGET_MS, rooms).plan().search for rooms in (1, 4))
-    assert (alone.again_s, four.again_s) == (2.0, 8.0)
-    assert alone.every_s == four.every_s == 1.0

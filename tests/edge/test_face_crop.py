@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
-from mera_edge.features.face import Box, crop, cut, decode
+from mera_edge.features.face import Box, Face, align, crop, cut, decode
 
 GRADIENT = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
 COLOUR = cv2.applyColorMap(GRADIENT, cv2.COLORMAP_OCEAN)
@@ -54,10 +54,31 @@ def test_every_shape_becomes_the_square(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(face, 77, atol=1)
 
 
-def test_a_box_is_cut_out_where_it_is() -> None:
-    image = np.zeros((100, 200, 3), np.uint8)
-    image[20:68, 50:98] = 200
-    np.testing.assert_array_equal(crop(image, 48, Box(50, 20, 48, 48)), 200)
+def upright(x: float, y: float, side: float) -> Face:
+    """A face whose eyes and mouth are where the detector's training pictures have them."""
+    points = np.array([(0.35, 0.4), (0.65, 0.4), (0.5, 0.57), (0.38, 0.75), (0.62, 0.75)])
+    return Face(Box(x, y, side, side), (points * side + (x, y)).astype(np.float32), 0.9)
+
+
+@pytest.mark.parametrize("side", [20, 48, 150, 600])
+def test_an_upright_face_is_cut_out_where_it_is(side: int) -> None:
+    image = np.zeros((800, 900, 3), np.uint8)
+    image[100 : 100 + side, 200 : 200 + side] = 200
+    face = align(image, 48, upright(200, 100, side))
+    assert face.shape == (48, 48)
+    np.testing.assert_allclose(face[2:-2, 2:-2], 200, atol=2)
+
+
+@given(st.floats(-3, 3), st.floats(20, 300), st.floats(-200, 600), st.floats(-200, 600))
+def test_a_face_anywhere_and_turned_any_way_gives_the_square(
+    angle: float, side: float, x: float, y: float
+) -> None:
+    face = upright(x, y, side)
+    centre = np.array([x + side / 2, y + side / 2], np.float32)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+    turned = Face(face.box, (face.landmarks - centre) @ turn + centre, 0.9)
+    assert np.cos(turned.roll - angle) > 0.99
+    assert align(COLOUR, 48, turned).shape == (48, 48)
 
 
 corners = st.floats(-500, 500, allow_nan=False)

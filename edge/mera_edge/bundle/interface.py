@@ -34,6 +34,10 @@ class Interface:
 INTERFACES: Final = {
     "vad": Interface({"frames": (1, "T", BINS)}, {"speech": (1, 1)}),
     "voice": Interface({"frames": (1, "T", BINS)}),
+    "face_detector": Interface(
+        {"picture": (1, 1, "H", "W")},
+        {"confidence": (1, "N"), "boxes": (1, "N", 4), "landmarks": (1, "N", 10)},
+    ),
     "face": Interface({"face": (1, 1, "S", "S")}),
     "text": Interface({"tokens": (1, "L")}),
     "fusion": Interface(

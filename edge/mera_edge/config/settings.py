@@ -160,6 +160,9 @@ class Settings(BaseModel):
         {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
     )
 
+    face_detector: str | None = Field(
+        None, description="name of a pulled model, as `yunet`; the bundle's if unset", min_length=1
+    )
     recognition: RecognitionSettings = Field(
         RECOGNITION, description="a table: how speech is recognized"
     )

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mera_edge.stages.face import Search
-from mera_edge.stages.face_detector import SEARCH_SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +20,15 @@ class Level:
     name: str
     face_every: int
     """Ticks from one picture that is read to the next; 0: none is."""
-    search_side: int = SEARCH_SIDE
-    """Longest side, in pixels, of the picture that is searched for faces."""
     partial_text: bool = True
     """Whether words are read before their utterance is over."""
 
 
-_SMALLER = SEARCH_SIDE // 2
-
 LADDER = (
     Level("full", 1),
     Level("face every second tick", 2),
-    Level("smaller picture", 2, _SMALLER),
-    Level("whole utterances only", 2, _SMALLER, partial_text=False),
-    Level("sound only", 0, _SMALLER, partial_text=False),
+    Level("whole utterances only", 2, partial_text=False),
+    Level("sound only", 0, partial_text=False),
 )
 """From everything down to what is never left out: sound."""
 
@@ -67,11 +61,7 @@ class Strain:
 
 
 LIVE_SEARCH_S = 1.0
-"""Time between searches for a first face; known ones are followed in every picture that is read."""
-
-NEXT_FACE_S = 2.0
-"""The same for others beside a face that is followed. All rooms together have one in this time: the
-more there are, the later a second person is seen."""
+"""Time between searches for a face where none was seen last."""
 
 MANY_ROOMS = 3
 """From so many rooms on a face that is followed alone is read in every second tick only: it then is
@@ -129,7 +119,6 @@ class Budget:
 
     def __init__(self, budget_ms: float, rooms: int = 1) -> None:
         self._budget_ms = budget_ms
-        self._next_face_s = NEXT_FACE_S * rooms
         self._known_every = 2 if rooms >= MANY_ROOMS else 1
         self.reset()
 
@@ -156,7 +145,7 @@ class Budget:
         return Plan(
             face=level.face_every > 0 and self._tick % level.face_every == 0,
             face_before_ms=self._budget_ms - self._face_ms,
-            search=Search(LIVE_SEARCH_S, self._next_face_s, level.search_side, frugal=True),
+            search=Search(LIVE_SEARCH_S, frugal=True),
             known_face=self._tick % self._known_every == 0,
             finalize_s=self._budget_ms * FINALIZE / 1000,
             frugal=True,

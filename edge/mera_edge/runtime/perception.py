@@ -63,11 +63,18 @@ class Perception:
         stages: makes the stages.
         times: what they take.
         recognition: how speech is recognized.
+        face_detector: name of a pulled model in place of the bundle's.
     """
 
-    def __init__(self, stages: Stages, times: StageTimes, recognition: RecognitionSettings) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        times: StageTimes,
+        recognition: RecognitionSettings,
+        face_detector: str | None = None,
+    ) -> None:
         self._audio = AudioPath(stages, recognition)
-        self._video = VideoPath(stages, times)
+        self._video = VideoPath(stages, times, face_detector)
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""

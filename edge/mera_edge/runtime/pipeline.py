@@ -43,13 +43,18 @@ class Pipeline:
         bundle: the models.
         mode: whether a recording is read or people wait for the answer.
         recognition: how speech is recognized.
+        face_detector: name of a pulled model in place of the bundle's.
 
     Attributes:
         about: which models it runs.
     """
 
     def __init__(
-        self, bundle: Bundle, mode: Mode, recognition: RecognitionSettings = RECOGNITION
+        self,
+        bundle: Bundle,
+        mode: Mode,
+        recognition: RecognitionSettings = RECOGNITION,
+        face_detector: str | None = None,
     ) -> None:
         self.about = about(bundle)
         self._mode = mode
@@ -57,7 +62,7 @@ class Pipeline:
         self._budget = mode.budget()
         self._times = StageTimes()
         stages = Stages(bundle, self._times, mode.isolate)
-        self._perception = Perception(stages, self._times, recognition)
+        self._perception = Perception(stages, self._times, recognition, face_detector)
         self._conclusion = Conclusion(stages)
         self._plan = self._budget.plan()
 

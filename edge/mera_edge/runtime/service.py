@@ -115,7 +115,8 @@ class Service:
         """Return the rooms of a configuration; those that are what they were are the same."""
         made: list[tuple[_Made, Room]] = []
         for wanted in settings.rooms:
-            of = (wanted, wanted.addresses(), settings.recognition, models)
+            detector = settings.face_detector
+            of = (wanted, wanted.addresses(), settings.recognition, detector, models)
             room = next((room for before, room in self._made if before == of), None)
             made.append((of, room or self._room(settings, *of)))
         return made
@@ -126,10 +127,11 @@ class Service:
         wanted: RoomSettings,
         addresses: tuple[str, str],
         recognition: RecognitionSettings,
+        detector: str | None,
         models: Bundle,
     ) -> Room:
         (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
-        pipeline = Pipeline(models, self._mode(settings), recognition)
+        pipeline = Pipeline(models, self._mode(settings), recognition, detector)
         pipeline.warm_up()
         return Room(pipeline, sources, wanted.name, wanted.id)
 
@@ -137,5 +139,5 @@ class Service:
         return Live(self._strain, settings.room_budget_ms, len(settings.rooms))
 
 
-_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, Bundle]
+_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, str | None, Bundle]
 """All that a room is made of. One that stays the same is kept, with its devices and its memory."""

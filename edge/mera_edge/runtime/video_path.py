@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.sources.base import Picture
 from mera_edge.stages.face import FaceStage
-from mera_edge.stages.face_detector import SEARCH_SIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,15 @@ class VideoPath:
     Args:
         stages: makes them.
         times: what the tick has taken so far.
+        detector: name of a pulled model in place of the bundle's face detector.
 
     Attributes:
         left_out: whether the newest picture was not looked at for want of time.
     """
 
-    def __init__(self, stages: Stages, times: StageTimes) -> None:
+    def __init__(self, stages: Stages, times: StageTimes, detector: str | None = None) -> None:
         self._times = times
-        self._face = stages.runner("face", FaceStage)
+        self._face = stages.runner("face", partial(FaceStage, detector=detector))
         self.reset()
 
     def reset(self) -> None:
@@ -77,8 +78,7 @@ class VideoPath:
             return Seen()
         self.left_out = False
         faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
-        small = plan.search.side < SEARCH_SIDE
-        return Seen(tuple(faces[:1]) if faces else (), ("small faces",) if small else ())
+        return Seen(tuple(faces[:1]) if faces else ())
 
     def _is_left_out(self, now_s: float, plan: Plan) -> bool:
         if not plan.face or self._times.total_ms > plan.face_before_ms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import Evidence
-from mera_edge.features.face import SPEC, Box, Image, crop, decode
+from mera_edge.features.face import SPEC, Face, Image, align, crop, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import Picture
-from mera_edge.stages.face_detector import SEARCH_SIDE, face_detector, largest_first
+from mera_edge.stages.face_detector import LIKELY, SURE, face_detector, find_near
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import Motion
 from mera_edge.stages.speaker import Speaker
@@ -40,16 +39,12 @@ CROP_BELOW = 128
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How whole pictures are searched; in between, known faces are followed."""
+    """When a picture is searched for faces though none was there a moment ago."""
 
-    every_s: float = 0.5
-    again_s: float = 0.5
-    """The same while somebody is followed already, and only others can be new."""
-    side: int = SEARCH_SIDE
-    """See `FaceDetector.search_in_steps`."""
+    every_s: float = 0.0
+    """Time between two such searches."""
     frugal: bool = False
-    """Whether a search is spread over the next pictures, so that none takes long, and is left out
-    where nothing moved, but for one in `STILL_EVERY_S`: a new face is seen some pictures later."""
+    """Whether they are left out where nothing moved, but for one in `STILL_EVERY_S`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +70,22 @@ class Reading:
 class FaceStage:
     """Finds faces, keeps them apart and reads them.
 
+    Args:
+        bundle: the models.
+        detector: name of a pulled model in place of the bundle's detector.
+
     Raises:
         BundleError: the bundle has no face encoder, or one for other features than ours.
         EngineError: a model cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, detector: str | None = None) -> None:
         role = bundle.role("face")
         role.require_features(SPEC)
         self.labels: tuple[str, ...] = role.entry.labels
         self._engine = role.stage_engine()
         self._size = self._engine.inputs["face"].shape[-1]
-        self._detector = face_detector(bundle)
+        self._detector = face_detector(bundle, detector)
         self._tracker = FaceTracker()
         self._speaker = Speaker()
         self.reset()
@@ -98,7 +97,6 @@ class FaceStage:
         self._searched_s = self._compared_s = -math.inf
         self._in_view = 0
         self._motion = Motion()
-        self._steps: Iterator[list[Box]] | None = None
         self._smoothed: dict[int, tuple[float, Reading]] = {}
 
     def looks(self, now_s: float, how: Search, known: bool = True) -> bool:
@@ -106,16 +104,16 @@ class FaceStage:
 
         Args:
             now_s: not before that of the last picture.
-            how: how whole pictures are searched.
+            how: when a picture without known faces is searched.
             known: whether a face that is followed alone shall be read. With several people every
                 picture is of use: who speaks is seen from one to the next.
         """
         alone = self._in_view == len(self._tracker.tracks) == 1
-        followed = bool(self._tracker.tracks) and (known or not alone)
-        if not how.frugal or followed or self._steps is not None:
+        if not how.frugal or (self._tracker.tracks and (known or not alone)):
             return True
-        every_s = how.again_s if alone else how.every_s
-        return now_s - self._searched_s >= every_s and now_s - self._compared_s >= LOOK_EVERY_S
+        if alone:
+            return False
+        return now_s - self._searched_s >= how.every_s and now_s - self._compared_s >= LOOK_EVERY_S
 
     def accept(
         self, picture: Picture, how: Search | None = None, speech: bool = False
@@ -124,7 +122,7 @@ class FaceStage:
 
         Args:
             picture: the next one.
-            how: how whole pictures are searched.
+            how: when a picture without known faces is searched.
             speech: whether speech is heard.
 
         Returns:
@@ -133,46 +131,43 @@ class FaceStage:
             valence and embedding are smoothed over time.
         """
         image, now_s = picture.image, picture.at_s
-        followed = [self._detector.follow(image, track.box) for track in self._tracker.tracks]
-        boxes = [box for box in followed if box is not None]
-        found = largest_first(boxes + self._find(picture, how or Search(), boxes))[:MOST_FACES]
-        tracks = self._tracker.update(found, now_s)
+        if not self._tracker.tracks and not self._is_time_to_search(picture, how or Search()):
+            return []
+        self._searched_s = now_s
+        found = self._find(image)[:MOST_FACES]
+        tracks = self._tracker.update([face.box for face in found], now_s)
         self._in_view = len(tracks)
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
-        faces = {track.person: crop(image, self._size, track.box) for track in tracks}
+        faces = {
+            track.person: align(image, self._size, face)
+            for track, face in zip(tracks, found, strict=True)
+        }
         speaker = self._speaker.choose(faces, now_s, speech) if len(faces) > 1 else None
         return [
             self._evidence(person, self.read(faces[person]), now_s)
             for person in sorted(faces, key=lambda person: person != speaker)
         ]
 
-    def _find(self, picture: Picture, how: Search, followed: list[Box]) -> list[Box]:
-        """Search a picture when it is time to, or go on searching an earlier one."""
-        every_s = how.again_s if followed else how.every_s
-        if self._steps is None and self._is_time_to_search(picture, every_s, how.frugal):
-            self._searched_s = picture.at_s
-            self._steps = self._detector.search_in_steps(picture.image, how.side)
-        found: list[Box] = []
-        for step in self._steps or ():
-            found += step
-            if how.frugal:
-                break
-        else:
-            self._steps = None
-        if self._searched_s == picture.at_s:
-            return found
-        # They were there in an earlier picture: see where those that are new are in this one.
-        new = [box for box in found if not any(box.shared(known) for known in followed)]
-        moved = [self._detector.follow(picture.image, box) for box in new]
-        return [box for box in moved if box is not None]
+    def _find(self, image: Image) -> list[Face]:
+        """Find the faces of a picture, looking twice for those that were there a moment ago."""
+        before = [track.box for track in self._tracker.tracks]
+        found = [
+            face
+            for face in self._detector.find(image, LIKELY if before else SURE)
+            if face.confidence >= SURE or any(face.box.overlap(box) for box in before)
+        ]
+        lost = [box for box in before if not any(face.box.overlap(box) for face in found)]
+        # Only for the largest: a second look costs as much as the first.
+        again = find_near(self._detector, image, max(lost, key=lambda b: b.area)) if lost else None
+        return sorted([*found, *([again] if again else [])], key=lambda face: -face.box.area)
 
-    def _is_time_to_search(self, picture: Picture, every_s: float, frugal: bool) -> bool:
+    def _is_time_to_search(self, picture: Picture, how: Search) -> bool:
         gone_s = picture.at_s - self._searched_s
-        if gone_s < every_s:
+        if gone_s < how.every_s:
             return False
         self._compared_s = picture.at_s
-        return not frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
+        return not how.frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
 
     def _evidence(self, person: int, reading: Reading, now_s: float) -> Evidence:
         if person in self._smoothed:
@@ -205,10 +200,9 @@ class FaceStage:
         Args:
             image: ``[H, W, 3]`` blue first.
         """
-        box = None
-        if max(image.shape[:2]) >= CROP_BELOW:
-            box = next(iter(self._detector.search(image)), None)
-        return self.read(crop(image, self._size, box))
+        if max(image.shape[:2]) >= CROP_BELOW and (found := self._detector.find(image)):
+            return self.read(align(image, self._size, found[0]))
+        return self.read(crop(image, self._size))
 
     def classify_file(self, path: Path) -> Reading:
         """Read a picture file as `classify` does.

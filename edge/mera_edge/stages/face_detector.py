@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,198 +10,153 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.errors import EngineError
-from mera_edge.features.face import Box, Image, cut
+from mera_edge.bundle.catalogue import published, pulled
+from mera_edge.engine.protocol import Engine
+from mera_edge.errors import EngineError, InputError
+from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
 
-SEARCH_SIDE = 320
-"""Longest side, in pixels, of the picture that is searched for faces: a face is found from about
-a tenth of the picture's longest side on."""
-SMALLEST = 32
-"""Smallest face that is looked for in it, in pixels."""
+SURE, LIKELY = 0.5, 0.3
+"""Confidence that a new face must reach, and one where a face was a moment ago."""
 
-FOLLOW_SIDE = 96
-"""Side of the square around a known face that is searched for where it has moved."""
-_AROUND = 1.6
-"""Side of that square over the face's."""
+_AROUND = 4.0
+"""Side of the square that is looked at more closely over that of the face that was in it."""
 
-_NESTED = 0.5
-"""A box is the same face as a larger one when they share this part of it."""
+_SAME = 0.4
+"""Intersection over union from which two answers are the same face."""
 
 
-class Finder(Protocol):
-    """Looks for faces in a small picture."""
+class FaceDetector(Protocol):
+    """Finds faces in pictures of any size."""
 
-    def find(
-        self, image: Image, smallest: float, largest: float, known: bool
-    ) -> Iterator[list[Box]]:
-        """Yield squares from brow to chin, framed as the encoder's training pictures are.
-
-        The work is done in steps that take about the same time: whoever has little of it goes on
-        later. All but the last step yield nothing but an empty list.
+    def find(self, image: Image, least: float = SURE) -> list[Face]:
+        """Return the faces, largest first.
 
         Args:
             image: ``[H, W, 3]`` blue first.
-            smallest: side of the smallest square that is looked for, in pixels.
-            largest: of the largest.
-            known: whether a face was there a moment ago: weaker signs are enough then.
+            least: confidence below which a face is none.
         """
 
 
-class FaceDetector:
-    """Searches whole pictures, and follows a known face at a tenth of the cost."""
+def find_near(detector: FaceDetector, image: Image, box: Box) -> Face | None:
+    """Look closely at where a face was a moment ago, and return where it is now."""
+    around = box.grown(_AROUND)
+    part = cut(image, around)
+    # Where the square leaves the picture, its border was repeated.
+    left, top = round(around.x), round(around.y)
+    found = [face.moved(left, top) for face in detector.find(part, LIKELY)]
+    return max(found, key=lambda face: face.box.overlap(box), default=None)
 
-    def __init__(self, finder: Finder) -> None:
-        self._finder = finder
 
-    def search(self, image: Image) -> list[Box]:
-        """Return all faces in a picture of any size, largest first, in its pixels."""
-        return [box for step in self.search_in_steps(image) for box in step]
+class Network:
+    """The bundle's detector.
 
-    def search_in_steps(self, image: Image, side: int = SEARCH_SIDE) -> Iterator[list[Box]]:
-        """Do as `search` does, a step at a time; the faces come with the last one.
+    Raises:
+        BundleError: it is for other pictures than ours.
+        EngineError: it cannot be loaded.
+    """
 
-        Args:
-            image: ``[H, W, 3]`` blue first.
-            side: longest side, in pixels, that it is brought to first: a smaller one is faster
-                and misses smaller faces.
-        """
+    def __init__(self, bundle: Bundle) -> None:
+        role = bundle.role("face_detector")
+        role.require_features(DETECTOR_SPEC)
+        self._engine: Engine = role.engine()
+        self._height, self._width = self._engine.inputs["picture"].shape[2:]
+        self._canvas = np.zeros((1, 1, self._height, self._width), np.float32)
+
+    def find(self, image: Image, least: float = SURE) -> list[Face]:
         import cv2
 
         height, width = image.shape[:2]
-        scale = min(1.0, side / max(height, width))
+        scale = min(self._height / height, self._width / width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if scale < 1:
-            image = cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        for found in self._finder.find(image, SMALLEST, max(size), known=False):
-            yield largest_first(
-                [Box(b.x / scale, b.y / scale, b.width / scale, b.height / scale) for b in found]
-            )
-
-    def follow(self, image: Image, box: Box) -> Box | None:
-        """Return where a face that was at ``box`` a moment ago is now, ``None`` when it is gone."""
-        import cv2
-
-        around = box.grown(_AROUND)
-        scale = FOLLOW_SIDE / around.width
-        region = cut(image, around)
-        small = cast(Image, cv2.resize(region, (FOLLOW_SIDE,) * 2, interpolation=cv2.INTER_AREA))
-        side = box.width * scale
-        found = self._finder.find(small, side * 0.7, side * 1.4, known=True)
-        moved = [
-            Box(around.x + b.x / scale, around.y + b.y / scale, b.width / scale, b.height / scale)
-            for step in found
-            for b in step
-        ]
-        return max(moved, key=box.overlap, default=None)
-
-
-def largest_first(boxes: list[Box]) -> list[Box]:
-    """Sort by size and drop boxes that lie in a larger one."""
-    kept: list[Box] = []
-    for box in sorted(boxes, key=lambda box: -box.area):
-        if all(box.shared(larger) < _NESTED * box.area for larger in kept):
-            kept.append(box)
-    return kept
-
-
-class Cascade:
-    """The Haar cascade that comes with OpenCV 4: frontal faces only."""
-
-    _MARGIN = 1.06
-    """Eyes and mouth then lie where they do in FER+ (medians 0.39 and 0.75 of the height)."""
-
-    _STEPS = (48, 76)
-    """Sides, in pixels, up to which looking for faces takes a third of a search, and two."""
-
-    def __init__(self) -> None:
-        import cv2
-
-        path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
-        self._cascade = cv2.CascadeClassifier(str(path))
-        if self._cascade.empty():
-            raise EngineError(f"OpenCV cannot load {path}", "install opencv-python-headless<5")
-
-    def find(
-        self, image: Image, smallest: float, largest: float, known: bool
-    ) -> Iterator[list[Box]]:
-        import cv2
-
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        low, high = int(smallest), int(largest)
-        # A part without a size that the cascade knows would be searched for the nearest one.
-        inside = [cut for cut in self._STEPS if not known and 1.2 * low <= cut <= high / 1.2]
-        cuts = [low - 1, *inside, high]
-        found: list[Sequence[int]] = []
-        for step, (below, top) in enumerate(pairwise(cuts)):
-            if step:
-                yield []
-            found += self._hits(grey, below + 1, top)
-        # As the cascade itself groups its hits (`detectMultiScale` with this ``minNeighbors``).
-        boxes, _ = cv2.groupRectangles(found, 3 if known else 6, 0.2)
-        yield [Box(*map(float, box)).grown(self._MARGIN) for box in boxes]
-
-    def _hits(self, grey: NDArray[Any], low: int, high: int) -> list[Sequence[int]]:
-        """Return all squares with sides from ``low`` to ``high`` that look like a face."""
-        return list(
-            self._cascade.detectMultiScale(
-                grey,
-                scaleFactor=1.15,
-                minNeighbors=0,
-                minSize=(low,) * 2,
-                maxSize=(high,) * 2,
-            )
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        grey = cv2.cvtColor(cv2.resize(image, size, interpolation=method), cv2.COLOR_BGR2GRAY)
+        self._canvas.fill(0)
+        self._canvas[0, 0, : size[1], : size[0]] = grey
+        answer = self._engine.run({"picture": self._canvas})
+        confidence = answer["confidence"][0]
+        rows = np.flatnonzero(confidence >= least)
+        sides = np.array([self._width, self._height], np.float32) / scale
+        return _without_repeats(
+            answer["boxes"][0][rows].reshape(-1, 2, 2) * sides,
+            answer["landmarks"][0][rows].reshape(-1, 5, 2) * sides,
+            confidence[rows],
         )
 
 
 class YuNet:
-    """OpenCV's neural detector (Wu et al., 2023): side views too, several times faster.
+    """OpenCV's neural detector (Wu et al., 2023).
 
     Raises:
         EngineError: OpenCV cannot load the model.
     """
 
-    _SURE, _LIKELY = 0.7, 0.5
-    """Confidence that a new face and a known one must reach."""
+    LONGEST_SIDE = 320
+    """That a picture is brought to."""
 
     def __init__(self, model: Path) -> None:
         import cv2
 
         try:
-            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), self._LIKELY)
+            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), LIKELY)
             # A model of another kind is noticed only when it runs.
             self._detector.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
             raise EngineError(
                 f"OpenCV cannot load the face detector {model} ({error})",
-                "pull the fixed-size YuNet model: OpenCV 4 does not read the other one",
+                "pull it again: mera-edge models pull yunet",
             ) from error
 
-    def find(
-        self, image: Image, smallest: float, largest: float, known: bool
-    ) -> Iterator[list[Box]]:
+    def find(self, image: Image, least: float = SURE) -> list[Face]:
+        import cv2
+
         height, width = image.shape[:2]
-        self._detector.setInputSize((width, height))
-        _, found = self._detector.detect(image)
-        confidence = self._LIKELY if known else self._SURE
-        squares = [
-            _square(*map(float, row[:4]))
-            for row in (() if found is None else found)
-            if row[-1] >= confidence
-        ]
-        yield [box for box in squares if smallest <= box.width <= largest]
+        scale = min(1.0, self.LONGEST_SIDE / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        self._detector.setInputSize(size)
+        _, found = self._detector.detect(small)
+        rows: NDArray[Any] = np.zeros((0, 15), np.float32) if found is None else np.asarray(found)
+        rows = rows[rows[:, 14] >= least]
+        corners = np.stack([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1) / scale
+        return _without_repeats(corners, rows[:, 4:14].reshape(-1, 5, 2) / scale, rows[:, 14])
+
+
+def _without_repeats(
+    corners: NDArray[np.floating], landmarks: NDArray[np.floating], confidence: NDArray[np.floating]
+) -> list[Face]:
+    """Return the surest of all answers about the same face, the largest face first."""
+    import cv2
+
+    rectangles = np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], 1)
+    kept: Sequence[int] = cv2.dnn.NMSBoxes(rectangles.tolist(), confidence.tolist(), 0.0, _SAME)
+    faces = [
+        Face(
+            _square(*map(float, rectangles[i])),
+            landmarks[i].astype(np.float32),
+            float(confidence[i]),
+        )
+        for i in kept
+    ]
+    return sorted(faces, key=lambda face: -face.box.area)
 
 
 def _square(x: float, y: float, width: float, height: float) -> Box:
-    # YuNet's boxes are narrow; their height is the side of FER+'s pictures (median 0.99).
+    # The boxes are narrow; their height is the side of the encoder's pictures (FER+, median 0.99).
     return Box(x + (width - height) / 2, y, height, height)
 
 
-def face_detector(bundle: Bundle) -> FaceDetector:
-    """Return the bundle's detector, or the one that comes with OpenCV when it has none.
+def face_detector(bundle: Bundle, name: str | None = None) -> FaceDetector:
+    """Return the bundle's detector, or a pulled one in its place.
 
     Raises:
+        InputError: it is not here, or no face detector.
         EngineError: it cannot be loaded.
     """
-    if bundle.has("face_detector"):
-        return FaceDetector(YuNet(bundle.role("face_detector").path()))
-    return FaceDetector(Cascade())
+    if name is None:
+        return Network(bundle)
+    if published(name).role != "face_detector":
+        raise InputError(f"{name} is no face detector", "see: mera-edge models list")
+    path = pulled(name)
+    if path is None:
+        raise InputError(f"{name} is not here", f"run: mera-edge models pull {name}")
+    return YuNet(path / next(iter(published(name).files)))
