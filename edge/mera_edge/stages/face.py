@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from mera_edge.events import Evidence
 from mera_edge.features.face import SPEC, Face, Image, align, crop, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import Picture
-from mera_edge.stages.face_detector import LIKELY, SURE, face_detector, find_near
+from mera_edge.stages.face_detector import (
+    LIKELY,
+    SAME,
+    SURE,
+    FaceDetector,
+    face_detector,
+    find_near,
+)
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import Motion
 from mera_edge.stages.speaker import Speaker
@@ -85,10 +93,17 @@ class FaceStage:
         self.labels: tuple[str, ...] = role.entry.labels
         self._engine = role.stage_engine()
         self._size = self._engine.inputs["face"].shape[-1]
-        self._detector = face_detector(bundle, detector)
+        self._open_detector = partial(face_detector, bundle, detector)
+        if detector is not None:
+            _ = self._detector  # What was asked for by name is missed now, not with the first face.
         self._tracker = FaceTracker()
         self._speaker = Speaker()
         self.reset()
+
+    @cached_property
+    def _detector(self) -> FaceDetector:
+        """Opened when it is needed: crops are read without one."""
+        return self._open_detector()
 
     def reset(self) -> None:
         """Forget everyone: the next picture is the first of a new stream."""
@@ -155,9 +170,9 @@ class FaceStage:
         found = [
             face
             for face in self._detector.find(image, LIKELY if before else SURE)
-            if face.confidence >= SURE or any(face.box.overlap(box) for box in before)
+            if face.confidence >= SURE or any(face.box.overlap(box) >= SAME for box in before)
         ]
-        lost = [box for box in before if not any(face.box.overlap(box) for face in found)]
+        lost = [box for box in before if not any(face.box.overlap(box) >= SAME for face in found)]
         # Only for the largest: a second look costs as much as the first.
         again = find_near(self._detector, image, max(lost, key=lambda b: b.area)) if lost else None
         return sorted([*found, *([again] if again else [])], key=lambda face: -face.box.area)

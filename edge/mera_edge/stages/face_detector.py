@@ -15,13 +15,13 @@ from mera_edge.engine.protocol import Engine
 from mera_edge.errors import EngineError, InputError
 from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
 
-SURE, LIKELY = 0.5, 0.3
+SURE, LIKELY = 0.6, 0.35
 """Confidence that a new face must reach, and one where a face was a moment ago."""
 
 _AROUND = 4.0
 """Side of the square that is looked at more closely over that of the face that was in it."""
 
-_SAME = 0.4
+SAME = 0.4
 """Intersection over union from which two answers are the same face."""
 
 
@@ -44,7 +44,8 @@ def find_near(detector: FaceDetector, image: Image, box: Box) -> Face | None:
     # Where the square leaves the picture, its border was repeated.
     left, top = round(around.x), round(around.y)
     found = [face.moved(left, top) for face in detector.find(part, LIKELY)]
-    return max(found, key=lambda face: face.box.overlap(box), default=None)
+    near = [face for face in found if face.box.overlap(box)]
+    return max(near, key=lambda face: face.box.overlap(box), default=None)
 
 
 class Network:
@@ -128,7 +129,7 @@ def _without_repeats(
     import cv2
 
     rectangles = np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], 1)
-    kept: Sequence[int] = cv2.dnn.NMSBoxes(rectangles.tolist(), confidence.tolist(), 0.0, _SAME)
+    kept: Sequence[int] = cv2.dnn.NMSBoxes(rectangles.tolist(), confidence.tolist(), 0.0, SAME)
     faces = [
         Face(
             _square(*map(float, rectangles[i])),
