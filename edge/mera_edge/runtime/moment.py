@@ -19,9 +19,9 @@ from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Moment
 from mera_edge.labels import EMOTIONS, ModalityName
 from mera_edge.wording import carrier
 
-LEVEL = 0.7
+LEVEL = 0.5
 """Probability below which an answer speaks against its emotion: one that stays below is never
-shown. At 0.6 ordinary talk changed the state more than twice as often, above 0.7 no less
+shown. Of several levels the one at which talk has a state most of the time and changes it least
 (docs/results/verdict.md)."""
 CLEAR = 0.9
 """An answer counts as no surer than that, and as no surer of the opposite."""
