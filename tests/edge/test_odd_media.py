@@ -410,3 +410,16 @@ def test_a_playlist_opens_no_socket(tmp_path: Path) -> None:
                 Read(tmp_path / name)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+@pytest.mark.parametrize("name", ["a.ffconcat", "'a.ffconcat'", "b.ffconcat"])
+def test_a_list_of_files_is_played_and_one_that_names_lists_is_not(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path / "x.ts", 2.0)
+    good, bad = tmp_path / "b.ffconcat", tmp_path / "a.ffconcat"
+    good.write_text("ffconcat version 1.0\nfile x.ts\nfile x.ts\n")
+    bad.write_text(f"ffconcat version 1.0\nfile x.ts\nfile {name}\n")
+    assert len(Read(good).pictures) > 1
+    with pytest.raises(InputError, match="names a list"):
+        MediaFile(bad).open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ _OPTIONS: Final = {
 }
 _PATIENCE_S = 20.0
 """For one read of a file."""
+_LIST = b"ffconcat version"
+"""With which FFmpeg's list of files begins."""
 
 
 def open_container(path: Path) -> Any:
@@ -41,6 +44,8 @@ def open_container(path: Path) -> Any:
     """
     import av
 
+    if _names_a_list(path):
+        raise ValueError("it is a list of files that names a list")
     # "file:" keeps 12:30.mp4 from being a protocol; metadata may be of any encoding.
     container = av.open(
         f"file:{path}", options=_OPTIONS, metadata_errors="replace", timeout=_PATIENCE_S
@@ -49,6 +54,22 @@ def open_container(path: Path) -> Any:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(LARGEST_PICTURE)}
     return container
+
+
+def _names_a_list(path: Path) -> bool:
+    """Whether it is a list that names a list: FFmpeg would open one that names itself for ever."""
+
+    def begins(path: Path) -> str | None:
+        with path.open("rb") as file:
+            is_list = file.read(len(_LIST)) == _LIST
+            return file.read(1 << 20).decode(errors="replace") if is_list else None
+
+    for line in (begins(path) or "").splitlines():
+        word, _, name = line.strip().partition(" ")
+        named = path.parent / "".join(re.split(r"['\\]", name.strip()))
+        if word == "file" and named.is_file() and begins(named) is not None:
+            return True
+    return False
 
 
 @dataclass
