@@ -164,7 +164,7 @@ LONG_RUNS = (
     LongRun(
         "spoiled manifests, pickles, features, states", "Errors name the cause",
         ("fuzz_records.py",),
-        r"^\| .* \| (?P<tried>\d+) \| \d+ \| \d+ \| (?P<failed>\d+)",
+        r"^\| [^|]+ \| (?P<tried>\d+) \| \d+ \| \d+ \| (?P<failed>\d+)",
     ),
 )  # fmt: skip
 

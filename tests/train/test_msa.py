@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from mera_edge.errors import ConfigError, InputError
 from mera_train import fingerprint
 from mera_train.cli import app
+from mera_train.features import store
 from mera_train.loop import fit
 from mera_train.msa import MSA_run, data, get_config, grid, mmsa, mosi_bclstm, unpickle
 from mera_train.msa.config import parse
@@ -126,6 +127,22 @@ def test_data_that_teach_nothing_are_refused(sims: Path) -> None:
     sims.write_bytes(pickle.dumps(parts))
     with pytest.raises(InputError, match=r"every training utterance has the label 0\.4"):
         MSA_run("lf_dnn", "sims", settings("lf_dnn", "sims", sims))
+
+
+@pytest.mark.parametrize("told", ['{"schema": "mera-edge/features/1"}', "[]", "7"])
+def test_a_spoilt_file_of_features_is_read_or_refused(tmp_path: Path, told: str) -> None:
+    """Numpy raises what zipfile and zlib raise, and they have no common ancestor."""
+    path = tmp_path / "features.npz"
+    np.savez_compressed(path, specification=told, voice=np.arange(200.0) ** 2)
+    whole, outcomes = path.read_bytes(), set()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xA5]) + whole[at + 1 :])
+        try:
+            outcomes.add(type(store.load(path)))
+        except InputError as error:
+            assert str(path) in str(error)
+            outcomes.add(InputError)
+    assert InputError in outcomes
 
 
 @pytest.mark.parametrize("protocol", [2, 5])

@@ -34,7 +34,7 @@ Providers = Mapping[RoleName, Provider]
 
 _AGAIN = "copy or export the bundle again"
 _LONGEST_REASON = 500
-_SPOILED = (
+SPOILED = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -114,7 +114,7 @@ class Role:
                 self.shared[path] = how(path)
             except MeraError:
                 raise
-            except _SPOILED as error:
+            except SPOILED as error:
                 said = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
                 raise BundleError(
                     f"{path} ({self.name}) cannot be read ({said})", _AGAIN

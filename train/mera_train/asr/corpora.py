@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mera_edge import table
+from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import InputError
 
 SPLITS = {
@@ -92,7 +93,7 @@ def archived(data: Path, corpus: str) -> list[dict[str, str]]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open("manifest.csv") as file:
             rows = list(csv.DictReader(io.TextIOWrapper(file, "utf-8"), restval=""))
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, csv.Error) as error:
+    except (*SPOILED, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error})", "it needs a manifest.csv") from error
     if not rows or "file" not in rows[0]:
         raise InputError(f"manifest.csv of {path} has no column 'file', or no rows", "add them")

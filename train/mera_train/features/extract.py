@@ -17,13 +17,13 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mera_edge.bundle import Bundle
+from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import CheckFailed, InputError, MeraError
 from mera_edge.events import Evidence, Summary
 from mera_edge.labels import MODALITIES
@@ -293,7 +293,7 @@ def _done(part: Path) -> bool:
     try:
         with np.load(part, allow_pickle=False) as archive:
             return "status" in archive.files
-    except (OSError, ValueError, BadZipFile, EOFError):
+    except SPOILED:
         return False
 
 

@@ -14,12 +14,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle, RoleName
+from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import InputError
 from mera_edge.labels import VALENCE
 from mera_train import disk
@@ -92,12 +92,11 @@ def load(path: Path) -> Features:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         told = json.loads(str(arrays.pop("specification")))
-    except (OSError, ValueError, KeyError, BadZipFile, EOFError) as error:
+    except SPOILED as error:
         raise InputError(
             f"{path} is no file of features ({error})", "make one with `mera-edge features`"
         ) from error
-    if told.get("schema") != SCHEMA:
-        raise InputError(
-            f"{path} has schema {told.get('schema')!r}, {SCHEMA!r} is read", "extract it again"
-        )
+    schema = told.get("schema") if isinstance(told, dict) else told
+    if schema != SCHEMA:
+        raise InputError(f"{path} has schema {schema!r}, {SCHEMA!r} is read", "extract it again")
     return Features(arrays, told)

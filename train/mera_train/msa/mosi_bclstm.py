@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.load import DEFAULT
+from mera_edge.bundle.load import DEFAULT, SPOILED
 from mera_edge.errors import InputError
 from mera_train.msa.data import MODALITIES, Corpus, Examples, clean
 from mera_train.msa.words import cross_fitted
@@ -94,5 +93,5 @@ def _part(path: Path, name: str) -> dict[str, NDArray[np.generic]]:
             return {key: file[f"{name}_{key}"] for key in _KEYS}
     except KeyError as error:
         raise InputError(f"{path}: {error.args[0]}", "give mosi_bclstm.npz") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except SPOILED as error:
         raise InputError(f"{path} cannot be read ({error})", "give an .npz file") from error
