@@ -10,16 +10,18 @@ import pytest
 
 from mera_edge.sample import CLIP
 
+ROLES = ("vad", "asr", "voice", "face_detector", "face", "text", "fusion")
+
 
 def test_every_model_is_listed_with_its_size_and_licence(cli: Callable) -> None:
     facts = json.loads(cli("models", "list", "--json").out)
-    assert set(facts["roles"]) == {"asr", "voice", "face", "text", "fusion"}
+    assert set(facts["roles"]) == set(ROLES)
     assert all(role["bytes"] > 0 and role["licence"] for role in facts["roles"].values())
     assert "yunet" in facts["published"]
     assert cli("models", "list").code == 0
 
 
-@pytest.mark.parametrize("role", ["asr", "voice", "face", "text", "fusion"])
+@pytest.mark.parametrize("role", ROLES)
 def test_every_model_has_a_card_that_says_how_well(cli: Callable, role: str) -> None:
     result = cli("models", "show", role, "--json")
     entry = json.loads(result.out)
