@@ -276,7 +276,8 @@ changed the packages last.
 
 `python benchmarks/promises.py --long NAME`, noted in [{RUNS.name}]({RUNS.name}) with their commits.
 Sums of all runs; "bad ends" are tracebacks, crashes, hangs, more than 400 MB, secrets shown,
-messages that are not clear, wrong exit codes.
+messages that are not clear, wrong exit codes. A run that found one was made again after the repair,
+and counts only then.
 
 | promise | what is tried | command | runs | inputs | bad ends |
 | --- | --- | --- | --- | --- | --- |
