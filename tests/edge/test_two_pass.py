@@ -113,6 +113,22 @@ def test_where_the_final_pass_is_unsure_the_streamed_text_stands(final: Final) -
     assert (said.text, said.recognized_by) == (" ".join(["streamed"] * 3), "streaming")
 
 
+def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> None:
+    final = Final("Other words than those.", LEAST_LOG_PROBABILITY - 1)
+    recognizer = TwoPass(Streaming(), final)
+    now = speak(recognizer, 0.0, [0.5] * 3)
+    assert recognizer.partial().confidence == 0.5
+    now = speak(recognizer, now, [0] * 5)
+    assert finalized(recognizer).confidence == 0
+    now = speak(recognizer, now, [0.5] * 3)
+    assert recognizer.partial().confidence == 0
+    final.said = Transcription("Streamed streamed streamed.", -0.1)
+    now = speak(recognizer, now, [0] * 5)
+    assert finalized(recognizer).recognized_by == "final"
+    speak(recognizer, now, [0.5])
+    assert recognizer.partial().confidence == 0.5
+
+
 def test_where_nothing_was_heard_the_final_pass_rests() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)

@@ -65,6 +65,7 @@ class TwoPass:
         self._submit = submit or _thread().submit
         self._blocks: list[AudioBlock] = []
         self._ending: _Ending | None = None
+        self._trust = 1.0
         self.reset()
 
     def accept(self, block: AudioBlock) -> None:
@@ -75,8 +76,13 @@ class TwoPass:
         self._streaming.accept(block)
 
     def partial(self) -> Hypothesis:
-        """Return what the streaming pass has understood so far."""
-        return self._streaming.partial()
+        """Return what the streaming pass has understood so far.
+
+        It is doubted as far as the final pass heard other words in the utterance before: whoever
+        speaks another language goes on doing so.
+        """
+        said = self._streaming.partial()
+        return said if self._trust == 1 else replace(said, confidence=said.confidence * self._trust)
 
     def is_endpoint(self) -> bool:
         """Whether the streaming pass says that the utterance is over."""
@@ -97,7 +103,10 @@ class TwoPass:
         if ending.final is not None and not (math.isinf(within_s) or ending.final.done()):
             return None
         self._ending = None
-        return ending.streamed if ending.final is None else _chosen(ending)
+        if ending.final is None:
+            return ending.streamed
+        said, self._trust = _chosen(ending.streamed, ending.final.result())
+        return said
 
     def flush(self) -> None:
         """End the stream."""
@@ -105,7 +114,7 @@ class TwoPass:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._blocks, self._ending = [], None
+        self._blocks, self._ending, self._trust = [], None, 1.0
         self._streaming.reset()
 
     def _kept_s(self, newest: AudioBlock) -> float:
@@ -125,18 +134,17 @@ def _sound(blocks: list[AudioBlock], streamed: Hypothesis) -> NDArray[np.float32
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _chosen(ending: _Ending) -> Hypothesis:
-    streamed, final = ending.streamed, ending.final
-    if streamed is None or final is None:
-        raise RuntimeError("nothing to choose from")
-    said = final.result()
+def _chosen(streamed: Hypothesis, said: Transcription) -> tuple[Hypothesis, float]:
+    """Return what was said, and how far the streaming pass is to be trusted with what follows."""
     if not said.text or said.log_probability < LEAST_LOG_PROBABILITY:
         # Two that hear different words, as of another language, are both to be doubted.
-        return replace(streamed, confidence=streamed.confidence * _agreement(streamed.text, said))
+        trust = _agreement(streamed.text, said)
+        return replace(streamed, confidence=streamed.confidence * trust), trust
     words = _timed(said, streamed.words[0].start_s, streamed.words[-1].end_s)
-    return replace(
+    final = replace(
         streamed, text=said.text, words=words, confidence=words[0].confidence, recognized_by="final"
     )
+    return final, 1.0
 
 
 def _agreement(streamed: str, said: Transcription) -> float:
