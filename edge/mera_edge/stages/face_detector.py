@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.catalogue import published, pulled
-from mera_edge.engine.protocol import Engine
 from mera_edge.errors import EngineError, InputError
 from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
 
@@ -59,7 +58,7 @@ class Network:
     def __init__(self, bundle: Bundle) -> None:
         role = bundle.role("face_detector")
         role.require_features(DETECTOR_SPEC)
-        self._engine: Engine = role.engine()
+        self._engine = role.stage_engine()
         self._height, self._width = self._engine.inputs["picture"].shape[2:]
         self._canvas = np.zeros((1, 1, self._height, self._width), np.float32)
 
