@@ -17,8 +17,8 @@ from mera_edge.reasons import ReasonCode
 
 SCHEMA: Final = "mera-edge/event/1"
 
-SourceState = Literal["connecting", "live", "stalled", "gone"]
-"""How a camera or microphone is doing: not there yet, giving, silent or stuck, lost."""
+SourceState = Literal["connecting", "live", "stalled", "gone", "off"]
+"""How a camera or microphone is doing: not there yet, giving, silent or stuck, lost, off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,9 @@ class SourceStatus(_Message):
     """How a camera or microphone is doing."""
 
     name: str | None = Field(None, description="device or address, without its secrets")
-    state: SourceState = Field(description="not there yet, giving, silent or stuck, lost")
+    state: SourceState = Field(
+        description="not there yet, giving, silent or stuck, lost, switched off"
+    )
     reason: str | None = Field(None, description="why it is not live")
     reason_code: Code = None
 

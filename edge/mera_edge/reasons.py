@@ -30,6 +30,8 @@ ReasonCode = Literal[
     "hung",
     "crashed",
     "failed",
+    "paused",
+    "switched_off",
     # modalities
     "no_picture",
     "no_face",
@@ -77,6 +79,8 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     "hung": "the driver does not answer; the process that captures is replaced",
     "crashed": "the process that captures ended, or does not start",
     "failed": "an unexpected error, which the sentence names",
+    "paused": "the room is paused, and its devices are closed",
+    "switched_off": "the camera or the microphone is switched off, and closed",
     "no_picture": "no source gives pictures",
     "no_face": "no face in view",
     "no_sound": "no source gives sound",
@@ -87,6 +91,9 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     "no_time": "left out to stay within the budget",
     "stage_failed": "a stage fails; it is made again after a while",
 }
+
+OFF: Final[frozenset[str | None]] = frozenset({"paused", "switched_off"})
+"""Codes of what somebody switched off on purpose."""
 
 _PLUGGED = (
     "check that it is plugged in; `ls /dev/v4l/by-id` lists cameras, `arecord -l` microphones"

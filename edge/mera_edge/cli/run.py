@@ -46,7 +46,8 @@ def run(
     hardware. In a terminal, without --sink, a live view is shown instead of JSON lines. Several
     cameras are several rooms. A camera or microphone that is lost is said in the events and
     tried again. SIGHUP reads the configuration again: rooms that it does not change go on. SIGUSR1
-    only opens files again that were moved away.
+    only opens files again that were moved away. SIGUSR2 pauses: cameras and microphones are closed
+    until it comes again.
     """
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import Notices, stderr
@@ -72,7 +73,7 @@ def run(
         end, reload = [*end, *reload], []
     notices = Notices(stderr())
     try:
-        with take_signals(end, reload, [signal.SIGUSR1]) as signals:
+        with take_signals(end, reload, [signal.SIGUSR1], [signal.SIGUSR2]) as signals:
             settings = read()
             if len(settings.rooms) > 1 and (report or record):
                 raise InputError(

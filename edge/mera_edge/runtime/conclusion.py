@@ -18,7 +18,7 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import MODALITIES, ModalityName
-from mera_edge.reasons import Reason
+from mera_edge.reasons import OFF, Reason
 from mera_edge.runtime.moment import Moments
 from mera_edge.runtime.stage_runner import Stages
 from mera_edge.stages.fusion import Fused, FusionStage
@@ -102,11 +102,14 @@ class Conclusion:
     def fuse(self, observation: Observation) -> None:
         """Take what one tick brought."""
         now_s = observation.now_s
+        off = {name for name, reason in observation.missing.items() if reason.code in OFF}
+        if len(off) == len(MODALITIES):
+            self._moments = Moments()
         self._latest.update({evidence.modality: evidence for evidence in observation.evidence})
         self._used = {
             name: evidence
             for name, evidence in self._latest.items()
-            if now_s - evidence.captured_s <= LONGEST_AGE_S[name]
+            if now_s - evidence.captured_s <= LONGEST_AGE_S[name] and name not in off
         }
         self._fused = None
         if used := list(self._used.values()):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, SourceStatus
 from mera_edge.labels import MODALITIES, ModalityName
-from mera_edge.reasons import Reason
+from mera_edge.reasons import MEANINGS, OFF, Reason
 from mera_edge.runtime.audio_path import AudioPath
 from mera_edge.runtime.budget import Plan
 from mera_edge.runtime.conclusion import Observation
@@ -16,6 +17,9 @@ from mera_edge.runtime.stage_runner import Stages, StageTimes
 from mera_edge.runtime.transcription import LEAST_CONFIDENCE
 from mera_edge.runtime.video_path import VideoPath
 from mera_edge.sources.base import Captured, Source
+from mera_edge.sources.switched import Off
+
+_HEARD: frozenset[ModalityName] = frozenset({"voice", "text"})
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class View:
     """How each camera and microphone is doing, by its id."""
 
     @classmethod
-    def of(cls, sources: Sequence[Source]) -> View:
-        """Ask the sources."""
+    def of(cls, sources: Sequence[Source], off: Off = MappingProxyType({})) -> View:
+        """Ask the sources. What is ``off`` is missing for that reason, whatever they say."""
         troubles: dict[ModalityName, Reason] = {}
         live: dict[str, SourceStatus] = {}
         for source in sources:
@@ -47,6 +51,7 @@ class View:
                 trouble = Reason(code or "connecting", sentence)
                 troubles |= {"face": trouble} if source.has_picture else {}
                 troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
+        troubles |= {name: Reason(code, MEANINGS[code]) for name, code in off.items()}
         return cls(
             sound=any(source.has_sound for source in sources),
             picture=any(source.has_picture for source in sources),
@@ -75,6 +80,7 @@ class Perception:
     ) -> None:
         self._audio = AudioPath(stages, recognition)
         self._video = VideoPath(stages, times, face_detector)
+        self._off: set[ModalityName] = set()
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
@@ -102,6 +108,7 @@ class Perception:
             plan: what there is time for.
             last: whether the stream ends here.
         """
+        self._forget(view)
         heard = self._audio.hear(captured.sounds, now_s, plan, last)
         expected = view.picture and "face" not in view.troubles
         seen = self._video.see(captured.picture, now_s, plan, self._audio.speaking, expected)
@@ -119,6 +126,15 @@ class Perception:
             sources=view.sources,
             failures=failures,
         )
+
+    def _forget(self, view: View) -> None:
+        """Begin anew with what is switched off: nothing of before it counts after it."""
+        off = {name for name, reason in view.troubles.items() if reason.code in OFF}
+        if off >= _HEARD and not self._off >= _HEARD:
+            self._audio.reset()
+        if "face" in off - self._off:
+            self._video.reset()
+        self._off = off
 
     def _reason(
         self, name: ModalityName, view: View, failures: Mapping[ModalityName, str]

@@ -9,6 +9,7 @@ from mera_edge.config import RecognitionSettings, RoomSettings, Settings
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.runtime.clock import RealClock
+from mera_edge.runtime.control import Control
 from mera_edge.runtime.mode import Live
 from mera_edge.runtime.outlets import Outlets
 from mera_edge.runtime.pipeline import Pipeline
@@ -18,6 +19,7 @@ from mera_edge.sinks import Sink
 from mera_edge.sinks.log import SourceLog
 from mera_edge.sources.select import select_rooms
 from mera_edge.sources.shared import Devices
+from mera_edge.sources.switched import Off, Switched
 
 WORDS_KEPT = 1000
 """Characters of each room's transcript in the summary: events have them all."""
@@ -31,6 +33,7 @@ class Service:
         signals: what the operator wants.
         outlets: the sinks, those of the configuration opened.
         say: takes a line for the operator, without waiting.
+        control: what is switched off.
 
     Raises:
         MeraError: something of it cannot be used.
@@ -46,14 +49,17 @@ class Service:
         signals: Signals,
         outlets: Outlets,
         say: Callable[[str], None],
+        control: Control | None = None,
     ) -> None:
         self._signals, self._outlets, self._say = signals, outlets, say
+        self._control = control or Control()
         self._devices, self._strain = Devices(), StrainGauge()
         self._made: list[tuple[_Made, Room]] = []
         self._settings = settings
         self.models = Bundle.open(settings.bundle, settings.providers)
         self._made = self._make(settings, self.models)
         self.rooms = [room for _, room in self._made]
+        self._control.use(room.id for room in settings.rooms)
 
     def run(self, read: Callable[[], Settings]) -> Summary:
         """Run until all sources have ended or the operator wants it.
@@ -65,6 +71,7 @@ class Service:
             MeraError: a source cannot be opened, or no sink has ever worked.
         """
         stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
+        pause = self._signals.pause
         sinks: list[Sink] = [self._outlets, SourceLog(self._say)]
         try:
             rate, observers = self._settings.ticks_per_second, self._outlets.observers
@@ -75,6 +82,9 @@ class Service:
                     if reopen.is_set() or reload.is_set():
                         self._outlets.reopen()
                         reopen.clear()
+                    if pause.is_set():
+                        pause.clear()
+                        self._control.toggle()
                     if reload.is_set():
                         reload.clear()
                         self._reload(session, read)
@@ -107,6 +117,7 @@ class Service:
         kept = sum(room in self.rooms for room in session.rooms)
         self._settings, self.models, self._made = settings, models, made
         self.rooms = list(session.rooms)
+        self._control.use(room.id for room in settings.rooms)
         for room in self.rooms:
             room.pipeline.switch(self._mode(settings))
         self._say(f"goes on with the new configuration; {kept} of {len(made)} rooms are unchanged")
@@ -133,7 +144,14 @@ class Service:
         (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
         pipeline = Pipeline(models, self._mode(settings), recognition, detector)
         pipeline.warm_up()
-        return Room(pipeline, sources, wanted.name, wanted.id)
+        id = wanted.id
+
+        def off() -> Off:
+            return self._control.of(id).off
+
+        return Room(
+            pipeline, [Switched(source, off) for source in sources], wanted.name, id, off=off
+        )
 
     def _mode(self, settings: Settings) -> Live:
         return Live(self._strain, settings.room_budget_ms, len(settings.rooms))

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -19,6 +19,7 @@ from mera_edge.runtime.stamp import Stamp
 from mera_edge.runtime.tally import Tally
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
+from mera_edge.sources.switched import Off
 
 
 @dataclass(eq=False)
@@ -30,6 +31,7 @@ class Room:
         sources: opened and closed by the session, in this order.
         name: what its events call it; ``None`` when it is the only one.
         id: the same for machines; ``None`` for files.
+        off: returns what is switched off.
         ended: whether all its sources have ended.
         began_s: stream time of the session when the room's own began.
     """
@@ -38,6 +40,7 @@ class Room:
     sources: Sequence[Source]
     name: str | None = None
     id: str | None = None
+    off: Callable[[], Off] = dict
     ended: bool = False
     began_s: float = 0.0
 
@@ -48,7 +51,7 @@ class Room:
         captured = _merge([source.poll(now_s, look) for source in self.sources])
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
-        result = self.pipeline.tick(captured, now_s, View.of(self.sources), last)
+        result = self.pipeline.tick(captured, now_s, View.of(self.sources, self.off()), last)
         event = result.event.model_copy(update={"room": self.name, "room_id": self.id})
         return replace(result, event=event)
 
@@ -225,10 +228,11 @@ class Signals:
         stop: the run ends, with its summary.
         reload: the configuration is to be read again.
         reopen: files were moved away and are to be opened again.
+        pause: everything is to be switched off, or on again.
     """
 
     def __init__(self) -> None:
-        self.stop, self.reload, self.reopen = (threading.Event() for _ in range(3))
+        self.stop, self.reload, self.reopen, self.pause = (threading.Event() for _ in range(4))
         self._raises = False
 
     @contextlib.contextmanager
@@ -254,6 +258,7 @@ def take_signals(
     end: Sequence[signal.Signals],
     reload: Sequence[signal.Signals] = (),
     reopen: Sequence[signal.Signals] = (),
+    pause: Sequence[signal.Signals] = (),
 ) -> Iterator[Signals]:
     """Have signals say what the operator wants, instead of ending the process."""
     signals = Signals()
@@ -261,6 +266,7 @@ def take_signals(
         **dict.fromkeys(end, signals.end),
         **dict.fromkeys(reload, lambda *_: signals.reload.set()),
         **dict.fromkeys(reopen, lambda *_: signals.reopen.set()),
+        **dict.fromkeys(pause, lambda *_: signals.pause.set()),
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -39,23 +39,24 @@ class Shared:
 
     def open(self, tap: Tap) -> None:
         """Open it, if it is not, for one more."""
-        if not self._open:
-            self.source.open()
-        if tap not in self._open:
-            self._open.append(tap)
+        with self._closing:
+            if not self._open:
+                self.source.open()
+            if tap not in self._open:
+                self._open.append(tap)
 
     def poll(self, look: bool) -> float:
         """Give what was captured to everyone; return the time, by its own clock."""
         now_s = time.monotonic()
         captured = self.source.poll(now_s, look)
-        for tap in self._open:
+        for tap in tuple(self._open):
             tap.waiting.sounds += captured.sounds
             tap.waiting.picture = captured.picture or tap.waiting.picture
         return now_s
 
     def close(self, tap: Tap) -> None:
         """Close it, if nobody else needs it."""
-        with self._closing:  # rooms are closed at the same time
+        with self._closing:  # rooms are closed at the same time, and while others run
             if tap in self._open:
                 self._open.remove(tap)
             if not self._open:
