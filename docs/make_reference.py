@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from mera_edge.config import TABLES, Settings
+from mera_edge.config import TABLES, Settings, SinkSettings
 from mera_edge.events import EmotionEvent, Summary, json_schema
 from mera_edge.reasons import MEANINGS, REMEDIES
 
@@ -97,8 +97,9 @@ def _settings() -> str:
     for table, model in {"": Settings, **TABLES}.items():
         rows = []
         for name, field in model.model_fields.items():
-            row = (f"`{name}`", _default(field.default), field.description or "")
-            variable = "" if name in TABLES else f"`MERA_EDGE_{name.upper()}`"
+            default = "required" if field.is_required() else _default(field.default)
+            row = (f"`{name}`", default, field.description or "")
+            variable = "" if name in ("recognition", "room") else f"`MERA_EDGE_{name.upper()}`"
             rows.append(row if table else (*row, variable))
         head = ("key", "default", "what", "environment")[: len(rows[0])]
         title = f"The table `{table}`" if table else "The whole run"
@@ -111,6 +112,8 @@ def _default(value: Any) -> str:
         return ""
     if isinstance(value, tuple) and len(value) == 1:
         value = value[0]
+    if isinstance(value, SinkSettings):
+        value = value.to
     return f"`{json.dumps(value)}`"
 
 

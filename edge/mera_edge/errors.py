@@ -50,6 +50,10 @@ class ConfigError(MeraError):
     """A configuration key or value that cannot be used."""
 
 
+class Unreachable(MeraError):
+    """A peer that does not answer now, and may later."""
+
+
 class SourceError(MeraError):
     """A camera, microphone or stream that does not answer; the code says why."""
 

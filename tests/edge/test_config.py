@@ -101,10 +101,12 @@ def test_the_index_of_a_camera_may_be_a_number(tmp_path: Path, camera: str) -> N
 
 def test_lists_in_the_environment_have_commas() -> None:
     pipeline = "v4l2src ! video/x-raw,width=640 ! appsink"
-    for name in ("camera", "mic", "sink"):
+    for name in ("camera", "mic"):
         settings = load(None, {}, {"MERA_EDGE_CAMERA": "0,1", f"MERA_EDGE_{name.upper()}": "0, 1"})
         assert getattr(settings, name) == ("0", "1")
     assert load(None, {}, {"MERA_EDGE_CAMERA": pipeline}).camera == (pipeline,)
+    sinks = load(None, {}, {"MERA_EDGE_SINK": "-, a.jsonl"}).sink
+    assert [sink.to for sink in sinks] == ["-", "a.jsonl"]
     settings = load(None, {}, {"MERA_EDGE_PROVIDERS": "face=cpu, voice = cpu"})
     assert settings.providers == {"face": "cpu", "voice": "cpu"}
 
@@ -182,3 +184,33 @@ def test_settings_work_or_are_refused_and_show_no_secret(tmp_path: Path, seed: i
     for number in range(25 * seed, 25 * seed + 25):
         outcome, message = fuzz_settings.case(number, tmp_path)
         assert outcome in fuzz_settings.GOOD, message
+
+
+def test_a_sink_is_a_text_a_url_with_options_or_a_table(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('sink = ["-", {to = "a?b.jsonl", on = "change", every_s = 2}]')
+    stdout, changes = load(file, {}, {}).sink
+    assert (stdout.to, stdout.on, stdout.scheme) == ("-", "event", None)
+    assert (changes.to, changes.on, changes.every_s) == ("a?b.jsonl", "change", 2)
+    (broker,) = load(file, {"sink": ["MQTT://me@host/a?every_s=5&node=attic"]}, {}).sink
+    assert (broker.to, broker.every_s, broker.node) == ("MQTT://me@host/a", 5, "attic")
+    assert broker.scheme == "mqtt"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sink = [{to = '-', evry_s = 1}]", r"unknown key sink\[0\].evry_s: did you mean 'every_s"),
+        ("sink = 'mqtt://host?nod=a'", r"unknown key sink\[0\].nod: did you mean 'node'"),
+        ("sink = 'mqtt://host?node'", "write options of a URL as"),
+        ("sink = 'mqtt://host?node=a/b'", r"sink\[0\].node = 'a/b'"),
+        ("sink = [3]", r"sink\[0\] = 3"),
+        ("sink = []", "at least 1 item"),
+        ("[[sink]]\non = 'change'", r"sink\[0\].to"),
+    ],
+)
+def test_a_sink_that_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(file, {}, {})

@@ -20,12 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from mera_edge.errors import InputError
+from mera_edge.config import SinkSettings
+from mera_edge.errors import InputError, Unreachable
 from mera_edge.events import (
     Emotion,
     EmotionEvent,
     Latency,
     Modality,
+    Moment,
+    SourceStatus,
     Summary,
     Transcript,
     named,
@@ -39,6 +42,7 @@ from mera_edge.sinks.lines import Lines
 from mera_edge.sinks.live import LiveView
 from mera_edge.sinks.log import SourceLog
 from mera_edge.sinks.queued import QueuedSink
+from mera_edge.sinks.selection import Selection
 from mera_edge.sinks.timeline import SLOTS, Timeline
 
 
@@ -414,7 +418,7 @@ lines.close()
 def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    queued = QueuedSink(choose(str(pipe)), "sink pipe", lambda line: None)
+    queued = QueuedSink(choose(SinkSettings(to=str(pipe))), "sink pipe", lambda line: None)
     for index in range(3):
         queued.publish(event(index))
     with pipe.open() as reader:
@@ -428,11 +432,11 @@ def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) 
         assert json.loads(reader.readline())["schema"] == "mera-edge/summary/1"
 
 
-@pytest.mark.parametrize("target", ["mqtt://host", "HTTP://me:secret@host/a", "wyoming://host:1"])
+@pytest.mark.parametrize("target", ["ftp://host", "GOPHER://me:secret@host/a", "file://host:1"])
 def test_a_sink_that_there_is_not_is_refused_by_its_scheme(target: str) -> None:
     with pytest.raises(InputError) as refused:
-        choose(target)
-    scheme = target.partition("://")[0]
+        choose(SinkSettings(to=target))
+    scheme = target.partition("://")[0].lower()
     assert refused.value.what == f"{scheme}:// is not a sink of this version"
     assert "secret" not in str(refused.value)
 
@@ -470,3 +474,59 @@ def test_a_page_never_takes_the_place_of_a_device_and_follows_a_link(tmp_path: P
     report.publish(event(0))
     report.close(summary(1))
     assert link.is_symlink() and page.read_text().startswith("<!doctype html>")
+
+
+def state(label: str, room: str = "room_1", camera: str = "live") -> EmotionEvent:
+    return event(0).model_copy(
+        update={
+            "room_id": room,
+            "moment": Moment(label=label, confidence=0.8, lasts_s=1),
+            "sources": {f"{room}_camera": SourceStatus(state=camera)},
+        }
+    )
+
+
+def test_a_sink_may_ask_for_changes_only_and_for_few() -> None:
+    now_s = 0.0
+    changes = Selection(SinkSettings(to="-", on="change"), lambda: now_s)
+    few = Selection(SinkSettings(to="-", on="change", every_s=5), lambda: now_s)
+    told = []
+    for label in ("happy", "happy", "sad", "sad", "sad", "sad", "sad"):
+        told.append((changes.takes(state(label)), few.takes(state(label))))
+        now_s += 1.0
+    # The change at 2 s came too early for every_s = 5: it is told when the time is up.
+    assert [at for at, (one, _) in enumerate(told) if one] == [0, 2]
+    assert [at for at, (_, one) in enumerate(told) if one] == [0, 5]
+    assert changes.takes(state("sad", "room_2"))
+    assert changes.takes(state("sad", camera="gone"))
+    every = Selection(SinkSettings(to="-"), lambda: now_s)
+    assert all(every.takes(state("sad")) for _ in range(3))
+
+
+def test_a_sink_of_the_newest_only_takes_none_of_the_past() -> None:
+    """After an outage it goes on with what is, and speaks of no loss."""
+    works = threading.Event()
+    taken: list[EmotionEvent] = []
+    said: list[str] = []
+
+    class Broker:
+        def publish(self, message: EmotionEvent) -> None:
+            if not works.is_set():
+                raise Unreachable("broker: no answer", "start it")
+            taken.append(message)
+
+        def close(self, summary: Summary) -> None:
+            pass
+
+    queued = QueuedSink(Broker(), "broker", said.append, newest_only=True)
+    for index in range(50):
+        queued.publish(event(index))
+        time.sleep(0.001)
+    while not isinstance(queued.error, Unreachable):
+        time.sleep(0.001)
+    works.set()
+    queued.publish(event(50))
+    queued.close(None)
+    queued.wait(time.monotonic() + 5)
+    assert taken[-1] == event(50)
+    assert said == ["broker fails: broker: no answer: start it", "broker works again"]

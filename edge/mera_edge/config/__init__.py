@@ -8,5 +8,14 @@ from mera_edge.config.settings import (
     RoomSettings,
     Settings,
 )
+from mera_edge.config.sink import SinkSettings
 
-__all__ = ["RECOGNITION", "TABLES", "RecognitionSettings", "RoomSettings", "Settings", "load"]
+__all__ = [
+    "RECOGNITION",
+    "TABLES",
+    "RecognitionSettings",
+    "RoomSettings",
+    "Settings",
+    "SinkSettings",
+    "load",
+]

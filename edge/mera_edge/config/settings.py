@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mera_edge.bundle.manifest import RoleName
+from mera_edge.config.sink import SinkSettings, tables
 from mera_edge.credentials import PLACE, password, wants_password, with_password
 from mera_edge.engine.choose import Provider
 from mera_edge.errors import ConfigError
@@ -153,7 +154,9 @@ class Settings(BaseModel):
     room: Annotated[tuple[RoomSettings, ...], BeforeValidator(_tables)] = Field(
         (), description="tables: rooms by name, each with camera and mic, instead of the above"
     )
-    sink: Several = Field(("-",), min_length=1, description="where events go: `-` or a .jsonl file")
+    sink: Annotated[tuple[SinkSettings, ...], BeforeValidator(tables), Field(min_length=1)] = Field(
+        (SinkSettings(to="-"),), description="where events go: `to` alone, or tables"
+    )
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mera_edge.config import SinkSettings
+from mera_edge.errors import Unreachable
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.redaction import redacted
 from mera_edge.runtime.pipeline import Observer, TickResult
-from mera_edge.sinks import Sink
+from mera_edge.sinks import Destination, Sink
 from mera_edge.sinks.choose import choose
-from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.queued import WAITING, QueuedSink
+from mera_edge.sinks.selection import Selection
 
 DRAIN_S = 1.0
 """What all sinks together are given at the end for the events that wait."""
@@ -31,23 +33,28 @@ class Outlets:
 
     def __init__(self, say: Callable[[str], None], stop: threading.Event) -> None:
         self._say, self._stop = say, stop
-        self._named: dict[str, QueuedSink[EmotionEvent]] = {}
-        """Those of the configuration, by target."""
+        self._named: dict[SinkSettings, QueuedSink[EmotionEvent]] = {}
+        """Those of the configuration."""
+        self._selections: dict[SinkSettings, Selection] = {}
         self._others: list[QueuedSink[EmotionEvent]] = []
         self._observers: list[QueuedSink[TickResult]] = []
         self._closed: list[QueuedSink[EmotionEvent]] = []
         self._until_s: float | None = None
 
-    def open(self, targets: Sequence[str]) -> dict[str, JsonLines]:
+    def open(self, targets: Sequence[SinkSettings]) -> dict[SinkSettings, Destination]:
         """Open those of the targets that are not open yet, for `use`.
 
         Raises:
             InputError: one cannot be used.
         """
-        return {target: choose(target) for target in targets if target not in self._named}
+        places = {target.place for target in targets}
+        return {place: choose(place) for place in places if place not in self._named}
 
     def use(
-        self, targets: Sequence[str], new: dict[str, JsonLines], summary: Summary | None = None
+        self,
+        targets: Sequence[SinkSettings],
+        new: dict[SinkSettings, Destination],
+        summary: Summary | None = None,
     ) -> None:
         """Go on with these targets.
 
@@ -57,9 +64,10 @@ class Outlets:
         """
         before = self._named
         self._named = {
-            target: before[target] if target in before else self._queued(target, new[target])
-            for target in targets
+            place: before[place] if place in before else self._queued(place, new[place])
+            for place in (target.place for target in targets)
         }
+        self._selections = {target.place: Selection(target) for target in targets}
         for target in before.keys() - self._named.keys():
             before[target].close(summary)
             self._closed.append(before[target])
@@ -79,7 +87,10 @@ class Outlets:
 
     def publish(self, event: EmotionEvent) -> None:
         """Queue an event for every sink."""
-        for sink in (*self._named.values(), *self._others):
+        for target, named in self._named.items():
+            if self._selections[target].takes(event):
+                named.publish(event)
+        for sink in self._others:
             sink.publish(event)
 
     def reopen(self) -> None:
@@ -111,13 +122,20 @@ class Outlets:
     def _open(self) -> tuple[QueuedSink[Any], ...]:
         return *self._named.values(), *self._others, *self._observers
 
-    def _queued(self, target: str, lines: JsonLines) -> QueuedSink[EmotionEvent]:
+    def _queued(self, target: SinkSettings, to: Destination) -> QueuedSink[EmotionEvent]:
         return QueuedSink(
-            lines, f"sink {redacted(target)}", self._say, changed=self._changed, reopen=lines.reopen
+            to,
+            f"sink {redacted(target.to)}",
+            self._say,
+            changed=self._changed,
+            reopen=to.reopen,
+            newest_only=to.newest_only,
         )
 
     def _changed(self) -> None:
-        if self._failure() or all(sink.gone for sink in self._named.values()):
+        failure = self._failure()
+        fails = failure is not None and not isinstance(failure, Unreachable)
+        if fails or all(sink.gone for sink in self._named.values()):
             self._stop.set()
 
     def _failure(self) -> Exception | None:

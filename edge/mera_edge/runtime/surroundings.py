@@ -103,15 +103,15 @@ def permissions(root: Path = SYSTEM) -> Iterator[Finding]:
 def sinks(settings: Settings) -> Iterator[Finding]:
     """Look whether the files that events go to can be written, and for how long."""
     for target in settings.sink:
-        if target in STDOUT:
+        if target.to in STDOUT:
             continue
+        name = f"sink {redacted(target.to)}"
         try:
             refuse_unknown(target)
         except MeraError as error:
-            yield Finding(f"sink {redacted(target)}", "fail", error.what, error.remedy)
+            yield Finding(name, "fail", error.what, error.remedy)
             continue
-        name = f"sink {redacted(target)}"
-        path = Path(target).absolute()
+        path = Path(target.to).absolute()
         place = path if path.exists() else path.parent
         if not place.exists():
             yield Finding(name, "fail", f"{place} does not exist", "make it")
@@ -119,9 +119,7 @@ def sinks(settings: Settings) -> Iterator[Finding]:
             remedy = "choose another file, or change the owner"
             yield Finding(name, "fail", f"{place} cannot be written", remedy)
         else:
-            yield _disk(
-                f"sink {redacted(target)}", place, "events take about half a gigabyte a day"
-            )
+            yield _disk(name, place, "events take about half a gigabyte a day")
     place = directory()
     while not place.exists():
         place = place.parent

@@ -7,7 +7,7 @@ is its own affair.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, TypeVar
+from typing import ClassVar, Protocol, TypeAlias, TypeVar
 
 from mera_edge.events import EmotionEvent, Summary
 
@@ -26,3 +26,16 @@ class Receiver(Protocol[Message]):
 
 Sink: TypeAlias = Receiver[EmotionEvent]
 """Takes every event."""
+
+
+class Destination(Sink, Protocol):
+    """A sink that a configuration names.
+
+    Attributes:
+        newest_only: whether an event that could not be passed on is of no use any more.
+    """
+
+    newest_only: ClassVar[bool]
+
+    def reopen(self) -> None:
+        """Open a file again that was moved away."""

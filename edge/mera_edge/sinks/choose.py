@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
+from mera_edge.config import SinkSettings
 from mera_edge.errors import InputError
+from mera_edge.sinks import Destination
 from mera_edge.sinks.jsonl import JsonLines
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
-
-def choose(target: str) -> JsonLines:
-    """Return the sink of a target.
-
-    Args:
-        target: ``-`` for stdout, or a path. A URL will name a sink of its scheme.
+def choose(target: SinkSettings) -> Destination:
+    """Return the sink that the settings name.
 
     Raises:
         InputError: there is no such sink, or it cannot be written.
     """
     refuse_unknown(target)
-    return JsonLines(target)
+    return JsonLines(target.to)
 
 
-def refuse_unknown(target: str) -> None:
+def refuse_unknown(target: SinkSettings) -> None:
     """Raise `InputError` for a target of which there is no sink."""
-    url = _URL.match(target)
-    if url:
+    if target.scheme is not None:
         raise InputError(
-            f"{url[1]}:// is not a sink of this version", "give `-` for stdout, or a file"
+            f"{target.scheme}:// is not a sink of this version", "give `-` for stdout, or a file"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.sinks.lines import Lines
 
@@ -15,6 +17,8 @@ class JsonLines:
     Raises:
         InputError: see `Lines`.
     """
+
+    newest_only: ClassVar = False
 
     def __init__(self, target: str) -> None:
         self._lines = Lines(target)

@@ -36,6 +36,8 @@ class QueuedSink(Generic[Message]):
         changed: called from any thread when `worked`, `gone` or `error` has changed.
         reopen: of the sink, for `reopen`.
         waiting: how many events may wait.
+        newest_only: whether a message that could not be passed on gives way to the next one,
+            instead of being tried again; none counts as lost.
 
     Attributes:
         worked: whether the sink has ever taken anything.
@@ -51,6 +53,7 @@ class QueuedSink(Generic[Message]):
         changed: Callable[[], None] = lambda: None,
         reopen: Callable[[], None] = lambda: None,
         waiting: int = WAITING,
+        newest_only: bool = False,
     ) -> None:
         self.worked = self.gone = False
         self.error: MeraError | None = None
@@ -60,11 +63,13 @@ class QueuedSink(Generic[Message]):
         self._troubled = False
         self._refused = self._told = 0
         self._to_reopen = False
-        self._outbox = Outbox(name, waiting)
+        self._newest_only = newest_only
+        self._outbox = Outbox(name, 1 if newest_only else waiting)
 
     def publish(self, message: Message) -> None:
         """Queue a message."""
-        if not self._outbox.put(lambda: self._try(lambda: self._sink.publish(message))):
+        kept = self._outbox.put(lambda: self._try(lambda: self._sink.publish(message)))
+        if not kept and not self._newest_only:
             self._trouble("does not keep up: the oldest events that wait are dropped")
 
     def reopen(self) -> None:
@@ -83,7 +88,7 @@ class QueuedSink(Generic[Message]):
             until_s: by `time.monotonic`, the latest moment; a sink that hangs is left before.
         """
         left = self._outbox.wait(until_s, PATIENCE_S)
-        lost = self._lost + max(0, left - 1)
+        lost = self._lost + (0 if self._newest_only else max(0, left - 1))
         if lost and not self.gone:
             self._say(f"{self._name} lost {lost} events")
         elif left and not self.error:
@@ -91,7 +96,8 @@ class QueuedSink(Generic[Message]):
 
     @property
     def _lost(self) -> int:
-        return self._outbox.dropped + self._refused - self._told
+        dropped = 0 if self._newest_only else self._outbox.dropped
+        return dropped + self._refused - self._told
 
     def _trouble(self, what: str) -> None:
         if not self._troubled:
@@ -113,7 +119,7 @@ class QueuedSink(Generic[Message]):
             self.error = error
             self._trouble(f"fails: {error}")
             self._changed()
-            return self._backoff.wait_s()
+            return None if self._newest_only else self._backoff.wait_s()
         except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
             self._refused += 1
             self._trouble(f"cannot take an event: {error!r}")
@@ -123,5 +129,6 @@ class QueuedSink(Generic[Message]):
             if self._troubled and self._outbox.is_empty:
                 lost, self._troubled = self._lost, False
                 self._told += lost
-                self._say(f"{self._name} works again; {lost} events were lost")
+                some = "" if self._newest_only else f"; {lost} events were lost"
+                self._say(f"{self._name} works again{some}")
         return None

@@ -1,0 +1,72 @@
+"""What a user may choose about a sink."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+
+
+class SinkSettings(BaseModel):
+    """A sink: where events go, and which of them. After `?` in a URL the same may be said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: str = Field(min_length=1, description="`-`, a .jsonl file, or a URL")
+    on: Literal["event", "change"] = Field(
+        "event",
+        description="`change`: only events in which the moment's label, or a camera's or "
+        "microphone's state, is another one",
+    )
+    every_s: float = Field(
+        0, ge=0, le=86_400, description="seconds between two events of a room, at least"
+    )
+    password_file: str | None = Field(
+        None,
+        description="mqtt: file, or systemd credential, with the password of the URL's user",
+        min_length=1,
+    )
+    ca_file: str | None = Field(
+        None,
+        description="mqtts: file of the authority that signed the broker's certificate; the "
+        "system's authorities if unset",
+        min_length=1,
+    )
+    node: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="mqtt: this box in topics and ids; from the machine's id if unset",
+    )
+    words: bool = Field(False, description="mqtt: whether finished sentences are published")
+
+    @property
+    def place(self) -> SinkSettings:
+        """What has to be opened; the rest may change while it is open."""
+        return self.model_copy(update={"on": "event", "every_s": 0})
+
+    @property
+    def scheme(self) -> str | None:
+        """Of the URL, in lower case; ``None`` for stdout and files."""
+        found = _URL.match(self.to)
+        return found[1].lower() if found else None
+
+
+def tables(value: Any) -> Any:
+    """Take a text for a table with `to`, and what a URL says after `?` for the rest of it."""
+    several = value if isinstance(value, list | tuple) else (value,)
+    return tuple(_table(each) if isinstance(each, str) else each for each in several)
+
+
+def _table(target: str) -> Mapping[str, Any]:
+    to, mark, options = target.partition("?")
+    if not mark or not _URL.match(target):
+        return {"to": target}
+    try:
+        return {**dict(parse_qsl(options, keep_blank_values=True, strict_parsing=True)), "to": to}
+    except ValueError as error:
+        raise ValueError("write options of a URL as ?KEY=VALUE&KEY=VALUE") from error
