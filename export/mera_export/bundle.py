@@ -73,6 +73,8 @@ def export_bundle(
             module = importlib.import_module(f"mera_export.{role}")
             how = {"chunk": chunk} if role == "asr" else {}
             entries[role] = module.export(checkpoints / role, new, **how)
+        # The same order whichever roles are from the base.
+        entries = {role: entries[role] for role in get_args(RoleName) if role in entries}
         manifest = Manifest(
             schema=SCHEMA,
             name=name or out.resolve().name,

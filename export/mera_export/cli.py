@@ -72,6 +72,13 @@ def export(
         Path | None,
         typer.Option(help="export nothing: build engines of this bundle, on the device itself"),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="with --bundle: build engines with TensorRT for RTX, without a GPU; keep nothing",
+        ),
+    ] = False,
     verify: Annotated[
         Path | None, typer.Option(help="export nothing: compare this bundle with its checkpoints")
     ] = None,
@@ -86,9 +93,12 @@ def export(
             raise InputError(
                 "only TensorRT needs engines of a bundle", "give --target tensorrt, and only that"
             )
-        _build(bundle, progress)
+        (_check if check else _build)(bundle, progress)
         return
+    if check:
+        raise InputError("--check is for a bundle", "give --target tensorrt --bundle DIR --check")
     from mera_export.bundle import ROLES, export_bundle
+    from mera_export.tensorrt_rtx import installed
 
     refinement = None
     if int8 or data is not None or target not in (None, ["cpu"]):
@@ -127,6 +137,8 @@ def export(
             "the report says why; a role that is not asked for by name may fall back",
         )
     if "tensorrt" in (target or ()):
+        if installed():
+            _check(out, progress)
         remedy = f"mera-edge export --target tensorrt --bundle {out}"
         progress.print(f"engines are built on the device: {remedy}", style="dim")
 
@@ -140,6 +152,33 @@ def _build(bundle: Path, progress: Console) -> None:
     if failed := [one.role for one in results if one.path is None]:
         raise CheckFailed(
             f"no engine for {', '.join(failed)}", "ONNX Runtime runs them; the table says why"
+        )
+
+
+def _check(bundle: Path, progress: Console) -> None:
+    import onnx
+
+    from mera_export.legality import violations
+    from mera_export.tensorrt_rtx import judge
+
+    opened = Bundle.open(bundle)
+    files = {
+        name: opened.role(name).path("tensorrt" if "tensorrt" in entry.files else "model")
+        for name, entry in opened.manifest.roles.items()
+    }
+    with progress.status("building with TensorRT for RTX"):
+        verdicts = judge(list(files.values()))
+    table = Table("role", "file", "NVIDIA's parser and builder", "older TensorRT, speed")
+    for name, verdict in zip(files, verdicts, strict=True):
+        built = f"an engine of {verdict.engine_bytes / 1e6:.1f} MB"
+        rest = [f"{v.node}: {v.what}" for v in violations(onnx.load(verdict.path))]
+        more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
+        table.add_row(name, verdict.path.name, verdict.complaint or built, "".join(rest[:1]) + more)
+    Console().print(table)
+    if refused := [name for name, v in zip(files, verdicts, strict=True) if not v.accepted]:
+        raise CheckFailed(
+            f"TensorRT builds no engine of {', '.join(refused)}",
+            "export the bundle with --target tensorrt; the table says what it does not read",
         )
 
 

@@ -4,12 +4,15 @@ A walk over the ONNX graph; nothing of TensorRT is imported. The rules are those
 quantization from TensorRT 10.3 (JetPack 6) on: signed, symmetric, scales that are constants, one
 scale per tensor for activations and one per output channel for weights. What the parser reads is
 taken from the operator table and the importers of onnx-tensorrt 10.1, the newest public one before.
+Newer versions take more: where NVIDIA's own parser accepts a graph (`mera_export.tensorrt_rtx`), a
+violation says that it is about older versions, or only costs speed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -61,6 +64,17 @@ _ELEMENTS = _FLOATS | {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}
 _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
+Verdict = Literal["refused", "older", "slower"]
+"""By every TensorRT; by older ones, such as the 10.3 of JetPack 6; by none, but it costs speed or
+accuracy."""
+
+_MEANING: dict[Verdict, str] = {
+    "refused": "",
+    "older": " (older TensorRT refuses it, 10.3 of JetPack 6 for one)",
+    "slower": " (TensorRT takes it, but it is slower or less accurate)",
+}
+
+
 @dataclass(frozen=True)
 class Violation:
     """One thing that TensorRT would refuse or run in float."""
@@ -68,6 +82,8 @@ class Violation:
     node: str
     """Of the node, input or output; ``graph`` where it is about all of it."""
     what: str
+    """What is wrong; with whom, where it is not with every TensorRT."""
+    verdict: Verdict = "refused"
 
 
 def violations(model: onnx.ModelProto) -> list[Violation]:
@@ -107,7 +123,7 @@ class _Walk:
             known = OLDEST_OPSET <= opset.version <= NEWEST_OPSET
             if opset.domain in ("", "ai.onnx") and not known:
                 read = f"{OLDEST_OPSET} to {NEWEST_OPSET} can be read"
-                yield Violation("graph", f"opset {opset.version}: {read}")
+                yield _violation("graph", f"opset {opset.version}: {read}", "older")
 
     def shapes(self) -> Iterator[Violation]:
         for value in [*self.model.graph.input, *self.model.graph.output]:
@@ -115,10 +131,10 @@ class _Walk:
             if not all(
                 side.HasField("dim_value") and side.dim_value > 0 for side in tensor.shape.dim
             ):
-                yield Violation(value.name, "its shape is not fixed")
+                yield _violation(value.name, "its shape is not fixed", "refused")
             if tensor.elem_type not in _ELEMENTS:
                 kind = TensorProto.DataType.Name(tensor.elem_type)
-                yield Violation(value.name, f"no engine takes or gives {kind}")
+                yield _violation(value.name, f"an engine with {kind} outside", "older")
 
     def elements(self) -> Iterator[Violation]:
         ends = {value.name for value in [*self.model.graph.input, *self.model.graph.output]}
@@ -128,23 +144,25 @@ class _Walk:
             seen = [node.op_type for node in ([maker] if maker else []) + readers]
             if name in ends or kind in _ELEMENTS or _QUANTIZING.intersection(seen):
                 continue
+            # DOUBLE is read by newer parsers.
+            verdict: Verdict = "older" if kind == TensorProto.DOUBLE else "refused"
             if maker is None:
-                yield Violation(name, f"it is {_name(kind)}")
+                yield _violation(name, f"it is {_name(kind)}", verdict)
             else:
-                yield _at(maker, f"it makes {_name(kind)}")
+                yield _at(maker, f"it makes {_name(kind)}", verdict)
 
     def operators(self) -> Iterator[Violation]:
         for node in self.nodes:
             if node.domain not in ("", "ai.onnx"):
-                yield _at(node, f"{node.domain}.{node.op_type} is no operator of ONNX")
+                yield _at(node, f"{node.domain}.{node.op_type} is no operator of ONNX", "older")
             elif node.op_type in FOREIGN:
                 yield _at(node, f"the parser does not read {node.op_type}")
             elif node.op_type in IN_FLOAT and self._dequantized(node.input[0]):
-                yield _at(node, f"{node.op_type} should stay in float, without Q/DQ")
+                yield _at(node, f"{node.op_type} should stay in float, without Q/DQ", "slower")
             elif node.op_type in ON_FLOATS:
                 kind = self.types.get(node.input[0], TensorProto.FLOAT)
                 if kind not in _FLOATS:
-                    yield _at(node, f"{node.op_type} is for floats, not {_name(kind)}")
+                    yield _at(node, f"{node.op_type} is for floats, not {_name(kind)}", "older")
             place = CONSTANT_INPUT.get(node.op_type, len(node.input))
             if any(name and name not in self.constants for name in node.input[place : place + 1]):
                 yield _at(node, f"its input {node.input[place]} must be a constant")
@@ -154,7 +172,7 @@ class _Walk:
             if node.op_type == "QuantizeLinear":
                 readers = self.readers.get(node.output[0], [])
                 if not readers or any(r.op_type != "DequantizeLinear" for r in readers):
-                    yield _at(node, "a QuantizeLinear without its DequantizeLinear")
+                    yield _at(node, "a QuantizeLinear without its DequantizeLinear", "older")
             elif node.op_type == "DequantizeLinear":
                 maker = self.makers.get(node.input[0])
                 whole = maker is not None and maker.op_type == "QuantizeLinear"
@@ -167,7 +185,7 @@ class _Walk:
     def _parameters(self, node: onnx.NodeProto) -> Iterator[Violation]:
         scale = self.constants.get(node.input[1])
         if scale is None:
-            yield _at(node, "its scale is no constant")
+            yield _at(node, "its scale is no constant", "older")
             return
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             yield _at(node, "its scale is not positive")
@@ -179,7 +197,7 @@ class _Walk:
             if zero is None:
                 yield _at(node, "its zero point is no constant")
             elif zero.dtype == np.uint8:
-                yield _at(node, "its zero point is unsigned, int8 is wanted")
+                yield _at(node, "its zero point is unsigned, int8 is wanted", "older")
             elif zero.dtype != np.int8:
                 yield _at(node, f"its zero point is {zero.dtype}, int8 is wanted")
             elif zero.any():
@@ -187,7 +205,8 @@ class _Walk:
             elif zero.size != scale.size:
                 yield _at(node, f"{zero.size} zero points for {scale.size} scales")
         elif node.op_type == "QuantizeLinear":
-            yield _at(node, "it has no zero point, which means unsigned: give an int8 0")
+            what = "it has no zero point, which means unsigned: give an int8 0"
+            yield _at(node, what, "older")
         if scale.size > 1 and not self._weight(node):
             yield _at(node, "an activation has more than one scale")
 
@@ -198,7 +217,7 @@ class _Walk:
             of_input, of_weight = map(self._dequantized, node.input[:2])
             if bool(of_input) != bool(of_weight):
                 side = "weights" if of_input else "input"
-                yield _at(node, f"only its {side} stayed in float: it runs in float")
+                yield _at(node, f"only its {side} stayed in float: it runs in float", "slower")
             if of_weight is None or not self._weight(of_weight):
                 continue
             scale = self.constants.get(of_weight.input[1])
@@ -258,8 +277,12 @@ def _types(model: onnx.ModelProto) -> dict[str, int]:
     return inferred | {tensor.name: int(tensor.data_type) for tensor in graph.initializer}
 
 
-def _at(node: onnx.NodeProto, what: str) -> Violation:
-    return Violation(node.name or node.output[0], what)
+def _at(node: onnx.NodeProto, what: str, verdict: Verdict = "refused") -> Violation:
+    return _violation(node.name or node.output[0], what, verdict)
+
+
+def _violation(where: str, what: str, verdict: Verdict) -> Violation:
+    return Violation(where, what + _MEANING[verdict], verdict)
 
 
 def _name(kind: int) -> str:

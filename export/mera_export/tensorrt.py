@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,11 +22,10 @@ from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.engine.probe import COMMAND, probe
 from mera_edge.engine.tensorrt import load_tensorrt, make_log, require_version
 from mera_edge.errors import EngineError, InputError
+from mera_export.compiler import Compiler, Progress
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-Progress = Callable[[str], None]
 
 PRECISIONS: Final = ("INT8", "FP16", "FP32", "other")
 
@@ -115,11 +114,9 @@ class Builder:
     ) -> None:
         self._trt, self._cuda, self._options = trt, cuda, options
         self._progress, self._probe_command = progress, probe_command
-        self._log = make_log(trt)
-        # Weak typing went with 11. Strong typing is complete from 10.12 on, which is also where
-        # this flag came.
-        has_weak = hasattr(trt.BuilderFlag, "INT8")
-        self._weak = has_weak and not hasattr(trt.BuilderFlag, "DISTRIBUTIVE_INDEPENDENCE")
+        device = cuda.device
+        timings = cache.directory() / f"timings-{trt.__version__}-{device.capability}"
+        self._compiler = Compiler(trt, options.workspace_mb, progress, device.name, timings)
 
     def build(self, bundle: Bundle, name: RoleName) -> Built:
         """Build the engine of one role, or find it in the cache."""
@@ -127,14 +124,14 @@ class Builder:
         precision = str(role.entry.tensorrt)
         given: dict[str, int | str] = {
             "workspace_mb": self._options.workspace_mb,
-            "typing": "weak" if self._weak else "strong",
+            "typing": self._compiler.typing,
         }
         key = cache.Key.of(role.entry, self._trt.__version__, self._cuda.device, given)
         if not self._options.rebuild and (found := _there(key)):
             path, record = found
             return Built(name, precision, path, "", record.layers, 0.0)
         try:
-            data = self._serialized(role.path("tensorrt"), name, precision)
+            data = self._compiler.compile(role.path("tensorrt"), name, precision)
             layers = self._layers(data)
             path = cache.store(key, data, OnnxEngine(role.path()).metadata, layers)
             self._progress(f"{name}: trying the engine")
@@ -144,49 +141,12 @@ class Builder:
             return Built(name, precision, None, what, {}, 0.0)
         return Built(name, precision, path, "", layers, time.perf_counter() - began)
 
-    def _serialized(self, model: Path, name: str, precision: str) -> bytes:
-        trt = self._trt
-        try:
-            builder = trt.Builder(self._log)
-        except (TypeError, RuntimeError) as error:
-            raise EngineError(f"TensorRT does not start: {self._log.why()} ({error})") from error
-        network = builder.create_network(self._network_flags())
-        parser = trt.OnnxParser(network, self._log)
-        if not parser.parse(model.read_bytes()):
-            raise EngineError(f"TensorRT does not read {model.name}: {_complaints(parser)}")
-        config = builder.create_builder_config()
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, self._options.workspace_mb << 20)
-        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-        if self._weak:
-            config.set_flag(trt.BuilderFlag.FP16)
-            if precision == "int8":
-                # With Q/DQ nodes in the model no calibrator is asked for.
-                config.set_flag(trt.BuilderFlag.INT8)
-        self._progress(f"{name}: building for {self._cuda.device.name}, which takes minutes")
-        if hasattr(trt, "IProgressMonitor"):
-            monitor = _monitor(trt, name, self._progress)
-            config.progress_monitor = monitor
-        timings = cache.directory() / f"timings-{trt.__version__}-{self._cuda.device.capability}"
-        known = timings.read_bytes() if timings.is_file() else b""
-        if not config.set_timing_cache(config.create_timing_cache(known), False):
-            config.set_timing_cache(config.create_timing_cache(b""), False)
-        plan = builder.build_serialized_network(network, config)
-        if plan is None:
-            raise EngineError(f"TensorRT built no engine of {model.name}: {self._log.why()}")
-        cache.write(timings, bytes(config.get_timing_cache().serialize()))
-        return bytes(plan)
-
-    def _network_flags(self) -> int:
-        kinds = self._trt.NetworkDefinitionCreationFlag
-        # What 11 removed is what it always does.
-        wanted = ["EXPLICIT_BATCH"] if self._weak else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
-        return sum(1 << int(getattr(kinds, kind)) for kind in wanted if hasattr(kinds, kind))
-
     def _layers(self, data: bytes) -> dict[str, int]:
-        runtime = self._trt.Runtime(self._log)
+        log = make_log(self._trt)
+        runtime = self._trt.Runtime(log)
         engine = runtime.deserialize_cuda_engine(data)
         if engine is None:
-            raise EngineError(f"TensorRT does not load what it built: {self._log.why()}")
+            raise EngineError(f"TensorRT does not load what it built: {log.why()}")
         inspector = engine.create_engine_inspector()
         facts = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
         return layers_by_precision(json.loads(facts))
@@ -237,34 +197,3 @@ def _probe(path: Path, command: Sequence[str]) -> None:
     except EngineError:
         cache.remove(path)
         raise
-
-
-def _complaints(parser: Any) -> str:
-    errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    return "; ".join(
-        f"node {error.node_name() or error.node()} ({error.node_operator()}): {error.desc()}"
-        for error in errors
-    )
-
-
-def _monitor(trt: Any, name: str, progress: Progress) -> Any:
-    """Make an object that TensorRT tells how far it is; only the outermost phases are passed on."""
-
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self.steps: dict[str, int] = {}
-
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            if parent_phase is None:
-                self.steps[phase_name] = num_steps
-
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            if phase_name in self.steps:
-                progress(f"{name}: {phase_name}, {step + 1} of {self.steps[phase_name]}")
-            return True
-
-        def phase_finish(self, phase_name: str) -> None:
-            self.steps.pop(phase_name, None)
-
-    return Monitor()

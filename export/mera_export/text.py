@@ -34,6 +34,8 @@ class Answers(nn.Module):
     def __init__(self, model: TextEncoder) -> None:
         super().__init__()
         self.model = model
+        # A checkpoint keeps 16 bits, which no TensorRT reads.
+        model.ngrams.keys = model.ngrams.keys.int()
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, valence, embedding = self.model(tokens)

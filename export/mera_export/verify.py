@@ -18,6 +18,7 @@ from mera_export.bundle import ROLES, export_bundle
 from mera_export.legality import violations
 from mera_export.material import Material, material
 from mera_export.onnx import TOLERANCE
+from mera_export.tensorrt_rtx import installed, judge
 from mera_export.trial import some
 
 EXAMPLES = 1500
@@ -119,5 +120,9 @@ def _tensorrt(role: Role) -> Iterator[Check]:
     found = violations(onnx.load(path))
     words = "nothing that TensorRT refuses" if not found else f"{found[0].node}: {found[0].what}"
     yield Check(role.name, f"TensorRT {role.entry.tensorrt.upper()}", words, not found)
+    if installed():
+        (verdict,) = judge([path])
+        words = verdict.complaint or "builds"
+        yield Check(role.name, "NVIDIA's parser and builder", words, verdict.accepted)
     same = OnnxEngine(path).inputs == role.engine().inputs
     yield Check(role.name, "inputs of both files", "equal" if same else "not equal", same)

@@ -1,4 +1,7 @@
-"""What TensorRT would refuse is named before a device is asked. TensorRT itself is *not run*."""
+"""What TensorRT would refuse is named before a device is asked, and NVIDIA's own parser agrees.
+
+A Jetson's TensorRT is *not run*: the parser and builder are those of TensorRT for RTX.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from mera_calibration.subjects import SUBJECTS
 from mera_edge.engine.onnx import OnnxEngine
 from mera_export.legality import violations
 from mera_export.quantize import PRESETS, quantize, write
+from mera_export.tensorrt_rtx import installed, judge
+
+# The wheels are for Linux on x86-64 and arm64; `make test` installs them there.
+needs_rtx = pytest.mark.skipif(not installed(), reason="TensorRT for RTX is not installed")
 
 
 @pytest.fixture
@@ -204,37 +211,59 @@ def too_new(model: onnx.ModelProto) -> str:
     return "graph"
 
 
-@pytest.mark.parametrize(
-    ("spoil", "what"),
-    [
-        (unsigned, "unsigned"),
-        (off_centre, "zero point is not 0"),
-        (wrong_axis, "axis 1, not 0"),
-        (too_few_scales, "31 scales for 32 channels"),
-        (many_scales, "more than one scale"),
-        (zero_scale, "not positive"),
-        (computed_scale, "scale is no constant"),
-        (lonely, "without its DequantizeLinear"),
-        (float_weights, "only its weights stayed in float"),
-        (integer_bias, "stores int32"),
-        (quantized_softmax, "Softmax should stay in float"),
-        (foreign_domain, "is no operator of ONNX"),
-        (integer_operator, "does not read MatMulInteger"),
-        (open_shape, "not fixed"),
-        (doubles, "DOUBLE"),
-        (short_keys, "INT16"),
-        (double_inside, "makes DOUBLE"),
-        (integer_clip, "Clip is for floats, not INT64"),
-        (computed_axes, "input axes must be a constant"),
-        (no_axis, "ONNX means 1, TensorRT 0"),
-        (no_zero_point, "no zero point"),
-        (many_zero_points, "2 zero points for 1 scales"),
-        (too_new, "opset 25"),
-    ],
-)
+SPOILED: list[tuple[Callable[[onnx.ModelProto], str], str]] = [
+    (unsigned, "unsigned"),
+    (off_centre, "zero point is not 0"),
+    (wrong_axis, "axis 1, not 0"),
+    (too_few_scales, "31 scales for 32 channels"),
+    (many_scales, "more than one scale"),
+    (zero_scale, "not positive"),
+    (computed_scale, "scale is no constant"),
+    (lonely, "without its DequantizeLinear"),
+    (float_weights, "only its weights stayed in float"),
+    (integer_bias, "stores int32"),
+    (quantized_softmax, "Softmax should stay in float"),
+    (foreign_domain, "is no operator of ONNX"),
+    (integer_operator, "does not read MatMulInteger"),
+    (open_shape, "not fixed"),
+    (doubles, "DOUBLE"),
+    (short_keys, "INT16"),
+    (double_inside, "makes DOUBLE"),
+    (integer_clip, "Clip is for floats, not INT64"),
+    (computed_axes, "input axes must be a constant"),
+    (no_axis, "ONNX means 1, TensorRT 0"),
+    (no_zero_point, "no zero point"),
+    (many_zero_points, "2 zero points for 1 scales"),
+    (too_new, "opset 25"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "what"), SPOILED)
 def test_a_spoiled_graph_is_refused_by_node(
     model: onnx.ModelProto, spoil: Callable[[onnx.ModelProto], str], what: str
 ) -> None:
     name = spoil(model)
     found = violations(model)
     assert any(v.node == name and what in v.what for v in found), found
+
+
+@needs_rtx
+def test_nvidia_refuses_what_we_say_every_tensorrt_refuses(
+    model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    write(model, tmp_path / "legal.onnx")
+    ours = {"legal": True}
+    for spoil, _ in SPOILED:
+        spoiled = onnx.ModelProto()
+        spoiled.CopyFrom(model)
+        spoil(spoiled)
+        ours[spoil.__name__] = all(v.verdict != "refused" for v in violations(spoiled))
+        write(spoiled, tmp_path / f"{spoil.__name__}.onnx")
+    theirs = {v.path.stem: v.accepted for v in judge([tmp_path / f"{name}.onnx" for name in ours])}
+    assert theirs == ours
+
+
+@needs_rtx
+def test_a_file_that_is_no_model_is_refused_with_nvidias_words(tmp_path: Path) -> None:
+    (tmp_path / "words.onnx").write_text("no model")
+    assert "Failed to parse" in judge([tmp_path / "words.onnx"])[0].complaint
