@@ -20,12 +20,12 @@ import numpy as np
 from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.events import EmotionEvent, Summary
-from mera_edge.runtime.clock import RealClock
-from mera_edge.runtime.mode import Live
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import run
-from mera_edge.runtime.strain import StrainGauge
+from mera_edge.host.load import LoadMonitor
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
+from mera_edge.service.clock import RealClock
+from mera_edge.service.run_loop import run
 
 ALONE_S, BUSY_S, AFTER_S = 6.0, 10.0, 12.0
 PERIOD_S = 0.2
@@ -37,7 +37,7 @@ class Watch:
     def __init__(self) -> None:
         self.began = time.monotonic()
         self.rows: list[tuple[float, EmotionEvent]] = []
-        self.gauge = StrainGauge()
+        self.monitor = LoadMonitor()
         self.waited: list[float] = []
         self.busy: list[subprocess.Popen[bytes]] = []
         self.calm_s = ALONE_S + BUSY_S
@@ -45,7 +45,7 @@ class Watch:
     def publish(self, event: EmotionEvent) -> None:
         now = time.monotonic() - self.began
         self.rows.append((now, event))
-        self.waited.append(self.gauge().contention)
+        self.waited.append(self.monitor().contention)
         if not self.busy and now >= ALONE_S:
             self.busy = [subprocess.Popen(["yes"], stdout=subprocess.DEVNULL) for _ in range(2)]
         if now >= self.calm_s and self.busy[0].poll() is None:
@@ -76,7 +76,7 @@ def describe(
 def main() -> None:
     clip = Path(sys.argv[1]) if len(sys.argv) > 1 else CLIP
     bundle = Bundle.open(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    pipeline = Pipeline(bundle, Live(StrainGauge()))
+    pipeline = Pipeline(bundle, Live(LoadMonitor()))
     pipeline.warm_up()
     watch = Watch()
     source = Replayed(clip, for_s=ALONE_S + BUSY_S + AFTER_S)

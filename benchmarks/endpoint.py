@@ -26,10 +26,10 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
-from mera_edge.runtime.budget import Strain
-from mera_edge.runtime.mode import Live
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.host.load import SystemLoad
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured, Sound
 from mera_edge.sources.media import MediaFile
@@ -65,10 +65,10 @@ def live(bundle: Bundle, speech: Path, length_s: int) -> tuple[int, float, float
         rule2_min_trailing_silence=99,
         rule3_min_utterance_length=length_s - 0.64,
     )
-    pipeline = Pipeline(bundle, Live(Strain), rules)
+    pipeline = Pipeline(bundle, Live(SystemLoad), rules)
     pipeline.warm_up()
     took_ms: list[float] = []
-    view, final = View(sound=True, picture=False), None
+    view, final = SourceAvailability(sound=True, picture=False), None
     for number, piece in enumerate(pieces(speech, length_s + 30), start=1):
         captured = Captured([Sound(piece, (number - 1) * TICK_S)])
         began = time.thread_time()

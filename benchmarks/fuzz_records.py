@@ -32,14 +32,15 @@ import numpy as np
 import torch
 import typer
 
-from mera_edge import labelled, table
+from mera_edge import table
 from mera_edge.errors import MeraError
+from mera_edge.evaluation import labelled_csv
 from mera_train import checkpoint, configuration, state
 from mera_train.asr.config import Config as Asr
 from mera_train.asr.corpora import read as read_corpus
 from mera_train.face.train import Config as Face
 from mera_train.features import clips
-from mera_train.fusion.train import Config as Fusion
+from mera_train.fusion.config import Config as Fusion
 from mera_train.msa import mmsa, own
 from mera_train.text.train import Config as Text
 from mera_train.voice.train import Config as Voice
@@ -138,11 +139,11 @@ def _read_checkpoint(spoilt: Path) -> None:
 
 KINDS: dict[str, tuple[str, Callable[[random.Random], bytes], Callable[[Path], object]]] = {
     "labelled files (CSV)": (
-        "a.csv", lambda rng: TABLE, lambda p: labelled.read(p, "file", "label"),
+        "a.csv", lambda rng: TABLE, lambda p: labelled_csv.read(p, "file", "label"),
     ),
     "labelled texts (CSV), bad rows left out": (
         "a.csv", lambda rng: TABLE,
-        lambda p: labelled.read(p, "text", "label", skipped=table.Skipped(9)),
+        lambda p: labelled_csv.read(p, "text", "label", skipped=table.Skipped(9)),
     ),
     "speech manifests (CSV)": ("a.csv", lambda rng: TABLE, lambda p: read_corpus(p.parent, str(p))),
     "speech manifests (JSON Lines)": (

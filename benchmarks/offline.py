@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from mera_edge.asr.decode import Greedy
+from mera_edge.asr.decoding.ctc import Greedy
 from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import read

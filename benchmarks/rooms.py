@@ -31,12 +31,12 @@ import numpy as np
 
 from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
-from mera_edge.runtime.clock import RealClock
-from mera_edge.runtime.mode import Live
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import Room, run_rooms, stop_on_signals
-from mera_edge.runtime.strain import StrainGauge
+from mera_edge.host.load import LoadMonitor
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
+from mera_edge.service.clock import RealClock
+from mera_edge.service.run_loop import Room, run_rooms, stop_on_signals
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera
@@ -51,13 +51,13 @@ MJPEG = Path(__file__).with_name("mjpeg.py")
 
 def play(seconds: float, rooms: int, port: int) -> None:
     """Be the process that has the rooms; the port is that of the cameras, 0 for the clip."""
-    bundle, strain = Bundle.open(), StrainGauge()
+    bundle, load = Bundle.open(), LoadMonitor()
     all_rooms = []
     with tempfile.TemporaryDirectory() as place:
         sound = Path(place) / "sound.wav"
         long_sound(sound, seconds)
         for number in range(1, rooms + 1):
-            pipeline = Pipeline(bundle, Live(strain, BUDGET_MS, rooms))
+            pipeline = Pipeline(bundle, Live(load, BUDGET_MS, rooms))
             pipeline.warm_up()
             sources: list[Source] = [Replayed(CLIP, for_s=seconds)]
             if port:

@@ -19,10 +19,10 @@ import numpy as np
 import sherpa_onnx
 from numpy.typing import NDArray
 
-from mera_edge import labelled
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
+from mera_edge.evaluation import labelled_csv
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.media import MediaFile
@@ -77,7 +77,10 @@ def samples(file: str) -> NDArray[np.float32]:
 
 
 def main() -> None:
-    bundle, rows = Bundle.open(Path(sys.argv[1])), labelled.read(Path(sys.argv[2]), "file", "text")
+    bundle, rows = (
+        Bundle.open(Path(sys.argv[1])),
+        labelled_csv.read(Path(sys.argv[2]), "file", "text"),
+    )
     if len(sys.argv) > 3:
         rows = rows[:: max(1, len(rows) // int(sys.argv[3]))]
     both = (ours(bundle), theirs(bundle))

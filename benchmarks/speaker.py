@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.mode import Offline
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import run
+from mera_edge.pipeline.mode import Offline
+from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.service.clock import VirtualClock
+from mera_edge.service.run_loop import run
 from mera_edge.sources.base import Captured, Picture, Sound
 from mera_edge.sources.media import MediaFile
 

@@ -23,7 +23,7 @@ import soundfile
 
 from mera_edge.events import UNCLEAR, EmotionEvent
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.runtime.moment import Moments
+from mera_edge.pipeline.moment import Moments
 from mera_train import audio
 
 TALK_S = 180

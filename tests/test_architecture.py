@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,21 +23,12 @@ MAY_IMPORT = {
     "mera_export": {"mera_edge", "mera_train", "mera_calibration"},
 }
 FLOORS = [
-    {"labels", "features", "errors", "reasons", "redaction"},
-    {
-        "sources",
-        "engine",
-        "bundle",
-        "config",
-        "credentials",
-        "events",
-        "evaluation",
-        "labelled",
-        "table",
-        "wording",
-    },
+    {"labels", "features", "errors", "reasons", "redaction", "backoff", "host", "metrics", "table"},
+    {"sources", "engine", "bundle", "config", "credentials", "events", "wording"},
     {"asr", "stages", "sinks"},
-    {"runtime", "bench", "sample"},
+    {"pipeline"},
+    {"evaluation", "service"},
+    {"bench", "doctor", "sample"},
     {"cli"},
 ]
 """From the ground up: a module imports from its own floor or from below."""
@@ -84,6 +76,38 @@ def test_imports_in_the_runtime_only_go_down(path: Path) -> None:
             assert floor(name) <= own, f"{inside} imports {name}, which is above it"
     found = {name.split(".")[0] for name in imports(path)} & NEVER_ON_THE_DEVICE
     assert not found, f"{inside} imports {found}"
+
+
+def resolved(path: Path, package: str) -> set[str]:
+    """The modules of ``package`` that a file imports, as dotted names of files."""
+    root = PACKAGES[package].parent
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if is_module(root, name) else str(node.module) for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith(f"{package}.")}
+    return found
+
+
+def is_module(root: Path, name: str) -> bool:
+    place = root.joinpath(*name.split("."))
+    return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
+    root = PACKAGES[package].parent
+    names = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in modules(package)
+    }
+    order = TopologicalSorter({name: resolved(path, package) for name, path in names.items()})
+    try:
+        order.prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
 
 
 def test_engines_are_built_without_what_is_never_on_the_device() -> None:

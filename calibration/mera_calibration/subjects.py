@@ -9,15 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.evaluate import word_error_rate
 from mera_edge.asr.protocol import finalized
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
-from mera_edge.evaluation import classification
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FRAME_SHIFT_S
 from mera_edge.labels import EMOTIONS
+from mera_edge.metrics.classification import classification
+from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.voice import VoiceStage
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mera_edge.bundle import Bundle
-from mera_edge.evaluation import classification
 from mera_edge.events import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.metrics.classification import classification
 from mera_edge.stages.fusion import FusionStage
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
 from mera_train.fusion.evidence import Pool, collect

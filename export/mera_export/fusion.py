@@ -12,8 +12,8 @@ from mera_edge.bundle.manifest import FileEntry
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
+from mera_train.fusion.config import Config
 from mera_train.fusion.model import Mtme
-from mera_train.fusion.train import Config
 
 OUTPUTS = ("probabilities", "valence", "weights")
 UNITS = {

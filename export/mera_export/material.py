@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_calibration.samples import Example
-from mera_edge.asr.evaluate import normalized
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
+from mera_edge.metrics.word_error_rate import normalized
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from mera_edge.doctor import egress, receipt
+from mera_edge.doctor.egress import COMMAND, Trace, control, trace
 from mera_edge.errors import CheckFailed, InputError
-from mera_edge.runtime import egress, receipt
-from mera_edge.runtime.egress import COMMAND, Trace, control, trace
 from mera_edge.sample import CLIP
 
 ROOT = Path(__file__).parents[2]

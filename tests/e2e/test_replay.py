@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from mera_edge.bundle import Bundle
-from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.mode import Offline
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.replay import Recorder
-from mera_edge.runtime.session import run
+from mera_edge.pipeline.mode import Offline
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
+from mera_edge.service.clock import VirtualClock
+from mera_edge.service.recording import Recorder
+from mera_edge.service.run_loop import run
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sources.media import MediaFile
 

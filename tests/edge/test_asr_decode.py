@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import BLANK, Greedy
-from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.asr.decoding.ctc import BLANK, Greedy
 from mera_edge.errors import InputError
+from mera_edge.metrics.word_error_rate import word_error_rate
 
 PATHS = st.lists(st.integers(0, 4), max_size=60)
 WORDS = st.lists(st.sampled_from(["a", "be", "sea", "bee"]), max_size=8).map(" ".join)

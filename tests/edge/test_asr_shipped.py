@@ -9,12 +9,12 @@ import sherpa_onnx
 from numpy.typing import NDArray
 
 from mera_edge.asr import Recognizer, choose, finalized
-from mera_edge.asr.evaluate import distance
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel, log_mel
+from mera_edge.metrics.word_error_rate import distance
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.beam import PrefixBeam
-from mera_edge.asr.decode import BLANK, Greedy
-from mera_edge.asr.language_model import START, LanguageModel, number
+from mera_edge.asr.decoding.ctc import BLANK, Greedy
+from mera_edge.asr.decoding.ngram_lm import START, LanguageModel, number
+from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 from mera_edge.errors import BundleError
 
 scores = st.integers(0, 2**32 - 1).map(

@@ -20,12 +20,12 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.usage import Usage
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
-from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.conclusion import Cost, Observation
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import TickResult
-from mera_edge.runtime.stage_runner import StageRunner, StageTimes
+from mera_edge.pipeline.event_builder import Cost, Observation
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import TickResult
+from mera_edge.pipeline.stage_runner import StageRunner, StageTimes
 from mera_edge.sample import CLIP
+from mera_edge.service.clock import VirtualClock
 from mera_edge.sources.base import Captured
 
 TICK_S = 0.2
@@ -48,7 +48,9 @@ class Sleeping:
     def looks(self, now_s: float) -> bool:
         return True
 
-    def tick(self, captured: Captured, now_s: float, view: View, last: bool) -> TickResult:
+    def tick(
+        self, captured: Captured, now_s: float, view: SourceAvailability, last: bool
+    ) -> TickResult:
         self.ticks += 1
         times = StageTimes()
         asr, face = (StageRunner(name, lambda: time, times, False) for name in ("asr", "face"))

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from mera_edge.config import load
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent
-from mera_edge.runtime.control import Control, Switches
-from mera_edge.runtime.outlets import Outlets
-from mera_edge.runtime.service import Service
-from mera_edge.runtime.session import Signals
 from mera_edge.sample import CLIP
+from mera_edge.service.control import Control, Switches
+from mera_edge.service.run_loop import Signals
+from mera_edge.service.service import Service
+from mera_edge.service.sink_group import SinkGroup
 
 MJPEG = Path(__file__).parents[2] / "benchmarks" / "mjpeg.py"
 
@@ -41,7 +41,7 @@ class Run:
     def __init__(self, control: Control, **settings: object) -> None:
         self.events: list[EmotionEvent] = []
         self._signals = Signals()
-        outlets = Outlets(lambda line: None, self._signals.stop)
+        outlets = SinkGroup(lambda line: None, self._signals.stop)
         outlets.add("events", self)
         read = load(None, settings, {})
         service = Service(read, self._signals, outlets, lambda line: None, control)

@@ -10,13 +10,13 @@ import pytest
 import soundfile
 
 from mera_edge.config import Settings
-from mera_edge.runtime.finding import Finding
-from mera_edge.runtime.surroundings import heat, permissions, sinks, sources
+from mera_edge.doctor.check import Check
+from mera_edge.doctor.environment import heat, permissions, sinks, sources
 from mera_edge.sample import CLIP
 
 
-def found(findings: object) -> dict[str, Finding]:
-    return {finding.what: finding for finding in findings}  # type: ignore[attr-defined]
+def found(checks: object) -> dict[str, Check]:
+    return {check.what: check for check in checks}  # type: ignore[attr-defined]
 
 
 def test_sources_that_are_asked_for_must_work(tmp_path: Path) -> None:
@@ -32,11 +32,11 @@ def test_sources_that_are_asked_for_must_work(tmp_path: Path) -> None:
         "has nothing of what is wanted of it",
         "it refuses the connection",
     ]
-    assert all(finding.remedy for finding in told if finding.state == "fail")
+    assert all(check.remedy for check in told if check.state == "fail")
 
 
 def test_sources_that_are_only_assumed_may_be_absent() -> None:
-    assert {finding.state for finding in sources(Settings())} <= {"ok", "note"}
+    assert {check.state for check in sources(Settings())} <= {"ok", "note"}
 
 
 def test_sinks_must_be_writable(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_a_hot_board_is_pointed_out(tmp_path: Path) -> None:
     (zone / "trip_point_0_temp").write_text("80000")
     for temperature, state in (("50000", "ok"), ("79000", "note")):
         (zone / "temp").write_text(temperature)
-        (finding,) = heat(tmp_path)
-        assert finding.state == state
-        assert bool(finding.remedy) == (state == "note")
+        (check,) = heat(tmp_path)
+        assert check.state == state
+        assert bool(check.remedy) == (state == "note")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")

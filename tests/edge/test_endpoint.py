@@ -14,10 +14,11 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
-from mera_edge.runtime.budget import FINALIZE, Strain
-from mera_edge.runtime.mode import Live, Mode, Offline
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline, TickResult
+from mera_edge.host.load import SystemLoad
+from mera_edge.pipeline.latency_budget import FINALIZE
+from mera_edge.pipeline.mode import Live, Mode, Offline
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import Pipeline, TickResult
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured, Sound
 from mera_edge.sources.media import MediaFile
@@ -97,7 +98,7 @@ def play(
     results, took_ms = [], []
     for number, piece in enumerate(speech, start=1):
         captured = Captured([Sound(piece, (number - 1) / 5)])
-        view, last = View(sound=True, picture=False), number == len(speech)
+        view, last = SourceAvailability(sound=True, picture=False), number == len(speech)
         began = time.thread_time()
         results.append(pipeline.tick(captured, number / 5, view, last))
         took_ms.append(1000 * (time.thread_time() - began))
@@ -112,7 +113,7 @@ def test_no_tick_pays_for_a_long_utterance(
     dearest_ms = []
     # A neighbour on the machine may make one tick dear, not the same one three times.
     for _ in range(3):
-        live, results, took_ms = play(bundle, speech[:ticks], Live(Strain, BUDGET_MS), length_s)
+        live, results, took_ms = play(bundle, speech[:ticks], Live(SystemLoad, BUDGET_MS), length_s)
         # The last tick brings out whatever a busy machine had no time for before.
         dearest_ms.append(max(took_ms[:-1]) - np.percentile(took_ms, 90))
         if dearest_ms[-1] <= 1.5 * FINALIZE * BUDGET_MS:
@@ -131,7 +132,7 @@ def test_a_run_that_stops_while_it_finalizes_loses_no_word(
     bundle: Bundle, speech: list[NDArray[np.float32]]
 ) -> None:
     ticks = 5 * 20 + 6
-    live, results, _ = play(bundle, speech[:ticks], Live(Strain, 1), 20 - 0.64)
+    live, results, _ = play(bundle, speech[:ticks], Live(SystemLoad, 1), 20 - 0.64)
     assert not any(result.observation.ended for result in results[:-1]), "it still was at work"
     offline, _, _ = play(bundle, speech[:ticks], Offline(), 20 - 0.64)
     assert live.transcript == offline.transcript
@@ -144,7 +145,7 @@ def test_without_finalization_what_was_shown_is_kept(
         raise MemoryError
 
     monkeypatch.setattr(Recognizer, "finalize", broken)
-    live, results, _ = play(bundle, speech[:40], Live(Strain, BUDGET_MS), 3.0)
+    live, results, _ = play(bundle, speech[:40], Live(SystemLoad, BUDGET_MS), 3.0)
     (lost, *_) = [result.event for result in results if result.observation.ended]
     assert lost.transcript.final and lost.transcript.text
     assert "asr failed: MemoryError" in (lost.modalities["text"].reason or "")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
-from mera_edge.evaluation import classification
+from mera_edge.metrics.classification import classification
 
 NAMES = ["neutral", "happy", "sad"]
 

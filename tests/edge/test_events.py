@@ -24,7 +24,7 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import EMOTIONS
-from mera_edge.runtime.tally import Tally
+from mera_edge.service.run_summary import SummaryBuilder
 
 
 def event(probabilities: np.ndarray, valence: float) -> EmotionEvent:
@@ -96,10 +96,10 @@ def lines() -> list[EmotionEvent | Summary]:
             },
         }
     )
-    tally = Tally()
-    empty = tally.summary("", 0.0)
-    tally.add(answer, 0.0, 0.1)
-    return [answer, none, empty, tally.summary("so glad", 1.0)]
+    totals = SummaryBuilder()
+    empty = totals.summary("", 0.0)
+    totals.add(answer, 0.0, 0.1)
+    return [answer, none, empty, totals.summary("so glad", 1.0)]
 
 
 def unknown(value: object) -> object:

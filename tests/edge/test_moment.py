@@ -26,9 +26,9 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import EMOTIONS, ModalityName
-from mera_edge.runtime.course import Course
-from mera_edge.runtime.moment import GONE_AFTER_S, HOLD_S, LEVEL, Moments
-from mera_edge.runtime.tally import Tally
+from mera_edge.pipeline.moment import GONE_AFTER_S, HOLD_S, LEVEL, Moments
+from mera_edge.service.course import Course
+from mera_edge.service.run_summary import SummaryBuilder
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.live import LiveView
 from mera_edge.wording import course, why
@@ -239,15 +239,15 @@ def test_why_is_about_the_moment_that_is_shown() -> None:
 def test_terminal_and_page_say_the_moment_first_and_why(tmp_path: Path) -> None:
     moments, text = Moments(), io.StringIO()
     view = LiveView(Console(file=text, force_terminal=True, width=80, height=24))
-    report, tally = HtmlReport(tmp_path / "report.html"), Tally()
+    report, totals = HtmlReport(tmp_path / "report.html"), SummaryBuilder()
     for index in range(150):
         answer = event((("happy", "sad", "angry")[index // 50], 0.95), index / 5)
         answer = answer.model_copy(update={"moment": moments.see(answer, index / 5)})
         answer = answer.model_copy(update={"why": why(answer)})
-        tally.add(answer, index / 5, 0.0)
+        totals.add(answer, index / 5, 0.0)
         view.publish(answer)
         report.publish(answer)
-    summary = tally.summary("", 30.0)
+    summary = totals.summary("", 30.0)
     view.close(summary)
     report.close(summary)
     page = (tmp_path / "report.html").read_text()
@@ -261,7 +261,7 @@ def test_terminal_and_page_say_the_moment_first_and_why(tmp_path: Path) -> None:
     printed = io.StringIO()
     print_answer(summary, Console(file=printed, width=200))
     assert "Happy, then sad, then angry; the tone is even" in printed.getvalue()
-    unsure = Tally()
+    unsure = SummaryBuilder()
     unsure.add(event(("sad", 0.4)), 0.0, 0.0)
     print_answer(unsure.summary("", 1.0), Console(file=printed, width=200))
     assert "Unclear: at no time sure enough; most likely sad (40%)" in printed.getvalue()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_edge.asr.choose import choose
+from mera_edge.asr.factory import choose
 from mera_edge.asr.moonshine import FILES, Moonshine
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.two_pass import TwoPass

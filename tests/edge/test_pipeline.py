@@ -13,14 +13,14 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
-from mera_edge.runtime.budget import Strain
-from mera_edge.runtime.clock import RealClock, VirtualClock
-from mera_edge.runtime.conclusion import LONGEST_AGE_S
-from mera_edge.runtime.mode import Live, Offline
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import Room, Session, run, run_rooms
+from mera_edge.host.load import SystemLoad
+from mera_edge.pipeline.event_builder import LONGEST_AGE_S
+from mera_edge.pipeline.mode import Live, Offline
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
+from mera_edge.service.clock import RealClock, VirtualClock
+from mera_edge.service.run_loop import Room, Session, run, run_rooms
 from mera_edge.sources.base import LIVE, Captured, Picture, Sound
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.shared import Shared
@@ -28,7 +28,7 @@ from mera_edge.sources.shared import Shared
 TICK = 3200
 BUSY_MS = 10_000
 """A budget that a busy machine keeps as well."""
-BOTH = View(sound=True, picture=True)
+BOTH = SourceAvailability(sound=True, picture=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
 
 
 def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> None:
-    live = Pipeline(Bundle.open(), Live(Strain))
+    live = Pipeline(Bundle.open(), Live(SystemLoad))
     silence = np.random.default_rng(0).normal(0, 3e-4, 25 * TICK).astype(np.float32)
     sound = [*np.split(silence, 25), *speech(4.0)]
     heard = {}
@@ -127,7 +127,7 @@ def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipel
 
 
 def test_what_is_left_out_is_said(pipeline: Pipeline) -> None:
-    hot = Pipeline(Bundle.open(), Live(lambda: Strain(hot=True), BUSY_MS))
+    hot = Pipeline(Bundle.open(), Live(lambda: SystemLoad(hot=True), BUSY_MS))
     source = Replayed(CLIP, for_s=45.0)
     source.open()
     skipped: list[tuple[str, ...]] = []
@@ -153,7 +153,7 @@ class Watched(Replayed):
 
 @pytest.mark.parametrize("rooms", [1, 2, 4])
 def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) -> None:
-    pipeline, sink = Pipeline(Bundle.open(), Live(Strain, 1000, rooms)), Collected()
+    pipeline, sink = Pipeline(Bundle.open(), Live(SystemLoad, 1000, rooms)), Collected()
     source = Watched(CLIP, for_s=3.4)
     run(pipeline, [source], VirtualClock(), [sink], threading.Event())
     face = [event.modalities["face"] for event in sink.events][5:]
@@ -164,7 +164,7 @@ def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) ->
 
 
 def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None:
-    live = Pipeline(Bundle.open(), Live(Strain, BUSY_MS))
+    live = Pipeline(Bundle.open(), Live(SystemLoad, BUSY_MS))
     wall = np.full((240, 320, 3), 120, np.uint8)
     quiet = np.random.default_rng(0).normal(0, 3e-4, (60, TICK)).astype(np.float32)
     ran: list[set[str]] = []
@@ -247,7 +247,7 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
 
     before = answers()
     days = iter([0.0, 864e5, 1e9, 5e8] * 100)
-    monkeypatch.setattr("mera_edge.runtime.pipeline.time.time", lambda: next(days))
+    monkeypatch.setattr("mera_edge.pipeline.pipeline.time.time", lambda: next(days))
     after = answers()
     assert {event.at[:10] for event in after} >= {"1970-01-01", "2001-09-09", "1985-11-05"}
     for one, other in zip(before, after, strict=True):
@@ -255,7 +255,7 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
 
 
 def test_a_face_that_the_budget_leaves_out_is_not_said_to_be_absent() -> None:
-    slow, sink = Pipeline(Bundle.open(), Live(Strain, 1)), Collected()
+    slow, sink = Pipeline(Bundle.open(), Live(SystemLoad, 1)), Collected()
     run(slow, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [sink], threading.Event())
     last = sink.events[-1]
     assert last.latency.skipped and "face" in last.latency.skipped

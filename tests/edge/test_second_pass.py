@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.decode import BLANK, best_path, best_scores
-from mera_edge.asr.evidence import UNKNOWN, Evidence, Knowledge
-from mera_edge.asr.language_model import START, LanguageModel
-from mera_edge.asr.lexicon import SILENCE, Lexicon
-from mera_edge.asr.second_pass import SecondPass, combine
+from mera_edge.asr.decoding.ctc import BLANK, best_path, best_scores
+from mera_edge.asr.decoding.hypothesis_scorer import UNKNOWN, Evidence, Knowledge
+from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
+from mera_edge.asr.decoding.ngram_lm import START, LanguageModel
+from mera_edge.asr.decoding.rescoring import Rescoring, combine
+from mera_edge.asr.decoding.subwords import words
 from mera_edge.asr.steps import Work, finish
-from mera_edge.asr.units import words
 from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.ngrams import estimate
 
@@ -134,7 +134,7 @@ def test_however_it_comes_the_decision_is_the_same(
     units = normalised((9, 5), seed)
     cache = np.random.default_rng(seed).normal(size=(2, 2, 9, 2)).astype(np.float32) * 3
     given_texts = [("a", "b"), ("ba",)]
-    whole, pieces = SecondPass(knowledge), SecondPass(knowledge)
+    whole, pieces = Rescoring(knowledge), Rescoring(knowledge)
     whole.accept(units, cache)
     decided = finish(whole.decide(given_texts))
     assert words([token.symbol for token in decided], SYMBOLS)
@@ -146,7 +146,7 @@ def test_however_it_comes_the_decision_is_the_same(
     while found is None:
         found = bit_by_bit.advance(0.0)
     assert found == decided
-    assert finish(SecondPass(knowledge).decide([()])) == []
+    assert finish(Rescoring(knowledge).decide([()])) == []
 
 
 def test_without_a_pronunciation_a_word_can_still_be_said(knowledge: Knowledge) -> None:

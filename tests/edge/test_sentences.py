@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mera_edge.asr.protocol import Word
-from mera_edge.runtime.transcription import newest_sentence
+from mera_edge.pipeline.transcription import newest_sentence
 
 
 def said(text: str, pause_s: float = 0.0, each_s: float = 0.3) -> list[Word]:

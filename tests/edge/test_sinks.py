@@ -34,8 +34,8 @@ from mera_edge.events import (
     named,
     timestamp,
 )
-from mera_edge.runtime.tally import Tally
-from mera_edge.sinks.choose import choose
+from mera_edge.service.run_summary import SummaryBuilder
+from mera_edge.sinks.factory import choose
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.lines import Lines
@@ -445,12 +445,16 @@ def test_what_a_run_keeps_does_not_grow(tmp_path: Path) -> None:
     hangs = Sometimes()
     hangs.goes_on.clear()
     queued = QueuedSink(hangs, "sink a", lambda line: None)
-    report, log, tally = HtmlReport(tmp_path / "r.html"), SourceLog(lambda line: None), Tally()
+    report, log, totals = (
+        HtmlReport(tmp_path / "r.html"),
+        SourceLog(lambda line: None),
+        SummaryBuilder(),
+    )
 
     def publish(first: int, until: int) -> int:
         for index in range(first, until):
             one = event(index, words=f"words {index}", final=True, seen=index % 3 > 0)
-            tally.add(one, 0.0, 0.01)
+            totals.add(one, 0.0, 0.01)
             for sink in (queued, report, log):
                 sink.publish(one)
         gc.collect()

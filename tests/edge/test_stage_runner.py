@@ -21,11 +21,11 @@ from mera_edge.engine.protocol import numbers
 from mera_edge.errors import EngineError
 from mera_edge.events import EmotionEvent, Evidence
 from mera_edge.features.fbank import LogMel
-from mera_edge.runtime.budget import Strain
-from mera_edge.runtime.mode import Live
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.stage_runner import StageRunner, StageTimes
+from mera_edge.host.load import SystemLoad
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.pipeline.stage_runner import StageRunner, StageTimes
 from mera_edge.sample import CLIP
 from mera_edge.sources.base import Captured, Sound
 from mera_edge.stages.face import FaceStage
@@ -68,7 +68,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
         return (Faulty(engine) if asked.name == role else engine), reason
 
     monkeypatch.setattr(load, "choose", choose)
-    pipeline = Pipeline(Bundle.open(), Live(Strain, 1000))
+    pipeline = Pipeline(Bundle.open(), Live(SystemLoad, 1000))
     pipeline.warm_up()
     source = Replayed(CLIP, for_s=60.0)
     source.open()
@@ -76,7 +76,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
 
     def run(seconds: float) -> list[EmotionEvent]:
         ticks = [next(times) / 5 for _ in range(round(seconds * 5))]
-        view = View(sound=True, picture=True)
+        view = SourceAvailability(sound=True, picture=True)
         return [pipeline.tick(source.poll(now), now, view).event for now in ticks]
 
     return run
@@ -218,7 +218,7 @@ ENDPOINTS = RecognitionSettings(rule3_min_utterance_length=1.3)
 
 @pytest.fixture(scope="module")
 def live() -> Pipeline:
-    pipeline = Pipeline(Bundle.open(), Live(Strain, 150, rooms=3), ENDPOINTS)
+    pipeline = Pipeline(Bundle.open(), Live(SystemLoad, 150, rooms=3), ENDPOINTS)
     pipeline.warm_up()
     return pipeline
 
@@ -240,7 +240,7 @@ def clip() -> list[Captured]:
 def run_through(live: Pipeline, clip: list[Captured]) -> list[tuple[EmotionEvent, float]]:
     """Return every event, and what of its tick is no stage's, in ms."""
     live.reset()
-    view, answers = View(sound=True, picture=True), []
+    view, answers = SourceAvailability(sound=True, picture=True), []
     for number, captured in enumerate(clip):
         now_s, last = (number + 1) / 5, number == len(clip) - 1
         live.looks(now_s)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mera_edge import labelled, table
+from mera_edge import table
 from mera_edge.errors import InputError
+from mera_edge.evaluation import labelled_csv
 
 
 @pytest.mark.parametrize(
@@ -29,21 +30,21 @@ def test_a_table_that_cannot_be_used_says_what_it_has(
     path.write_text(content)
     (tmp_path / "a.wav").touch()
     with pytest.raises(InputError, match=rf"rows\.csv.*{message}"):
-        labelled.read(path, "file", "label")
+        labelled_csv.read(path, "file", "label")
 
 
 def test_bad_rows_can_be_left_out_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label\nfine,happy\nbad,hapy\nworse,\nyes,sad\n")
     skipped = table.Skipped(2)
-    rows = labelled.read(path, "text", "label", skipped=skipped)
+    rows = labelled_csv.read(path, "text", "label", skipped=skipped)
     assert [row.line for row in rows] == [2, 5]
     assert "line 3: 'hapy'" in skipped.faults[0] and "did you mean 'happy'" in skipped.faults[0]
     assert "line 4: label is empty" in skipped.faults[1]
     with pytest.raises(InputError, match=r"2 rows cannot be used, and 1 may; the last: .*line 4"):
-        labelled.read(path, "text", "label", skipped=table.Skipped(1))
+        labelled_csv.read(path, "text", "label", skipped=table.Skipped(1))
     with pytest.raises(InputError, match="line 3"):
-        labelled.read(path, "text", "label")
+        labelled_csv.read(path, "text", "label")
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
@@ -52,7 +53,7 @@ def test_whatever_is_in_a_file_there_are_rows_or_one_error(tmp_path: Path, conte
     path = tmp_path / "rows.csv"
     path.write_bytes(b"file,label\n" + content)
     try:
-        rows = labelled.read(path, "file", "label", skipped=table.Skipped(100))
+        rows = labelled_csv.read(path, "file", "label", skipped=table.Skipped(100))
         assert all(Path(row.given).is_file() for row in rows)
     except InputError as error:
         assert str(path) in str(error)

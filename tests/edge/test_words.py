@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.lexicon import SILENCE, START, Lexicon
-from mera_edge.asr.words import WordSearch
+from mera_edge.asr.decoding.lexicon import SILENCE, START, Lexicon
+from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.errors import BundleError
 from mera_train.asr.lexicon import vocabulary
 

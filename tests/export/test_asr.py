@@ -19,13 +19,13 @@ from mera_calibration.ranges import find
 from mera_calibration.samples import CalibrationSet, Example, Sample
 from mera_calibration.subjects import SUBJECTS
 from mera_edge.asr import Recognizer, finalized
-from mera_edge.asr.decode import Greedy
-from mera_edge.asr.evidence import Evidence, Knowledge
-from mera_edge.asr.language_model import LanguageModel
-from mera_edge.asr.lexicon import Lexicon
-from mera_edge.asr.second_pass import combine
-from mera_edge.asr.units import spell, words
-from mera_edge.asr.words import WordSearch
+from mera_edge.asr.decoding.ctc import Greedy
+from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge
+from mera_edge.asr.decoding.lexicon import Lexicon
+from mera_edge.asr.decoding.ngram_lm import LanguageModel
+from mera_edge.asr.decoding.rescoring import combine
+from mera_edge.asr.decoding.subwords import spell, words
+from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.config import RecognitionSettings

@@ -15,8 +15,8 @@ from mera_edge.cli import main
 from mera_edge.labels import MODALITIES
 from mera_export.bundle import export_bundle
 from mera_train import checkpoint
+from mera_train.fusion.config import Config
 from mera_train.fusion.model import ModelConfig, Mtme
-from mera_train.fusion.train import Config
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import torch
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
+from mera_edge.evaluation.evaluate import evaluate
 from mera_edge.features.face import crop
-from mera_edge.runtime.evaluate import evaluate
 from mera_edge.stages.face import FaceStage
 from mera_export.bundle import export_bundle
 from mera_train import checkpoint

@@ -15,8 +15,8 @@ from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.stages.fusion import FusionStage
 from mera_export.fusion import export
 from mera_train import checkpoint
+from mera_train.fusion.config import Config
 from mera_train.fusion.model import ModelConfig, Mtme
-from mera_train.fusion.train import Config
 
 WIDTHS = {"voice": 6, "face": 5, "text": 4}
 

@@ -15,12 +15,12 @@ import sherpa_onnx
 from mera_calibration.calibration import load
 from mera_calibration.view import WithEngine
 from mera_edge.asr import Recognizer
-from mera_edge.asr.evaluate import distance
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.config import RecognitionSettings
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.metrics.word_error_rate import distance
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_export.legality import violations

@@ -10,15 +10,17 @@ import pytest
 
 from mera_edge.bundle import Bundle
 from mera_edge.config import Settings, load
+from mera_edge.doctor.examine import examine
 from mera_edge.engine import cache
-from mera_edge.engine.choose import built_engine
 from mera_edge.engine.cuda import DEVICE_FILES, Cuda, Device
+from mera_edge.engine.factory import built_engine
 from mera_edge.errors import ConfigError, EngineError
-from mera_edge.runtime.doctor import examine
-from mera_edge.runtime.mode import Offline
-from mera_edge.runtime.perception import View
-from mera_edge.runtime.pipeline import Pipeline
+from mera_edge.pipeline.mode import Offline
+from mera_edge.pipeline.perception import SourceAvailability
+from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sources.base import Captured
+
+ALL = SourceAvailability(sound=True, picture=True)
 
 without_gpu = pytest.mark.skipif(
     any(file.exists() for file in DEVICE_FILES), reason="there is a GPU here"
@@ -106,10 +108,14 @@ def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
 @without_gpu
 def test_events_say_why() -> None:
     pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}), Offline())
-    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True)).event
+    event = pipeline.tick(
+        Captured([], None), 0.2, SourceAvailability(sound=True, picture=True)
+    ).event
     assert list(json.loads(event.to_json())["fallbacks"]) == ["face"]
     pipeline = Pipeline(Bundle.open(), Offline())
-    event = pipeline.tick(Captured([], None), 0.2, View(sound=True, picture=True)).event
+    event = pipeline.tick(
+        Captured([], None), 0.2, SourceAvailability(sound=True, picture=True)
+    ).event
     assert "fallbacks" not in json.loads(event.to_json())
 
 

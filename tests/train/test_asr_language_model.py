@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.language_model import START, LanguageModel
+from mera_edge.asr.decoding.ngram_lm import START, LanguageModel
 from mera_train.asr.language_model import estimate
 
 corpora = st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=9), min_size=1, max_size=30)

@@ -31,7 +31,7 @@ def reliability(tests: Mapping[str, Mapping[str, Any]]) -> str:
     """Draw how often the answers of each test are right, over how sure they are.
 
     Args:
-        tests: what `mera_edge.evaluation.classification` said, by name.
+        tests: what `mera_edge.metrics.classification.classification` said, by name.
     """
     panels = []
     for name, test in tests.items():

@@ -77,7 +77,7 @@ Over the epochs, on the training material (`train_loss`) and on dev (the others)
 }
 
 Found = Sequence[tuple[str, dict[str, Any]]]
-"""Where a classification was found, and what `mera_edge.evaluation.classification` said."""
+"""Where a classification was found, and what `mera_edge.metrics.classification` said."""
 
 
 def _figures(found: Found) -> str:

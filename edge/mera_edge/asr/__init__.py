@@ -1,6 +1,6 @@
 """Streaming speech recognition."""
 
-from mera_edge.asr.choose import choose
+from mera_edge.asr.factory import choose
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word, finalized
 from mera_edge.asr.recognizer import Recognizer
 

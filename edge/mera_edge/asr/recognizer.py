@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decode import Decoder, Greedy, Token
+from mera_edge.asr.decoding.ctc import Decoder, Greedy, Token
+from mera_edge.asr.decoding.subwords import WORD_START, read_symbols, spell, words
 from mera_edge.asr.protocol import Hypothesis, Word
 from mera_edge.asr.steps import Steps, Work
-from mera_edge.asr.units import WORD_START, read_symbols, spell, words
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import Role
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -23,9 +23,9 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FLOOR, FRAME_SHIFT_S, SPEC
 
 if TYPE_CHECKING:
-    from mera_edge.asr.beam import PrefixBeam
-    from mera_edge.asr.language_model import LanguageModel
-    from mera_edge.asr.second_pass import SecondPass
+    from mera_edge.asr.decoding.ngram_lm import LanguageModel
+    from mera_edge.asr.decoding.prefix_beam import PrefixBeam
+    from mera_edge.asr.decoding.rescoring import Rescoring
 
 _FRAMES_A_SOUND = 4
 _TAIL = 20
@@ -80,7 +80,7 @@ class Recognizer:
         subsampling = int(self._engine.metadata["subsampling_factor"])
         search = _search(role, settings)
         self._decoder: Decoder = Greedy()
-        self._rescoring: tuple[PrefixBeam, Callable[[], SecondPass]] | None = None
+        self._rescoring: tuple[PrefixBeam, Callable[[], Rescoring]] | None = None
         if search != "greedy":
             self._decoder = beam = _beam(role, self._symbols, settings)
             if search == "words":
@@ -198,7 +198,7 @@ class Recognizer:
 
     def _decide(
         self,
-        second: SecondPass | None,
+        second: Rescoring | None,
         texts: Sequence[tuple[str, ...]],
         tokens: Sequence[Token],
         place: _Place,
@@ -255,7 +255,7 @@ def _search(role: Role, settings: RecognitionSettings) -> str:
 
 
 def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> PrefixBeam:
-    from mera_edge.asr.beam import PrefixBeam
+    from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 
     known = "language_model" in role.entry.files
     hot_words = [spell(word, symbols) for word in settings.hot_words]
@@ -267,10 +267,10 @@ def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> Pref
     )
 
 
-def _second_pass(role: Role, symbols: list[str]) -> Callable[[], SecondPass]:
-    from mera_edge.asr.evidence import Knowledge
-    from mera_edge.asr.lexicon import Lexicon
-    from mera_edge.asr.second_pass import SecondPass
+def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:
+    from mera_edge.asr.decoding.hypothesis_scorer import Knowledge
+    from mera_edge.asr.decoding.lexicon import Lexicon
+    from mera_edge.asr.decoding.rescoring import Rescoring
 
     if WORD_START not in symbols:
         raise BundleError("not every word can be written with the recognizer's units", "use beam")
@@ -280,11 +280,11 @@ def _second_pass(role: Role, symbols: list[str]) -> Callable[[], SecondPass]:
         raise BundleError(
             "the lexicon is for another network than the recognizer's", "export again"
         )
-    return partial(SecondPass, Knowledge(lexicon, _language_model(role, symbols), symbols))
+    return partial(Rescoring, Knowledge(lexicon, _language_model(role, symbols), symbols))
 
 
 def _language_model(role: Role, symbols: list[str]) -> LanguageModel:
-    from mera_edge.asr.language_model import LanguageModel
+    from mera_edge.asr.decoding.ngram_lm import LanguageModel
 
     def read(path: Path) -> LanguageModel:
         return LanguageModel(path, len(symbols))

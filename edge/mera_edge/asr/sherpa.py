@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from mera_edge.asr.decoding.subwords import WORD_START
 from mera_edge.asr.protocol import Hypothesis, Word
-from mera_edge.asr.units import WORD_START
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError, MissingExtra
 from mera_edge.features.audio import AudioBlock

@@ -11,11 +11,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.evaluate import distance, normalized
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word
 from mera_edge.asr.utterance import Transcription, UtteranceRecognizer
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE
+from mera_edge.metrics.word_error_rate import distance, normalized
 
 LEAST_LOG_PROBABILITY = -0.3
 """Mean log-probability of a token from which the final pass is believed; below it the streaming

@@ -20,11 +20,11 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.usage import Usage
 from mera_edge.bundle import Bundle
 from mera_edge.errors import EngineError, InputError, MeraError
-from mera_edge.runtime import board
-from mera_edge.runtime.clock import RealClock, VirtualClock
-from mera_edge.runtime.mode import Live, Mode, Offline
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.strain import StrainGauge
+from mera_edge.host import sensors
+from mera_edge.host.load import LoadMonitor
+from mera_edge.pipeline.mode import Live, Mode, Offline
+from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.service.clock import RealClock, VirtualClock
 
 SCHEMA = "mera-edge/bench/1"
 
@@ -137,7 +137,7 @@ def _work(there: Connection, job: Job) -> None:
             if pipeline is None:
                 mode: Mode = Offline(job.budget_ms)
                 if job.realtime:
-                    mode = Live(StrainGauge(), job.budget_ms)
+                    mode = Live(LoadMonitor(), job.budget_ms)
                 pipeline = Pipeline(Bundle.open(job.bundle), mode)
                 pipeline.warm_up()
             clock = RealClock() if job.realtime else VirtualClock()
@@ -203,8 +203,8 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "onnxruntime": version("onnxruntime"),
-        "temperatures_c": board.temperatures(),
-        "clocks_mhz": board.clocks_mhz(),
-        "power_mode": board.power_mode(),
-        "energy_from": board.EnergyMeter().source,
+        "temperatures_c": sensors.temperatures(),
+        "clocks_mhz": sensors.clocks_mhz(),
+        "power_mode": sensors.power_mode(),
+        "energy_from": sensors.EnergyMeter().source,
     }

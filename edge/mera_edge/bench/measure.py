@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from mera_edge.bench.replayed import Replayed
 from mera_edge.events import Summary
-from mera_edge.runtime.board import EnergyMeter
-from mera_edge.runtime.clock import Clock
-from mera_edge.runtime.pipeline import Pipeline, TickResult
-from mera_edge.runtime.session import run
-from mera_edge.runtime.strain import waited_and_worked
+from mera_edge.host.load import waited_and_worked
+from mera_edge.host.sensors import EnergyMeter
+from mera_edge.pipeline.pipeline import Pipeline, TickResult
+from mera_edge.service.clock import Clock
+from mera_edge.service.run_loop import run
 
 WARM_UP_S = 2.0
 """Stream time at the beginning of a process that is never counted: caches fill, memory grows."""

@@ -13,11 +13,11 @@ from mera_edge.bench.figures import slope
 from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.usage import Usage
 from mera_edge.bundle import Bundle
-from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.mode import Live
-from mera_edge.runtime.pipeline import Pipeline
-from mera_edge.runtime.session import run
-from mera_edge.runtime.strain import StrainGauge
+from mera_edge.host.load import LoadMonitor
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.service.clock import VirtualClock
+from mera_edge.service.run_loop import run
 
 SCHEMA = "mera-edge/soak/1"
 
@@ -53,7 +53,7 @@ def soak(
         last value that were fitted, and whether it ``grows``: by more than `LIMITS`, beyond doubt
         (``None``: not judged).
     """
-    pipeline = Pipeline(Bundle.open(bundle), Live(StrainGauge(), budget_ms))
+    pipeline = Pipeline(Bundle.open(bundle), Live(LoadMonitor(), budget_ms))
     pipeline.warm_up()
     looks: list[tuple[float, Usage]] = []
     began = time.monotonic()

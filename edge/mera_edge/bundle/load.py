@@ -23,7 +23,7 @@ from mera_edge.bundle.manifest import (
 )
 from mera_edge.bundle.unpack import Unpacked
 from mera_edge.engine import Engine
-from mera_edge.engine.choose import Provider, choose
+from mera_edge.engine.factory import Provider, choose
 from mera_edge.errors import BundleError, MeraError
 
 DEFAULT = Path(__file__).parent / "default"

@@ -26,11 +26,11 @@ def demo(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import say, stderr, stdout
-    from mera_edge.runtime.clock import RealClock, VirtualClock
-    from mera_edge.runtime.mode import Offline
-    from mera_edge.runtime.pipeline import Pipeline
-    from mera_edge.runtime.session import run, stop_on_signals
+    from mera_edge.pipeline.mode import Offline
+    from mera_edge.pipeline.pipeline import Pipeline
     from mera_edge.sample import CLIP
+    from mera_edge.service.clock import RealClock, VirtualClock
+    from mera_edge.service.run_loop import run, stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.live import LiveView

@@ -13,8 +13,8 @@ from mera_edge.errors import CheckFailed, InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mera_edge.runtime.finding import Finding
-    from mera_edge.runtime.receipt import Receipt
+    from mera_edge.doctor.check import Check
+    from mera_edge.doctor.receipt import Receipt
 
 
 def doctor(
@@ -51,35 +51,35 @@ def doctor(
 
     from mera_edge.cli.console import stdout
     from mera_edge.config import load
-    from mera_edge.runtime.doctor import examine
+    from mera_edge.doctor.examine import examine
 
     flags = {"camera": camera, "mic": mic, "providers": options.pairs(provider), "bundle": bundle}
-    findings = examine(load(config, flags))
+    checks = examine(load(config, flags))
     if json:
-        print(to_json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        print(to_json.dumps([asdict(check) for check in checks], ensure_ascii=False))
     else:
-        for finding in findings:
-            _show(finding, stdout())
-    failed = [finding.what for finding in findings if finding.state == "fail"]
+        for check in checks:
+            _show(check, stdout())
+    failed = [check.what for check in checks if check.state == "fail"]
     if failed:
         raise CheckFailed(f"not healthy: {', '.join(failed)}", "the lines above say what to do")
 
 
-def _show(finding: Finding, console: Console) -> None:
+def _show(check: Check, console: Console) -> None:
     from rich.text import Text
 
-    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[finding.state]
-    line = Text(f"{finding.state:4} ", style).append(finding.what, "bold default")
-    console.print(line.append(f"  {finding.found}", "default"), highlight=False)
-    if finding.remedy:
-        console.print(Text(f"     {finding.remedy}", "dim"), highlight=False)
+    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[check.state]
+    line = Text(f"{check.state:4} ", style).append(check.what, "bold default")
+    console.print(line.append(f"  {check.found}", "default"), highlight=False)
+    if check.remedy:
+        console.print(Text(f"     {check.remedy}", "dim"), highlight=False)
 
 
 def _egress(bundle: Path | None, json: bool) -> None:
     import json as to_json
 
     from mera_edge.cli.console import stderr, stdout
-    from mera_edge.runtime.receipt import prove
+    from mera_edge.doctor.receipt import prove
 
     receipt = prove(bundle, lambda verb: stderr().print(f"watching {verb}", highlight=False))
     if json:
@@ -92,8 +92,8 @@ def _egress(bundle: Path | None, json: bool) -> None:
 
 
 def _show_receipt(receipt: Receipt, console: Console) -> None:
-    from mera_edge.runtime.finding import Finding
-    from mera_edge.runtime.receipt import HOW
+    from mera_edge.doctor.check import Check
+    from mera_edge.doctor.receipt import HOW
 
     facts = {
         "when": receipt.at,
@@ -103,9 +103,9 @@ def _show_receipt(receipt: Receipt, console: Console) -> None:
     }
     facts |= {f"model {file}": f"SHA-256 {found}" for file, found in receipt.models.items()}
     for what, found in facts.items():
-        _show(Finding(what, "ok", found), console)
+        _show(Check(what, "ok", found), console)
     for verb, trace in receipt.traces.items():
         seen = [*trace.sockets, *trace.files]
         seen += [f"exit code {trace.exit_code}: {trace.said}"] if trace.exit_code else []
         found = "; ".join(seen) or f"no socket, no file, in {trace.seconds:.1f} s"
-        _show(Finding(verb, "ok" if trace.clean else "fail", found), console)
+        _show(Check(verb, "ok" if trace.clean else "fail", found), console)

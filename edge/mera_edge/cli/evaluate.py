@@ -12,7 +12,7 @@ from mera_edge.cli import options
 from mera_edge.errors import InputError
 
 if TYPE_CHECKING:
-    from mera_edge.labelled import Row
+    from mera_edge.evaluation.labelled_csv import Row
 
 
 def evaluate(
@@ -33,8 +33,8 @@ def evaluate(
 
     from mera_edge.bundle import Bundle
     from mera_edge.config import load
-    from mera_edge.runtime.evaluate import ROLES
-    from mera_edge.runtime.evaluate import evaluate as measure
+    from mera_edge.evaluation.evaluate import ROLES
+    from mera_edge.evaluation.evaluate import evaluate as measure
 
     if role not in ROLES:
         raise InputError(f"{role!r} cannot be evaluated", f"one of {', '.join(ROLES)}")

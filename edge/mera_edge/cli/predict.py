@@ -31,11 +31,11 @@ def predict(
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say
-    from mera_edge.runtime.clock import VirtualClock
-    from mera_edge.runtime.mode import Offline
-    from mera_edge.runtime.pipeline import Observer, Pipeline
-    from mera_edge.runtime.replay import Recorder
-    from mera_edge.runtime.session import run, stop_on_signals
+    from mera_edge.pipeline.mode import Offline
+    from mera_edge.pipeline.pipeline import Observer, Pipeline
+    from mera_edge.service.clock import VirtualClock
+    from mera_edge.service.recording import Recorder
+    from mera_edge.service.run_loop import run, stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines

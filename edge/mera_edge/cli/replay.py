@@ -24,7 +24,7 @@ def replay(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import stdout
-    from mera_edge.runtime.replay import replay as replay_events
+    from mera_edge.service.recording import replay as replay_events
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines

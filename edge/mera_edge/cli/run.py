@@ -17,8 +17,8 @@ from mera_edge.errors import InputError
 if TYPE_CHECKING:
     from mera_edge.cli.console import Notices
     from mera_edge.config import Settings
-    from mera_edge.runtime.service import Service
-    from mera_edge.runtime.session import Signals
+    from mera_edge.service.run_loop import Signals
+    from mera_edge.service.service import Service
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import Notices, stderr
     from mera_edge.config import load
-    from mera_edge.runtime.session import Stopped, take_signals
+    from mera_edge.service.run_loop import Stopped, take_signals
 
     def read() -> Settings:
         flags = {
@@ -114,22 +114,22 @@ def _service(
     record: Path | None,
 ) -> Service:
     """Open the sinks, which is quick and may fail, and load the models."""
-    from mera_edge.runtime.outlets import Outlets
-    from mera_edge.runtime.replay import Recorder
-    from mera_edge.runtime.service import Service
+    from mera_edge.service.recording import Recorder
+    from mera_edge.service.service import Service
+    from mera_edge.service.sink_group import SinkGroup
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.live import LiveView
 
     began = time.monotonic()
-    outlets = Outlets(notices.say, signals.stop)
+    sinks = SinkGroup(notices.say, signals.stop)
     if live:
-        outlets.add("live view", LiveView(notices.console), waiting=1)
+        sinks.add("live view", LiveView(notices.console), waiting=1)
     else:
-        outlets.use(settings.sink, outlets.open(settings.sink))
+        sinks.use(settings.sink, sinks.open(settings.sink))
     if report is not None:
-        outlets.add(f"report {report}", HtmlReport(report))
-    service = Service(settings, signals, outlets, notices.say)
+        sinks.add(f"report {report}", HtmlReport(report))
+    service = Service(settings, signals, sinks, notices.say)
     if record is not None:
-        outlets.observe(f"recording {record}", Recorder(record, service.models))
+        sinks.observe(f"recording {record}", Recorder(record, service.models))
     notices.say(f"ready after {time.monotonic() - began:.1f} s")
     return service

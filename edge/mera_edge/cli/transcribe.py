@@ -28,7 +28,7 @@ def transcribe(
     """Write down what is said in FILES, streaming, as a microphone would be heard."""
     import json as to_json
 
-    from mera_edge.asr.choose import choose
+    from mera_edge.asr.factory import choose
     from mera_edge.asr.transcribe import transcribe_file
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say, stdout

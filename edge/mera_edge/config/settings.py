@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from mera_edge.bundle.manifest import RoleName
 from mera_edge.config.sink import SinkSettings, tables
 from mera_edge.credentials import PLACE, password, wants_password, with_password
-from mera_edge.engine.choose import Provider
+from mera_edge.engine.factory import Provider
 from mera_edge.errors import ConfigError
 
 

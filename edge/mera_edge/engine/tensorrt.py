@@ -24,7 +24,7 @@ OLDEST = (10, 3)
 class TensorRtEngine:
     """One engine file, built on this device by `mera-edge export --target tensorrt`.
 
-    Loading an engine that does not fit the device can end the process: `engine.choose` loads only
+    Loading an engine that does not fit the device can end the process: `engine.factory` loads only
     what `engine.probe` has run before.
 
     Args:

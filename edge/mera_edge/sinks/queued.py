@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from mera_edge.backoff import Backoff
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.sinks import Receiver
 from mera_edge.sinks.outbox import Outbox
-from mera_edge.sources.backoff import Backoff
 
 Message = TypeVar("Message")
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Generator
 from typing import Final
 
+from mera_edge.backoff import Backoff
 from mera_edge.errors import SourceError
 from mera_edge.reasons import ReasonCode
 from mera_edge.redaction import redacted, redacted_text
-from mera_edge.sources.backoff import Backoff
 
 HEAD: Final = struct.Struct("<cI")
 """Kind and length of what follows."""

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import cast
 
+from mera_edge.backoff import Backoff
 from mera_edge.reasons import ReasonCode
-from mera_edge.sources.backoff import Backoff
 from mera_edge.sources.base import Condition
 from mera_edge.sources.child import DATA, HEAD
 

@@ -21,11 +21,11 @@ import torch
 import typer
 from numpy.typing import NDArray
 
-from mera_edge.asr.beam import PrefixBeam
-from mera_edge.asr.decode import Decoder, Greedy
-from mera_edge.asr.evaluate import word_error_rate
-from mera_edge.asr.language_model import LanguageModel
+from mera_edge.asr.decoding.ctc import Decoder, Greedy
+from mera_edge.asr.decoding.ngram_lm import LanguageModel
+from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
+from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_train import audio, checkpoint, tool, workers
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location

@@ -23,15 +23,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from mera_edge.asr.beam import PrefixBeam
-from mera_edge.asr.evaluate import word_error_rate
-from mera_edge.asr.evidence import Evidence, Knowledge, Words
-from mera_edge.asr.language_model import LanguageModel
-from mera_edge.asr.lexicon import Lexicon
-from mera_edge.asr.second_pass import combine
-from mera_edge.asr.units import words as written
-from mera_edge.asr.words import WordSearch
+from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge, Words
+from mera_edge.asr.decoding.lexicon import Lexicon
+from mera_edge.asr.decoding.ngram_lm import LanguageModel
+from mera_edge.asr.decoding.prefix_beam import PrefixBeam
+from mera_edge.asr.decoding.rescoring import combine
+from mera_edge.asr.decoding.subwords import words as written
+from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.errors import InputError
+from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_train import checkpoint, tool, workers
 from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
@@ -69,7 +69,7 @@ def pronunciations() -> dict[str, list[Pronunciation]]:
 
 
 def tree(sounds: Iterable[tuple[int, Pronunciation]]) -> dict[str, NDArray[Any]]:
-    """Return the prefix tree of pronunciations as `mera_edge.asr.lexicon.Lexicon` reads it.
+    """Return the prefix tree of pronunciations as the device's `Lexicon` reads it.
 
     Args:
         sounds: a word's number and a pronunciation, any number for a word.
@@ -115,7 +115,7 @@ def follow(texts: Sequence[str], words: Mapping[str, int]) -> dict[str, NDArray[
 def vocabulary(
     said: Mapping[str, Sequence[Pronunciation]], texts: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return what `mera_edge.asr.lexicon.Lexicon` reads of words: how they sound, what follows."""
+    """Return what the device's `Lexicon` reads of words: how they sound, what follows."""
     numbers = {word: number for number, word in enumerate(said, 1)}
     return {
         **tree((numbers[word], phones) for word, spoken in said.items() for phones in spoken),

@@ -54,7 +54,7 @@ def estimate(
         unlisted: a class that is never asked for, and takes its share of probability all the same.
 
     Returns:
-        The arrays that `mera_edge.asr.language_model.LanguageModel` reads.
+        The arrays that `mera_edge.asr.decoding.ngram_lm.LanguageModel` reads.
     """
     counted, base = count(texts, order, bits), np.uint64(bits)
     start = 2**bits - 1

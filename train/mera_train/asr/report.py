@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mera_edge.asr.evaluate import distance, tokens
+from mera_edge.metrics.word_error_rate import distance, tokens
 from mera_train import parallel
 from mera_train.drawing import curves
 

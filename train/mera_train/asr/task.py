@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_edge.asr.decode import Greedy
-from mera_edge.asr.evaluate import word_error_rate
+from mera_edge.asr.decoding.ctc import Greedy
 from mera_edge.features.fbank import BINS, FLOOR
+from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_train.asr import augment
 from mera_train.asr.alignment import UNKNOWN, Alignment
 from mera_train.asr.config import Config

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mera_edge.evaluation import classification, mistakes
 from mera_edge.labels import EMOTIONS
+from mera_edge.metrics.classification import classification, mistakes
 from mera_train import checkpoint, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.face.augment import AugmentConfig, disturb, mix

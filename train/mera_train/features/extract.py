@@ -27,10 +27,10 @@ from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import CheckFailed, InputError, MeraError
 from mera_edge.events import Evidence, Summary
 from mera_edge.labels import MODALITIES
-from mera_edge.runtime.clock import VirtualClock
-from mera_edge.runtime.mode import Offline
-from mera_edge.runtime.pipeline import Pipeline, TickResult
-from mera_edge.runtime.session import run
+from mera_edge.pipeline.mode import Offline
+from mera_edge.pipeline.pipeline import Pipeline, TickResult
+from mera_edge.service.clock import VirtualClock
+from mera_edge.service.run_loop import run
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.text import TextStage
 from mera_train import configuration, disk

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.evaluation import classification
 from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
 from mera_train.features.store import Features, load
+from mera_train.fusion.config import Config
 from mera_train.fusion.model import Fused, Mtme
-from mera_train.fusion.train import SUBSETS, Batch, Config, Supervised
-from mera_train.fusion.unimodal_labels import UnimodalLabels
+from mera_train.fusion.supervision import Batch, MultiTask, Supervised
 from mera_train.loop import fit
 from mera_train.provenance import begun, stated
 
@@ -88,58 +88,28 @@ def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
     )
 
 
-class OwnTask:
-    """What the training loop wants to know about one's own clips."""
+class OwnTask(MultiTask):
+    """Training task for one's own clips."""
 
     def __init__(self, config: Config, start: Mtme, train: Clips, dev: Clips) -> None:
-        self.config, self.clips, self.dev = config, train, dev
+        self.clips, self.dev = train, dev
         network = Mtme(start.config, start.widths)
         network.load_state_dict(start.state_dict())
-        sizes = {UnimodalLabels.WHOLE: start.config.fused}
-        sizes |= dict.fromkeys(MODALITIES, start.config.unimodal)
-        labels = UnimodalLabels(train.valence, sizes, train.unimodal)
-        self.model = Supervised(network, labels)
+        model = Supervised(network, train.valence, train.unimodal)
+        super().__init__(config, model, train.present)
         with torch.no_grad():
             everything = torch.ones_like(train.present)
             self.taught = torch.softmax(train.through(start, everything).logits, dim=1)
         known = train.emotions >= 0
         self.taught[known] = nn.functional.one_hot(train.emotions[known], len(EMOTIONS)).float()
 
-    def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
-        """Rows in random order, cut into batches, each with the seed of its losses."""
-        random = np.random.default_rng([self.config.loop.seed, epoch])
-        order = random.permutation(len(self.clips))
-        batches = np.array_split(order, max(1, len(order) // self.config.batch))
-        return [(int(random.integers(2**31)), rows) for rows in batches]
-
-    def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Batch:
-        """Take modalities away, but never the last that a clip has."""
-        seed, rows = plan
-        random = np.random.default_rng(seed)
-        kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
-        kept[random.random(len(rows)) < self.config.complete] = 1
-        nothing = (kept * self.clips.present[rows].numpy()).sum(axis=1) == 0
-        kept[nothing] = 1
-        return Batch(torch.from_numpy(rows), torch.from_numpy(kept).float(), epoch + 1)
-
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
         """Emotion and valence of the whole, and the weighted unimodal valences."""
-        network, labels = self.model.network, self.model.labels
         data = self.clips.at(batch.rows)
-        present = data.present * batch.present
-        fused = data.through(network, batch.present)
+        fused = data.through(self.model.network, batch.kept)
         shares = torch.log_softmax(fused.logits, dim=1)
-        loss = -(self.taught[batch.rows] * shares).sum(dim=1).mean()
-        error = (fused.valence - data.valence).abs().mean()
-        loss = loss + self.config.valence_weight * error
-        for column, name in enumerate(MODALITIES):
-            weight = labels.weight(name, batch.rows) * present[:, column]
-            error = (fused.unimodal_valence[name] - labels.label(name)[batch.rows]).abs()
-            loss = loss + self.config.unimodal_weight * (weight * error).mean()
-        here = {name: present[:, i] > 0.5 for i, name in enumerate(MODALITIES)}
-        found = {name: value.detach() for name, value in fused.features.items()}
-        labels.update(batch.rows, found, here, batch.epoch)
-        return loss
+        emotion = -(self.taught[batch.rows] * shares).sum(dim=1).mean()
+        return self.total(emotion, fused, data.valence, batch)
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Metrics on the valid clips."""

@@ -4,118 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mera_edge.bundle import Bundle
-from mera_edge.evaluation import classification
 from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
+from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
-from mera_train.checkpoint import UNKNOWN
+from mera_train.fusion import own
 from mera_train.fusion.card import card
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
+from mera_train.fusion.config import Config
 from mera_train.fusion.evidence import Pool, collect, contents
-from mera_train.fusion.model import Fused, ModelConfig, Mtme
-from mera_train.fusion.unimodal_labels import UnimodalLabels
+from mera_train.fusion.model import Fused, Mtme
+from mera_train.fusion.supervision import SUBSETS, Batch, MultiTask, Supervised
 from mera_train.loop import fit
-from mera_train.provenance import Licence
-from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
-SUBSETS = [row for row in product((1.0, 0.0), repeat=len(MODALITIES)) if any(row)]
-"""Every way in which modalities can be there, all of them first."""
 
-
-class Config(BaseModel):
-    """All of ``train/configs/fusion/*.yaml``."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    encoders: Path = Field(description="bundle with voice, face and text whose fusion this is")
-    start: Path | None = Field(
-        None, description="checkpoint to go on from, with a file of features as the data"
-    )
-    model: ModelConfig = ModelConfig()
-    loop: LoopConfig = LoopConfig(select="macro_f1", higher_is_better=True)
-    composition: Composition = Composition()
-    licence: Licence = UNKNOWN
-    batch: int = Field(256, ge=2)
-    complete: float = Field(
-        0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
-    )
-    valence_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
-    unimodal_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
-
-
-@dataclass
-class Batch:
-    """Rows of the composed examples, and which modalities they keep."""
-
-    rows: Tensor
-    present: Tensor
-    epoch: int
-
-
-class Supervised(nn.Module):
-    """The network and the labels that are generated along with it: what a run saves."""
-
-    def __init__(self, network: Mtme, labels: UnimodalLabels) -> None:
-        super().__init__()
-        self.network, self.labels = network, labels
-
-
-class FusionTask:
-    """What the training loop wants to know about fusion."""
+class FusionTask(MultiTask):
+    """Training task for composed examples."""
 
     def __init__(self, config: Config, train: Composed, dev: Composed) -> None:
-        self.config, self.dev = config, dev
-        self.examples = train
+        self.dev, self.examples = dev, train
         self.tensors = Tensors.of(train)
         widths = {name: values.shape[1] for name, values in train.embeddings.items()}
         network = Mtme(config.model, widths)
         network.normalise_by(self.tensors.embeddings)
-        sizes = {UnimodalLabels.WHOLE: config.model.fused}
-        sizes |= dict.fromkeys(MODALITIES, config.model.unimodal)
-        self.model = Supervised(network, UnimodalLabels(self.tensors.valence, sizes))
-
-    def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
-        """Rows in random order, cut into batches, each with the seed of its losses."""
-        random = np.random.default_rng([self.config.loop.seed, epoch])
-        order = random.permutation(len(self.examples))
-        batches = np.array_split(order, max(1, len(order) // self.config.batch))
-        return [(int(random.integers(2**31)), rows) for rows in batches]
-
-    def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Batch:
-        """Take modalities away."""
-        seed, rows = plan
-        random = np.random.default_rng(seed)
-        kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
-        kept[random.random(len(rows)) < self.config.complete] = 1
-        return Batch(torch.from_numpy(rows), torch.from_numpy(kept).float(), epoch + 1)
+        there = torch.ones(len(train), len(MODALITIES))
+        super().__init__(config, Supervised(network, self.tensors.valence), there)
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
         """Emotion and valence of the whole, and Self-MM's weighted unimodal valences."""
-        network, labels = self.model.network, self.model.labels
         data = self.tensors.at(batch.rows)
-        fused = data.through(network, batch.present)
-        loss = nn.functional.cross_entropy(fused.logits, data.emotions)
-        error = (fused.valence - data.valence).abs().mean()
-        loss = loss + self.config.valence_weight * error
-        for column, name in enumerate(MODALITIES):
-            weight = labels.weight(name, batch.rows) * batch.present[:, column]
-            error = (fused.unimodal_valence[name] - labels.label(name)[batch.rows]).abs()
-            loss = loss + self.config.unimodal_weight * (weight * error).mean()
-        here = {name: batch.present[:, i] > 0.5 for i, name in enumerate(MODALITIES)}
-        features = {name: value.detach() for name, value in fused.features.items()}
-        labels.update(batch.rows, features, here, batch.epoch)
-        return loss
+        fused = data.through(self.model.network, batch.kept)
+        emotion = nn.functional.cross_entropy(fused.logits, data.emotions)
+        return self.total(emotion, fused, data.valence, batch)
 
     def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         """Metrics of all three modalities together on the dev examples."""
@@ -227,8 +156,6 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         The metrics that are written into the checkpoint.
     """
     if data.is_file():
-        from mera_train.fusion import own
-
         return own.train(config, data, out, resume)
     made = fingerprint.of(config, contents(data))
     state.claim(out, made, resume)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mera_train.fusion.train import SUBSETS
+from mera_train.fusion.supervision import SUBSETS
 from mera_train.msa.data import MODALITIES, Corpus, Examples
 from mera_train.msa.models import Network
 from mera_train.msa.task import figures

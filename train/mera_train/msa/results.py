@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mera_train import checkpoint, tool
-from mera_train.fusion.train import SUBSETS
+from mera_train.fusion.supervision import SUBSETS
 from mera_train.msa import mosi_bclstm
 from mera_train.msa.config import Config
 from mera_train.msa.data import MODALITIES

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mera_train.fusion.train import SUBSETS
+from mera_train.fusion.supervision import SUBSETS
 from mera_train.fusion.unimodal_labels import UnimodalLabels
 from mera_train.msa import data
 from mera_train.msa.config import Config

@@ -15,9 +15,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from mera_edge.evaluation import classification, mistakes
 from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
+from mera_edge.metrics.classification import classification, mistakes
 from mera_train import checkpoint, disk, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.loop import fit

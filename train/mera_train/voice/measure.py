@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mera_edge.evaluation import classification, mistakes
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import project, to_emotion
+from mera_edge.metrics.classification import classification, mistakes
 from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
 
 

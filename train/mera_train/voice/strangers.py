@@ -18,9 +18,9 @@ import typer
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.evaluation import classification
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import EMOTIONS, to_emotion
+from mera_edge.metrics.classification import classification
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 from mera_train import tool

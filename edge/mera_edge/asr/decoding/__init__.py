@@ -1,0 +1,1 @@
+"""From a recognizer's probabilities to words."""

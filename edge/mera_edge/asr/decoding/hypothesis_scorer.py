@@ -1,0 +1,142 @@
+"""What speaks for a text: how it is spelled, how it sounds, and how likely anybody says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.decoding.ctc import Token, best_path, best_scores_in_steps
+from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
+from mera_edge.asr.decoding.ngram_lm import START, Context, LanguageModel
+from mera_edge.asr.decoding.subwords import spell
+from mera_edge.asr.steps import Steps, finish
+
+UNKNOWN = -1.0
+"""Nats for a sound of a word that has no pronunciation."""
+_NEVER = -1e9
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of texts before anything is heard.
+
+    Args:
+        lexicon: how words sound, and how much each kind of evidence counts.
+        language_model: which unit follows which.
+        symbols: the units.
+    """
+
+    lexicon: Lexicon
+    language_model: LanguageModel
+    symbols: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """``ends [sounds + 1]``: the log-likelihood of its phones up to each sound."""
+
+    units: tuple[int, ...]
+    context: Context
+    language: float
+    ends: NDArray[np.float64]
+
+
+class Evidence:
+    """The evidence of one utterance: a score for every text.
+
+    A text's score is the log-probability of the best CTC path of its units, and ``by_language``
+    times what the language model says of them, and ``by_unit`` for each, and ``by_sound`` times the
+    log-likelihood of its phones, a silence allowed after every word (a log-linear model: Beyerlein,
+    1998). The factors are the lexicon's.
+
+    Args:
+        units: log-probabilities ``[frames, classes]``.
+        sounds: scaled log-likelihoods ``[sounds, phones]``.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, units: NDArray[np.float32], sounds: NDArray[np.float32]
+    ) -> None:
+        self._lexicon, self._model = knowledge.lexicon, knowledge.language_model
+        self._spell = lru_cache(None)(lambda word: spell(word, knowledge.symbols))
+        self._spoken = lru_cache(None)(knowledge.lexicon.pronunciations)
+        self._units = units
+        relative = (sounds - sounds.max(axis=1, keepdims=True)).astype(np.float64)
+        self._so_far = np.concatenate([np.zeros((1, sounds.shape[1])), relative.cumsum(axis=0)]).T
+        self._texts: dict[Words, _Text] = {(): _Text((), (START,), 0.0, self._so_far[SILENCE])}
+        self._scores: dict[Words, float] = {}
+
+    def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
+        """Return how much speaks for each of ``texts``, in nats."""
+        return finish(self.scores_in_steps(texts))
+
+    def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
+        """Do the same in steps."""
+        wanted = dict.fromkeys(texts)
+        if new := [words for words in wanted if words not in self._scores]:
+            lexicon, known = self._lexicon, []
+            for words in new:
+                known.append((yield from self._text(words)))
+            units = [text.units for text in known]
+            spelled = yield from best_scores_in_steps(self._units, units)
+            for words, text, score in zip(new, known, spelled, strict=True):
+                self._scores[words] = (
+                    float(score)
+                    + lexicon.by_language * text.language
+                    + lexicon.by_unit * len(text.units)
+                    + lexicon.by_sound * float(text.ends[-1])
+                )
+        return {words: self._scores[words] for words in wanted}
+
+    def tokens(self, words: Words) -> list[Token]:
+        """Return the units of ``words``, where they are."""
+        return best_path(self._units, finish(self._text(words)).units)
+
+    def _text(self, words: Words) -> Steps[_Text]:
+        known = next(n for n in range(len(words), -1, -1) if words[:n] in self._texts)
+        text = self._texts[words[:known]]
+        for end in range(known + 1, len(words) + 1):
+            text = self._texts[words[:end]] = self._longer(text, words[end - 1])
+            yield
+        return text
+
+    def _longer(self, before: _Text, word: str) -> _Text:
+        units, context, language = self._spell(word), before.context, before.language
+        for unit in units:
+            language += float(self._model.log_probabilities(context)[unit])
+            context = self._model.after(context, unit)
+        ends = _go_on(self._sound(word, before.ends), self._so_far[SILENCE], 0)
+        return _Text(before.units + units, context, language, ends)
+
+    def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ends of a word after the ends of what is before it."""
+        spoken = self._spoken(word)
+        if not spoken:
+            return _go_on(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
+        best = np.full(len(ends), _NEVER)
+        for phones in spoken:
+            now = ends
+            for phone in phones:
+                now = _go_on(now, self._so_far[phone], 1)
+            best = np.maximum(best, now)
+        return best
+
+
+def _go_on(
+    ends: NDArray[np.float64], so_far: NDArray[np.float64], least: int
+) -> NDArray[np.float64]:
+    """Let something follow that lasts ``least`` (0 or 1) sounds or more.
+
+    Args:
+        so_far: its log-likelihood from the beginning up to each sound.
+    """
+    begun = np.maximum.accumulate(ends - so_far)
+    if not least:
+        return np.asarray(begun + so_far)
+    return np.concatenate([[_NEVER], begun[:-1] + so_far[1:]])

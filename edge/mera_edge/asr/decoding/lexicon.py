@@ -1,0 +1,182 @@
+"""What words sound like, and which word follows which: the knowledge of a word search."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.bundle.arrays import read_arrays, require_offsets
+from mera_edge.errors import BundleError
+
+SILENCE = 0
+"""The phone between words."""
+START = 65535
+"""Stands before the first word of a text; other words are numbers from 1."""
+
+_WORD, _BITS = np.uint64(0xFFFF), np.uint64(16)
+
+_SHAPES = {
+    "phones": "N", "children": "M", "endings": "E", "ends": "M", "words": "W",
+    "phone_weights": "IO", "phone_bias": "O", "log_prior": "P",
+    "contexts": "C", "backoffs": "C", "begins": "B", "follows": "G", "log_probabilities": "G",
+    "weight": "", "bonus": "", "by_language": "", "by_unit": "", "by_sound": "", "block": "",
+}  # fmt: skip
+
+
+class Lexicon:
+    """Pronunciations as a tree of phones, and a trigram model of words, from an ``.npz``.
+
+    The tree: node 0 is its root; ``phones [N]`` says what each node sounds like, its children are
+    nodes ``children[n]`` to ``children[n + 1]``, and the words ``endings[ends[n]:ends[n + 1]]`` end
+    there. ``ahead [N]``: the log-probability of the likeliest word at or below a node.
+
+    The model is a back-off model like `mera_edge.asr.decoding.ngram_lm.LanguageModel`'s, of words
+    packed into numbers of 16 bits.
+
+    Phones are named by a linear layer over what the network's attention has in its cache:
+    ``phone_weights [inputs, outputs]``, ``phone_bias``, and ``log_prior [phones]``, what is to be
+    subtracted from the posteriors, so that frequent sounds are not preferred twice.
+
+    Attributes:
+        block: whose cache that is.
+        weight, bonus: of a log-probability, and of a word, in the search.
+        by_language, by_unit, by_sound: how much each counts in
+            `mera_edge.asr.decoding.hypothesis_scorer`.
+
+    Raises:
+        BundleError: it is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            read = read_arrays(path, _SHAPES)
+            self.words = ["", *read["words"].tobytes().decode().split("\n")]
+            _require(read, len(self.words))
+            self.weight, self.bonus = float(read["weight"]), float(read["bonus"])
+            self.by_language, self.by_unit = float(read["by_language"]), float(read["by_unit"])
+            self.by_sound = float(read["by_sound"])
+            self.block = int(read["block"])
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
+        self.phones = read["phones"].astype(np.intp)
+        self.children, self.ends = read["children"], read["ends"]
+        self.endings = read["endings"].astype(np.intp)
+        self._weights = read["phone_weights"].astype(np.float32)
+        self._bias = read["phone_bias"].astype(np.float32)
+        self._log_prior = read["log_prior"].astype(np.float32)
+        self._contexts = read["contexts"].astype(np.uint64)
+        self._backoffs = read["backoffs"]
+        contexts = np.repeat(self._contexts, np.diff(read["begins"]))
+        self._ngrams = contexts << _BITS | read["follows"].astype(np.uint64)
+        self._log_probabilities = read["log_probabilities"]
+        # What follows nothing comes first: all words, in order.
+        self._single = np.full(len(self.words), -np.inf)
+        self._single[1:] = self._log_probabilities[: len(self.words) - 1]
+        # A child's number is higher than its parent's, and the levels follow each other.
+        self._parents = np.repeat(np.arange(self.states), np.diff(self.children))
+        order = np.argsort(self.endings, kind="stable")
+        self._ended = self.endings[order]
+        self._leaves = np.repeat(np.arange(self.states), np.diff(self.ends))[order]
+        self._numbers = {word: number for number, word in enumerate(self.words)}
+        self.ahead = self._look_ahead()
+
+    @property
+    def states(self) -> int:
+        """Nodes of the tree."""
+        return len(self.phones)
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of a frame in the cache of `block`."""
+        return len(self._weights)
+
+    def pronunciations(self, word: str) -> list[tuple[int, ...]]:
+        """Return how a word sounds, as phones; nothing if it is not listed."""
+        number = self._numbers.get(word, 0)
+        first, last = np.searchsorted(self._ended, (number, number + 1))
+        return [tuple(self._path(int(node))) for node in self._leaves[first:last]]
+
+    def _path(self, node: int) -> list[int]:
+        phones = []
+        while node:
+            phones.append(int(self.phones[node]))
+            node = int(self._parents[node - 1])
+        return phones[::-1]
+
+    def name(self, cache: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Name the phones of the newest encoder frames.
+
+        Args:
+            cache: keys and values of `block` ``[heads, frames, 2 d/heads]``.
+
+        Returns:
+            Scaled likelihoods ``[sounds, phones]``: posteriors over priors, logarithmic.
+        """
+        frames = cache.transpose(1, 0, 2).reshape(cache.shape[1], -1)
+        scores = (frames @ self._weights + self._bias).reshape(-1, len(self._log_prior))
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        named: NDArray[np.float32] = scores - self._log_prior
+        return named
+
+    def follow(
+        self, histories: NDArray[np.uint64], words: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+        """Return ``log P(word | history)`` and the histories with the word, ``[n]`` each."""
+        word = words.astype(np.uint64)
+        last = histories & _WORD
+        pairs, after = self._find(self._ngrams, last << _BITS | word)
+        of_last, known = self._find(self._contexts, last)
+        backed = self._single[words] + np.where(known, self._backoffs[of_last], 0)
+        found = np.where(after, self._log_probabilities[pairs], backed)
+        two = histories > _WORD
+        triples, after = self._find(self._ngrams, histories << _BITS | word)
+        of_two, known = self._find(self._contexts, histories)
+        found += np.where(known & two, self._backoffs[of_two], 0)
+        found = np.where(after & two, self._log_probabilities[triples], found)
+        return found, last << _BITS | word
+
+    def _find(
+        self, listed: NDArray[np.uint64], wanted: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        places = np.searchsorted(listed, wanted)
+        places[places == len(listed)] = 0
+        return places, listed[places] == wanted
+
+    def _look_ahead(self) -> NDArray[np.float64]:
+        best = np.full(self.states, -np.inf)
+        ending = np.flatnonzero(np.diff(self.ends))
+        best[ending] = np.maximum.reduceat(self._single[self.endings], self.ends[ending])
+        levels = [0, 1]
+        while levels[-1] < self.states:
+            levels.append(int(self.children[levels[-1]]))
+        for first, last in reversed(list(pairwise(levels[1:]))):
+            np.maximum.at(best, self._parents[first - 1 : last - 1], best[first:last])
+        best[0] = 0.0
+        return best
+
+
+def _require(read: dict[str, NDArray[Any]], words: int) -> None:
+    """Require that what refers to something else in the file finds it there.
+
+    Raises:
+        ValueError: it does not.
+    """
+    nodes, classes = len(read["phones"]), len(read["log_prior"])
+    require_offsets("children", read["children"], 1, nodes, nodes)
+    require_offsets("ends", read["ends"], 0, len(read["endings"]), nodes)
+    require_offsets("begins", read["begins"], 0, len(read["follows"]), len(read["contexts"]))
+    # Else the tree has no levels.
+    if (read["children"][:-1] <= np.arange(nodes)).any():
+        raise ValueError("children come before their parents")
+    if not classes or len(read["phone_bias"]) % classes or read["phones"].max() >= classes:
+        raise ValueError(f"phones do not fit log_prior, which has {classes}")
+    if read["endings"].min(initial=1) < 1 or read["endings"].max(initial=1) >= words:
+        raise ValueError(f"endings are of other words than the {words - 1} of the file")
+    if len(read["log_probabilities"]) < words - 1:
+        raise ValueError("not every word has a log-probability")

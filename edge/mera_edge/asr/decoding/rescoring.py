@@ -1,0 +1,116 @@
+"""The second pass: when an utterance is over, what two searches found is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.decoding.ctc import Token
+from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge, Words
+from mera_edge.asr.decoding.word_search import WordSearch
+from mera_edge.asr.steps import Steps, finish
+
+_ROUNDS = 3
+_SOUNDS_A_STEP = 4
+
+
+class Rescoring:
+    """Searches for words by their sounds while the first pass searches for units, and weighs the
+    texts of both, and what can be made of their parts, when the utterance is over.
+
+    Nobody waits for its search before that, so it takes a few sounds at a time.
+
+    Args:
+        knowledge: what words sound like, and what is said.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._search = WordSearch(knowledge.lexicon)
+        self._units: list[NDArray[np.float32]] = []
+        self._sounds: list[NDArray[np.float32]] = []
+        self._waiting: list[NDArray[np.float32]] = []
+
+    def accept(self, units: NDArray[np.float32], cache: NDArray[np.float32]) -> None:
+        """Take the next frames.
+
+        Args:
+            units: log-probabilities ``[n, classes]``.
+            cache: the attention cache ``[blocks, heads, frames, 2 d/heads]``, newest frames last.
+        """
+        lexicon = self._knowledge.lexicon
+        sounds = lexicon.name(cache[lexicon.block][:, -len(units) :])
+        self._units.append(units)
+        self._sounds.append(sounds)
+        self._waiting.extend(sounds)
+
+    def search(self, sounds: int, behind: int = 0) -> None:
+        """Take so many of the sounds that wait, but for the last ``behind``."""
+        sounds = min(sounds, len(self._waiting) - behind)
+        if sounds > 0:
+            self._search.accept(np.stack(self._waiting[:sounds]))
+            del self._waiting[:sounds]
+
+    def decide(self, texts: Sequence[Words]) -> Steps[list[Token]]:
+        """Find the units of the utterance, given the first pass's ``texts``."""
+        if not self._units:
+            return []
+        while self._waiting:
+            self.search(_SOUNDS_A_STEP)
+            yield
+        units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
+        evidence = Evidence(self._knowledge, units, sounds)
+        best = yield from combine_in_steps(evidence, [*texts, self._search.words])
+        return evidence.tokens(best)
+
+
+def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
+    """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
+    return finish(combine_in_steps(evidence, texts))
+
+
+def combine_in_steps(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
+    """Do the same in steps."""
+    best = yield from _best(evidence, texts)
+    for _ in range(_ROUNDS):
+        exchanged: dict[_Part, Words] = {}
+        for text in texts:
+            exchanged |= {part: _exchanged(best, [part]) for part in _differences(best, text)}
+            yield
+        scores = yield from evidence.scores_in_steps([best, *exchanged.values()])
+        better = sorted(
+            (part for part, text in exchanged.items() if scores[text] > scores[best]),
+            key=lambda part: (-scores[exchanged[part]], part),
+        )
+        if not better:
+            break
+        chosen: list[_Part] = []
+        for part in better:
+            if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
+                chosen.append(part)
+        # What is good for itself need not be good together.
+        best = yield from _best(evidence, [_exchanged(best, chosen), exchanged[better[0]]])
+    return best
+
+
+def _best(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
+    scores = yield from evidence.scores_in_steps(texts)
+    return max(texts, key=scores.__getitem__)
+
+
+_Part = tuple[int, int, Words]
+"""Words ``a`` to ``b`` of a text, and others to stand there."""
+
+
+def _differences(text: Words, other: Words) -> list[_Part]:
+    same = SequenceMatcher(None, text, other, autojunk=False)
+    return [(a, b, other[c:d]) for kind, a, b, c, d in same.get_opcodes() if kind != "equal"]
+
+
+def _exchanged(text: Words, parts: Sequence[_Part]) -> Words:
+    for a, b, words in sorted(parts, reverse=True):
+        text = text[:a] + words + text[b:]
+    return text

@@ -1,0 +1,58 @@
+"""The recognizer's units: subwords, of which a word begins with ``▁``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+from mera_edge.asr.decoding.ctc import BLANK
+from mera_edge.errors import BundleError, InputError
+
+WORD_START = "▁"
+
+
+def words(units: Iterable[int], symbols: list[str]) -> tuple[str, ...]:
+    """Return the words that units are."""
+    return tuple("".join(symbols[unit] for unit in units).replace(WORD_START, " ").split())
+
+
+def spell(text: str, symbols: list[str]) -> tuple[int, ...]:
+    """Return the units of a text, as byte-pair encoding finds them: of two neighbours that are a
+    unit together, those with the lowest class are joined first.
+
+    Raises:
+        InputError: it has a character that is no unit.
+    """
+    classes = {symbol: number for number, symbol in enumerate(symbols)}
+    parts = list(WORD_START + WORD_START.join(text.lower().split()))
+    while True:
+        joined = [(classes.get(a + b, len(symbols)), i) for i, (a, b) in enumerate(pairwise(parts))]
+        best, place = min(joined, default=(len(symbols), 0))
+        if best == len(symbols):
+            break
+        parts[place : place + 2] = [symbols[best]]
+    strange = "".join(part for part in parts if part not in classes)
+    if strange:
+        raise InputError(
+            f"{text!r}: the recognizer cannot write {strange!r}",
+            "spell it as it is spoken, without digits and punctuation",
+        )
+    return tuple(classes[part] for part in parts)
+
+
+def read_symbols(path: Path) -> list[str]:
+    """Read ``tokens.txt``: a symbol and its class on every line, the blank being class 0.
+
+    Raises:
+        BundleError: a line is no such pair, or the classes are not 0, 1, 2, …
+    """
+    symbols = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        symbol, _, index = line.rpartition(" ")
+        if index != str(number):
+            raise BundleError(f"{path}, line {number + 1}: class {number} expected, not {line!r}")
+        symbols.append(symbol)
+    if len(symbols) <= BLANK + 1:
+        raise BundleError(f"{path} lists no symbols", "export the bundle again")
+    return symbols

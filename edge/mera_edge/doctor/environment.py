@@ -1,0 +1,153 @@
+"""Looks at what lies around the models: devices, permissions, sinks, heat, room on the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mera_edge.config import Settings
+from mera_edge.doctor.check import Check, State
+from mera_edge.engine.cache import directory
+from mera_edge.errors import MeraError
+from mera_edge.host.load import HOT_K
+from mera_edge.host.sensors import SYSTEM, headroom, temperatures
+from mera_edge.reasons import REMEDIES
+from mera_edge.redaction import redacted
+from mera_edge.sinks.factory import refuse_unknown
+from mera_edge.sinks.lines import STDOUT
+from mera_edge.sources.base import Source
+from mera_edge.sources.select import NONE, select
+from mera_edge.sources.worker import OPEN_LIMIT_S
+
+LISTEN_S = 0.5
+"""Sound that is heard before a microphone is said to work."""
+
+SCARCE_MB, FULL_MB = 1000, 20
+"""Room on a disk below which it is pointed out, and below which nothing can be written for long."""
+
+
+def sources(settings: Settings) -> Iterator[Check]:
+    """Open every source that is configured, for a picture or half a second of sound.
+
+    What was only assumed, because nothing was configured, need not be there.
+    """
+    asked = bool(settings.model_fields_set & {"camera", "mic", "room"})
+    addresses = [room.addresses() for room in settings.rooms]
+    specs = dict.fromkeys((camera, NONE) for camera, _ in addresses)
+    specs |= dict.fromkeys((NONE, mic) for _, mic in addresses)
+    for camera, mic in specs:
+        if camera == mic == NONE:
+            continue
+        (source,) = select(camera, mic)
+        try:
+            problem, found = _try(source)
+            remedy = REMEDIES.get(source.condition.code or "cannot_open", "")
+        except MeraError as error:
+            problem, found, remedy = True, error.what, error.remedy
+        if problem:
+            yield Check(source.name, "fail" if asked else "note", found, remedy)
+        else:
+            yield Check(source.name, "ok", found)
+
+
+def _try(source: Source) -> tuple[bool, str]:
+    """Return whether there is a problem, and what was found."""
+    heard: list[np.ndarray] = []
+    try:
+        source.open()
+        began_s = time.monotonic()
+        while (now_s := time.monotonic() - began_s) < OPEN_LIMIT_S:
+            captured = source.poll(now_s)
+            if source.condition.state == "gone":
+                return True, source.condition.reason
+            if captured.picture is not None:
+                height, width = captured.picture.image.shape[:2]
+                return False, f"gives pictures of {width}x{height}"
+            heard += [sound.samples for sound in captured.sounds]
+            samples = np.concatenate(heard) if heard else np.empty(0, np.float32)
+            if len(samples) >= LISTEN_S * 16_000:
+                if not samples.any():
+                    return True, "gives nothing but zeros: it may be muted"
+                return False, f"gives sound, {20 * np.log10(samples.std() + 1e-9):.0f} dB"
+            if source.ended:
+                return True, "has nothing of what is wanted of it"
+            time.sleep(0.05)
+    finally:
+        source.close()
+    return True, f"gives nothing for {OPEN_LIMIT_S:.0f} s"
+
+
+def permissions(root: Path = SYSTEM) -> Iterator[Check]:
+    """Look whether this user may open the devices of the system."""
+    for what, pattern, group in (
+        ("cameras of this machine", "dev/video*", "video"),
+        ("microphones of this machine", "dev/snd/pcmC*c", "audio"),
+    ):
+        nodes = sorted(root.glob(pattern))
+        closed = [str(node) for node in nodes if not os.access(node, os.R_OK | os.W_OK)]
+        if closed:
+            remedy = f"run: sudo usermod -aG {group} $USER, and log in again"
+            yield Check(what, "note", f"not permitted: {', '.join(closed)}", remedy)
+        elif nodes:
+            yield Check(what, "ok", ", ".join(map(str, nodes)))
+        else:
+            remedy = "nothing to do for network cameras, sound servers and files"
+            yield Check(what, "note", f"none (no /{pattern})", remedy)
+
+
+def sinks(settings: Settings) -> Iterator[Check]:
+    """Look whether the files that events go to can be written, and for how long."""
+    for target in settings.sink:
+        if target.to in STDOUT:
+            continue
+        name = f"sink {redacted(target.to)}"
+        try:
+            refuse_unknown(target)
+        except MeraError as error:
+            yield Check(name, "fail", error.what, error.remedy)
+            continue
+        path = Path(target.to).absolute()
+        place = path if path.exists() else path.parent
+        if not place.exists():
+            yield Check(name, "fail", f"{place} does not exist", "make it")
+        elif path.is_dir() or not os.access(place, os.W_OK):
+            remedy = "choose another file, or change the owner"
+            yield Check(name, "fail", f"{place} cannot be written", remedy)
+        else:
+            yield _disk(name, place, "events take about half a gigabyte a day")
+    place = directory()
+    while not place.exists():
+        place = place.parent
+    yield _disk("disk", place, "engines of TensorRT and pulled models need some")
+
+
+def _disk(what: str, place: Path, use: str) -> Check:
+    free_mb = shutil.disk_usage(place).free / 1e6
+    found = f"{free_mb / 1000:.1f} GB free at {place}"
+    if free_mb >= SCARCE_MB:
+        return Check(what, "ok", found)
+    state: State = "note" if free_mb >= FULL_MB else "fail"
+    return Check(what, state, found, f"make room: {use}")
+
+
+def heat(root: Path = SYSTEM) -> Iterator[Check]:
+    """Look how far the board is from slowing itself down."""
+    zones = temperatures(root)
+    left = headroom(root)
+    if not zones:
+        yield Check("heat", "ok", "this machine tells no temperature")
+        return
+    hottest = max(zones, key=lambda name: zones[name])
+    found = f"{zones[hottest]:.0f} °C ({hottest})"
+    if left is None:
+        yield Check("heat", "ok", found)
+    elif left > HOT_K:
+        yield Check("heat", "ok", f"{found}, {left:.0f} K below slowing down")
+    else:
+        remedy = "give it air or a fan: until then a run leaves out faces"
+        yield Check("heat", "note", f"{found}, {left:.0f} K below slowing down", remedy)

@@ -1,0 +1,124 @@
+"""What a role's model runs on: what was asked for, or ONNX Runtime on the CPU with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mera_edge.engine.probe import COMMAND, probe
+from mera_edge.engine.protocol import Engine
+from mera_edge.errors import EngineError, MeraError
+
+if TYPE_CHECKING:
+    from mera_edge.bundle.manifest import RoleEntry
+    from mera_edge.engine.cuda import Cuda
+
+Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt"]
+"""``auto``: TensorRT where an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt``
+are providers of ONNX Runtime; ``tensorrt`` is our own engine."""
+
+
+class Model(Protocol):
+    """A role of a bundle: its name, what the manifest says of it, and where its files lie."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def entry(self) -> RoleEntry: ...
+
+    def path(self, file: str = "model") -> Path: ...
+
+
+def choose(role: Model, asked: Provider) -> tuple[Engine, str | None]:
+    """Load a role's model.
+
+    *Not run on a GPU or a Jetson* except for ``cpu``, and for how the others fail without one.
+
+    Returns:
+        The engine, and why it is not what was asked for (``None`` when it is). ``auto`` asks for
+        TensorRT only where an engine of this model was built: elsewhere the CPU is no fallback.
+
+    Raises:
+        EngineError: ONNX Runtime cannot load the model on the CPU either.
+    """
+    from mera_edge.engine.onnx import OnnxEngine
+
+    if asked == "auto":
+        asked = "tensorrt" if _was_built(role) else "cpu"
+    if asked == "cpu":
+        return OnnxEngine(role.path()), None
+    try:
+        return _LOADERS[asked](role), None
+    except (MeraError, OSError) as error:
+        what = error.what if isinstance(error, MeraError) else error
+        return OnnxEngine(role.path()), f"{asked}: {what}"
+
+
+def _was_built(role: Model) -> bool:
+    from mera_edge.engine.cache import built_from
+
+    file = role.entry.files.get("tensorrt")
+    return file is not None and bool(built_from(file.sha256))
+
+
+def built_engine(
+    role: Model,
+    trt: Any = None,
+    cuda: Cuda | None = None,
+    probe_command: Sequence[str] = COMMAND,
+) -> Engine:
+    """Load the engine that was built here for a role, after a child process has run it once.
+
+    Raises:
+        BundleError: the role has no model for TensorRT.
+        EngineError: there is no GPU, no TensorRT, no engine that fits, or the probe failed.
+        MissingExtra: cuda-bindings is not installed.
+    """
+    from mera_edge.engine.cache import Key, find
+    from mera_edge.engine.cuda import Cuda
+    from mera_edge.engine.tensorrt import TensorRtEngine, load_tensorrt
+
+    role.path("tensorrt")
+    cuda = Cuda() if cuda is None else cuda
+    trt = load_tensorrt() if trt is None else trt
+    path, record = find(Key.of(role.entry, trt.__version__, cuda.device))
+    if not record.probed:
+        probe(path, command=probe_command)
+    return TensorRtEngine(path, trt, cuda)
+
+
+def _cuda(role: Model) -> Engine:
+    from mera_edge.engine.onnx import OnnxEngine
+
+    return OnnxEngine(role.path(), providers=["CUDAExecutionProvider", "CPUExecutionProvider"])
+
+
+def _onnx_tensorrt(role: Model) -> Engine:
+    from mera_edge.engine.cache import directory
+    from mera_edge.engine.onnx import OnnxEngine
+
+    if role.entry.precision == "int8" and role.entry.tensorrt is None:
+        raise EngineError(f"the bundle has {role.name} only in the INT8 of the CPU")
+    kept = directory() / "onnxruntime"
+    kept.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(kept),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(kept),
+        "trt_fp16_enable": role.entry.tensorrt is not None,
+        "trt_int8_enable": role.entry.tensorrt == "int8",
+    }
+    return OnnxEngine(
+        role.path("model" if role.entry.tensorrt is None else "tensorrt"),
+        providers=[
+            ("TensorrtExecutionProvider", options),
+            "CUDAExecutionProvider",
+            "CPUExecutionProvider",
+        ],
+    )
+
+
+_LOADERS = {"tensorrt": built_engine, "cuda": _cuda, "onnx-tensorrt": _onnx_tensorrt}

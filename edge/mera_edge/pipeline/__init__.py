@@ -1,0 +1,1 @@
+"""One room: captured sound and pictures in, an event out, tick by tick."""

@@ -1,0 +1,182 @@
+"""What the sound of a room says: whether somebody speaks, how it sounds, and the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mera_edge.config import RecognitionSettings
+from mera_edge.events import Evidence, Transcript
+from mera_edge.features.audio import AudioBlock
+from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
+from mera_edge.labels import ModalityName
+from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.stage_runner import Stages
+from mera_edge.pipeline.transcription import Transcription, Words
+from mera_edge.sources.base import Sound
+from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.voice import VoiceStage
+
+REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
+"""Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
+syllable begins before the voice activity is sure of it."""
+
+ONSET_S = 0.2
+"""What the voice encoder hears of the sound before."""
+
+_PRE_ROLL, _ONSET = round(PRE_ROLL_S / FRAME_SHIFT_S), round(ONSET_S / FRAME_SHIFT_S)
+_SAMPLES_A_FRAME = round(FRAME_SHIFT_S * SAMPLE_RATE)
+_NO_FRAMES = np.zeros((0, BINS), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the sound of one tick said."""
+
+    evidence: tuple[Evidence, ...]
+    transcript: Transcript
+    ended: bool
+    """Whether the transcript is a whole utterance, known to its end in this tick."""
+    skipped: tuple[str, ...]
+
+
+class AudioPath:
+    """Log-mel front end, voice activity, recognizer, voice and text encoder of one room.
+
+    Args:
+        stages: makes them.
+        recognition: how speech is recognized.
+
+    Attributes:
+        speaking: whether somebody speaks. While voice activity detection fails it is not known
+            whether what is heard is speech: words still are recognized, the voice is left out.
+    """
+
+    def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
+        self._log_mel = stages.runner("log-mel", lambda _: LogMel())
+        self._activity = stages.runner("vad", VoiceActivity)
+        self._transcription = Transcription(stages, recognition)
+        self._voice = stages.runner("voice", VoiceStage)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next sound is the first of a new stream."""
+        for runner in (self._log_mel, self._activity, self._voice):
+            runner.reset()
+        self._log_mel.call(0.0, lambda log_mel: log_mel.reset())
+        self._activity.call(0.0, lambda activity: activity.reset())
+        self._voice.call(0.0, lambda voice: voice.reset())
+        self._transcription.reset()
+        self.speaking = self._was_speaking = False
+        self._before = _NO_FRAMES
+        self._new_voice: Evidence | None = None
+        self._heard_s = self._spoke_s = self._utterance_s = 0.0
+        self._kept: AudioBlock | None = None
+        """The newest of the sound that was not listened to, while that is so."""
+
+    def warm_up(self) -> list[Evidence]:
+        """Run every model once, and return what they made of noise."""
+        noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+        block = AudioBlock(log_mel(noise), 1.0, noise)
+        self._activity.call(0.0, lambda activity: activity.accept(block.frames))
+        heard = self._voice.call(0.0, lambda voice: voice.accept(block.frames, block.end_s))
+        read = self._transcription.warm_up(block)
+        return [evidence for evidence in (heard, read) if evidence is not None]
+
+    def hear(self, sounds: Sequence[Sound], now_s: float, plan: Plan, last: bool) -> Heard:
+        """Take the sound since the last tick, always to the end: recognizer and voice are streams.
+
+        Args:
+            sounds: in order.
+            now_s: stream time.
+            plan: what there is time for.
+            last: whether the stream ends here.
+        """
+        self._new_voice = None
+        for sound in sounds:
+            self._take(sound, now_s, plan)
+        if last and self._kept is None:
+            frames = self._log_mel.call(now_s, lambda log_mel: log_mel.flush())
+            if frames is not None:
+                self._listen(AudioBlock(frames, self._heard_s), now_s)
+        if self._log_mel.reason is not None:
+            words = self._transcription.give_up(now_s)
+        elif self._kept is not None and not last:
+            words = Words()
+        else:
+            # What is found in music or noise is no words.
+            spoken = self._spoke_s > self._utterance_s
+            words = self._transcription.read(now_s, plan, spoken, last)
+        if words.cut:
+            self._utterance_s = self._heard_s
+            # The next utterance may be another person's, or in another mood.
+            self._voice.call(now_s, lambda voice: voice.reset())
+        return Heard(
+            evidence=tuple(e for e in (self._new_voice, words.evidence) if e is not None),
+            transcript=self._transcription.transcript,
+            ended=words.ended,
+            skipped=("text",) if words.skipped else (),
+        )
+
+    @property
+    def confidence(self) -> float:
+        """The recognizer's, in the newest words."""
+        return self._transcription.transcript.confidence
+
+    def failures(self) -> dict[ModalityName, str]:
+        """Return what of it a failing stage keeps silent, and why."""
+        deaf = self._log_mel.reason
+        reasons: dict[ModalityName, str | None] = {
+            "voice": deaf or self._activity.reason or self._voice.reason,
+            "text": deaf or self._transcription.failure,
+        }
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _take(self, sound: Sound, now_s: float, plan: Plan) -> None:
+        self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
+        frames = self._log_mel.call(now_s, lambda log_mel: log_mel.accept(sound.samples))
+        if frames is None:
+            self.speaking = False
+            self._kept = AudioBlock(_NO_FRAMES, self._heard_s)
+            return
+        block = AudioBlock(frames, self._heard_s, sound.samples)
+        found = self._activity.call(now_s, lambda activity: activity.accept(block.frames))
+        self.speaking = bool(found)
+        if self.speaking or self._activity.reason is not None:
+            self._spoke_s = self._heard_s
+        silent_s = self._heard_s - self._spoke_s
+        if plan.frugal and silent_s >= REST_AFTER_S and self._transcription.is_idle:
+            self._rest(block, now_s)
+        else:
+            self._wake(now_s)
+            self._listen(block, now_s)
+
+    def _rest(self, block: AudioBlock, now_s: float) -> None:
+        """Only keep the newest of the silence."""
+        if self._kept is None:
+            # What waits in the recognizer is silence, and would not be next to what follows.
+            self._transcription.give_up(now_s)
+            self._kept = AudioBlock(_NO_FRAMES, block.end_s)
+        frames = np.concatenate([self._kept.frames, block.frames])[-_PRE_ROLL:]
+        samples = np.concatenate([self._kept.samples, block.samples])
+        self._kept = AudioBlock(frames, block.end_s, samples[-_PRE_ROLL * _SAMPLES_A_FRAME :])
+
+    def _wake(self, now_s: float) -> None:
+        """Make up for the newest of the sound that was not listened to."""
+        if self._kept is not None:
+            block, self._kept = self._kept, None
+            self._transcription.accept(block, now_s)
+            self._before, self._was_speaking = block.frames[-_ONSET:], False
+
+    def _listen(self, block: AudioBlock, now_s: float) -> None:
+        self._transcription.accept(block, now_s)
+        if self.speaking:
+            frames = block.frames
+            if not self._was_speaking:
+                # The first syllable began before the voice activity was sure of it.
+                frames = np.concatenate([self._before, frames])
+            heard = self._voice.call(now_s, lambda voice: voice.accept(frames, block.end_s))
+            self._new_voice = heard or self._new_voice
+        self._before, self._was_speaking = block.frames, self.speaking

@@ -1,0 +1,185 @@
+"""What runs in a tick: a ladder of service levels, and a last look at the clock.
+
+Pure logic: the time, the measured costs and the load of the machine are given to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mera_edge.host.load import SystemLoad
+from mera_edge.stages.face import Search
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A level of service."""
+
+    name: str
+    face_every: int
+    """Ticks from one picture that is read to the next; 0: none is."""
+    partial_text: bool = True
+    """Whether words are read before their utterance is over."""
+
+
+LADDER = (
+    Level("full", 1),
+    Level("face every second tick", 2),
+    Level("whole utterances only", 2, partial_text=False),
+    Level("sound only", 0, partial_text=False),
+)
+"""From everything down to what is never left out: sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one tick may do. As it is made, everything."""
+
+    face: bool = True
+    face_before_ms: float = math.inf
+    """When the tick has lasted longer than this already, the face is left out after all."""
+    search: Search = field(default_factory=Search)
+    known_face: bool = True
+    """Whether a picture is read in which nothing but one face that is followed is expected."""
+    partial_text: bool = True
+    finalize_s: float = math.inf
+    """Time that the final text of an utterance may take; what is left waits for the next tick."""
+    frugal: bool = False
+    """Whether the recognizer rests while nobody speaks."""
+
+
+LIVE_SEARCH_S = 1.0
+"""Time between searches for a face where none was seen last."""
+
+MANY_ROOMS = 3
+"""From so many rooms on a face that is followed alone is read in every second tick only: it then is
+at most two ticks old, a fraction of what counts as young enough."""
+
+FINALIZE = 0.3
+"""Share of the budget for the final text of an utterance. That of a short one is known at once,
+that of 20 s some ticks later; where others have the processor, later still."""
+
+CONTENDED = 0.5
+"""Contention from which on other processes count as the reason for a slow tick."""
+
+CALM = 0.5
+"""Share of the budget: ticks that stay below it are calm, and what takes longer is too much as
+soon as the processor is contended. Between it and the whole budget nothing changes."""
+
+RECENT, TOO_MANY = 5, 2
+"""A step down follows when this many of the newest ticks were too slow."""
+
+HEAT_STEP_S = 10.0
+"""A hot machine goes down a step each time this has passed: heat answers slowly."""
+
+FIRST_STEP_S, NEXT_STEP_S = 2.0, 1.0
+"""Calm that must last before the first step up after one down, and before the next."""
+LONGEST_S = 5.0
+"""The first of these doubles up to this when a step up did not last as long."""
+
+FADING = 0.9
+"""Of an expected cost, per tick: a stage that was left out for its cost is tried again."""
+
+
+class Unlimited:
+    """Runs everything in every tick, whatever it takes."""
+
+    def reset(self) -> None:
+        """Do nothing: there is nothing to remember."""
+
+    def plan(self) -> Plan:
+        """Return the same for every tick."""
+        return Plan()
+
+    def settle(
+        self, now_s: float, total_ms: float, stages_ms: Mapping[str, float], load: SystemLoad
+    ) -> None:
+        """Do nothing: nothing is left out, whatever a tick costs."""
+
+
+class Budget:
+    """Keeps ticks within the budget by leaving things out, the least important first.
+
+    Args:
+        budget_ms: what a tick may take.
+        rooms: how many the process has.
+    """
+
+    def __init__(self, budget_ms: float, rooms: int = 1) -> None:
+        self._budget_ms = budget_ms
+        self._known_every = 2 if rooms >= MANY_ROOMS else 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to full service."""
+        self._step = 0
+        self._tick = 0
+        self._slow: deque[bool] = deque(maxlen=RECENT)
+        self._face_ms = 0.0
+        self._calm_since: float | None = None
+        self._needed_s = FIRST_STEP_S
+        self._patience_s = FIRST_STEP_S
+        self._rose_s = self._cooled_s = -math.inf
+
+    @property
+    def level(self) -> Level:
+        """The level of service."""
+        return LADDER[self._step]
+
+    def plan(self) -> Plan:
+        """Say what the next tick may do."""
+        self._tick += 1
+        level = self.level
+        return Plan(
+            face=level.face_every > 0 and self._tick % level.face_every == 0,
+            face_before_ms=self._budget_ms - self._face_ms,
+            search=Search(LIVE_SEARCH_S, frugal=True),
+            known_face=self._tick % self._known_every == 0,
+            finalize_s=self._budget_ms * FINALIZE / 1000,
+            frugal=True,
+            partial_text=level.partial_text,
+        )
+
+    def settle(
+        self, now_s: float, total_ms: float, stages_ms: Mapping[str, float], load: SystemLoad
+    ) -> None:
+        """Learn what the tick cost, and change the level when it is time to.
+
+        Args:
+            now_s: stream time, never less than before.
+            total_ms: what the tick took.
+            stages_ms: what its stages took, by name; those that did not run are absent.
+            load: of the machine, now.
+        """
+        # The dearest picture of late, not the mean: searching a picture costs more than following.
+        self._face_ms = max(stages_ms.get("face", 0.0), self._face_ms * FADING)
+        contended = load.contention >= CONTENDED
+        limit_ms = self._budget_ms * (CALM if contended else 1.0)
+        self._slow.append(total_ms > limit_ms)
+        if contended or load.hot or total_ms > self._budget_ms * CALM:
+            self._calm_since = None
+        elif self._calm_since is None:
+            self._calm_since = now_s
+        overheated = load.hot and now_s - self._cooled_s >= HEAT_STEP_S
+        if sum(self._slow) >= TOO_MANY or overheated:
+            self._go_down(now_s, load.hot)
+        elif self._calm_since is not None and now_s - self._calm_since >= self._needed_s:
+            self._go_up(now_s)
+
+    def _go_down(self, now_s: float, hot: bool) -> None:
+        if hot:
+            self._cooled_s = now_s
+        self._slow.clear()
+        relapsed = now_s - self._rose_s < LONGEST_S
+        self._patience_s = min(2 * self._patience_s, LONGEST_S) if relapsed else FIRST_STEP_S
+        self._needed_s, self._calm_since = self._patience_s, None
+        self._step = min(self._step + 1, len(LADDER) - 1)
+
+    def _go_up(self, now_s: float) -> None:
+        if self._step:
+            self._step -= 1
+            self._rose_s = now_s
+        self._needed_s, self._calm_since = NEXT_STEP_S, now_s

@@ -1,0 +1,168 @@
+"""What one room's sound and pictures say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from mera_edge.config import RecognitionSettings
+from mera_edge.events import Evidence, SourceStatus
+from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.pipeline.audio_path import AudioPath
+from mera_edge.pipeline.event_builder import Observation
+from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.stage_runner import Stages, StageTimes
+from mera_edge.pipeline.transcription import LEAST_CONFIDENCE
+from mera_edge.pipeline.video_path import VideoPath
+from mera_edge.reasons import MEANINGS, OFF, Reason
+from mera_edge.sources.base import Captured, Source
+from mera_edge.sources.switched import Off
+
+_HEARD: frozenset[ModalityName] = frozenset({"voice", "text"})
+
+
+@dataclass(frozen=True)
+class SourceAvailability:
+    """What the sources can give at all, and at the moment."""
+
+    sound: bool
+    picture: bool
+    is_media: bool = False
+    troubles: Mapping[ModalityName, Reason] = field(default_factory=dict)
+    """Modalities whose source is not live, and why."""
+    sources: dict[str, SourceStatus] | None = None
+    """How each camera and microphone is doing, by its id."""
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], off: Off = MappingProxyType({})) -> SourceAvailability:
+        """Ask the sources. What is ``off`` is missing for that reason, whatever they say."""
+        troubles: dict[ModalityName, Reason] = {}
+        live: dict[str, SourceStatus] = {}
+        for source in sources:
+            state, code = source.condition.state, source.condition.code
+            reason = source.condition.reason
+            if source.is_live:
+                live[source.id] = SourceStatus(
+                    name=source.name, state=state, reason=reason or None, reason_code=code
+                )
+            if state != "live":
+                sentence = f"{source.name} {state}" + (f": {reason}" if reason else "")
+                trouble = Reason(code or "connecting", sentence)
+                troubles |= {"face": trouble} if source.has_picture else {}
+                troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
+        troubles |= {name: Reason(code, MEANINGS[code]) for name, code in off.items()}
+        return cls(
+            sound=any(source.has_sound for source in sources),
+            picture=any(source.has_picture for source in sources),
+            is_media=not any(source.is_live for source in sources),
+            troubles=troubles,
+            sources=live or None,
+        )
+
+
+class Perception:
+    """The way of sound and the way of pictures, in the order of their needs.
+
+    Args:
+        stages: makes the stages.
+        times: what they take.
+        recognition: how speech is recognized.
+        face_detector: name of a pulled model in place of the bundle's.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        times: StageTimes,
+        recognition: RecognitionSettings,
+        face_detector: str | None = None,
+    ) -> None:
+        self._audio = AudioPath(stages, recognition)
+        self._video = VideoPath(stages, times, face_detector)
+        self._off: set[ModalityName] = set()
+
+    def reset(self) -> None:
+        """Forget everything: the next tick is the first of a new stream."""
+        self._audio.reset()
+        self._video.reset()
+
+    def warm_up(self) -> list[Evidence]:
+        """Run every model once, and return what they made of noise. A reset has to follow."""
+        self._video.warm_up()
+        return self._audio.warm_up()
+
+    def looks(self, now_s: float, plan: Plan) -> bool:
+        """Return whether the tick at stream time ``now_s`` has a use for a picture."""
+        return self._video.looks(now_s, plan)
+
+    def observe(
+        self,
+        captured: Captured,
+        now_s: float,
+        available: SourceAvailability,
+        plan: Plan,
+        last: bool,
+    ) -> Observation:
+        """Take what was captured since the last tick, sound first: it says whether somebody speaks.
+
+        Args:
+            captured: sound in order, and the newest picture.
+            now_s: stream time.
+            available: what the sources can give.
+            plan: what there is time for.
+            last: whether the stream ends here.
+        """
+        self._forget(available)
+        heard = self._audio.hear(captured.sounds, now_s, plan, last)
+        expected = available.picture and "face" not in available.troubles
+        seen = self._video.see(captured.picture, now_s, plan, self._audio.speaking, expected)
+        failures = self._audio.failures()
+        if self._video.failure is not None:
+            failures["face"] = self._video.failure
+        return Observation(
+            now_s=now_s,
+            evidence=heard.evidence + seen.evidence,
+            missing={name: self._reason(name, available, failures) for name in MODALITIES},
+            transcript=heard.transcript,
+            ended=heard.ended,
+            skipped=heard.skipped + seen.skipped,
+            is_media=available.is_media,
+            sources=available.sources,
+            failures=failures,
+        )
+
+    def _forget(self, available: SourceAvailability) -> None:
+        """Begin anew with what is switched off: nothing of before it counts after it."""
+        off = {name for name, reason in available.troubles.items() if reason.code in OFF}
+        if off >= _HEARD and not self._off >= _HEARD:
+            self._audio.reset()
+        if "face" in off - self._off:
+            self._video.reset()
+        self._off = off
+
+    def _reason(
+        self,
+        name: ModalityName,
+        available: SourceAvailability,
+        failures: Mapping[ModalityName, str],
+    ) -> Reason:
+        if name in available.troubles:
+            return available.troubles[name]
+        if failed := failures.get(name):
+            return Reason("stage_failed", failed)
+        if name == "face":
+            if not available.picture:
+                return Reason("no_picture", "no picture in this source")
+            if self._video.left_out:
+                return Reason("no_time", "left out: no time in the budget")
+            return Reason("no_face", "no face in available")
+        if not available.sound:
+            return Reason("no_sound", "no sound in this source")
+        if name == "text" and 0 < self._audio.confidence < LEAST_CONFIDENCE:
+            return Reason("uncertain_words", "words too uncertain")
+        if not self._audio.speaking:
+            return Reason("no_speech", "nobody is speaking")
+        if name == "text":
+            return Reason("no_words", "no words yet")
+        return Reason("too_little_speech", "not enough speech yet")

@@ -1,0 +1,117 @@
+"""One tick: what was captured goes through the stages and comes out as one event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mera_edge.bundle import Bundle
+from mera_edge.config import RECOGNITION, RecognitionSettings
+from mera_edge.engine.onnx import give_back_memory
+from mera_edge.events import EmotionEvent
+from mera_edge.pipeline.event_builder import Cost, EventBuilder, Observation
+from mera_edge.pipeline.mode import Live, Mode
+from mera_edge.pipeline.perception import Perception, SourceAvailability
+from mera_edge.pipeline.stage_runner import Stages, StageTimes
+from mera_edge.pipeline.stamp import about
+from mera_edge.sinks import Receiver
+from mera_edge.sources.base import Captured
+
+
+@dataclass(frozen=True, slots=True)
+class TickResult:
+    """What came of one tick."""
+
+    event: EmotionEvent
+    observation: Observation
+    """What the event follows from."""
+    cost: Cost
+    stages_ms: Mapping[str, float]
+    """What each stage took, of those that ran."""
+
+
+Observer: TypeAlias = Receiver[TickResult]
+"""Takes all that came of every tick."""
+
+
+class Pipeline:
+    """Voice, words and face of one room, fused.
+
+    Args:
+        bundle: the models.
+        mode: whether a recording is read or people wait for the answer.
+        recognition: how speech is recognized.
+        face_detector: name of a pulled model in place of the bundle's.
+
+    Attributes:
+        about: which models it runs.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        mode: Mode,
+        recognition: RecognitionSettings = RECOGNITION,
+        face_detector: str | None = None,
+    ) -> None:
+        self.about = about(bundle)
+        self._mode = mode
+        self._fallbacks = bundle.fallbacks
+        self._budget = mode.budget()
+        self._times = StageTimes()
+        stages = Stages(bundle, self._times, mode.isolate)
+        self._perception = Perception(stages, self._times, recognition, face_detector)
+        self._event_builder = EventBuilder(stages)
+        self._plan = self._budget.plan()
+
+    def reset(self) -> None:
+        """Forget everything: the next tick is the first of a new stream."""
+        self._budget.reset()
+        self._perception.reset()
+        self._event_builder.reset()
+        self._times.reset()
+        self._plan = self._budget.plan()
+
+    def switch(self, mode: Live) -> None:
+        """Go on live with another budget, beside another number of rooms."""
+        if mode != self._mode:
+            self._mode, self._budget = mode, mode.budget()
+
+    @property
+    def transcript(self) -> str:
+        """What was said since the last reset (the newest 1,000 utterances)."""
+        return self._event_builder.transcript
+
+    def warm_up(self) -> None:
+        """Run every model once, so that the first real tick is not the slow one."""
+        self._event_builder.warm_up(self._perception.warm_up())
+        self.reset()
+        give_back_memory()
+
+    def looks(self, now_s: float) -> bool:
+        """Whether the next tick, at stream time ``now_s``, has a use for a picture."""
+        return self._perception.looks(now_s, self._plan)
+
+    def tick(
+        self, captured: Captured, now_s: float, available: SourceAvailability, last: bool = False
+    ) -> TickResult:
+        """Take what was captured since the last tick and answer.
+
+        Args:
+            captured: sound in order, and the newest picture.
+            now_s: stream time.
+            available: what the sources can give: whether silence is a missing microphone.
+            last: the stream ends here; what the recognizer still holds is brought out.
+        """
+        self._times.begin()
+        observation = self._perception.observe(captured, now_s, available, self._plan, last)
+        self._event_builder.fuse(observation)
+        where = {str(role): why for role, why in self._fallbacks.items()} or None
+        cost = Cost(time.time(), self._times.total_ms, self._mode.budget_ms, where)
+        stages_ms = self._times.end()
+        self._budget.settle(now_s, cost.compute_ms, stages_ms, self._mode.load())
+        self._plan = self._budget.plan()
+        event = self._event_builder.event(observation, cost)
+        return TickResult(event, observation, cost, stages_ms)

@@ -1,0 +1,94 @@
+"""What the pictures of a room say: the face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from mera_edge.events import Evidence
+from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.stage_runner import Stages, StageTimes
+from mera_edge.sources.base import Picture
+from mera_edge.stages.face import FaceStage
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the picture of one tick said."""
+
+    evidence: tuple[Evidence, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+class VideoPath:
+    """Face detector and encoder of one room.
+
+    Args:
+        stages: makes them.
+        times: what the tick has taken so far.
+        detector: name of a pulled model in place of the bundle's face detector.
+
+    Attributes:
+        left_out: whether the newest picture was not looked at for want of time.
+    """
+
+    def __init__(self, stages: Stages, times: StageTimes, detector: str | None = None) -> None:
+        self._times = times
+        self._face = stages.runner("face", partial(FaceStage, detector=detector))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everyone: the next picture is the first of a new stream."""
+        self._face.reset()
+        self._face.call(0.0, lambda face: face.reset())
+        self.left_out = False
+
+    def warm_up(self) -> None:
+        """Run every model once."""
+        wall = Picture(np.full((240, 320, 3), 127, np.uint8), 0.0)
+        self._face.call(0.0, lambda face: face.accept(wall))
+
+    @property
+    def failure(self) -> str | None:
+        """Why there is no face, where a stage fails."""
+        return self._face.reason
+
+    def looks(self, now_s: float, plan: Plan) -> bool:
+        """Return whether the tick at stream time ``now_s`` has a use for a picture."""
+        return plan.face and self._looks(now_s, plan, plan.known_face)
+
+    def see(
+        self, picture: Picture | None, now_s: float, plan: Plan, speech: bool, expected: bool
+    ) -> Seen:
+        """Look at the newest picture, as far as the plan has time for it.
+
+        Args:
+            picture: none came since the last tick when ``None``.
+            now_s: stream time.
+            plan: what there is time for.
+            speech: whether speech is heard.
+            expected: whether the source gives pictures.
+        """
+        if self._is_left_out(now_s, plan):
+            self.left_out = expected or self.left_out
+            return Seen(skipped=("face",) if expected else ())
+        if picture is None:
+            return Seen()
+        self.left_out = False
+        faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
+        return Seen(tuple(faces[:1]) if faces else ())
+
+    def _is_left_out(self, now_s: float, plan: Plan) -> bool:
+        if not plan.face or self._times.total_ms > plan.face_before_ms:
+            return True
+        if plan.known_face:
+            return False
+        return self._looks(now_s, plan, known=True) and not self._looks(now_s, plan, known=False)
+
+    def _looks(self, now_s: float, plan: Plan, known: bool) -> bool:
+        # A glance is no look: it has a time of its own.
+        return bool(
+            self._face.call(now_s, lambda face: face.looks(now_s, plan.search, known), "looks")
+        )

@@ -1,1 +1,0 @@
-"""The pipeline: one tick, one loop, one clock."""

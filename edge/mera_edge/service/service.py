@@ -1,0 +1,161 @@
+"""The live service: what a configuration says, running until its operator ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mera_edge.bundle import Bundle
+from mera_edge.config import RecognitionSettings, RoomSettings, Settings
+from mera_edge.errors import MeraError
+from mera_edge.events import Summary
+from mera_edge.host.load import LoadMonitor
+from mera_edge.pipeline.mode import Live
+from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.service.clock import RealClock
+from mera_edge.service.control import Control
+from mera_edge.service.run_loop import Room, Session, Signals, Stopped
+from mera_edge.service.sink_group import SinkGroup
+from mera_edge.sinks import Sink
+from mera_edge.sinks.log import SourceLog
+from mera_edge.sources.select import select_rooms
+from mera_edge.sources.shared import Devices
+from mera_edge.sources.switched import Off, Switched
+
+WORDS_KEPT = 1000
+"""Characters of each room's transcript in the summary: events have them all."""
+
+
+class Service:
+    """Rooms and sinks of a configuration.
+
+    Args:
+        settings: the configuration.
+        signals: what the operator wants.
+        sinks: the sinks, those of the configuration opened.
+        say: takes a line for the operator, without waiting.
+        control: what is switched off.
+
+    Raises:
+        MeraError: something of it cannot be used.
+
+    Attributes:
+        models: the bundle.
+        rooms: with their models loaded.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        signals: Signals,
+        sinks: SinkGroup,
+        say: Callable[[str], None],
+        control: Control | None = None,
+    ) -> None:
+        self._signals, self._sinks, self._say = signals, sinks, say
+        self._control = control or Control()
+        self._devices, self._load = Devices(), LoadMonitor()
+        self._made: list[tuple[_Made, Room]] = []
+        self._settings = settings
+        self.models = Bundle.open(settings.bundle, settings.providers)
+        self._made = self._make(settings, self.models)
+        self.rooms = [room for _, room in self._made]
+        self._control.use(room.id for room in settings.rooms)
+
+    def run(self, read: Callable[[], Settings]) -> Summary:
+        """Run until all sources have ended or the operator wants it.
+
+        Args:
+            read: reads the configuration again.
+
+        Raises:
+            MeraError: a source cannot be opened, or no sink has ever worked.
+        """
+        stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
+        pause = self._signals.pause
+        sinks: list[Sink] = [self._sinks, SourceLog(self._say)]
+        try:
+            rate, observers = self._settings.ticks_per_second, self._sinks.observers
+            with Session(RealClock(), sinks, rate, WORDS_KEPT, observers) as session:
+                session.enter(self.rooms)
+                while session.goes_on(stop):
+                    session.turn(stop)
+                    if reopen.is_set() or reload.is_set():
+                        self._sinks.reopen()
+                        reopen.clear()
+                    if pause.is_set():
+                        pause.clear()
+                        self._control.toggle()
+                    if reload.is_set():
+                        reload.clear()
+                        self._reload(session, read)
+                summary = session.summary()
+                # The sinks take what is left while the devices are let go of.
+                self._sinks.close(summary)
+        finally:
+            self._sinks.close(None)
+            self._sinks.wait()
+        return summary
+
+    def _reload(self, session: Session, read: Callable[[], Settings]) -> None:
+        """Go on with the configuration read again, or as before if that fails."""
+        before, models = self._settings, self.models
+        try:
+            with self._signals.stop_at_once():
+                settings = read()
+                if (settings.bundle, settings.providers) != (before.bundle, before.providers):
+                    models = Bundle.open(settings.bundle, settings.providers)
+                new_sinks = self._sinks.open(settings.sink)
+                made = self._make(settings, models)
+                session.enter([room for _, room in made])
+        except MeraError as error:
+            self._say(f"the new configuration cannot be used, the old one stays: {error}")
+            return
+        except Stopped:
+            return
+        session.ticks_per_second = settings.ticks_per_second
+        self._sinks.use(settings.sink, new_sinks, session.summary())
+        kept = sum(room in self.rooms for room in session.rooms)
+        self._settings, self.models, self._made = settings, models, made
+        self.rooms = list(session.rooms)
+        self._control.use(room.id for room in settings.rooms)
+        for room in self.rooms:
+            room.pipeline.switch(self._mode(settings))
+        self._say(f"goes on with the new configuration; {kept} of {len(made)} rooms are unchanged")
+
+    def _make(self, settings: Settings, models: Bundle) -> list[tuple[_Made, Room]]:
+        """Return the rooms of a configuration; those that are what they were are the same."""
+        made: list[tuple[_Made, Room]] = []
+        for wanted in settings.rooms:
+            detector = settings.face_detector
+            of = (wanted, wanted.addresses(), settings.recognition, detector, models)
+            room = next((room for before, room in self._made if before == of), None)
+            made.append((of, room or self._room(settings, *of)))
+        return made
+
+    def _room(
+        self,
+        settings: Settings,
+        wanted: RoomSettings,
+        addresses: tuple[str, str],
+        recognition: RecognitionSettings,
+        detector: str | None,
+        models: Bundle,
+    ) -> Room:
+        (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
+        pipeline = Pipeline(models, self._mode(settings), recognition, detector)
+        pipeline.warm_up()
+        id = wanted.id
+
+        def off() -> Off:
+            return self._control.of(id).off
+
+        return Room(
+            pipeline, [Switched(source, off) for source in sources], wanted.name, id, off=off
+        )
+
+    def _mode(self, settings: Settings) -> Live:
+        return Live(self._load, settings.room_budget_ms, len(settings.rooms))
+
+
+_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, str | None, Bundle]
+"""All that a room is made of. One that stays the same is kept, with its devices and its memory."""

@@ -1,0 +1,149 @@
+"""The sinks of a live run, each in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mera_edge.config import SinkSettings
+from mera_edge.errors import Unreachable
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.pipeline.pipeline import Observer, TickResult
+from mera_edge.redaction import redacted
+from mera_edge.sinks import Destination, Sink
+from mera_edge.sinks.factory import choose
+from mera_edge.sinks.queued import WAITING, QueuedSink
+from mera_edge.sinks.selection import Selection
+
+DRAIN_S = 1.0
+"""What all sinks together are given at the end for the events that wait."""
+
+
+class SinkGroup:
+    """Passes events on to every sink; is a sink itself, one that nobody ever waits for.
+
+    It stops the run when nobody reads any more, or when every sink fails and none ever worked.
+
+    Args:
+        say: takes a line for the operator, without waiting.
+        stop: ends the run.
+    """
+
+    def __init__(self, say: Callable[[str], None], stop: threading.Event) -> None:
+        self._say, self._stop = say, stop
+        self._named: dict[SinkSettings, QueuedSink[EmotionEvent]] = {}
+        """Those of the configuration."""
+        self._selections: dict[SinkSettings, Selection] = {}
+        self._others: list[QueuedSink[EmotionEvent]] = []
+        self._observers: list[QueuedSink[TickResult]] = []
+        self._closed: list[QueuedSink[EmotionEvent]] = []
+        self._until_s: float | None = None
+
+    def open(self, targets: Sequence[SinkSettings]) -> dict[SinkSettings, Destination]:
+        """Open those of the targets that are not open yet, for `use`.
+
+        Raises:
+            InputError: one cannot be used.
+        """
+        places = {target.place for target in targets}
+        return {place: choose(place) for place in places if place not in self._named}
+
+    def use(
+        self,
+        targets: Sequence[SinkSettings],
+        new: dict[SinkSettings, Destination],
+        summary: Summary | None = None,
+    ) -> None:
+        """Go on with these targets.
+
+        Args:
+            new: what `open` gave for them.
+            summary: for the sinks that end here.
+        """
+        before = self._named
+        self._named = {
+            place: before[place] if place in before else self._queued(place, new[place])
+            for place in (target.place for target in targets)
+        }
+        self._selections = {target.place: Selection(target) for target in targets}
+        for target in before.keys() - self._named.keys():
+            before[target].close(summary)
+            self._closed.append(before[target])
+
+    def add(self, name: str, sink: Sink, waiting: int = WAITING) -> None:
+        """Add a sink that the configuration does not name: see `QueuedSink`."""
+        self._others.append(QueuedSink(sink, name, self._say, waiting=waiting))
+
+    def observe(self, name: str, observer: Observer) -> None:
+        """Add an observer: it has a thread and a queue as the sinks have."""
+        self._observers.append(QueuedSink(observer, name, self._say))
+
+    @property
+    def observers(self) -> Sequence[Observer]:
+        """Those that were added, for the session."""
+        return self._observers
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Queue an event for every sink."""
+        for target, named in self._named.items():
+            if self._selections[target].takes(event):
+                named.publish(event)
+        for sink in self._others:
+            sink.publish(event)
+
+    def reopen(self) -> None:
+        """Have files that were moved away opened again."""
+        for sink in self._named.values():
+            sink.reopen()
+
+    def close(self, summary: Summary | None) -> None:
+        """Queue the end, with the summary unless the run broke off; see `wait`."""
+        if self._until_s is None:
+            self._until_s = time.monotonic() + DRAIN_S
+            for sink in self._open:
+                sink.close(summary)
+
+    def wait(self) -> None:
+        """Wait after `close` until every sink has taken what it was given, `DRAIN_S` at most.
+
+        Raises:
+            MeraError: no sink of the configuration has ever worked, or another one fails.
+        """
+        for sink in (*self._closed, *self._open):
+            sink.wait(self._until_s or 0.0)
+        others: list[QueuedSink[Any]] = [*self._others, *self._observers]
+        failures = [self._failure(), *(sink.error for sink in others)]
+        for error in filter(None, failures):
+            raise error
+
+    @property
+    def _open(self) -> tuple[QueuedSink[Any], ...]:
+        return *self._named.values(), *self._others, *self._observers
+
+    def _queued(self, target: SinkSettings, to: Destination) -> QueuedSink[EmotionEvent]:
+        return QueuedSink(
+            to,
+            f"sink {redacted(target.to)}",
+            self._say,
+            changed=self._changed,
+            reopen=to.reopen,
+            newest_only=to.newest_only,
+        )
+
+    def _changed(self) -> None:
+        failure = self._failure()
+        fails = failure is not None and not isinstance(failure, Unreachable)
+        if fails or all(sink.gone for sink in self._named.values()):
+            self._stop.set()
+
+    def _failure(self) -> Exception | None:
+        """Return why no sink has ever worked, if that is so and all of them say why."""
+        named = list(self._named.values())
+        errors = [sink.error for sink in named if sink.error and not sink.gone]
+        if not errors or any(sink.worked for sink in (*named, *self._closed)):
+            return None
+        if len(errors) + sum(sink.gone for sink in named) < len(named):
+            return None
+        return errors[0]

@@ -1,0 +1,34 @@
+"""Settings of the fusion's training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_train.checkpoint import UNKNOWN
+from mera_train.fusion.compose import Composition
+from mera_train.fusion.model import ModelConfig
+from mera_train.provenance import Licence
+from mera_train.task import LoopConfig
+
+
+class Config(BaseModel):
+    """All of ``train/configs/fusion/*.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    encoders: Path = Field(description="bundle with voice, face and text whose fusion this is")
+    start: Path | None = Field(
+        None, description="checkpoint to go on from, with a file of features as the data"
+    )
+    model: ModelConfig = ModelConfig()
+    loop: LoopConfig = LoopConfig(select="macro_f1", higher_is_better=True)
+    composition: Composition = Composition()
+    licence: Licence = UNKNOWN
+    batch: int = Field(256, ge=2)
+    complete: float = Field(
+        0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
+    )
+    valence_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
+    unimodal_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
