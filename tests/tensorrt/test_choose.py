@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mera_edge.doctor.examine import examine
 from mera_edge.engine import cache
 from mera_edge.engine.cuda import DEVICE_FILES, Cuda, Device
 from mera_edge.engine.factory import built_engine
+from mera_edge.engine.plugin import PACKAGES
 from mera_edge.errors import ConfigError, EngineError
 from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.perception import SourceAvailability
@@ -35,6 +37,22 @@ def reopened(bundle: Bundle, **providers: str) -> Bundle:
     return Bundle.open(bundle.directory, providers)  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(
+    find_spec(PACKAGES["openvino"].module) is None,
+    reason="onnxruntime-ep-openvino is not installed",
+)
+def test_a_plugged_in_provider_answers_as_the_cpu_does(bundle: Callable[..., Bundle]) -> None:
+    feeds = {"x": np.ones((1, 2), np.float32), "cache_sum": np.ones((1, 2), np.float32)}
+    opened = reopened(bundle(), voice="openvino")
+    engine = opened.role("voice").engine()
+    assert opened.fallbacks == {}
+    assert engine.provider == "OpenVINOExecutionProvider"
+    here = engine.run(feeds)
+    there = reopened(bundle(), voice="cpu").role("voice").engine().run(feeds)
+    for name, value in there.items():
+        np.testing.assert_allclose(here[name], value, atol=1e-4)
+
+
 def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -> None:
     for opened in (bundle(), bundle(tensorrt=None), reopened(bundle(), voice="cpu")):
         assert opened.role("voice").engine().provider == "CPUExecutionProvider"
@@ -48,7 +66,16 @@ def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -
         ("tensorrt", "tensorrt: there is no NVIDIA GPU here"),
         ("cuda", "cuda: CUDAExecutionProvider did not start for voice.onnx"),
         ("onnx-tensorrt", "onnx-tensorrt: TensorrtExecutionProvider did not start for voice.onnx"),
+        ("webgpu", "webgpu: the plug-in onnxruntime-ep-webgpu is not installed"),
+        (
+            "tensorrt-rtx",
+            "tensorrt-rtx: the plug-in onnxruntime-ep-nv-tensorrt-rtx-cu13 is not installed",
+        ),
     ],
+)
+@pytest.mark.skipif(
+    any(find_spec(PACKAGES[name].module) for name in ("webgpu", "tensorrt-rtx")),
+    reason="a plug-in is installed",
 )
 def test_what_was_asked_for_and_did_not_start_is_told(
     bundle: Callable[..., Bundle], provider: str, reason: str

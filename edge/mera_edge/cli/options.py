@@ -45,7 +45,9 @@ Mic = Annotated[
 Provider = Annotated[
     list[str] | None,
     typer.Option(
-        "--provider", help="ROLE=auto, cpu, cuda, onnx-tensorrt or tensorrt; may be given again."
+        "--provider",
+        help="ROLE=auto, cpu, cuda, onnx-tensorrt, openvino, tensorrt, tensorrt-rtx or webgpu; "
+        "may be given again.",
     ),
 ]
 Asr = Annotated[

@@ -160,7 +160,9 @@ class Settings(BaseModel):
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
     budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
-        {}, description="what a role runs on: auto, cpu, cuda, onnx-tensorrt or tensorrt"
+        {},
+        description="what a role runs on: auto, cpu, cuda, onnx-tensorrt, openvino, tensorrt, "
+        "tensorrt-rtx or webgpu",
     )
 
     face_detector: str | None = Field(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
+
+from mera_edge.engine.plugin import PACKAGES, PluginName, load
 from mera_edge.engine.probe import COMMAND, probe
 from mera_edge.engine.protocol import Engine
 from mera_edge.errors import EngineError, MeraError
@@ -14,9 +18,13 @@ if TYPE_CHECKING:
     from mera_edge.bundle.manifest import RoleEntry
     from mera_edge.engine.cuda import Cuda
 
-Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt"]
+Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt", PluginName]
 """``auto``: TensorRT where an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt``
-are providers of ONNX Runtime; ``tensorrt`` is our own engine."""
+are providers of ONNX Runtime; ``tensorrt`` is our own engine; the others are plug-ins."""
+
+
+MOST_APART = 0.05
+"""Largest difference between what a plug-in and the CPU answer to the same input."""
 
 
 class Model(Protocol):
@@ -121,4 +129,22 @@ def _onnx_tensorrt(role: Model) -> Engine:
     )
 
 
-_LOADERS = {"tensorrt": built_engine, "cuda": _cuda, "onnx-tensorrt": _onnx_tensorrt}
+def _plugin(name: PluginName, role: Model) -> Engine:
+    from mera_edge.engine.onnx import OnnxEngine
+
+    engine, cpu = OnnxEngine(role.path(), plugin=load(name)), OnnxEngine(role.path())
+    feeds = {name: np.ones(spec.shape, spec.dtype) for name, spec in cpu.inputs.items()}
+    theirs, ours = engine.run(feeds), cpu.run(feeds)
+    apart = max(float(np.abs(theirs[name] - ours[name]).max()) for name in ours)
+    # Providers may go down to half precision by themselves.
+    if not apart <= MOST_APART:
+        raise EngineError(f"{engine.provider} answers otherwise than the CPU, by {apart:.2g}")
+    return engine
+
+
+_LOADERS: dict[str, Callable[[Model], Engine]] = {
+    "tensorrt": built_engine,
+    "cuda": _cuda,
+    "onnx-tensorrt": _onnx_tensorrt,
+    **{name: partial(_plugin, name) for name in PACKAGES},
+}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mera_edge.engine.protocol import Array, TensorSpec, numbers
 from mera_edge.errors import EngineError
+
+if TYPE_CHECKING:
+    from mera_edge.engine.plugin import Plugin
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -22,7 +25,10 @@ ExecutionProvider = str | tuple[str, Mapping[str, Any]]
 
 
 def open_session(
-    path: Path, threads: int = 1, providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",)
+    path: Path,
+    threads: int = 1,
+    providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",),
+    plugin: Plugin | None = None,
 ) -> Any:
     """Open an ONNX or ORT file in an ``onnxruntime.InferenceSession``.
 
@@ -31,15 +37,17 @@ def open_session(
         threads: threads inside one operator. One is right for small models next to other things.
         providers: execution providers in order of preference, with or without options. The first
             must really start: ONNX Runtime would otherwise run on the CPU without a word.
+        plugin: runs the model instead of ``providers``.
 
     Raises:
         EngineError: the file is no usable model, or the provider did not start.
     """
     import onnxruntime
 
-    asked = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    asked = first if plugin is None else plugin.provider
     available = onnxruntime.get_available_providers()
-    if asked not in available:
+    if plugin is None and asked not in available:
         raise EngineError(
             f"{asked} did not start for {path.name}",
             f"this ONNX Runtime has only {', '.join(available)}: install the one for your GPU",
@@ -53,10 +61,15 @@ def open_session(
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # A thread that spins between two ticks takes a core from everything else.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if plugin is not None:
+        options.add_provider_for_devices(list(plugin.devices), dict(plugin.options))
     try:
         # Its own fallback prints on stdout, where the events go.
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=list(providers), enable_fallback=0
+            str(path),
+            options,
+            providers=list(providers) if plugin is None else None,
+            enable_fallback=0,
         )
     except failures() as error:
         raise EngineError(
@@ -75,7 +88,7 @@ class OnnxEngine:
     """One ONNX file in one ONNX Runtime session.
 
     Args:
-        path, threads, providers: as of `open_session`.
+        path, threads, providers, plugin: as of `open_session`.
 
     Raises:
         EngineError: the file is no usable model, or the provider did not start.
@@ -86,8 +99,9 @@ class OnnxEngine:
         path: Path,
         threads: int = 1,
         providers: Sequence[ExecutionProvider] = ("CPUExecutionProvider",),
+        plugin: Plugin | None = None,
     ) -> None:
-        session = open_session(path, threads, providers)
+        session = open_session(path, threads, providers, plugin)
         self._path = path
         self._session = session
         self._failures = failures()
