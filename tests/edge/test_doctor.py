@@ -47,8 +47,8 @@ def test_sinks_must_be_writable(tmp_path: Path) -> None:
     assert told[f"sink {nowhere}"].found == f"{nowhere.parent} does not exist"
     assert told[f"sink {tmp_path}"].state == "fail"
     assert "GB free at" in told["disk"].found
-    (refused, _) = sinks(Settings(sink=("mqtt://me:secret@host/a",)))
-    assert (refused.state, refused.found) == ("fail", "mqtt:// is not a sink of this version")
+    (refused, _) = sinks(Settings(sink=("gopher://me:secret@host/a",)))
+    assert (refused.state, refused.found) == ("fail", "gopher:// is not a sink of this version")
     assert "secret" not in refused.what
 
 

@@ -114,6 +114,7 @@ def _service(
     record: Path | None,
 ) -> Service:
     """Open the sinks, which is quick and may fail, and load the models."""
+    from mera_edge.service.control import Control
     from mera_edge.service.recording import Recorder
     from mera_edge.service.service import Service
     from mera_edge.service.sink_group import SinkGroup
@@ -121,14 +122,15 @@ def _service(
     from mera_edge.sinks.live import LiveView
 
     began = time.monotonic()
-    sinks = SinkGroup(notices.say, signals.stop)
+    control = Control()
+    sinks = SinkGroup(notices.say, signals.stop, control)
     if live:
         sinks.add("live view", LiveView(notices.console), waiting=1)
     else:
         sinks.use(settings.sink, sinks.open(settings.sink))
     if report is not None:
         sinks.add(f"report {report}", HtmlReport(report))
-    service = Service(settings, signals, sinks, notices.say)
+    service = Service(settings, signals, sinks, notices.say, control)
     if record is not None:
         sinks.observe(f"recording {record}", Recorder(record, service.models))
     notices.say(f"ready after {time.monotonic() - began:.1f} s")

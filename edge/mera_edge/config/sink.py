@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
@@ -42,7 +42,18 @@ class SinkSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
         description="mqtt: this box in topics and ids; from the machine's id if unset",
     )
+    discovery: str = Field(
+        "homeassistant",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="mqtt: Home Assistant's prefix of discovery; nothing is discovered if empty",
+    )
     words: bool = Field(False, description="mqtt: whether finished sentences are published")
+
+    @model_validator(mode="after")
+    def _check_selection(self) -> SinkSettings:
+        if self.scheme in ("mqtt", "mqtts") and (self.on != "event" or self.every_s):
+            raise ValueError("leave out `on` and `every_s`: a broker is told of changes anyway")
+        return self
 
     @property
     def place(self) -> SinkSettings:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mera_edge.config import Settings
+from mera_edge.config import Settings, SinkSettings
 from mera_edge.doctor.check import Check, State
 from mera_edge.engine.cache import directory
 from mera_edge.errors import MeraError
@@ -18,7 +18,7 @@ from mera_edge.host.load import HOT_K
 from mera_edge.host.sensors import SYSTEM, headroom, temperatures
 from mera_edge.reasons import REMEDIES
 from mera_edge.redaction import redacted
-from mera_edge.sinks.factory import refuse_unknown
+from mera_edge.sinks.factory import reach
 from mera_edge.sinks.lines import STDOUT
 from mera_edge.sources.base import Source
 from mera_edge.sources.select import NONE, select
@@ -106,10 +106,8 @@ def sinks(settings: Settings) -> Iterator[Check]:
         if target.to in STDOUT:
             continue
         name = f"sink {redacted(target.to)}"
-        try:
-            refuse_unknown(target)
-        except MeraError as error:
-            yield Check(name, "fail", error.what, error.remedy)
+        if target.scheme is not None:
+            yield _peer(name, target)
             continue
         path = Path(target.to).absolute()
         place = path if path.exists() else path.parent
@@ -124,6 +122,14 @@ def sinks(settings: Settings) -> Iterator[Check]:
     while not place.exists():
         place = place.parent
     yield _disk("disk", place, "engines of TensorRT and pulled models need some")
+
+
+def _peer(name: str, target: SinkSettings) -> Check:
+    try:
+        reach(target)
+    except MeraError as error:
+        return Check(name, "fail", error.what, error.remedy)
+    return Check(name, "ok", "it answers")
 
 
 def _disk(what: str, place: Path, use: str) -> Check:

@@ -16,6 +16,7 @@ from mera_edge.sinks import Destination, Sink
 from mera_edge.sinks.factory import choose
 from mera_edge.sinks.queued import WAITING, QueuedSink
 from mera_edge.sinks.selection import Selection
+from mera_edge.sinks.switchboard import Switchboard
 
 DRAIN_S = 1.0
 """What all sinks together are given at the end for the events that wait."""
@@ -29,10 +30,16 @@ class SinkGroup:
     Args:
         say: takes a line for the operator, without waiting.
         stop: ends the run.
+        switchboard: for sinks that take commands.
     """
 
-    def __init__(self, say: Callable[[str], None], stop: threading.Event) -> None:
-        self._say, self._stop = say, stop
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        stop: threading.Event,
+        switchboard: Switchboard | None = None,
+    ) -> None:
+        self._say, self._stop, self._switchboard = say, stop, switchboard
         self._named: dict[SinkSettings, QueuedSink[EmotionEvent]] = {}
         """Those of the configuration."""
         self._selections: dict[SinkSettings, Selection] = {}
@@ -48,7 +55,9 @@ class SinkGroup:
             InputError: one cannot be used.
         """
         places = {target.place for target in targets}
-        return {place: choose(place) for place in places if place not in self._named}
+        return {
+            place: choose(place, self._switchboard) for place in places if place not in self._named
+        }
 
     def use(
         self,

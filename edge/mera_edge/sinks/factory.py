@@ -6,21 +6,44 @@ from mera_edge.config import SinkSettings
 from mera_edge.errors import InputError
 from mera_edge.sinks import Destination
 from mera_edge.sinks.jsonl import JsonLines
+from mera_edge.sinks.switchboard import Switchboard
 
 
-def choose(target: SinkSettings) -> Destination:
+def choose(target: SinkSettings, switchboard: Switchboard | None = None) -> Destination:
     """Return the sink that the settings name.
 
+    Args:
+        target: the settings.
+        switchboard: for sinks that take commands.
+
     Raises:
-        InputError: there is no such sink, or it cannot be written.
+        MeraError: there is no such sink, or it cannot be used.
     """
-    refuse_unknown(target)
+    if target.scheme in ("mqtt", "mqtts"):
+        from mera_edge.sinks.mqtt import MqttSink
+
+        return MqttSink(target, switchboard)
+    _refuse(target)
     return JsonLines(target.to)
 
 
-def refuse_unknown(target: SinkSettings) -> None:
-    """Raise `InputError` for a target of which there is no sink."""
+def reach(target: SinkSettings) -> None:
+    """Look whether the peer that a URL names takes events.
+
+    Raises:
+        MeraError: it does not, or there is no such sink.
+    """
+    if target.scheme in ("mqtt", "mqtts"):
+        from mera_edge.sinks.mqtt import MqttSink
+
+        MqttSink(target).check()
+    else:
+        _refuse(target)
+
+
+def _refuse(target: SinkSettings) -> None:
     if target.scheme is not None:
         raise InputError(
-            f"{target.scheme}:// is not a sink of this version", "give `-` for stdout, or a file"
+            f"{target.scheme}:// is not a sink of this version",
+            "give `-` for stdout, a file, or mqtt://HOST",
         )

@@ -1,0 +1,160 @@
+"""A sink that is a device on a broker."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mera_edge.config import SinkSettings
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.sinks.mqtt import discovery
+from mera_edge.sinks.mqtt.address import Address, identifier
+from mera_edge.sinks.mqtt.broker import ONLINE, Broker
+from mera_edge.sinks.mqtt.state import (
+    LONGEST_WORDS,
+    change,
+    sources,
+    standing,
+    state,
+)
+from mera_edge.sinks.switchboard import Switchboard
+
+EVERY_S = 1.0
+"""Between two states of a room in which nothing of weight has changed."""
+
+
+@dataclass
+class _Room:
+    """What was said of a room last."""
+
+    said_s: float = -math.inf
+    standing: tuple[Any, ...] | None = None
+    label: str | None = None
+    words: str = ""
+    announced: tuple[str, ...] | None = None
+
+
+class MqttSink:
+    """Publishes the state of every room once a second and at every change, retained, for 30 s.
+
+    After an outage what is now is published, and nothing of what was. Emotions are those of the
+    moment, which does not flicker.
+
+    Args:
+        settings: its URL and what goes with it.
+        switchboard: what commands switch; none are taken without it.
+
+    Raises:
+        InputError: the address cannot be used.
+        MissingExtra: paho-mqtt is not installed.
+    """
+
+    newest_only: ClassVar = True
+
+    def __init__(self, settings: SinkSettings, switchboard: Switchboard | None = None) -> None:
+        self._address = Address.of(settings)
+        self._discovery, self._words = settings.discovery, settings.words
+        self._switchboard = switchboard
+        self._birth = f"{self._discovery}/status"
+        topics = [self._birth] if self._discovery else []
+        if switchboard is not None:
+            topics += [f"{self._address.base}/+/{name}/set" for name in discovery.SWITCHES]
+        self._broker = Broker(self._address, topics, self._receive)
+        self._rooms: dict[str, _Room] = {}
+        self._ids: dict[str, str] = {}
+        """Ids of the rooms by those that they have in topics."""
+        self._bundle: str | None = None
+        self._asked = threading.Event()
+        """Whether Home Assistant has started and wants everything anew."""
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Bring the broker up to date.
+
+        Raises:
+            Unreachable: it does not answer.
+            InputError: it does not want us, or is not to be trusted.
+        """
+        if event.about is not None:
+            self._bundle = event.about.bundle
+        if self._broker.connect() or self._asked.is_set():
+            self._asked.clear()
+            self._rooms.clear()
+            self._announce(*discovery.box(self._address, self._bundle))
+        self._publish(event, time.monotonic())
+
+    def reopen(self) -> None:
+        """There is no file."""
+
+    def check(self) -> None:
+        """Look whether the broker takes us.
+
+        Raises:
+            MeraError: see `publish`.
+        """
+        self._broker.check()
+
+    def close(self, summary: Summary) -> None:
+        """Say goodbye."""
+        self._broker.close()
+
+    def _publish(self, event: EmotionEvent, now_s: float) -> None:
+        id = identifier(event.room_id)
+        self._ids[id] = event.room_id or id
+        board = self._switchboard
+        switches = board.rooms.get(self._ids[id]) if board is not None else None
+        said, base = self._rooms.setdefault(id, _Room()), f"{self._address.base}/{id}"
+        has = tuple(sources(event))
+        if said.announced != has:
+            self._announce(
+                *discovery.room(
+                    self._address, id, event.room, has, switches is not None, self._words
+                )
+            )
+            said.announced = has
+        now = state(event, switches)
+        if now_s - said.said_s >= EVERY_S or standing(now) != said.standing:
+            said.said_s, said.standing = now_s, standing(now)
+            self._broker.publish(
+                f"{base}/state", _json(now), retain=True, lasts_s=discovery.EXPIRES_S
+            )
+        self._tell_change(event, said, base)
+
+    def _tell_change(self, event: EmotionEvent, said: _Room, base: str) -> None:
+        """Publish what happened. What happened before the connection is none of it."""
+        changed = change(said.label, event)
+        if changed is not None:
+            said.label = changed["event_type"]
+            self._broker.publish(f"{base}/event", _json(changed), lasts_s=discovery.EXPIRES_S)
+        words = event.transcript.text if event.transcript.final else ""
+        if self._words and words and words != said.words:
+            said.words = words
+            self._broker.publish(f"{base}/words", words[:LONGEST_WORDS])
+
+    def _announce(self, topic: str, payload: dict[str, Any]) -> None:
+        if self._discovery:
+            self._broker.publish(
+                f"{self._discovery}/{topic}", _json(payload), retain=True, sure=True
+            )
+
+    def _receive(self, topic: str, payload: bytes) -> None:
+        """Take a message; what is no command of ours is nothing."""
+        if topic == self._birth:
+            if payload == ONLINE.encode():
+                self._asked.set()
+            return
+        *_, id, name, _ = ("", "", *topic.split("/"))
+        room, wanted = self._ids.get(id), {b"ON": True, b"OFF": False}.get(payload)
+        board = self._switchboard
+        if board is None or room not in board.rooms or wanted is None:
+            return
+        switch = "paused" if name == "pause" else name
+        if name in discovery.SWITCHES:
+            board.set(room, **{switch: wanted})
+
+
+def _json(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
