@@ -22,6 +22,7 @@ from mera_edge.cli import (
     predict,
     replay,
     run,
+    service,
     transcribe,
 )
 from mera_edge.cli.console import reported, say
@@ -43,6 +44,7 @@ app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")
+app.add_typer(service.app, name="service")
 app.command("doctor")(doctor.doctor)
 for _verb in extras.VERBS:
     app.command(_verb, help=extras.VERBS[_verb].help, context_settings=extras.PASS_ON)(

@@ -84,6 +84,8 @@ def run(
             with signals.stop_at_once():
                 service = _service(settings, signals, notices, live, report, record)
             summary = service.run(read)
+        if not notices.console.is_terminal:  # what was said does not belong into a journal
+            summary = summary.model_copy(update={"transcript": ""})
         notices.show(lambda to: print_answer(summary, to))
     except Stopped:
         notices.say("stopped while it was loading")

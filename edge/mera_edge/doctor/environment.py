@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mera_edge.config import Settings, SinkSettings
+from mera_edge.config.load import SYSTEM_FILE
 from mera_edge.doctor.check import Check, State
 from mera_edge.engine.cache import directory
 from mera_edge.errors import MeraError
@@ -18,6 +19,8 @@ from mera_edge.host.load import HOT_K
 from mera_edge.host.sensors import SYSTEM, headroom, temperatures
 from mera_edge.reasons import REMEDIES
 from mera_edge.redaction import redacted
+from mera_edge.service.systemd.reach import obstacles
+from mera_edge.service.systemd.unit import NAME, program
 from mera_edge.sinks.factory import reach
 from mera_edge.sinks.lines import STDOUT
 from mera_edge.sources.base import Source
@@ -139,6 +142,20 @@ def _disk(what: str, place: Path, use: str) -> Check:
         return Check(what, "ok", found)
     state: State = "note" if free_mb >= FULL_MB else "fail"
     return Check(what, state, found, f"make room: {use}")
+
+
+def service(settings: Settings, root: Path = SYSTEM) -> Iterator[Check]:
+    """Look what the system's service, if it is installed, cannot reach."""
+    unit = root / "etc/systemd/system" / NAME
+    if not unit.exists():
+        return
+    config = root / SYSTEM_FILE.relative_to("/")
+    found = list(obstacles(settings, program(), config))
+    for obstacle in found:
+        state: State = "fail" if obstacle.fatal else "note"
+        yield Check("as a service", state, obstacle.what, obstacle.remedy)
+    if not found:
+        yield Check("as a service", "ok", f"{unit} reaches all that is configured")
 
 
 def heat(root: Path = SYSTEM) -> Iterator[Check]:

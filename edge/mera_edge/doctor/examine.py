@@ -50,6 +50,7 @@ def examine(settings: Settings) -> list[Check]:
         environment.sources(settings),
         environment.permissions(),
         environment.sinks(settings),
+        environment.service(settings),
         environment.heat(),
         _other_packages(),
     )

@@ -15,6 +15,7 @@ from mera_edge.service.clock import RealClock
 from mera_edge.service.control import Control
 from mera_edge.service.run_loop import Room, Session, Signals, Stopped
 from mera_edge.service.sink_group import SinkGroup
+from mera_edge.service.systemd.notify import Heartbeat
 from mera_edge.sinks import Sink
 from mera_edge.sinks.log import SourceLog
 from mera_edge.sources.select import select_rooms
@@ -72,7 +73,8 @@ class Service:
         """
         stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
         pause = self._signals.pause
-        sinks: list[Sink] = [self._sinks, SourceLog(self._say)]
+        heartbeat = Heartbeat(lambda: [room.id for room in self.rooms if not room.ended])
+        sinks: list[Sink] = [self._sinks, SourceLog(self._say), heartbeat]
         try:
             rate, observers = self._settings.ticks_per_second, self._sinks.observers
             with Session(RealClock(), sinks, rate, WORDS_KEPT, observers) as session:
@@ -87,7 +89,9 @@ class Service:
                         self._control.toggle()
                     if reload.is_set():
                         reload.clear()
+                        heartbeat.reloads()
                         self._reload(session, read)
+                heartbeat.stops()
                 summary = session.summary()
                 # The sinks take what is left while the devices are let go of.
                 self._sinks.close(summary)

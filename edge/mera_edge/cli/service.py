@@ -1,0 +1,110 @@
+"""`mera-edge service`: a run as a service of systemd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mera_edge.cli import options
+from mera_edge.errors import CheckFailed, ConfigError, InputError
+
+if TYPE_CHECKING:
+    from mera_edge.config import Settings
+    from mera_edge.service.systemd.unit import Unit
+
+app = typer.Typer(no_args_is_help=True, help="Run as a service of systemd.")
+
+User = Annotated[
+    bool,
+    typer.Option(
+        "--user", help="Of the user who is logged in: it hears through the user's sound server."
+    ),
+]
+_CONFIG = Path("/etc/mera-edge/config.toml")
+Config = Annotated[Path, typer.Option("--config", help="TOML file of settings.")]
+
+
+@app.command()
+def install(config: Config = _CONFIG, user: User = False) -> None:
+    """Write the unit, start the service, and have it start with the machine.
+
+    What the service could not reach is said first, and ends it.
+    """
+    from mera_edge.cli.console import say
+    from mera_edge.config import load
+    from mera_edge.service.systemd.manager import Manager
+    from mera_edge.service.systemd.reach import obstacles
+
+    manager, settings = Manager(user), load(config, {}, {})
+    unit = _unit(config, user, settings)
+    found = [] if user else list(obstacles(settings, unit.command, config.absolute()))
+    for obstacle in found:
+        say(f"{obstacle.what}: {obstacle.remedy}")
+    if any(obstacle.fatal for obstacle in found):
+        raise CheckFailed("the service could not run so", "the lines above say what to do")
+    manager.install(unit)
+    say(f"{manager.file} is installed and runs: mera-edge service status")
+
+
+@app.command()
+def uninstall(user: User = False) -> None:
+    """Stop the service and remove its unit. Configuration and events stay."""
+    from mera_edge.cli.console import say
+    from mera_edge.service.systemd.manager import Manager
+
+    manager = Manager(user)
+    manager.uninstall()
+    say(f"{manager.file} is removed")
+
+
+@app.command()
+def status(user: User = False, json: options.Json = False) -> None:
+    """Say how the service is. Exits with 1 when it does not run."""
+    import json as to_json
+
+    from mera_edge.cli.console import stdout
+    from mera_edge.service.systemd.manager import Manager
+
+    told = Manager(user).status()
+    if json:
+        print(to_json.dumps(told))
+    else:
+        line = f"{told.get('ActiveState')} ({told.get('SubState')}): {told.get('StatusText')}"
+        stdout().print(line, markup=False, highlight=False)
+    if told.get("ActiveState") not in ("active", "reloading"):
+        raise CheckFailed(
+            f"the service is {told.get('ActiveState')} ({told.get('Result')})",
+            "journalctl -u mera-edge says why",
+        )
+
+
+@app.command()
+def unit(config: Config = _CONFIG, user: User = False) -> None:
+    """Print the unit that `install` would write."""
+    from mera_edge.config import Settings, load
+
+    try:
+        settings = load(config, {}, {})
+    except ConfigError:
+        if config.exists():
+            raise
+        settings = Settings()
+    print(_unit(config, user, settings).text(), end="")
+
+
+def _unit(config: Path, user: bool, settings: Settings) -> Unit:
+    from mera_edge.service.systemd.manager import Manager
+    from mera_edge.service.systemd.unit import Unit, credentials, program
+
+    path = str(config.absolute())
+    if any(character in path for character in " \t\n\"'\\%$"):
+        raise InputError(f"{path} has characters that a unit gives a meaning", "rename it")
+    return Unit(
+        command=program(),
+        config=Path(path),
+        systemd=Manager(user).version,
+        credentials=credentials(settings),
+        user=user,
+    )

@@ -1,0 +1,116 @@
+"""Installing the unit, and asking systemd about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from mera_edge.errors import InputError
+from mera_edge.service.systemd.unit import NAME, Unit
+
+_ASKED = ("LoadState", "ActiveState", "SubState", "StatusText", "Result", "NRestarts", "MainPID")
+
+
+class Manager:
+    """The systemd of this machine, or of the user who is logged in.
+
+    Args:
+        user: which of the two.
+        root: the system's files.
+    """
+
+    def __init__(self, user: bool, root: Path = Path("/")) -> None:
+        self._user, self._root = user, root
+        self._scope = ["--user"] if user else []
+
+    @property
+    def file(self) -> Path:
+        """The unit."""
+        if self._user:
+            base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+            return Path(base) / "systemd" / "user" / NAME
+        return self._root / "etc/systemd/system" / NAME
+
+    @property
+    def version(self) -> int:
+        """Of systemd; 0 where there is none."""
+        if shutil.which("systemctl") is None:
+            return 0
+        words = self._call("--version", scope=False).split()
+        return int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0
+
+    def install(self, unit: Unit) -> None:
+        """Write the unit, have it start with the machine, and start it.
+
+        Raises:
+            InputError: there is no systemd, or we may not.
+        """
+        self._need()
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.write_text(unit.text(), encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"{self.file} cannot be written ({error.strerror})",
+                "is the file system read-only?",
+            ) from error
+        self._call("daemon-reload")
+        self._call("enable", NAME)
+        self._call("restart", NAME)
+
+    def uninstall(self) -> None:
+        """Stop the service and remove its unit; state and configuration stay.
+
+        Raises:
+            InputError: there is no systemd, we may not, or it is not installed.
+        """
+        self._need()
+        if not self.file.exists():
+            raise InputError(f"{self.file} is not there", "there is nothing to uninstall")
+        self._call("disable", "--now", NAME)
+        self.file.unlink()
+        self._call("daemon-reload")
+
+    def status(self) -> dict[str, str]:
+        """Return what systemd knows of the service.
+
+        Raises:
+            InputError: there is no systemd.
+        """
+        self._need(change=False)
+        told = self._call("show", NAME, f"--property={','.join(_ASKED)}")
+        return dict(_pairs(told))
+
+    def _need(self, change: bool = True) -> None:
+        if shutil.which("systemctl") is None or not (self._root / "run/systemd/system").exists():
+            raise InputError(
+                "this machine was not started by systemd",
+                "have your own supervisor start `mera-edge run --config FILE`; "
+                "`mera-edge service unit` shows what systemd would be told",
+            )
+        if change and not self._user and os.geteuid() != 0:
+            raise InputError(
+                "only root may change services of the system",
+                "write `sudo` before it, or --user after it",
+            )
+
+    def _call(self, *arguments: str, scope: bool = True) -> str:
+        command = ["systemctl", *(self._scope if scope else []), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise InputError(
+                f"{' '.join(command)} failed: {why[0]}",
+                f"journalctl {' '.join([*self._scope, '-u', NAME])} says more",
+            )
+        return done.stdout
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        key, equals, value = line.partition("=")
+        if equals:
+            yield key, value

@@ -1,0 +1,152 @@
+"""The unit of the service: what it may do is what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mera_edge.config import Settings
+
+NAME = "mera-edge.service"
+STATE, CACHE = "/var/lib/mera-edge", "/var/cache/mera-edge"
+_RELOADS_BY_NOTIFY = 253
+"""The systemd that knows ``Type=notify-reload``."""
+
+_DEVICES = (
+    *("char-video4linux", "char-media", "char-alsa", "char-drm"),
+    # NVIDIA's GPUs, and those of Jetsons.
+    *("char-nvidia*", "char-nvhost*", "char-nvgpu*", "char-nvmap", "/dev/nvmap", "/dev/nvidiactl"),
+    # Raspberry Pi: its video core, and the memory that its cameras share.
+    *("char-vchiq", "/dev/vchiq", "/dev/vcio", "char-dma_heap"),
+)
+
+
+def program() -> str:
+    """Return the command line with which this installation is started."""
+    script = Path(sys.executable).parent / "mera-edge"
+    return str(script) if script.is_file() else f"{sys.executable} -m mera_edge"
+
+
+def credentials(settings: Settings) -> list[str]:
+    """Return the names of passwords that a configuration takes from credentials."""
+    files = [room.password_file for room in settings.rooms]
+    files += [sink.password_file for sink in settings.sink]
+    return sorted({file for file in files if file and "/" not in file})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit file.
+
+    Attributes:
+        command: what starts the program.
+        config: the configuration.
+        systemd: version of systemd.
+        credentials: names of passwords that lie beside the configuration.
+        user: whether it is a unit of the logged-in user, whose sound server it may use.
+    """
+
+    command: str
+    config: Path
+    systemd: int
+    credentials: Sequence[str] = ()
+    user: bool = False
+
+    def text(self) -> str:
+        """Return the file."""
+        reload = self.systemd >= _RELOADS_BY_NOTIFY
+        service = [
+            f"Type={'notify-reload' if reload else 'notify'}",
+            "NotifyAccess=main",
+            f"ExecStart={self.command} run --config {self.config}",
+            *([] if reload else ["ExecReload=kill -HUP $MAINPID"]),
+            "# Events go where the configuration says; notices, without a word, to the journal.",
+            "StandardOutput=null",
+            "WatchdogSec=60",
+            "TimeoutStartSec=180",
+            "TimeoutStopSec=15",
+            "KillMode=mixed",
+            "Restart=on-failure",
+            "RestartSec=5",
+            "OOMPolicy=stop",
+            "MemoryMax=1536M",
+            "TasksMax=256",
+            "UMask=0077",
+            "NoNewPrivileges=yes",
+        ]
+        if self.user:
+            target = "default.target"
+        else:
+            target = "multi-user.target"
+            service += [*self._places(), *_SANDBOX]
+        return "\n".join(
+            [
+                "# Written by `mera-edge service install`. Changes: `systemctl edit mera-edge`.",
+                "[Unit]",
+                "Description=Emotion recognition from voice, words and face, on this device",
+                *([] if self.user else ["Wants=network-online.target"]),
+                *([] if self.user else ["After=network-online.target sound.target"]),
+                "StartLimitIntervalSec=600",
+                "StartLimitBurst=10",
+                "",
+                "[Service]",
+                *service,
+                "",
+                "[Install]",
+                f"WantedBy={target}",
+                "",
+            ]
+        )
+
+    def _places(self) -> list[str]:
+        folder = self.config.parent
+        return [
+            *(f"LoadCredential={name}:{folder / name}" for name in self.credentials),
+            "DynamicUser=yes",
+            "SupplementaryGroups=video audio render",
+            "StateDirectory=mera-edge",
+            "CacheDirectory=mera-edge",
+            "RuntimeDirectory=mera-edge",
+            "ConfigurationDirectory=mera-edge",
+            f"WorkingDirectory={STATE}",
+            "Environment=XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache",
+        ]
+
+
+_SANDBOX = (
+    "CapabilityBoundingSet=",
+    "AmbientCapabilities=",
+    "ProtectSystem=strict",
+    "ProtectHome=yes",
+    "PrivateTmp=yes",
+    "PrivateMounts=yes",
+    "PrivateUsers=yes",
+    # Not ProcSubset=pid: on Arm, ONNX Runtime finds the processor's instructions in /proc/cpuinfo.
+    # Not MemoryDenyWriteExecute=: CUDA compiles.
+    "ProtectProc=invisible",
+    "ProtectClock=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelLogs=yes",
+    "ProtectControlGroups=yes",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+    "LockPersonality=yes",
+    "RemoveIPC=yes",
+    "KeyringMode=private",
+    "SystemCallArchitectures=native",
+    "SystemCallFilter=@system-service",
+    "SystemCallFilter=~@privileged @resources @clock @debug @module @mount @raw-io @reboot @swap "
+    "@cpu-emulation @obsolete",
+    "SystemCallErrorNumber=EPERM",
+    "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
+    "# Cameras and brokers of the house; nothing beyond it is reached. More: `systemctl edit`.",
+    "IPAddressDeny=any",
+    "IPAddressAllow=localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",
+    "DevicePolicy=closed",
+    *(f"DeviceAllow={device} rw" for device in _DEVICES),
+)
