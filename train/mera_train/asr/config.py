@@ -57,7 +57,7 @@ class Config(BaseModel):
     chunks: tuple[int, ...] = Field(
         (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
     )
-    aligned_epochs: int = Field(
+    aligned_epochs: float = Field(
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
     phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")

@@ -29,10 +29,11 @@ LONGEST_TAIL = 40
 
 @dataclass(frozen=True)
 class Plan:
-    """One batch: which utterances, how fast, and the seed of its disturbances."""
+    """One batch: which utterances, how fast, the seed of its disturbances, whether before CTC."""
 
     items: tuple[tuple[int, float], ...]
     seed: tuple[int, ...]
+    early: bool
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ class Recognition:
         lengths = [
             self.frames.count(self.train[index], speed) + LONGEST_TAIL for index, speed in items
         ]
+        groups = list(batches(lengths, config.batch_frames, generator))
+        early = (config.aligned_epochs - epoch) * len(groups)
         return [
-            Plan(tuple(items[i] for i in group), (config.loop.seed, epoch, number))
-            for number, group in enumerate(batches(lengths, config.batch_frames, generator))
+            Plan(tuple(items[i] for i in group), (config.loop.seed, epoch, number), number < early)
+            for number, group in enumerate(groups)
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
@@ -113,7 +116,7 @@ class Recognition:
         classes = [list(chain.from_iterable(self.words[index])) for index, _ in plan.items]
         chunk = int(generator.choice(self.config.chunks))
         batch = self._batch(parts, classes, chunk, words, phones)
-        return replace(batch, early=epoch < self.config.aligned_epochs)
+        return replace(batch, early=plan.early)
 
     def times(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """When (s) the encoder frames and the 40 ms whose phones they name are, in their middle."""

@@ -1,8 +1,8 @@
 """Whisper's encoder (Radford et al., 2022) as a stream: chunks that see a bounded past, and CTC.
 
 It begins with the weights of the original (`mera_train.asr.pretrained`), or with random ones. What
-differs from it: the features are the device's, a chunk does not see what comes after it, and half
-of the blocks run at half the rate.
+differs from it: the features are the device's, a chunk does not see what comes after it, and what
+the blocks say is joined in pairs, to 25 scores a second.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class Block(nn.Module):
 class Whisper(Encoder):
     """Frames to scores; takes and gives what `mera_train.asr.model.Conformer` does.
 
-    The first half of the blocks runs at 50 frames a second, the second half on the means of pairs.
-    A chunk's past is as many frames in both, so that all caches have one shape.
+    The blocks run at 50 frames a second, so that their weights keep their meaning; a chunk's past
+    is as many of these frames as `ModelConfig.left` says.
     """
 
     def __init__(
@@ -86,12 +86,7 @@ class Whisper(Encoder):
         super().__init__(config, Stem(config.width, len(mean)), mean, inverse_std, symbols)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
-
-    @property
-    def halves(self) -> tuple[nn.ModuleList, nn.ModuleList]:
-        """The blocks before and after the rate is halved."""
-        middle = len(self.blocks) // 2
-        return self.blocks[:middle], self.blocks[middle:]
+        self.join = nn.Linear(2 * config.width, config.width)
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """Encode whole utterances as if they came in chunks of ``chunk`` encoder frames.
@@ -101,7 +96,7 @@ class Whisper(Encoder):
             chunk: one that is longer than the utterances lets all see all.
 
         Returns:
-            Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one
+            Scores of the symbols ``[B, encoder frames, symbols]`` and of the phones
             ``[B, encoder frames, 1, phones]``.
         """
         x = self.stem(normalised)
@@ -109,13 +104,10 @@ class Whisper(Encoder):
         chunk, left = (chunk, self.config.left) if chunk < frames else (frames, 0)
         x = x[:, : 2 * frames]
         x = x + self.positions(torch.arange(2 * frames, device=x.device))
-        before, after = self.halves
-        for block in before:
+        for block in self.blocks:
             x = block(x, 2 * chunk, left)
-        x = middle = _pairs(x)
-        for block in after:
-            x = block(x, chunk, left)
-        return self.scores(self.norm(x), middle)
+        joined = self._joined(x)
+        return self.scores(joined, joined)
 
     def stream(
         self, frames: Tensor, offset: Tensor, attention: Tensor, state: Tensor, visible: Tensor
@@ -136,18 +128,17 @@ class Whisper(Encoder):
         x = self.stem(self.normalise(frames))
         at = 2 * (offset - left) + torch.arange(2 * chunk, device=x.device)
         x = x + self.positions(at)
-        caches = iter(attention.split(1))
         nearer = visible[..., left // 2 :, None].expand(-1, -1, -1, 2).flatten(2)
-        before, after = self.halves
         kept = []
-        for block in before:
-            x, cache = block.stream(x, next(caches), nearer)
+        for block, cache in zip(self.blocks, attention.split(1), strict=True):
+            x, cache = block.stream(x, cache, nearer)
             kept.append(cache)
-        x = _pairs(x)
-        for block in after:
-            x, cache = block.stream(x, next(caches), visible)
-            kept.append(cache)
-        return F.log_softmax(self.head(self.norm(x)), dim=-1), torch.cat(kept), state + 0.0
+        scores = F.log_softmax(self.head(self._joined(x)), dim=-1)
+        return scores, torch.cat(kept), state + 0.0
+
+    def _joined(self, x: Tensor) -> Tensor:
+        """Join the blocks' answers in pairs: ``[B, T, d]`` to ``[B, T / 2, d]``."""
+        return F.gelu(self.join(self.norm(x).unflatten(1, (-1, 2)).flatten(2)))
 
     def positions(self, at: Tensor) -> Tensor:
         """Return the sinusoids of the places ``at [T]``, ``[T, width]``: Whisper's table, but
@@ -156,11 +147,6 @@ class Whisper(Encoder):
         rates = torch.exp(torch.arange(half, device=at.device) * -(math.log(10_000) / (half - 1)))
         angles = at[:, None].float() * rates
         return torch.cat([angles.sin(), angles.cos()], dim=1)
-
-
-def _pairs(x: Tensor) -> Tensor:
-    """Return the means of neighbours: ``[B, T, d]`` to ``[B, T / 2, d]``."""
-    return x.unflatten(1, (-1, 2)).mean(2)
 
 
 def _bias(visible: Tensor) -> Tensor:
