@@ -169,6 +169,20 @@ def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> Non
     assert find_near(detector, np.full_like(large, 110), box) is None
 
 
+def test_who_is_lost_is_not_taken_for_the_one_beside(
+    stage: FaceStage, detector: FaceDetector
+) -> None:
+    both = stage.accept(Picture(scene((200, 150, 120), (290, 150, 120)), 0.0))
+    assert len(both) == 2
+    one = stage.accept(Picture(scene((290, 150, 120)), 0.2))
+    assert [evidence.person for evidence in one] == [both[1].person]
+    beside = scene((290, 150, 120))
+    (there,) = detector.find(beside)
+    lost = Box(there.box.x - 90, there.box.y, there.box.width, there.box.height)
+    assert find_near(detector, beside, lost) is not None
+    assert find_near(detector, beside, lost, [there.box]) is None
+
+
 def test_people_keep_their_numbers_and_the_largest_comes_first(stage: FaceStage) -> None:
     first = stage.accept(Picture(scene((60, 100, 120), (400, 150, 180)), 0.0))
     assert [evidence.person for evidence in first] == [1, 2]

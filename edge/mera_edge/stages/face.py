@@ -174,8 +174,11 @@ class FaceStage:
         ]
         lost = [box for box in before if not any(face.box.overlap(box) >= SAME for face in found)]
         # Only for the largest: a second look costs as much as the first.
-        again = find_near(self._detector, image, max(lost, key=lambda b: b.area)) if lost else None
-        return sorted([*found, *([again] if again else [])], key=lambda face: -face.box.area)
+        if lost:
+            largest = max(lost, key=lambda box: box.area)
+            again = find_near(self._detector, image, largest, [face.box for face in found])
+            found += [again] if again else []
+        return sorted(found, key=lambda face: -face.box.area)
 
     def _is_time_to_search(self, picture: Picture, how: Search) -> bool:
         gone_s = picture.at_s - self._searched_s

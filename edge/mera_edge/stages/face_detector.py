@@ -36,14 +36,25 @@ class FaceDetector(Protocol):
         """
 
 
-def find_near(detector: FaceDetector, image: Image, box: Box) -> Face | None:
-    """Look closely at where a face was a moment ago, and return where it is now."""
+def find_near(
+    detector: FaceDetector, image: Image, box: Box, others: Sequence[Box] = ()
+) -> Face | None:
+    """Look closely at where a face was a moment ago, and return where it is now.
+
+    Args:
+        box: where it was.
+        others: faces that were found already: none of them is the one.
+    """
     around = box.grown(_AROUND)
     part = cut(image, around)
     # Where the square leaves the picture, its border was repeated.
     left, top = round(around.x), round(around.y)
     found = [face.moved(left, top) for face in detector.find(part, LIKELY)]
-    near = [face for face in found if face.box.overlap(box)]
+    near = [
+        face
+        for face in found
+        if face.box.overlap(box) and not any(face.box.overlap(o) >= SAME for o in others)
+    ]
     return max(near, key=lambda face: face.box.overlap(box), default=None)
 
 
