@@ -1,4 +1,4 @@
-"""Passwords of cameras and microphones, from files that only the service may read."""
+"""Passwords and tokens, from files that only the service may read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#:@]+)@")
 
 
 def password(file: str) -> str:
-    """Read a password.
+    """Read a password: see `secret`."""
+    return secret(file, "password_file")
+
+
+def secret(file: str, key: str) -> str:
+    """Read a secret.
 
     Args:
+        key: the setting that names the file, for messages.
         file: a path, or the name of a systemd credential (``LoadCredential=``), which lies in
             ``$CREDENTIALS_DIRECTORY``.
 
@@ -32,9 +38,9 @@ def password(file: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
         remedy = "give a file, or a credential of LoadCredential= in the systemd unit"
-        raise ConfigError(f"password_file {file} cannot be read ({why})", remedy) from error
+        raise ConfigError(f"{key} {file} cannot be read ({why})", remedy) from error
     if not text:
-        raise ConfigError(f"password_file {file} is empty", "write the password into it")
+        raise ConfigError(f"{key} {file} is empty", "write the secret into it")
     return text
 
 

@@ -73,9 +73,13 @@ class _Line(_Message):
 
     def to_json(self) -> str:
         """Return one line of JSON. Absent fields are left out, but `emotion` is null then."""
+        return json.dumps(self.to_fields(), ensure_ascii=False, separators=(",", ":"))
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the same before it is written down."""
         fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         fields.setdefault("emotion", None)
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+        return fields
 
     @classmethod
     def from_json(cls: type[_L], line: str) -> _L:
@@ -132,6 +136,9 @@ class Transcript(_Message):
     confidence: Share = Field(description="of the recognizer in its words")
     recognized_by: Literal["streaming", "final"] = Field(
         "streaming", description="the pass that the text comes from"
+    )
+    withheld: Literal[True] | None = Field(
+        None, description="there may be words, which this sink does not get: `privacy.transcript`"
     )
 
 

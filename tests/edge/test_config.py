@@ -192,8 +192,8 @@ def test_a_sink_is_a_text_a_url_with_options_or_a_table(tmp_path: Path) -> None:
     stdout, changes = load(file, {}, {}).sink
     assert (stdout.to, stdout.on, stdout.scheme) == ("-", "event", None)
     assert (changes.to, changes.on, changes.every_s) == ("a?b.jsonl", "change", 2)
-    (broker,) = load(file, {"sink": ["MQTT://me@host/a?words=true&node=attic"]}, {}).sink
-    assert (broker.to, broker.words, broker.node) == ("MQTT://me@host/a", True, "attic")
+    (broker,) = load(file, {"sink": ["MQTT://me@host/a?transcript=final&node=attic"]}, {}).sink
+    assert (broker.to, broker.transcript, broker.node) == ("MQTT://me@host/a", "final", "attic")
     assert broker.scheme == "mqtt"
 
 

@@ -82,7 +82,7 @@ def heard(broker: Mosquitto) -> Iterator[Listener]:
 
 def sink(port: int, switchboard: Control | None = None, **settings: Any) -> MqttSink:
     to = SinkSettings(to=f"mqtt://127.0.0.1:{port}", node="attic", **settings)
-    made = choose(to, switchboard)
+    made = choose(to, switchboard, print)
     assert isinstance(made, MqttSink)
     return made
 
@@ -163,7 +163,7 @@ def rendered(template: str, state: str) -> str:
 
 @needs_broker
 def test_home_assistant_discovers_the_box_and_its_rooms(heard: Listener, broker: Mosquitto) -> None:
-    to = sink(broker.port, rooms(), words=True)
+    to = sink(broker.port, rooms(), transcript="final")
     to.publish(event("happy", "what a day"))
     state = heard.wait(STATE, emotion="happy")
     assert state["confidence"] == 78 and state["valence"] == 0.32
@@ -450,16 +450,16 @@ def test_a_broker_that_is_not_there_is_waited_for() -> None:
 )
 def test_an_address_that_is_none_is_refused(to: str, why: str) -> None:
     with pytest.raises(InputError, match=why) as error:
-        choose(SinkSettings(to=to))
+        choose(SinkSettings(to=to), rooms(), print)
     assert "write mqtt://USER@HOST:PORT/PREFIX" in str(error.value)
     assert "s3cr3t" not in str(error.value)
 
 
 def test_a_password_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="password_file nowhere cannot be read"):
-        choose(SinkSettings(to="mqtt://me@host", password_file="nowhere"))
+        choose(SinkSettings(to="mqtt://me@host", password_file="nowhere"), rooms(), print)
     with pytest.raises(InputError, match="ca_file is for mqtts"):
-        choose(SinkSettings(to="mqtt://host", ca_file="a.pem"))
+        choose(SinkSettings(to="mqtt://host", ca_file="a.pem"), rooms(), print)
 
 
 def test_an_address_has_its_usual_places() -> None:
@@ -480,7 +480,7 @@ def test_rooms_have_ids_that_topics_take_and_tell_them_apart(one: str, two: str)
 def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mera-edge\[mqtt\]'"):
-        choose(SinkSettings(to="mqtt://host"))
+        choose(SinkSettings(to="mqtt://host"), rooms(), print)
 
 
 @needs_broker

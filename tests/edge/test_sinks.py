@@ -34,7 +34,9 @@ from mera_edge.events import (
     named,
     timestamp,
 )
+from mera_edge.service.control import Control
 from mera_edge.service.run_summary import SummaryBuilder
+from mera_edge.sinks import Destination
 from mera_edge.sinks.factory import choose
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
@@ -44,6 +46,10 @@ from mera_edge.sinks.log import SourceLog
 from mera_edge.sinks.queued import QueuedSink
 from mera_edge.sinks.selection import Selection
 from mera_edge.sinks.timeline import SLOTS, Timeline
+
+
+def opened(target: str) -> Destination:
+    return choose(SinkSettings(to=target), Control(), lambda line: None)
 
 
 def event(index: int, words: str = "", final: bool = False, seen: bool = True) -> EmotionEvent:
@@ -418,7 +424,7 @@ lines.close()
 def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    queued = QueuedSink(choose(SinkSettings(to=str(pipe))), "sink pipe", lambda line: None)
+    queued = QueuedSink(opened(str(pipe)), "sink pipe", lambda line: None)
     for index in range(3):
         queued.publish(event(index))
     with pipe.open() as reader:
@@ -435,7 +441,7 @@ def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) 
 @pytest.mark.parametrize("target", ["ftp://host", "GOPHER://me:secret@host/a", "file://host:1"])
 def test_a_sink_that_there_is_not_is_refused_by_its_scheme(target: str) -> None:
     with pytest.raises(InputError) as refused:
-        choose(SinkSettings(to=target))
+        opened(target)
     scheme = target.partition("://")[0].lower()
     assert refused.value.what == f"{scheme}:// is not a sink of this version"
     assert "secret" not in str(refused.value)

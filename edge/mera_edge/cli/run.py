@@ -129,7 +129,7 @@ def _service(
     if live:
         sinks.add("live view", LiveView(notices.console), waiting=1)
     else:
-        sinks.use(settings.sink, sinks.open(settings.sink))
+        sinks.use(settings.sinks, sinks.open(settings.sinks))
     if report is not None:
         sinks.add(f"report {report}", HtmlReport(report))
     service = Service(settings, signals, sinks, notices.say, control)

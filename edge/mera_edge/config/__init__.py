@@ -1,6 +1,7 @@
 """Settings: defaults < configuration file < environment (``MERA_EDGE_*``) < flags."""
 
 from mera_edge.config.load import load
+from mera_edge.config.privacy import PRIVACY, PrivacySettings, Words
 from mera_edge.config.settings import (
     RECOGNITION,
     TABLES,
@@ -8,14 +9,18 @@ from mera_edge.config.settings import (
     RoomSettings,
     Settings,
 )
-from mera_edge.config.sink import SinkSettings
+from mera_edge.config.sink import STDOUT, SinkSettings
 
 __all__ = [
+    "PRIVACY",
     "RECOGNITION",
+    "STDOUT",
     "TABLES",
+    "PrivacySettings",
     "RecognitionSettings",
     "RoomSettings",
     "Settings",
     "SinkSettings",
+    "Words",
     "load",
 ]

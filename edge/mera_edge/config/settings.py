@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mera_edge.bundle.manifest import RoleName
+from mera_edge.config.privacy import PRIVACY, PrivacySettings
 from mera_edge.config.sink import SinkSettings, tables
 from mera_edge.credentials import PLACE, password, wants_password, with_password
 from mera_edge.engine.factory import Provider
@@ -171,6 +172,7 @@ class Settings(BaseModel):
     recognition: RecognitionSettings = Field(
         RECOGNITION, description="a table: how speech is recognized"
     )
+    privacy: PrivacySettings = Field(PRIVACY, description="a table: what is kept back")
 
     @model_validator(mode="after")
     def _check_rooms(self) -> Settings:
@@ -208,6 +210,11 @@ class Settings(BaseModel):
                 zip(self.camera, *each, strict=True), start=1
             )
         )
+
+    @property
+    def sinks(self) -> tuple[SinkSettings, ...]:
+        """The sinks, each with the words that it gets."""
+        return tuple(sink.with_words(self.privacy.transcript) for sink in self.sink)
 
     @property
     def room_budget_ms(self) -> int:

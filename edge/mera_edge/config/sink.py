@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from mera_edge.config.privacy import Words
+
+STDOUT = ("-", "/dev/stdout")
+
+
+def _names(value: Any) -> Any:
+    """Read ``a,b``, as a URL has to say it, into a list."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() if isinstance(part, str) else part for part in parts)
+
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
@@ -47,7 +59,23 @@ class SinkSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{0,64}$",
         description="mqtt: Home Assistant's prefix of discovery; nothing is discovered if empty",
     )
-    words: bool = Field(False, description="mqtt: whether finished sentences are published")
+    token_file: str | None = Field(
+        None,
+        description="http: file, or systemd credential, with the token that requests carry; "
+        "required where other machines can ask",
+        min_length=1,
+    )
+    hosts: Names = Field(
+        (), description="http: names under which this machine is asked, if not its own"
+    )
+    trusted: Names = Field(
+        (), description="http: addresses of proxies that check users themselves: no token is asked"
+    )
+    transcript: Words | None = Field(
+        None,
+        description="words that this sink gets, if not those of `[privacy] transcript`; stdout "
+        "gets all",
+    )
 
     @model_validator(mode="after")
     def _check_selection(self) -> SinkSettings:
@@ -58,7 +86,13 @@ class SinkSettings(BaseModel):
     @property
     def place(self) -> SinkSettings:
         """What has to be opened; the rest may change while it is open."""
-        return self.model_copy(update={"on": "event", "every_s": 0})
+        words = self.transcript if self.scheme in ("mqtt", "mqtts") else None
+        return self.model_copy(update={"on": "event", "every_s": 0, "transcript": words})
+
+    def with_words(self, words: Words) -> SinkSettings:
+        """Return it with the words that it gets: who reads stdout has started the run."""
+        words = self.transcript or ("all" if self.to in STDOUT else words)
+        return self.model_copy(update={"transcript": words})
 
     @property
     def scheme(self) -> str | None:

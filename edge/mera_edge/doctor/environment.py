@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mera_edge.config import Settings, SinkSettings
+from mera_edge.config import STDOUT, Settings, SinkSettings
 from mera_edge.config.load import SYSTEM_FILE
 from mera_edge.doctor.check import Check, State
 from mera_edge.engine.cache import directory
@@ -22,7 +22,6 @@ from mera_edge.redaction import redacted
 from mera_edge.service.systemd.reach import obstacles
 from mera_edge.service.systemd.unit import NAME, program
 from mera_edge.sinks.factory import reach
-from mera_edge.sinks.lines import STDOUT
 from mera_edge.sources.base import Source
 from mera_edge.sources.select import NONE, select
 from mera_edge.sources.worker import OPEN_LIMIT_S
@@ -104,7 +103,7 @@ def permissions(root: Path = SYSTEM) -> Iterator[Check]:
 
 
 def sinks(settings: Settings) -> Iterator[Check]:
-    """Look whether the files that events go to can be written, and for how long."""
+    """Look whether files can be written, and for how long, and whether ports are free."""
     for target in settings.sink:
         if target.to in STDOUT:
             continue

@@ -108,7 +108,7 @@ class Service:
                 settings = read()
                 if (settings.bundle, settings.providers) != (before.bundle, before.providers):
                     models = Bundle.open(settings.bundle, settings.providers)
-                new_sinks = self._sinks.open(settings.sink)
+                new_sinks = self._sinks.open(settings.sinks)
                 made = self._make(settings, models)
                 session.enter([room for _, room in made])
         except MeraError as error:
@@ -117,7 +117,7 @@ class Service:
         except Stopped:
             return
         session.ticks_per_second = settings.ticks_per_second
-        self._sinks.use(settings.sink, new_sinks, session.summary())
+        self._sinks.use(settings.sinks, new_sinks, session.summary())
         kept = sum(room in self.rooms for room in session.rooms)
         self._settings, self.models, self._made = settings, models, made
         self.rooms = list(session.rooms)

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mera_edge.config import SinkSettings
+from mera_edge.config import SinkSettings, Words
 from mera_edge.errors import Unreachable
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.pipeline.pipeline import Observer, TickResult
 from mera_edge.redaction import redacted
+from mera_edge.service.control import Control
 from mera_edge.sinks import Destination, Sink
 from mera_edge.sinks.factory import choose
 from mera_edge.sinks.queued import WAITING, QueuedSink
 from mera_edge.sinks.selection import Selection
 from mera_edge.sinks.switchboard import Switchboard
+from mera_edge.sinks.words import summary_without_words, without_words
 
 DRAIN_S = 1.0
 """What all sinks together are given at the end for the events that wait."""
@@ -39,7 +41,7 @@ class SinkGroup:
         stop: threading.Event,
         switchboard: Switchboard | None = None,
     ) -> None:
-        self._say, self._stop, self._switchboard = say, stop, switchboard
+        self._say, self._stop, self._switchboard = say, stop, switchboard or Control()
         self._named: dict[SinkSettings, QueuedSink[EmotionEvent]] = {}
         """Those of the configuration."""
         self._selections: dict[SinkSettings, Selection] = {}
@@ -56,7 +58,9 @@ class SinkGroup:
         """
         places = {target.place for target in targets}
         return {
-            place: choose(place, self._switchboard) for place in places if place not in self._named
+            place: choose(place, self._switchboard, self._say)
+            for place in places
+            if place not in self._named
         }
 
     def use(
@@ -76,9 +80,10 @@ class SinkGroup:
             place: before[place] if place in before else self._queued(place, new[place])
             for place in (target.place for target in targets)
         }
+        selections = self._selections
         self._selections = {target.place: Selection(target) for target in targets}
         for target in before.keys() - self._named.keys():
-            before[target].close(summary)
+            _close(before[target], summary, selections[target].words)
             self._closed.append(before[target])
 
     def add(self, name: str, sink: Sink, waiting: int = WAITING) -> None:
@@ -97,8 +102,9 @@ class SinkGroup:
     def publish(self, event: EmotionEvent) -> None:
         """Queue an event for every sink."""
         for target, named in self._named.items():
-            if self._selections[target].takes(event):
-                named.publish(event)
+            selection = self._selections[target]
+            if selection.takes(event):
+                named.publish(without_words(event, selection.words))
         for sink in self._others:
             sink.publish(event)
 
@@ -111,7 +117,10 @@ class SinkGroup:
         """Queue the end, with the summary unless the run broke off; see `wait`."""
         if self._until_s is None:
             self._until_s = time.monotonic() + DRAIN_S
-            for sink in self._open:
+            for target, named in self._named.items():
+                _close(named, summary, self._selections[target].words)
+            others: list[QueuedSink[Any]] = [*self._others, *self._observers]
+            for sink in others:
                 sink.close(summary)
 
     def wait(self) -> None:
@@ -156,3 +165,7 @@ class SinkGroup:
         if len(errors) + sum(sink.gone for sink in named) < len(named):
             return None
         return errors[0]
+
+
+def _close(sink: QueuedSink[EmotionEvent], summary: Summary | None, words: Words) -> None:
+    sink.close(summary and summary_without_words(summary, words))

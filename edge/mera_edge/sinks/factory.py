@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mera_edge.config import SinkSettings
 from mera_edge.errors import InputError
 from mera_edge.sinks import Destination
@@ -9,12 +11,15 @@ from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.switchboard import Switchboard
 
 
-def choose(target: SinkSettings, switchboard: Switchboard | None = None) -> Destination:
+def choose(
+    target: SinkSettings, switchboard: Switchboard, say: Callable[[str], None]
+) -> Destination:
     """Return the sink that the settings name.
 
     Args:
         target: the settings.
         switchboard: for sinks that take commands.
+        say: takes a line for the operator, without waiting.
 
     Raises:
         MeraError: there is no such sink, or it cannot be used.
@@ -23,12 +28,18 @@ def choose(target: SinkSettings, switchboard: Switchboard | None = None) -> Dest
         from mera_edge.sinks.mqtt import MqttSink
 
         return MqttSink(target, switchboard)
+    if target.scheme == "http":
+        from mera_edge.sinks.http import HttpSink
+
+        sink = HttpSink(target, switchboard)
+        say(f"live page: {sink.url}")
+        return sink
     _refuse(target)
     return JsonLines(target.to)
 
 
 def reach(target: SinkSettings) -> None:
-    """Look whether the peer that a URL names takes events.
+    """Look whether the peer that a URL names takes events, or its port can be had.
 
     Raises:
         MeraError: it does not, or there is no such sink.
@@ -37,6 +48,10 @@ def reach(target: SinkSettings) -> None:
         from mera_edge.sinks.mqtt import MqttSink
 
         MqttSink(target).check()
+    elif target.scheme == "http":
+        from mera_edge.sinks.http.address import bind
+
+        bind(target)[0].close()
     else:
         _refuse(target)
 
@@ -45,5 +60,5 @@ def _refuse(target: SinkSettings) -> None:
     if target.scheme is not None:
         raise InputError(
             f"{target.scheme}:// is not a sink of this version",
-            "give `-` for stdout, a file, or mqtt://HOST",
+            "give `-` for stdout, a file, mqtt://HOST, or http://127.0.0.1:8765",
         )

@@ -10,9 +10,8 @@ import stat
 import sys
 from pathlib import Path
 
+from mera_edge.config import STDOUT
 from mera_edge.errors import InputError
-
-STDOUT = ("-", "/dev/stdout")
 
 
 class Lines:

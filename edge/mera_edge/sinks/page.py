@@ -12,24 +12,30 @@ from mera_edge.errors import InputError
 from mera_edge.sinks.palette import COLOURS
 
 
-def page(title: str, body: str, footer: str) -> str:
+def page(title: str, body: str, footer: str, head: str | None = None) -> str:
     """Return a page.
 
     Args:
         title: plain text.
         body: the sections, HTML.
         footer: HTML.
+        head: HTML in place of the style, which a page without a server has in itself.
     """
-    style = files("mera_edge.sinks").joinpath("page.css").read_text(encoding="utf-8")
-    swatches = "".join(f".{name}{{--c:{colour}}}" for name, colour in COLOURS.items())
     title = escape(title)
+    head = f"<style>{style()}</style>" if head is None else head
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{title} · mera-edge</title><style>{style}{swatches}</style></head><body><main>"
+        f"<title>{title} · mera-edge</title>{head}</head><body><main>"
         f"<header><p class=brand>mera-edge</p><p class=file>{title}</p></header>"
         f"{body}<footer>{footer}</footer></main></body></html>\n"
     )
+
+
+def style() -> str:
+    """Return the style, with a class for every emotion's colour."""
+    text = files("mera_edge.sinks").joinpath("page.css").read_text(encoding="utf-8")
+    return text + "".join(f".{name}{{--c:{colour}}}" for name, colour in COLOURS.items())
 
 
 def facts(cells: Mapping[str, str]) -> str:

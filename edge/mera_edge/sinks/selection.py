@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mera_edge.config import SinkSettings
+from mera_edge.config import SinkSettings, Words
 from mera_edge.events import EmotionEvent
 
 
@@ -20,9 +20,13 @@ class Selection:
     Args:
         settings: `on` and `every_s` count.
         clock: seconds.
+
+    Attributes:
+        words: that the sink gets.
     """
 
     def __init__(self, settings: SinkSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.words: Words = settings.transcript or "off"
         self._on, self._every_s, self._clock = settings.on, settings.every_s, clock
         self._last: dict[str | None, tuple[float, Any]] = {}
 

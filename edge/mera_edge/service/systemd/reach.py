@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mera_edge.config import Settings
+from mera_edge.config import STDOUT, Settings
 from mera_edge.service.systemd.unit import CACHE, STATE
-from mera_edge.sinks.lines import STDOUT
 from mera_edge.sources.address import kind
 
 _HOMES = ("/home", "/root", "/run/user")

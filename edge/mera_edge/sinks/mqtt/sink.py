@@ -57,7 +57,7 @@ class MqttSink:
 
     def __init__(self, settings: SinkSettings, switchboard: Switchboard | None = None) -> None:
         self._address = Address.of(settings)
-        self._discovery, self._words = settings.discovery, settings.words
+        self._discovery, self._words = settings.discovery, settings.transcript in ("final", "all")
         self._switchboard = switchboard
         self._birth = f"{self._discovery}/status"
         topics = [self._birth] if self._discovery else []

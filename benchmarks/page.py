@@ -1,0 +1,158 @@
+"""The live page in headless Chromium: first paint, console, accessibility, pictures.
+
+    pip install playwright axe-playwright-python     # and a Chromium: apt install chromium
+    python benchmarks/page.py [--pictures DIR] [--hours HOURS]
+
+Events of the sample are served again and again by the real sink. With --hours they are replayed as
+fast as the page takes them, and its memory is looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from mera_edge.config import SinkSettings
+from mera_edge.events import EmotionEvent, timestamp
+from mera_edge.sample import CLIP
+from mera_edge.service.control import Control
+from mera_edge.sinks.http import HttpSink
+
+STEP_S = 0.2
+SIZES = {"desk": (1180, 900), "phone": (390, 844)}
+SOURCES = {
+    "hall_camera": {"name": "camera rtsp://10.0.0.7:554/…", "state": "live"},
+    "hall_microphone": {"name": "microphone default", "state": "live"},
+}
+
+
+def recorded() -> list[dict[str, Any]]:
+    """Return the events of the sample."""
+    command = [sys.executable, "-m", "mera_edge", "predict", str(CLIP), "--json"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in out.splitlines()[:-1]]
+
+
+def again(events: list[dict[str, Any]]) -> Iterator[EmotionEvent]:
+    """Give them for ever, as of a room."""
+    since, label, began = "", None, 0
+    for number in count():
+        fields = dict(events[number % len(events)])
+        fields.pop("media_time_s", None)
+        moment = dict(fields.pop("moment", None) or {})
+        if moment.get("label") != label:
+            label, since, began = moment.get("label"), timestamp(time.time()), number
+        if moment:
+            fields["moment"] = {**moment, "since": since, "lasts_s": (number - began) * STEP_S}
+        fields |= {"run": "page", "sequence": number, "room_id": "hall", "sources": SOURCES}
+        yield EmotionEvent.model_validate({**fields, "at": timestamp(time.time())})
+
+
+class Fed:
+    """The sink, with ten minutes behind it. Time goes as it is fed."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        control = Control()
+        control.use(["hall"])
+        self.sink = HttpSink(SinkSettings(to="http://127.0.0.1:0"), control)
+        self.sink._board._clock = lambda: self.now_s
+        self.sink._board._began_s = 0.0
+        self._events = again(recorded())
+        self.feed(600)
+
+    def feed(self, seconds: float, pause_s: float = 0.0) -> None:
+        for _ in range(round(seconds / STEP_S)):
+            self.now_s += STEP_S
+            self.sink.publish(next(self._events))
+            time.sleep(pause_s)
+
+
+def opened(browser: Browser, url: str, size: str, scheme: str) -> tuple[Page, list[str]]:
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1
+    )
+    page, said = context.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith(url) else said.append(f"asks {r.url}"))
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector(".status.live")
+    return page, said
+
+
+def first_paint_ms(page: Page) -> float:
+    """Return the time from the response to the first paint."""
+    return page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+        " - performance.getEntriesByType('navigation')[0].responseStart"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--hours", type=float, default=0)
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    arguments = parser.parse_args()
+    fed, bad = Fed(), 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=arguments.chromium, args=["--no-sandbox"]
+        )
+        for size in SIZES:
+            for scheme in ("light", "dark"):
+                page, said = opened(browser, fed.sink.url, size, scheme)
+                fed.feed(5, STEP_S / 4)
+                found = Axe().run(page).response
+                violations = [each["id"] for each in found["violations"]]
+                wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+                print(
+                    f"{datetime.now(timezone.utc):%H:%M:%S} {size} {scheme}: first paint "
+                    f"{first_paint_ms(page):.0f} ms, violations {violations}, "
+                    f"console {said}, scrolls sideways {wide}",
+                    flush=True,
+                )
+                bad += len(violations) + len(said) + wide
+                if arguments.pictures:
+                    path = arguments.pictures / f"live_{size}_{scheme}.png"
+                    page.screenshot(path=path, full_page=True)
+                page.context.close()
+        if arguments.hours:
+            replay(browser, fed, arguments.hours)
+        browser.close()
+    fed.sink.close(None)
+    raise SystemExit(bool(bad))
+
+
+def replay(browser: Browser, fed: Fed, hours: float) -> None:
+    """Send hours of events through one page."""
+    page, said = opened(browser, fed.sink.url, "desk", "light")
+    session = page.context.new_cdp_session(page)
+    for part in range(8):
+        fed.feed(hours * 3600 / 8, 0.002)
+        page.wait_for_timeout(500)
+        session.send("HeapProfiler.collectGarbage")
+        heap = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+        nodes = session.send("Memory.getDOMCounters")["nodes"]
+        print(
+            f"after {hours * (part + 1) / 8:.1f} h: heap {heap:.2f} MB, {nodes} nodes, "
+            f"console {said}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What is served where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import anyio
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mera_edge.errors import InputError
+from mera_edge.sinks.http.address import Access
+from mera_edge.sinks.http.board import Board
+from mera_edge.sinks.http.guard import LONGEST_BODY, Guard
+from mera_edge.sinks.http.metrics import Metrics
+from mera_edge.sinks.http.stream import Bell, Stream
+from mera_edge.sinks.page import page, style
+from mera_edge.sinks.switchboard import Switchboard
+
+
+class Change(BaseModel):
+    """What a request wants switched; what it does not name stays."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    room: str | None = None
+    paused: bool | None = None
+    camera: bool | None = None
+    microphone: bool | None = None
+
+
+def make(
+    board: Board, metrics: Metrics, bell: Bell, switchboard: Switchboard, access: Access
+) -> Starlette:
+    """Return the application."""
+
+    async def state(request: Request) -> Response:
+        return JSONResponse(board.state())
+
+    async def switch(request: Request) -> Response:
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > LONGEST_BODY:
+                return PlainTextResponse("too long\n", 413, {"connection": "close"})
+        try:
+            change = Change.model_validate(json.loads(body or b"null"))
+            # It waits for locks and listeners; the loop has other readers.
+            await anyio.to_thread.run_sync(lambda: switchboard.set(**dict(change)))
+        except (ValueError, RecursionError, ValidationError):
+            what = "write {room?, paused?, camera?, microphone?}: a room's id, and true or false\n"
+            return PlainTextResponse(what, 422)
+        except InputError as error:
+            return PlainTextResponse(f"{error}\n", 404)
+        return JSONResponse(board.state())
+
+    async def health(request: Request) -> Response:
+        return _told(board.healthy, "ok", "no answer comes any more")
+
+    async def readiness(request: Request) -> Response:
+        return _told(board.ready and board.healthy, "ready", "not every room has answered yet")
+
+    async def exposition(request: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(
+        routes=[
+            Route("/", _fixed(_page(), "text/html")),
+            Route("/style.css", _fixed(style() + _file("live.css"), "text/css")),
+            Route("/live.js", _fixed(_file("live.js"), "text/javascript")),
+            Route("/icon.svg", _fixed(_ICON, "image/svg+xml")),
+            Route("/events", Events(board, bell), methods=["GET"]),
+            Route("/api/state", state),
+            Route("/api/switches", switch, methods=["POST"]),
+            Route("/healthz", health),
+            Route("/readyz", readiness),
+            Route("/metrics", exposition),
+        ],
+        middleware=[Middleware(Guard, access=access)],
+    )
+
+
+class Events:
+    """The endpoint of `/events`."""
+
+    def __init__(self, board: Board, bell: Bell) -> None:
+        self._board, self._bell = board, bell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events as they come, as ASGI wants it."""
+        request = Request(scope, receive)
+        stream = Stream(
+            self._board,
+            self._bell,
+            request.headers.get("last-event-id"),
+            request.query_params.get("room"),
+        )
+        await stream(scope, receive, send)
+
+
+def _told(holds: bool, yes: str, no: str) -> Response:
+    return PlainTextResponse(f"{yes if holds else no}\n", 200 if holds else 503)
+
+
+def _fixed(text: str, kind: str) -> Callable[[Request], Any]:
+    content = text.encode()
+
+    async def answer(request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return answer
+
+
+def _file(name: str) -> str:
+    return files("mera_edge.sinks.http").joinpath(name).read_text(encoding="utf-8")
+
+
+def _page() -> str:
+    head = (
+        '<link rel="icon" href="icon.svg"><link rel="stylesheet" href="style.css">'
+        '<script src="live.js" defer></script>'
+    )
+    return page("Live", _file("live.html"), _FOOTER, head)
+
+
+_ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" '
+    'fill="#2f7fc1"/><path d="M8 18q4-9 8 0t8 0" fill="none" stroke="#fff" stroke-width="3" '
+    'stroke-linecap="round"/></svg>'
+)
+
+_FOOTER = (
+    "How a person looks and sounds is not what a person feels: this is a statistical guess, wrong "
+    "often and not equally for everyone. Use it with consent, and for no decision about a person. "
+    "Computed on this device; no sound or picture is kept or sent."
+)

@@ -1,0 +1,137 @@
+"""What requests are answered from: the newest event of every room, and its last minutes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mera_edge import __version__
+from mera_edge.events import About, EmotionEvent
+from mera_edge.sinks.switchboard import Switchboard
+
+HISTORY_S = 600
+"""How far back the page looks, a point a second."""
+
+REPLAYED = 512
+"""Events kept for readers that were away for a moment or are slow."""
+
+HUNG_AFTER_S = 10.0
+"""Without an event for so long, the run hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as it is sent."""
+
+    number: int
+    """Counts all that were sent, without gaps."""
+    id: str
+    room: str
+    text: str
+
+
+@dataclass
+class _Room:
+    event: EmotionEvent
+    seen_s: float
+    points: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=HISTORY_S))
+
+
+class Board:
+    """Takes events in one thread and is read by others. Its size does not grow with the run.
+
+    Args:
+        switchboard: tells the rooms and their switches.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, switchboard: Switchboard, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._switchboard, self._clock = switchboard, clock
+        self._lock = threading.Lock()
+        self._began_s = clock()
+        self._rooms: dict[str, _Room] = {}
+        self._about: About | None = None
+        self._told: deque[Told] = deque(maxlen=REPLAYED)
+        self._next = 0
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Take an event."""
+        name, now_s = event.room_id or "", self._clock()
+        text = event.to_json()
+        with self._lock:
+            self._about = event.about or self._about
+            room = self._rooms.setdefault(name, _Room(event, now_s))
+            if not room.points or now_s - room.points[-1]["s"] >= 1:
+                room.points.append({"s": now_s, **_point(event)})
+            room.event, room.seen_s = event, now_s
+            self._told.append(Told(self._next, f"{event.run}.{event.sequence}", name, text))
+            self._next += 1
+
+    def since(self, number: int) -> list[Told]:
+        """Return what was sent from a number on; the oldest of it may be forgotten."""
+        with self._lock:
+            return [told for told in self._told if told.number >= number]
+
+    def after(self, last_id: str | None) -> int:
+        """Return the number that follows an id: that of the newest event if the id is unknown."""
+        with self._lock:
+            found = (told.number + 1 for told in self._told if told.id == last_id)
+            return next(found, max(0, self._next - max(1, len(self._rooms))))
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is known now, as JSON has it."""
+        with self._lock:
+            now_s = self._clock()
+            switches = self._switchboard.rooms
+            rooms = {
+                id: {
+                    "switches": {
+                        "paused": switches[id].paused,
+                        "camera": switches[id].camera,
+                        "microphone": switches[id].microphone,
+                    }
+                    if id in switches
+                    else None,
+                    "age_s": round(now_s - room.seen_s, 3),
+                    "event": room.event.to_fields(),
+                    "history": [
+                        {**point, "s": round(point["s"] - now_s, 1)} for point in room.points
+                    ],
+                }
+                for id, room in self._rooms.items()
+                if id in switches or not switches
+            }
+            return {
+                "version": __version__,
+                "about": self._about and self._about.model_dump(),
+                "rooms": rooms,
+            }
+
+    @property
+    def healthy(self) -> bool:
+        """Whether events come; loading models may take a minute."""
+        with self._lock:
+            newest_s = max((room.seen_s for room in self._rooms.values()), default=None)
+            if newest_s is None:
+                return self._clock() - self._began_s < 6 * HUNG_AFTER_S
+            return self._clock() - newest_s < HUNG_AFTER_S
+
+    @property
+    def ready(self) -> bool:
+        """Whether every room has given its first event."""
+        with self._lock:
+            rooms = self._switchboard.rooms
+            return bool(rooms) and rooms.keys() <= self._rooms.keys()
+
+
+def _point(event: EmotionEvent) -> dict[str, Any]:
+    return {
+        "label": event.moment and event.moment.label,
+        "valence": event.emotion and event.emotion.valence,
+    }

@@ -1,0 +1,115 @@
+"""Who gets past the door, and what every answer says to a browser."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mera_edge.sinks.http.address import Access
+
+LONGEST_BODY = 1024
+"""Bytes of a request: the switches of a room take a hundred."""
+
+_OPEN = frozenset({"/healthz", "/readyz"})
+"""Paths that need no token: they say nothing but whether it works."""
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+class Guard:
+    """Lets requests in that may come in, and adds the headers.
+
+    A page of the web can make a browser ask us, under a name of its own (DNS rebinding) or from
+    afar: so names are checked, and only a request of our own page's origin may change anything.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI wants it."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        if scope["type"] != "http":
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, answer)
+            return
+        status, why = refusal
+        headers = {"www-authenticate": 'Basic realm="mera-edge"'} if status == 401 else {}
+        headers["connection"] = "close"
+        await PlainTextResponse(f"{why}\n", status, headers)(scope, receive, answer)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope["client"] else ""
+        if peer not in self._access.trusted:
+            if not self._is_known(headers.get("host", "")):
+                return 421, "unknown host name: name it in `hosts` of the sink, or use the address"
+            if scope["path"] not in _OPEN and not self._has_token(headers):
+                return 401, "the token is missing or wrong"
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length[:9]) > LONGEST_BODY:
+            return 413, f"a request has at most {LONGEST_BODY} bytes"
+        if scope["method"] == "POST":
+            return _refusal_to_change(headers)
+        return None
+
+    def _is_known(self, host: str) -> bool:
+        """Whether a request's host is an address in numbers, or one of our names."""
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].strip("[]").lower()
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in self._access.names
+        return True
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        if self._access.token is None:
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                return False
+        elif scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(given.encode(), self._access.token.encode())
+
+
+def _refusal_to_change(headers: Mapping[str, str]) -> tuple[int, str] | None:
+    if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return 415, "write JSON: content-type application/json"
+    origin, host = headers.get("origin"), headers.get("host", "")
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        return 403, "only the page itself may switch"
+    return None

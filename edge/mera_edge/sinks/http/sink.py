@@ -1,0 +1,104 @@
+"""The sink: a server in a thread of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+from typing import ClassVar
+
+from mera_edge.config import SinkSettings
+from mera_edge.errors import MissingExtra
+from mera_edge.events import EmotionEvent, Summary
+from mera_edge.sinks.http.address import bind
+from mera_edge.sinks.http.board import Board
+from mera_edge.sinks.switchboard import Switchboard
+
+CONNECTIONS = 320
+"""At the same time, streams and others."""
+
+_LONGEST_HEAD = 16_384
+"""Bytes of a request's first line and headers."""
+
+
+class HttpSink:
+    """Serves a live page, events, state, health and metrics until it is closed.
+
+    Nothing here waits for a reader: events go into the `Board`, and the server's thread is told.
+
+    Args:
+        target: ``http://HOST:PORT``, and who may ask.
+        switchboard: what requests may switch.
+
+    Raises:
+        MissingExtra: Starlette and uvicorn are not installed.
+        MeraError: the address cannot be had, or the token cannot be used.
+
+    Attributes:
+        url: where it is served.
+    """
+
+    newest_only: ClassVar = False
+
+    def __init__(self, target: SinkSettings, switchboard: Switchboard) -> None:
+        try:
+            import uvicorn
+
+            from mera_edge.sinks.http.app import make
+            from mera_edge.sinks.http.metrics import Metrics
+            from mera_edge.sinks.http.stream import Bell
+        except ModuleNotFoundError as error:
+            raise MissingExtra(f"{error.name}, which http:// needs,", "http") from error
+        self._socket, access = bind(target)
+        self.url = _url(*self._socket.getsockname()[:2])
+        self._board, self._metrics, self._bell = Board(switchboard), Metrics(), Bell()
+        app = make(self._board, self._metrics, self._bell, switchboard, access)
+        # What a stranger sends is no news for the operator; failures of ours are.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=CONNECTIONS,
+                h11_max_incomplete_event_size=_LONGEST_HEAD,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)
+        self._thread.start()
+
+    def publish(self, event: EmotionEvent) -> None:
+        """Take an event, and let the readers know."""
+        self._board.publish(event)
+        self._metrics.publish(event)
+        self._bell.ring()
+
+    def reopen(self) -> None:
+        """Do nothing: there is no file."""
+
+    def close(self, summary: Summary) -> None:
+        """End the streams and the server."""
+        self._bell.ring(over=True)
+        self._server.should_exit = True
+        self._thread.join(2)
+
+    def _serve(self) -> None:
+        import asyncio
+
+        async def serve() -> None:
+            self._bell.attach()
+            await self._server.serve(sockets=[self._socket])
+
+        asyncio.run(serve())
+
+
+def _url(host: str, port: int) -> str:
+    place = f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    return f"http://{place}:{port}/"

@@ -1,0 +1,121 @@
+"""Events as they come, for any number of readers: server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import anyio
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from mera_edge.sinks.http.board import Board
+
+READERS = 256
+"""Streams at the same time."""
+
+PING_S = 15.0
+"""A comment so often, so that proxies and readers see that the way is open."""
+
+STUCK_AFTER_S = 20.0
+"""A reader that takes nothing for so long is let go of."""
+
+_RETRY_MS = 2000
+
+
+class Bell:
+    """Wakes all readers. Rung from any thread, heard in the server's loop.
+
+    Attributes:
+        readers: how many streams are open.
+        over: whether the streams are to end.
+    """
+
+    def __init__(self) -> None:
+        self.readers, self.over = 0, False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rung = asyncio.Event()
+
+    def ring(self, over: bool = False) -> None:
+        """Say that there is something new, or that all is over. Waits for nobody."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._ring, over)
+
+    async def heard(self, limit_s: float) -> bool:
+        """Wait until it rings, or for a while; return whether it rang."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(self._rung.wait(), limit_s)
+        return False
+
+    def attach(self) -> None:
+        """Belong to the running loop."""
+        self._loop, self._rung = asyncio.get_running_loop(), asyncio.Event()
+
+    def _ring(self, over: bool) -> None:
+        self.over = over or self.over
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+
+class Stream:
+    """One reader's events. It has no queue: who is slow gets what the board still remembers.
+
+    Args:
+        board: has the events.
+        bell: rings for new ones.
+        last_id: of the last event that the reader got before it was cut off.
+        room: the only one whose events are wanted.
+    """
+
+    def __init__(self, board: Board, bell: Bell, last_id: str | None, room: str | None) -> None:
+        self._board, self._bell, self._room = board, bell, room
+        self._next = board.after(last_id)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the reader leaves, is stuck, or all is over."""
+        if self._bell.readers >= READERS:
+            busy = PlainTextResponse("too many readers\n", 503, {"retry-after": "10"})
+            await busy(scope, receive, send)
+            return
+        self._bell.readers += 1
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_until_gone, receive, group.cancel_scope)
+                await self._send(send)
+                group.cancel_scope.cancel()
+        finally:
+            self._bell.readers -= 1
+
+    async def _send(self, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        part = f"retry: {_RETRY_MS}\n\n"
+        while not self._bell.over:
+            body = {"type": "http.response.body", "body": part.encode(), "more_body": True}
+            with anyio.move_on_after(STUCK_AFTER_S) as limit:
+                await send(body)
+            if limit.cancelled_caught:
+                return
+            while not (part := self._new()) and not self._bell.over:
+                if not await self._bell.heard(PING_S):
+                    part = ": still here\n\n"
+                    break
+
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _new(self) -> str:
+        new = self._board.since(self._next)
+        if new:
+            self._next = new[-1].number + 1
+        return "".join(
+            f"id: {told.id}\ndata: {told.text}\n\n"
+            for told in new
+            if self._room is None or told.room == self._room
+        )
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
