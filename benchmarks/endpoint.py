@@ -31,16 +31,16 @@ from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
-from mera_edge.sources.base import Captured, Sound
+from mera_edge.sources.base import AudioChunk, Captured
 from mera_edge.sources.media import MediaFile
 
 LENGTHS_S, TICK_S, TIMES = (3, 6, 12, 20), 0.2, 3
 
 
 def pieces(speech: Path, length_s: float) -> Iterator[np.ndarray]:
-    media = MediaFile(speech, picture=False)
+    media = MediaFile(speech, video=False)
     media.open()
-    samples = np.concatenate([sound.samples for sound in media.poll(math.inf).sounds])
+    samples = np.concatenate([sound.samples for sound in media.poll(math.inf).audio])
     media.close()
     size = round(TICK_S * SAMPLE_RATE)
     samples = np.resize(samples[round(0.4 * SAMPLE_RATE) :], round(length_s * SAMPLE_RATE))
@@ -68,9 +68,9 @@ def live(bundle: Bundle, speech: Path, length_s: int) -> tuple[int, float, float
     pipeline = Pipeline(bundle, Live(SystemLoad), rules)
     pipeline.warm_up()
     took_ms: list[float] = []
-    view, final = SourceAvailability(sound=True, picture=False), None
+    view, final = SourceAvailability(audio=True, video=False), None
     for number, piece in enumerate(pieces(speech, length_s + 30), start=1):
-        captured = Captured([Sound(piece, (number - 1) * TICK_S)])
+        captured = Captured([AudioChunk(piece, (number - 1) * TICK_S)])
         began = time.thread_time()
         result = pipeline.tick(captured, number * TICK_S, view)
         took_ms.append(1000 * (time.thread_time() - began))

@@ -113,7 +113,7 @@ def read(path: Path) -> str:
             captured = media.poll(now_s)
             if now_s > LONGEST_S:
                 return "does not end"
-            if captured.picture is not None and captured.picture.image.ndim != 3:
+            if captured.frame is not None and captured.frame.image.ndim != 3:
                 return "a picture without pixels"
         media.close()
     except InputError:

@@ -26,9 +26,9 @@ HOUR_S, PART_S, PIECE_S = 3600, 600, 0.64
 
 def main() -> None:
     bundle = Bundle.open(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    source = MediaFile(Path(sys.argv[1]), picture=False)
+    source = MediaFile(Path(sys.argv[1]), video=False)
     source.open()
-    sounds = source.poll(float("inf")).sounds
+    sounds = source.poll(float("inf")).audio
     source.close()
     recognizer, log_mel = Recognizer(bundle), LogMel()
     size = round(PIECE_S * SAMPLE_RATE)

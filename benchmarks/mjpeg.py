@@ -33,10 +33,10 @@ class Camera(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    media = MediaFile(CLIP, sound=False)
+    media = MediaFile(CLIP, audio=False)
     media.open()
     while not media.ended:
-        if picture := media.poll(len(Camera.jpegs) / 10).picture:
+        if picture := media.poll(len(Camera.jpegs) / 10).frame:
             Camera.jpegs.append(cv2.imencode(".jpg", picture.image)[1].tobytes())
     media.close()
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Camera)

@@ -62,7 +62,7 @@ def play(seconds: float, rooms: int, port: int) -> None:
             sources: list[Source] = [Replayed(CLIP, for_s=seconds)]
             if port:
                 camera = Camera(f"http://127.0.0.1:{port}/{number}")
-                sources = [camera, MediaFile(sound, picture=False)]
+                sources = [camera, MediaFile(sound, video=False)]
             all_rooms.append(Room(pipeline, sources, f"room {number}"))
         with stop_on_signals() as stop:
             run_rooms(all_rooms, RealClock(), [JsonLines("-")], stop)
@@ -105,9 +105,9 @@ def pss_mb(process: int) -> float:
 
 
 def long_sound(path: Path, seconds: float) -> None:
-    media = MediaFile(CLIP, picture=False)
+    media = MediaFile(CLIP, video=False)
     media.open()
-    samples = media.poll(float("inf")).sounds[0].samples
+    samples = media.poll(float("inf")).audio[0].samples
     times = int(seconds * 16_000 / len(samples)) + 1
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))

@@ -69,9 +69,9 @@ def theirs(bundle: Bundle) -> Transcribe:
 
 
 def samples(file: str) -> NDArray[np.float32]:
-    media = MediaFile(Path(file), picture=False)
+    media = MediaFile(Path(file), video=False)
     media.open()
-    parts = [sound.samples for sound in media.poll(math.inf).sounds]
+    parts = [sound.samples for sound in media.poll(math.inf).audio]
     media.close()
     return np.concatenate([*parts, np.zeros(SAMPLE_RATE, np.float32)])
 

@@ -27,7 +27,7 @@ from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import VirtualClock
 from mera_edge.service.run_loop import run
-from mera_edge.sources.base import Captured, Picture, Sound
+from mera_edge.sources.base import AudioChunk, Captured, VideoFrame
 from mera_edge.sources.media import MediaFile
 
 Image = NDArray[np.uint8]
@@ -50,9 +50,9 @@ class Clip:
         while not source.ended:
             tick += 1
             captured = source.poll(tick / RATE)
-            sounds += [sound.samples for sound in captured.sounds]
-            if captured.picture is not None or self.pictures:
-                picture = captured.picture
+            sounds += [sound.samples for sound in captured.audio]
+            if captured.frame is not None or self.pictures:
+                picture = captured.frame
                 self.pictures.append(self.pictures[-1] if picture is None else picture.image)
         source.close()
         self.samples = np.concatenate(sounds)
@@ -85,7 +85,7 @@ class Conversation:
         mouthing: whether listeners go on talking without a sound.
     """
 
-    name, is_live, has_sound, has_picture = "conversation", False, True, True
+    name, is_live, has_audio, has_video = "conversation", False, True, True
 
     def __init__(self, people: tuple[Clip, Clip], mouthing: bool) -> None:
         self._people, self._mouthing = people, mouthing
@@ -104,12 +104,12 @@ class Conversation:
     def open(self) -> None:
         pass
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         until = min(round(until_s * SAMPLE_RATE), len(self._samples))
-        sound = Sound(self._samples[self._returned : until], self._returned / SAMPLE_RATE)
+        sound = AudioChunk(self._samples[self._returned : until], self._returned / SAMPLE_RATE)
         self._returned = until
         at_s = math.floor(until_s * RATE) / RATE
-        return Captured([sound], Picture(self._picture(at_s), at_s))
+        return Captured([sound], VideoFrame(self._picture(at_s), at_s))
 
     @property
     def ended(self) -> bool:

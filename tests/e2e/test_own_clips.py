@@ -36,9 +36,9 @@ def material() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     source.open()
     captured = source.poll(1.8)
     source.close()
-    sound = np.concatenate([piece.samples for piece in captured.sounds])[9600:25600]
-    assert captured.picture is not None
-    return sound, cv2.resize(captured.picture.image, (160, 160))
+    sound = np.concatenate([piece.samples for piece in captured.audio])[9600:25600]
+    assert captured.frame is not None
+    return sound, cv2.resize(captured.frame.image, (160, 160))
 
 
 def write(path: Path, sound: NDArray[np.float32] | None, picture: NDArray[np.uint8] | None) -> None:

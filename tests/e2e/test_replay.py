@@ -14,7 +14,7 @@ from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
 from mera_edge.service.clock import VirtualClock
-from mera_edge.service.recording import Recorder
+from mera_edge.service.recording import EvidenceRecorder
 from mera_edge.service.run_loop import run
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sources.media import MediaFile
@@ -28,7 +28,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     pipeline = Pipeline(bundle, Offline())
     pipeline.warm_up()
     sinks = [JsonLines(str(directory / "events.jsonl"))]
-    observers = [Recorder(directory / "evidence.jsonl", bundle)]
+    observers = [EvidenceRecorder(directory / "evidence.jsonl", bundle)]
     run(
         pipeline, [MediaFile(CLIP)], VirtualClock(), sinks, threading.Event(),
         file=str(CLIP), observers=observers,

@@ -8,7 +8,7 @@ import pytest
 import sherpa_onnx
 from numpy.typing import NDArray
 
-from mera_edge.asr import Recognizer, choose, finalized
+from mera_edge.asr import Recognizer, finalized, open_recognizer
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
@@ -27,9 +27,9 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def speech() -> NDArray[np.float32]:
     """The synthesised speech of the sample clip."""
-    source = MediaFile(CLIP, picture=False)
+    source = MediaFile(CLIP, video=False)
     source.open()
-    sounds = source.poll(float("inf")).sounds
+    sounds = source.poll(float("inf")).audio
     source.close()
     return np.concatenate([sound.samples for sound in sounds])
 
@@ -85,8 +85,8 @@ def published(bundle: Bundle, tmp_path: Path) -> Path:
 def test_a_published_model_takes_the_recognizers_place(
     bundle: Bundle, speech: NDArray[np.float32], published: Path
 ) -> None:
-    ours = choose(bundle, RecognitionSettings(search="greedy"))
-    theirs = choose(bundle, RecognitionSettings(model=f"sherpa:{published}"))
+    ours = open_recognizer(bundle, RecognitionSettings(search="greedy"))
+    theirs = open_recognizer(bundle, RecognitionSettings(model=f"sherpa:{published}"))
     heard = []
     for recognizer in (ours, theirs):
         log_mel, said = LogMel(), []
@@ -112,15 +112,15 @@ def test_a_directory_that_is_no_published_model_says_why(
     bundle: Bundle, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_it(**how: object) -> None:
-        choose(bundle, RecognitionSettings(model=f"sherpa:{published}", **how))
+        open_recognizer(bundle, RecognitionSettings(model=f"sherpa:{published}", **how))
 
     with pytest.raises(InputError, match="hot words"):
         open_it(hot_words=("anna",))
     with pytest.raises(ConfigError, match="sherpa:DIR"):
-        choose(bundle, RecognitionSettings(model="whisper"))
+        open_recognizer(bundle, RecognitionSettings(model="whisper"))
     monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path))
     with pytest.raises(InputError, match="models pull zipformer-en"):
-        choose(bundle, RecognitionSettings(model="sherpa:zipformer-en"))
+        open_recognizer(bundle, RecognitionSettings(model="sherpa:zipformer-en"))
     shutil.copy(bundle.role("voice").path(), published / "model.onnx")
     with pytest.raises(InputError, match="neither a Zipformer nor a WeNet"):
         open_it()

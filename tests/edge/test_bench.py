@@ -20,7 +20,7 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.usage import Usage
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
-from mera_edge.pipeline.event_builder import Cost, Observation
+from mera_edge.pipeline.event_builder import Observation, TickCost
 from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import TickResult
 from mera_edge.pipeline.stage_runner import StageRunner, StageTimes
@@ -45,7 +45,7 @@ class Sleeping:
     def reset(self) -> None:
         self.ticks = 0
 
-    def looks(self, now_s: float) -> bool:
+    def needs_frame(self, now_s: float) -> bool:
         return True
 
     def tick(
@@ -76,7 +76,9 @@ class Sleeping:
                 skipped=() if self.ticks % 2 else ("face",),
             ),
         )
-        return TickResult(event, observation(now_s), Cost(0.0, compute_ms, BUDGET_MS), stages_ms)
+        return TickResult(
+            event, observation(now_s), TickCost(0.0, compute_ms, BUDGET_MS), stages_ms
+        )
 
 
 def observation(now_s: float) -> Observation:
@@ -136,8 +138,8 @@ def test_a_clip_replayed_is_one_unbroken_stream() -> None:
     while not source.ended:
         now += TICK_S
         captured = source.poll(now)
-        sounds += captured.sounds
-        pictures += [captured.picture.at_s] if captured.picture else []
+        sounds += captured.audio
+        pictures += [captured.frame.at_s] if captured.frame else []
     source.close()
     for before, after in pairwise(sounds):
         gap = after.at_s - (before.at_s + len(before.samples) / 16_000)

@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from mera_edge.config import RoomSettings
 from mera_edge.errors import InputError
 from mera_edge.sources import camera as camera_module
-from mera_edge.sources import worker
-from mera_edge.sources.base import Picture
+from mera_edge.sources import capture_process
+from mera_edge.sources.base import VideoFrame
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
-from mera_edge.sources.microphone import Intake, Microphone
+from mera_edge.sources.microphone import AudioResampler, Microphone
 from mera_edge.sources.select import select
-from mera_edge.sources.slot import PictureSlot
+from mera_edge.sources.shared_frame import SharedFrame
 
 PERIOD_S = 0.05
 
@@ -94,26 +94,26 @@ def opened(spec: str) -> Iterator[Camera]:
         camera.close()
 
 
-def watch(camera: Camera, until: Callable[[list[Picture]], bool]) -> list[Picture]:
+def watch(camera: Camera, until: Callable[[list[VideoFrame]], bool]) -> list[VideoFrame]:
     """Poll ten times a second until something holds; no poll may wait for the camera.
 
     A busy machine may take its time for everything; a camera that is waited for, seconds.
     """
-    pictures: list[Picture] = []
+    pictures: list[VideoFrame] = []
     waits_s = [0.0]
     deadline = time.monotonic() + 60
     while not until(pictures):
         assert time.monotonic() < deadline, camera.condition
         time.sleep(0.1)
         polled = time.monotonic()
-        picture = camera.poll(10.0).picture
+        picture = camera.poll(10.0).frame
         waits_s.append(time.monotonic() - polled)
         pictures += [picture] if picture else []
     assert sorted(waits_s)[len(waits_s) // 2] < 0.1
     return pictures
 
 
-def is_live(camera: Camera) -> list[Picture]:
+def is_live(camera: Camera) -> list[VideoFrame]:
     """Wait until a camera is live, and return its pictures until then."""
     return watch(camera, lambda _: camera.condition.state == "live")
 
@@ -162,7 +162,7 @@ def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
         is_live(camera)
         for _ in range(3):
             time.sleep(0.2)
-            assert camera.poll(10.0, look=False).picture is None
+            assert camera.poll(10.0, needs_frame=False).frame is None
         assert watch(camera, lambda pictures: any(p.at_s > 9.8 for p in pictures))
 
 
@@ -179,8 +179,8 @@ def test_a_camera_that_went_away_is_gone_and_comes_back() -> None:
 
 
 def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "STALLED_AFTER_S", 0.4)
-    monkeypatch.setattr(worker, "HUNG_AFTER_S", 2.0)
+    monkeypatch.setattr(capture_process, "STALLED_AFTER_S", 0.4)
+    monkeypatch.setattr(capture_process, "HUNG_AFTER_S", 2.0)
     with network_camera() as (url, _), opened(url) as camera:
         is_live(camera)
         (first,) = children()
@@ -196,7 +196,7 @@ def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_camera_that_freezes_has_stalled_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "STALLED_AFTER_S", 0.4)
+    monkeypatch.setattr(capture_process, "STALLED_AFTER_S", 0.4)
     with network_camera() as (url, frozen), opened(url) as camera:
         is_live(camera)
         frozen.set()
@@ -220,8 +220,8 @@ def test_the_same_picture_again_and_again_is_not_passed_on(
         watch(camera, lambda _: camera.condition.reason == "always the same picture")
         assert camera.condition.state == "stalled"
         time.sleep(0.3)
-        assert camera.poll(10.0).picture is None
-        camera.poll(10.0, look=False)
+        assert camera.poll(10.0).frame is None
+        camera.poll(10.0, needs_frame=False)
         assert camera.condition.state == "stalled"
         still.clear()
         assert is_live(camera)
@@ -273,8 +273,8 @@ time.sleep(60)
     )
 )
 def test_a_slot_gives_the_newest_picture_once(puts: list[tuple[int, int, bool]]) -> None:
-    writer = PictureSlot()
-    reader = PictureSlot(os.dup(writer.descriptor))
+    writer = SharedFrame()
+    reader = SharedFrame(os.dup(writer.descriptor))
     assert reader.take() is None
     newest = None
     for number, (height, width, read) in enumerate(puts):
@@ -295,14 +295,14 @@ def test_a_picture_is_whole_while_another_process_writes() -> None:
     writes = """
 import sys
 import numpy as np
-from mera_edge.sources.slot import PictureSlot
-slot = PictureSlot(int(sys.argv[1]))
+from mera_edge.sources.shared_frame import SharedFrame
+slot = SharedFrame(int(sys.argv[1]))
 number = 0
 while True:
     number += 1
     slot.put(np.full((400 + number % 7, 600, 3), number % 251, np.uint8), float(number % 251))
 """
-    slot = PictureSlot()
+    slot = SharedFrame()
     writer = subprocess.Popen(
         [sys.executable, "-c", writes, str(slot.descriptor)], pass_fds=[slot.descriptor]
     )
@@ -347,7 +347,7 @@ def test_a_stream_is_a_microphone_too() -> None:
     while microphone.condition.state != "gone":
         assert time.monotonic() - began < 60
         time.sleep(0.05)
-        heard += [sound.samples for sound in microphone.poll(1.0).sounds]
+        heard += [sound.samples for sound in microphone.poll(1.0).audio]
     microphone.close()
     server.shutdown()
     server.server_close()
@@ -363,7 +363,7 @@ def test_a_stream_is_a_microphone_too() -> None:
 def test_every_rate_becomes_16_khz_mono(rate: int, channels: int) -> None:
     moments = np.arange(2 * rate) / rate
     tone = 0.5 * np.sin(2 * np.pi * 500 * moments).astype(np.float32)
-    intake = Intake(rate, channels)
+    intake = AudioResampler(rate, channels)
     stereo = np.repeat(tone[:, None], channels, axis=1)
     blocks = np.array_split(stereo, 100)
     heard = np.concatenate([intake.accept(block.tobytes()) for block in blocks])

@@ -20,7 +20,7 @@ from mera_edge.pipeline.mode import Live, Mode, Offline
 from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import Pipeline, TickResult
 from mera_edge.sample import CLIP
-from mera_edge.sources.base import Captured, Sound
+from mera_edge.sources.base import AudioChunk, Captured
 from mera_edge.sources.media import MediaFile
 
 TICK = SAMPLE_RATE // 5
@@ -44,9 +44,9 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def speech() -> list[NDArray[np.float32]]:
     """The sample's voice without a pause, a tick long each."""
-    media = MediaFile(CLIP, picture=False)
+    media = MediaFile(CLIP, video=False)
     media.open()
-    samples = media.poll(12.0).sounds[0].samples[round(0.4 * SAMPLE_RATE) :]
+    samples = media.poll(12.0).audio[0].samples[round(0.4 * SAMPLE_RATE) :]
     media.close()
     return list(np.resize(samples, (150, TICK)))
 
@@ -97,8 +97,8 @@ def play(
     pipeline.warm_up()
     results, took_ms = [], []
     for number, piece in enumerate(speech, start=1):
-        captured = Captured([Sound(piece, (number - 1) / 5)])
-        view, last = SourceAvailability(sound=True, picture=False), number == len(speech)
+        captured = Captured([AudioChunk(piece, (number - 1) / 5)])
+        view, last = SourceAvailability(audio=True, video=False), number == len(speech)
         began = time.thread_time()
         results.append(pipeline.tick(captured, number / 5, view, last))
         took_ms.append(1000 * (time.thread_time() - began))

@@ -11,12 +11,12 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import BundleError, EngineError, InputError
 from mera_edge.events import Evidence
 from mera_edge.features.face import Box, Face, align, crop
-from mera_edge.sources.base import Picture
-from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceStage, Search
+from mera_edge.sources.base import VideoFrame
+from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceSearch, FaceStage
 from mera_edge.stages.face_detector import (
     SURE,
     FaceDetector,
-    Network,
+    OnnxFaceDetector,
     YuNet,
     face_detector,
     find_near,
@@ -109,19 +109,19 @@ def test_a_search_is_left_out_where_nothing_moves(
     stage: FaceStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[float] = []
-    find = Network.find
+    find = OnnxFaceDetector.find
 
-    def noted(self: Network, image: np.ndarray, least: float = SURE) -> list[Face]:
+    def noted(self: OnnxFaceDetector, image: np.ndarray, least: float = SURE) -> list[Face]:
         searched.append(now)
         return find(self, image, least)
 
-    monkeypatch.setattr(Network, "find", noted)
+    monkeypatch.setattr(OnnxFaceDetector, "find", noted)
     grain = np.random.default_rng(0)
     for step in range(1, 68):
         now = step / 5
         room = scene((200, 100, 200)) if now > 13 else scene()
         image = (room + grain.integers(-4, 5, room.shape)).clip(0, 255).astype(np.uint8)
-        stage.accept(Picture(image, now), Search(frugal=True))
+        stage.accept(VideoFrame(image, now), FaceSearch(power_saving=True))
     # Then somebody is there, and is followed from picture to picture.
     assert searched[:4] == pytest.approx([0.2, 10.2, 13.2, 13.4], abs=0.01)
 
@@ -130,33 +130,33 @@ def test_a_search_is_left_out_where_nothing_moves(
 def test_who_enters_a_still_room_is_seen_though_few_pictures_are_looked_at(
     stage: FaceStage, enters_s: float
 ) -> None:
-    how = Search(every_s=1.0, frugal=True)
+    how = FaceSearch(every_s=1.0, power_saving=True)
     looked, seen_s = 0, 0.0
     for step in range(1, 40):
         now = step / 5
-        if not stage.looks(now, how):
+        if not stage.needs_frame(now, how):
             continue
         looked += now <= enters_s
         room = scene((200, 100, 200)) if now > enters_s else scene()
-        if stage.accept(Picture(room, now), how) and not seen_s:
+        if stage.accept(VideoFrame(room, now), how) and not seen_s:
             seen_s = now
     assert 0 < seen_s - enters_s < 1.6
     assert looked <= 3 + 2 * enters_s
 
 
 def test_whoever_is_alone_may_be_read_less_often_but_not_one_of_several(stage: FaceStage) -> None:
-    how = Search(every_s=1.0, frugal=True)
+    how = FaceSearch(every_s=1.0, power_saving=True)
     for step in range(1, 5):
-        stage.accept(Picture(scene((60 + step, 100, 180)), step / 5), how)
-    assert stage.looks(1.0, how)
-    assert not stage.looks(1.0, how, known=False)
+        stage.accept(VideoFrame(scene((60 + step, 100, 180)), step / 5), how)
+    assert stage.needs_frame(1.0, how)
+    assert not stage.needs_frame(1.0, how, known=False)
     # Gone: looked for at once, not when it is due again.
-    stage.accept(Picture(scene(), 1.0), how)
-    assert stage.looks(1.2, how, known=False)
+    stage.accept(VideoFrame(scene(), 1.0), how)
+    assert stage.needs_frame(1.2, how, known=False)
     stage.reset()
     for step in range(1, 5):
-        stage.accept(Picture(scene((60 + step, 100, 180), (380, 100, 150)), step / 5), how)
-    assert stage.looks(1.0, how, known=False)
+        stage.accept(VideoFrame(scene((60 + step, 100, 180), (380, 100, 150)), step / 5), how)
+    assert stage.needs_frame(1.0, how, known=False)
 
 
 def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> None:
@@ -172,9 +172,9 @@ def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> Non
 def test_who_is_lost_is_not_taken_for_the_one_beside(
     stage: FaceStage, detector: FaceDetector
 ) -> None:
-    both = stage.accept(Picture(scene((200, 150, 120), (290, 150, 120)), 0.0))
+    both = stage.accept(VideoFrame(scene((200, 150, 120), (290, 150, 120)), 0.0))
     assert len(both) == 2
-    one = stage.accept(Picture(scene((290, 150, 120)), 0.2))
+    one = stage.accept(VideoFrame(scene((290, 150, 120)), 0.2))
     assert [evidence.person for evidence in one] == [both[1].person]
     beside = scene((290, 150, 120))
     (there,) = detector.find(beside)
@@ -184,11 +184,11 @@ def test_who_is_lost_is_not_taken_for_the_one_beside(
 
 
 def test_people_keep_their_numbers_and_the_largest_comes_first(stage: FaceStage) -> None:
-    first = stage.accept(Picture(scene((60, 100, 120), (400, 150, 180)), 0.0))
+    first = stage.accept(VideoFrame(scene((60, 100, 120), (400, 150, 180)), 0.0))
     assert [evidence.person for evidence in first] == [1, 2]
     for step in range(1, 12):
         pictures = scene((60 + 6 * step, 100, 120), (400, 150, 180))
-        evidence = stage.accept(Picture(pictures, step / 10))
+        evidence = stage.accept(VideoFrame(pictures, step / 10))
         assert [e.person for e in evidence] == [1, 2]
         assert all(e.captured_s == step / 10 and e.modality == "face" for e in evidence)
 
@@ -201,7 +201,7 @@ def test_the_speaker_comes_first_and_stays_so_in_silence(stage: FaceStage) -> No
         small, large = (moving, CLOSED) if step < 20 else (CLOSED, moving)
         sway = step % 5
         room = people((60 + sway, 100, 120, small), (400, 150 + sway, 180, large))
-        first.append(stage.accept(Picture(room, step / 5), speech=speech)[0].person)
+        first.append(stage.accept(VideoFrame(room, step / 5), speech=speech)[0].person)
     # Person 1 is the larger one, who is answered for until the smaller one is seen to speak.
     changes = [step for step in range(1, 40) if first[step] != first[step - 1]]
     assert [first[0], first[19], first[39]] == [1, 2, 1]
@@ -218,7 +218,7 @@ def test_who_chews_all_the_time_is_not_the_speaker(stage: FaceStage) -> None:
             (OPEN if speech and step % 2 else CLOSED),
         )
         room = people((60, 100, 120, speaking), (400, 150, 180, chewing))
-        seen = stage.accept(Picture(room, step / 5), speech=speech)
+        seen = stage.accept(VideoFrame(room, step / 5), speech=speech)
     assert seen[0].person == 2
 
 
@@ -226,15 +226,15 @@ def test_without_speech_or_with_one_face_nothing_changes(stage: FaceStage) -> No
     for step in range(10):
         moving = OPEN if step % 2 else CLOSED
         room = people((60, 100, 120, moving), (400, 150, 180, CLOSED))
-        assert [e.person for e in stage.accept(Picture(room, step / 5))] == [1, 2]
+        assert [e.person for e in stage.accept(VideoFrame(room, step / 5))] == [1, 2]
     stage.reset()
     for step in range(10):
         alone = people((60, 100, 120, CLOSED))
-        assert [e.person for e in stage.accept(Picture(alone, step / 5), speech=True)] == [1]
+        assert [e.person for e in stage.accept(VideoFrame(alone, step / 5), speech=True)] == [1]
 
 
 def test_evidence_is_well_formed(stage: FaceStage) -> None:
-    (evidence,) = stage.accept(Picture(scene((200, 100, 200)), 0.0))
+    (evidence,) = stage.accept(VideoFrame(scene((200, 100, 200)), 0.0))
     assert evidence.probabilities.shape == (7,)
     assert evidence.probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert -1 <= evidence.valence <= 1
@@ -242,20 +242,20 @@ def test_evidence_is_well_formed(stage: FaceStage) -> None:
 
 
 def test_an_empty_room_says_nothing_and_who_leaves_is_forgotten(stage: FaceStage) -> None:
-    assert stage.accept(Picture(scene(), 0.0)) == []
-    assert stage.accept(Picture(scene((200, 100, 200)), 1.0))[0].person == 1
-    assert stage.accept(Picture(scene(), 1.1)) == []
+    assert stage.accept(VideoFrame(scene(), 0.0)) == []
+    assert stage.accept(VideoFrame(scene((200, 100, 200)), 1.0))[0].person == 1
+    assert stage.accept(VideoFrame(scene(), 1.1)) == []
     back_s = 1.1 + FORGOTTEN_AFTER_S + 0.5
-    assert stage.accept(Picture(scene((200, 100, 200)), back_s))[0].person == 2
+    assert stage.accept(VideoFrame(scene((200, 100, 200)), back_s))[0].person == 2
     stage.reset()
-    assert stage.accept(Picture(scene((200, 100, 200)), 0.0))[0].person == 1
+    assert stage.accept(VideoFrame(scene((200, 100, 200)), 0.0))[0].person == 1
 
 
 def test_smoothing_delays_by_its_time_constant(bundle: Bundle) -> None:
     still, changed = scene((200, 100, 200)), scene((200, 100, 200), mouth=(6, 12))
 
     def alone(image: np.ndarray, at_s: float, stage: FaceStage) -> Evidence:
-        (evidence,) = stage.accept(Picture(image, at_s))
+        (evidence,) = stage.accept(VideoFrame(image, at_s))
         return evidence
 
     before = alone(still, 0.0, FaceStage(bundle)).embedding
@@ -272,13 +272,13 @@ def test_smoothing_delays_by_its_time_constant(bundle: Bundle) -> None:
 
 def test_of_a_crowd_only_the_largest_are_read(stage: FaceStage) -> None:
     crowd = [(x, y, 110) for y in (30, 250) for x in (20, 220, 420)]
-    assert len(stage.accept(Picture(scene(*crowd), 0.0))) == MOST_FACES
+    assert len(stage.accept(VideoFrame(scene(*crowd), 0.0))) == MOST_FACES
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 700), (700, 2), (30, 30), (2000, 3000)])
 def test_pictures_of_any_shape_are_accepted(stage: FaceStage, shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 90, np.uint8)
-    assert stage.accept(Picture(image, 0.0)) == []
+    assert stage.accept(VideoFrame(image, 0.0)) == []
     assert stage.classify(image).probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mera_edge.host.load import SystemLoad
-from mera_edge.pipeline.latency_budget import CALM, LADDER, Budget
+from mera_edge.pipeline.latency_budget import CALM, LADDER, LatencyBudget
 
 BUDGET_MS = 100
 TICK_S = 0.2
@@ -21,7 +21,7 @@ class Run:
     """Ticks one after the other."""
 
     def __init__(self) -> None:
-        self.budget = Budget(BUDGET_MS)
+        self.budget = LatencyBudget(BUDGET_MS)
         self.now = 0.0
 
     def tick(self, total_ms: float, load: SystemLoad = SystemLoad(), face_ms: float = 0.0) -> int:  # noqa: B008

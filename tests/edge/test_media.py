@@ -27,7 +27,7 @@ def opened(path: Path, **sides: bool) -> MediaFile:
 
 
 def all_sound(media: MediaFile) -> np.ndarray:
-    return np.concatenate([sound.samples for sound in media.poll(math.inf).sounds])
+    return np.concatenate([sound.samples for sound in media.poll(math.inf).audio])
 
 
 @given(st.lists(st.floats(0.01, 2.0), min_size=1, max_size=30))
@@ -37,7 +37,7 @@ def test_however_it_is_polled_the_sound_is_the_same(steps: list[float]) -> None:
     media, parts, now = opened(CLIP), [], 0.0
     for step in [*steps, math.inf]:
         now += step
-        for sound in media.poll(now).sounds:
+        for sound in media.poll(now).audio:
             assert sound.at_s == pytest.approx(sum(map(len, parts)) / 16_000)
             parts.append(sound.samples)
     assert media.ended
@@ -47,7 +47,7 @@ def test_however_it_is_polled_the_sound_is_the_same(steps: list[float]) -> None:
 def test_pictures_are_the_newest_and_never_from_the_future() -> None:
     media, before = opened(CLIP), -1.0
     for step in range(1, 30):
-        picture = media.poll(step * 0.2).picture
+        picture = media.poll(step * 0.2).frame
         assert picture is not None
         assert before < picture.at_s <= step * 0.2 < picture.at_s + 0.1
         before = picture.at_s
@@ -67,7 +67,7 @@ def test_a_picture_that_is_looked_at_is_the_newest_and_comes_once(
     for step, look in polls:
         now += step
         at_s, image = max((p for p in pictures if p[0] <= now), key=lambda p: p[0])
-        picture = media.poll(now, look).picture
+        picture = media.poll(now, look).frame
         assert (picture is not None) == (look and at_s != before)
         if picture is not None:
             before = at_s
@@ -109,11 +109,11 @@ def test_a_gap_in_the_sound_is_silence_not_a_shift(tmp_path: Path) -> None:
 
 
 def test_either_side_can_be_left_out() -> None:
-    sound, picture = opened(CLIP, picture=False), opened(CLIP, sound=False)
-    assert (sound.has_sound, sound.has_picture) == (True, False)
-    assert (picture.has_sound, picture.has_picture) == (False, True)
-    assert sound.poll(1).picture is None
-    assert picture.poll(1).sounds == []
+    sound, picture = opened(CLIP, video=False), opened(CLIP, audio=False)
+    assert (sound.has_audio, sound.has_video) == (True, False)
+    assert (picture.has_audio, picture.has_video) == (False, True)
+    assert sound.poll(1).frame is None
+    assert picture.poll(1).audio == []
 
 
 def test_a_file_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:

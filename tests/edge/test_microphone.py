@@ -36,7 +36,7 @@ tick, last = 0, 300
 while tick < last:
     tick += 1
     time.sleep(0.2)
-    for sound in microphone.poll(tick * 0.2).sounds:
+    for sound in microphone.poll(tick * 0.2).audio:
         heard.append(sound.samples)
         ends.append(sound.at_s + len(sound.samples) / 16000 - tick * 0.2)
     if last == 300 and sum((abs(samples) > 0.1).sum() for samples in heard) > 12600:

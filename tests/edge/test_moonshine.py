@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_edge.asr.factory import choose
+from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.moonshine import FILES, Moonshine
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.two_pass import TwoPass
@@ -137,19 +137,21 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                       sources=("https://x.invalid/",), files=files)  # fmt: skip
     known = {"made-up": final, "detector": other}
     monkeypatch.setattr(catalogue, "catalogue", lambda: known)
-    monkeypatch.setattr(importlib.import_module(choose.__module__), "catalogue", lambda: known)
+    monkeypatch.setattr(
+        importlib.import_module(open_recognizer.__module__), "catalogue", lambda: known
+    )
     return models
 
 
 def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) -> None:
     bundle = Bundle.open()
-    assert isinstance(choose(bundle), Recognizer)
+    assert isinstance(open_recognizer(bundle), Recognizer)
     pull("made-up")
-    recognizer = choose(bundle)
+    recognizer = open_recognizer(bundle)
     assert isinstance(recognizer, TwoPass)
-    assert isinstance(choose(bundle, RecognitionSettings(final="made-up")), TwoPass)
-    assert isinstance(choose(bundle, RecognitionSettings(final="none")), Recognizer)
-    assert isinstance(choose(bundle, RecognitionSettings(hot_words=("door",))), Recognizer)
+    assert isinstance(open_recognizer(bundle, RecognitionSettings(final="made-up")), TwoPass)
+    assert isinstance(open_recognizer(bundle, RecognitionSettings(final="none")), Recognizer)
+    assert isinstance(open_recognizer(bundle, RecognitionSettings(hot_words=("door",))), Recognizer)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) ->
 )
 def test_a_final_pass_that_cannot_be_had_is_named(pulled: Path, name: str, message: str) -> None:
     with pytest.raises(MeraError, match=message):
-        choose(Bundle.open(), RecognitionSettings(final=name))
+        open_recognizer(Bundle.open(), RecognitionSettings(final=name))
 
 
 def test_a_model_that_is_here_is_not_brought_again(

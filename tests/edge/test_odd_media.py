@@ -31,14 +31,14 @@ class Read:
     def __init__(self, path: Path, **options: object) -> None:
         media = MediaFile(path, **options)
         media.open()
-        self.has_sound, self.has_picture = media.has_sound, media.has_picture
+        self.has_audio, self.has_video = media.has_audio, media.has_video
         sounds, self.pictures, now_s = [np.zeros(0, np.float32)], [], 0.0
         while not media.ended:
             now_s += STEP_S
             assert now_s < 120, "it does not end"
             captured = media.poll(now_s)
-            sounds += [sound.samples for sound in captured.sounds]
-            self.pictures += [captured.picture] if captured.picture else []
+            sounds += [sound.samples for sound in captured.audio]
+            self.pictures += [captured.frame] if captured.frame else []
         media.close()
         self.sound = np.concatenate(sounds)
         self.length_s = now_s
@@ -353,7 +353,7 @@ def test_sound_goes_on_where_there_are_no_pictures(tmp_path: Path) -> None:
     codec = whole.index(b"V_MPEG4/ISO/ASP")
     path.write_bytes(whole[:codec] + b"V_UNKNOWN/CODEC" + whole[codec + 15 :])
     read = Read(path)
-    assert (read.has_sound, read.has_picture) == (True, False)
+    assert (read.has_audio, read.has_video) == (True, False)
     assert len(read.beeps) == 2
     assert "has video that cannot be decoded" in read.said
 

@@ -21,14 +21,14 @@ from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
 from mera_edge.service.clock import RealClock, VirtualClock
 from mera_edge.service.run_loop import Room, Session, run, run_rooms
-from mera_edge.sources.base import LIVE, Captured, Picture, Sound
+from mera_edge.sources.base import LIVE, AudioChunk, Captured, VideoFrame
 from mera_edge.sources.media import MediaFile
-from mera_edge.sources.shared import Shared
+from mera_edge.sources.shared import SharedSource
 
 TICK = 3200
 BUSY_MS = 10_000
 """A budget that a busy machine keeps as well."""
-BOTH = SourceAvailability(sound=True, picture=True)
+BOTH = SourceAvailability(audio=True, video=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +54,18 @@ class Collected:
 
 def speech(seconds: float) -> Iterator[np.ndarray]:
     """Pieces of the sample's voice, a tick long."""
-    media = MediaFile(CLIP, picture=False)
+    media = MediaFile(CLIP, video=False)
     media.open()
-    samples = media.poll(seconds).sounds[0].samples
+    samples = media.poll(seconds).audio[0].samples
     for start in range(0, len(samples) - TICK + 1, TICK):
         yield samples[start : start + TICK]
 
 
 def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
     pipeline.reset()
-    wall = Picture(np.full((240, 320, 3), 120, np.uint8), 0.0)
+    wall = VideoFrame(np.full((240, 320, 3), 120, np.uint8), 0.0)
     for tick in range(1, 11):
-        silence = Sound(np.zeros(TICK, np.float32), (tick - 1) * 0.2)
+        silence = AudioChunk(np.zeros(TICK, np.float32), (tick - 1) * 0.2)
         event = pipeline.tick(Captured([silence], wall), tick * 0.2, BOTH).event
         assert event.emotion is None
         assert event.latency.staleness_ms is None
@@ -81,7 +81,7 @@ def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
     now = 0.0
     for piece in speech(3.0):
         now += 0.2
-        event = pipeline.tick(Captured([Sound(piece, now - 0.2)]), now, BOTH).event
+        event = pipeline.tick(Captured([AudioChunk(piece, now - 0.2)]), now, BOTH).event
     assert event.modalities["voice"].state == "used"
     ages = []
     while event.modalities["voice"].state == "used":
@@ -95,10 +95,10 @@ def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
 def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
     pipeline.reset()
     for tick, value in enumerate((np.nan, np.inf, -np.inf, 1e9), start=1):
-        sound = Sound(np.full(TICK, value, np.float32), (tick - 1) * 0.2)
+        sound = AudioChunk(np.full(TICK, value, np.float32), (tick - 1) * 0.2)
         pipeline.tick(Captured([sound]), tick * 0.2, BOTH)
     for tick, piece in enumerate(speech(3.0), start=5):
-        sound = Sound(piece, (tick - 1) * 0.2)
+        sound = AudioChunk(piece, (tick - 1) * 0.2)
         event = pipeline.tick(Captured([sound]), tick * 0.2, BOTH).event
     assert event.emotion is not None
     assert np.isfinite(list(event.emotion.probabilities.values())).all()
@@ -113,14 +113,14 @@ def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipel
         subject.reset()
         worked, voice = [], []
         for tick, piece in enumerate(sound):
-            captured = Captured([Sound(piece, tick * 0.2)])
+            captured = Captured([AudioChunk(piece, tick * 0.2)])
             result = subject.tick(captured, (tick + 1) * 0.2, BOTH, last=tick == len(sound) - 1)
             worked.append("asr" in result.stages_ms)
             voice.append(result.event.modalities["voice"].probabilities)
         heard[name] = len(subject.transcript.split()), worked.count(False), voice
     # The voice encoder hears the same sound; only where its frames begin may differ.
-    for offline, frugal in zip(heard["offline"][2], heard["live"][2], strict=True):
-        assert frugal == (offline and pytest.approx(offline, abs=0.1))
+    for offline, power_saving in zip(heard["offline"][2], heard["live"][2], strict=True):
+        assert power_saving == (offline and pytest.approx(offline, abs=0.1))
     assert heard["offline"][1] == 0
     assert heard["live"][1] == pytest.approx(10, abs=3)
     assert heard["live"][0] == pytest.approx(heard["offline"][0], rel=0.25)
@@ -144,11 +144,11 @@ class Watched(Replayed):
 
     def __init__(self, clip: Path, for_s: float) -> None:
         super().__init__(clip, for_s)
-        self.looks: list[bool] = []
+        self.asked: list[bool] = []
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
-        self.looks.append(look)
-        return super().poll(until_s, look)
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
+        self.asked.append(needs_frame)
+        return super().poll(until_s, needs_frame)
 
 
 @pytest.mark.parametrize("rooms", [1, 2, 4])
@@ -160,7 +160,7 @@ def test_many_rooms_read_a_lone_face_every_second_tick_and_say_so(rooms: int) ->
     left_out = [event.latency.skipped for event in sink.events].count(("face",))
     assert {modality.state for modality in face} == {"used"}
     assert max(modality.age_ms or 0 for modality in face) <= (400 if rooms == 4 else 200)
-    assert left_out == source.looks.count(False) == pytest.approx(6 if rooms == 4 else 0, abs=2)
+    assert left_out == source.asked.count(False) == pytest.approx(6 if rooms == 4 else 0, abs=2)
 
 
 def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None:
@@ -170,10 +170,10 @@ def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None
     ran: list[set[str]] = []
     for tick in range(60):
         now = (tick + 1) * 0.2
-        picture = Picture(wall, now) if live.looks(now) else None
-        result = live.tick(Captured([Sound(quiet[tick], now - 0.2)], picture), now, BOTH)
+        picture = VideoFrame(wall, now) if live.needs_frame(now) else None
+        result = live.tick(Captured([AudioChunk(quiet[tick], now - 0.2)], picture), now, BOTH)
         assert result.event.latency.skipped == ()
-        ran.append(set(result.stages_ms) - {"log-mel", "vad", "fusion", "looks"})
+        ran.append(set(result.stages_ms) - {"log-mel", "vad", "fusion", "needs_frame"})
     # Pictures are compared; the search of every ten seconds goes on in two more of them.
     assert ran[20:].count(set()) >= 24
     assert set().union(*ran[20:]) == {"face"}
@@ -224,9 +224,9 @@ def test_a_summary_may_be_bounded_to_the_newest_words(pipeline: Pipeline) -> Non
     stop = threading.Event()
     whole = run(pipeline, [MediaFile(CLIP)], VirtualClock(), [], stop).transcript
     with Session(VirtualClock(), [], words_kept=12) as session:
-        session.enter([Room(pipeline, [MediaFile(CLIP)], "hall")])
-        while session.goes_on(stop):
-            session.turn(stop)
+        session.use_rooms([Room(pipeline, [MediaFile(CLIP)], "hall")])
+        while session.is_running(stop):
+            session.tick(stop)
     assert len(whole) > 12
     assert session.summary().transcript == f"hall: …{whole[-12:]}"
 
@@ -235,7 +235,7 @@ def test_sources_are_closed_when_one_cannot_be_opened(pipeline: Pipeline, tmp_pa
     good, bad = MediaFile(CLIP), MediaFile(tmp_path / "absent.mp4")
     with pytest.raises(InputError):
         run(pipeline, [good, bad], RealClock(), [], threading.Event())
-    assert not good.has_sound  # closed files know nothing
+    assert not good.has_audio  # closed files know nothing
 
 
 def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,46 +284,46 @@ def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
 
 def test_a_device_of_several_rooms_is_opened_once() -> None:
     class Device:
-        name, id, is_live, has_sound, has_picture = "camera 0", "room_1_camera", True, True, True
+        name, id, is_live, has_audio, has_video = "camera 0", "room_1_camera", True, True, True
         condition, ended = LIVE, False
         opened = closed = polled = 0
 
         def open(self) -> None:
             self.opened += 1
 
-        def poll(self, until_s: float, look: bool = True) -> Captured:
+        def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
             self.polled += 1
             image = np.full((2, 2, 3), self.polled, np.uint8)
-            sound = Sound(np.full(4, self.polled, np.float32), until_s)
-            return Captured([sound], Picture(image, until_s))
+            sound = AudioChunk(np.full(4, self.polled, np.float32), until_s)
+            return Captured([sound], VideoFrame(image, until_s))
 
         def close(self) -> None:
             self.closed += 1
 
     device = Device()
-    shared = Shared(device)
-    first, second = shared.tap(), shared.tap()
+    shared = SharedSource(device)
+    first, second = shared.subscribe(), shared.subscribe()
     first.open()
     second.open()
     assert device.opened == 1
-    assert [s.samples[0] for s in first.poll(0.1).sounds] == [1]
-    assert [s.samples[0] for s in first.poll(0.2).sounds] == [2]
+    assert [s.samples[0] for s in first.poll(0.1).audio] == [1]
+    assert [s.samples[0] for s in first.poll(0.2).audio] == [2]
     late = second.poll(0.3)
-    assert [s.samples[0] for s in late.sounds] == [1, 2, 3]
-    assert late.picture is not None
-    assert late.picture.at_s == pytest.approx(0.3)
-    assert second.poll(0.4, look=False).picture is None
-    kept = second.poll(0.5).picture
+    assert [s.samples[0] for s in late.audio] == [1, 2, 3]
+    assert late.frame is not None
+    assert late.frame.at_s == pytest.approx(0.3)
+    assert second.poll(0.4, needs_frame=False).frame is None
+    kept = second.poll(0.5).frame
     assert kept is not None
     assert kept.at_s == pytest.approx(0.5)
     first.close()
     assert device.closed == 0
     # A room that comes later has its own stream time, and nothing from before it came.
-    third = shared.tap()
+    third = shared.subscribe()
     third.open()
     assert device.opened == 1
     second.poll(100.0)
-    assert [sound.at_s for sound in third.poll(0.2).sounds] == pytest.approx([0.2, 0.2], abs=0.1)
+    assert [sound.at_s for sound in third.poll(0.2).audio] == pytest.approx([0.2, 0.2], abs=0.1)
     third.close()
     second.close()
     second.close()

@@ -37,7 +37,7 @@ from mera_edge.events import (
 from mera_edge.service.control import Control
 from mera_edge.service.run_summary import SummaryBuilder
 from mera_edge.sinks import Destination
-from mera_edge.sinks.factory import choose
+from mera_edge.sinks.factory import open_sink
 from mera_edge.sinks.html import HtmlReport
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.lines import Lines
@@ -49,7 +49,7 @@ from mera_edge.sinks.timeline import SLOTS, Timeline
 
 
 def opened(target: str) -> Destination:
-    return choose(SinkSettings(to=target), Control(), lambda line: None)
+    return open_sink(SinkSettings(to=target), Control(), lambda line: None)
 
 
 def event(index: int, words: str = "", final: bool = False, seen: bool = True) -> EmotionEvent:

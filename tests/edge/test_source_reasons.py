@@ -20,7 +20,7 @@ from mera_edge.errors import SourceError
 from mera_edge.reasons import MEANINGS, REMEDIES, ReasonCode
 from mera_edge.sources import camera, network
 from mera_edge.sources.microphone import capture_stream
-from mera_edge.sources.slot import PictureSlot
+from mera_edge.sources.shared_frame import SharedFrame
 
 PAGE = b"<!doctype html><title>Camera</title><p>Log in to see the camera." + 4000 * b" "
 STATUS = {
@@ -73,7 +73,7 @@ def rtsp(status: int) -> Callable[[str], bytes]:
 
 def see(spec: str) -> SourceError:
     """Return why a camera gives nothing."""
-    slot = PictureSlot()
+    slot = SharedFrame()
     with closing(slot), closing(camera.capture(spec, slot)) as pictures:
         with pytest.raises(SourceError) as raised:
             next(pictures)

@@ -27,9 +27,9 @@ from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.pipeline.stage_runner import StageRunner, StageTimes
 from mera_edge.sample import CLIP
-from mera_edge.sources.base import Captured, Sound
+from mera_edge.sources.base import AudioChunk, Captured
 from mera_edge.stages.face import FaceStage
-from mera_edge.stages.fusion import Fused, FusionStage
+from mera_edge.stages.fusion import FusionResult, FusionStage
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
@@ -60,14 +60,14 @@ class Faulty:
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
     role = request.param
-    chosen = load.choose
+    chosen = load.load_engine
     Faulty.fault, Faulty.loaded = None, 0
 
-    def choose(asked: Any, provider: Any) -> Any:
+    def load_engine(asked: Any, provider: Any) -> Any:
         engine, reason = chosen(asked, provider)
         return (Faulty(engine) if asked.name == role else engine), reason
 
-    monkeypatch.setattr(load, "choose", choose)
+    monkeypatch.setattr(load, "load_engine", load_engine)
     pipeline = Pipeline(Bundle.open(), Live(SystemLoad, 1000))
     pipeline.warm_up()
     source = Replayed(CLIP, for_s=60.0)
@@ -76,7 +76,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
 
     def run(seconds: float) -> list[EmotionEvent]:
         ticks = [next(times) / 5 for _ in range(round(seconds * 5))]
-        view = SourceAvailability(sound=True, picture=True)
+        view = SourceAvailability(audio=True, video=True)
         return [pipeline.tick(source.poll(now), now, view).event for now in ticks]
 
     return run
@@ -183,7 +183,7 @@ def spoiled(answer: Any) -> Any:
         return [spoiled(answer[0]), *answer[1:]]
     if isinstance(answer, np.ndarray):
         return np.where(np.arange(answer.size).reshape(answer.shape) == 0, NAN, answer)
-    if isinstance(answer, Evidence | Fused):
+    if isinstance(answer, Evidence | FusionResult):
         return replace(answer, valence=NAN)
     return replace(answer, confidence=NAN) if isinstance(answer, Hypothesis) else answer
 
@@ -230,9 +230,9 @@ def clip() -> list[Captured]:
     ticks = [source.poll((tick + 1) / 5) for tick in range(SECONDS * 5)]
     # The silence in which a recognizer rests, and the speech after it.
     silence = np.zeros(3200, np.float32)
-    quiet = [Captured([Sound(silence, SECONDS + tick / 5)]) for tick in range(20)]
+    quiet = [Captured([AudioChunk(silence, SECONDS + tick / 5)]) for tick in range(20)]
     later = [
-        Captured([replace(s, at_s=s.at_s + 2 * SECONDS) for s in tick.sounds]) for tick in ticks[:5]
+        Captured([replace(s, at_s=s.at_s + 2 * SECONDS) for s in tick.audio]) for tick in ticks[:5]
     ]
     return [*ticks, *quiet, *later]
 
@@ -240,10 +240,10 @@ def clip() -> list[Captured]:
 def run_through(live: Pipeline, clip: list[Captured]) -> list[tuple[EmotionEvent, float]]:
     """Return every event, and what of its tick is no stage's, in ms."""
     live.reset()
-    view, answers = SourceAvailability(sound=True, picture=True), []
+    view, answers = SourceAvailability(audio=True, video=True), []
     for number, captured in enumerate(clip):
         now_s, last = (number + 1) / 5, number == len(clip) - 1
-        live.looks(now_s)
+        live.needs_frame(now_s)
         result = live.tick(captured, now_s, view, last)
         rest_ms = result.cost.compute_ms - sum(result.stages_ms.values())
         answers.append((result.event, rest_ms))

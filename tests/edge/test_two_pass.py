@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.protocol import Hypothesis, Word, finalized
 from mera_edge.asr.two_pass import LEAST_LOG_PROBABILITY, TwoPass
-from mera_edge.asr.utterance import Transcription
+from mera_edge.asr.utterance import UtteranceText
 from mera_edge.features.audio import AudioBlock
 
 RATE, BLOCK_S = 16_000, 0.2
@@ -55,12 +55,12 @@ class Final:
     """Answers with a given text, when it is let."""
 
     def __init__(self, text: str = "Truly said, so.", log_probability: float = -0.1) -> None:
-        self.said = Transcription(text, log_probability)
+        self.said = UtteranceText(text, log_probability)
         self.heard: list[NDArray[np.float32]] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
         self.heard.append(samples)
         self.may_answer.wait(10)
         return self.said
@@ -122,7 +122,7 @@ def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> 
     assert finalized(recognizer).confidence == 0
     now = speak(recognizer, now, [0.5] * 3)
     assert recognizer.partial().confidence == 0
-    final.said = Transcription("Streamed streamed streamed.", -0.1)
+    final.said = UtteranceText("Streamed streamed streamed.", -0.1)
     now = speak(recognizer, now, [0] * 5)
     assert finalized(recognizer).recognized_by == "final"
     speak(recognizer, now, [0.5])
@@ -158,7 +158,7 @@ def test_a_slow_final_pass_delays_no_tick_and_the_next_utterance_is_its_own() ->
 
 def test_a_final_pass_that_fails_is_raised_where_stages_are_guarded() -> None:
     class Broken(Final):
-        def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+        def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
             raise ValueError("no such weights")
 
     recognizer = TwoPass(Streaming(), Broken())
@@ -181,7 +181,7 @@ def test_all_recognizers_of_a_process_share_one_thread() -> None:
     used: list[str] = []
 
     class Noting(Final):
-        def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+        def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
             used.append(threading.current_thread().name)
             return super().recognize(samples)
 

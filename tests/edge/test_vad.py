@@ -27,9 +27,9 @@ def activity() -> VoiceActivity:
 @pytest.fixture(scope="module")
 def speech() -> Samples:
     """The talk of the bundled sample."""
-    source = MediaFile(CLIP, picture=False)
+    source = MediaFile(CLIP, video=False)
     source.open()
-    sounds = [sound.samples for sound in source.poll(math.inf).sounds]
+    sounds = [sound.samples for sound in source.poll(math.inf).audio]
     source.close()
     return np.concatenate(sounds)
 

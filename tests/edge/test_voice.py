@@ -22,9 +22,9 @@ Heard = tuple[VoiceActivity, VoiceStage, Samples]
 @pytest.fixture(scope="module")
 def heard() -> Heard:
     """The stages, and three seconds of the bundled sample's talk."""
-    source = MediaFile(CLIP, picture=False)
+    source = MediaFile(CLIP, video=False)
     source.open()
-    sounds = [sound.samples for sound in source.poll(math.inf).sounds]
+    sounds = [sound.samples for sound in source.poll(math.inf).audio]
     source.close()
     bundle = Bundle.open()
     return VoiceActivity(bundle), VoiceStage(bundle), np.concatenate(sounds)[:48_000]

@@ -82,9 +82,9 @@ def test_tensorrt_would_take_it(role: RoleName) -> None:
 
 def test_sherpa_onnx_hears_the_same_in_eight_bits(directory: Path) -> None:
     bundle, path = Bundle.open(), small("asr", directory)
-    source = MediaFile(CLIP, picture=False)
+    source = MediaFile(CLIP, video=False)
     source.open()
-    heard = np.concatenate([sound.samples for sound in source.poll(8.0).sounds])
+    heard = np.concatenate([sound.samples for sound in source.poll(8.0).audio])
     source.close()
     role = bundle.role("asr")
     theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(

@@ -22,7 +22,7 @@ from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sources.base import Captured
 
-ALL = SourceAvailability(sound=True, picture=True)
+ALL = SourceAvailability(audio=True, video=True)
 
 without_gpu = pytest.mark.skipif(
     any(file.exists() for file in DEVICE_FILES), reason="there is a GPU here"
@@ -135,14 +135,10 @@ def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
 @without_gpu
 def test_events_say_why() -> None:
     pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}), Offline())
-    event = pipeline.tick(
-        Captured([], None), 0.2, SourceAvailability(sound=True, picture=True)
-    ).event
+    event = pipeline.tick(Captured([], None), 0.2, SourceAvailability(audio=True, video=True)).event
     assert list(json.loads(event.to_json())["fallbacks"]) == ["face"]
     pipeline = Pipeline(Bundle.open(), Offline())
-    event = pipeline.tick(
-        Captured([], None), 0.2, SourceAvailability(sound=True, picture=True)
-    ).event
+    event = pipeline.tick(Captured([], None), 0.2, SourceAvailability(audio=True, video=True)).event
     assert "fallbacks" not in json.loads(event.to_json())
 
 

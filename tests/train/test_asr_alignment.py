@@ -25,7 +25,7 @@ def alignment(tmp_path_factory: pytest.TempPathFactory) -> Alignment:
     data = tmp_path_factory.mktemp("data")
     clip = MediaFile(CLIP)
     clip.open()
-    samples = np.concatenate([sound.samples for sound in clip.poll(float("inf")).sounds])
+    samples = np.concatenate([sound.samples for sound in clip.poll(float("inf")).audio])
     said = samples[int(BEGINS_S * SAMPLE_RATE) : int(ENDS_S * SAMPLE_RATE)]
     with zipfile.ZipFile(data / "corpus.zip", "w") as corpus:
         for utterance in (SPOKEN, STRANGE):

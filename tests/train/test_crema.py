@@ -13,7 +13,7 @@ import torch
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.sample import CLIP
-from mera_edge.sources.base import Sound
+from mera_edge.sources.base import AudioChunk
 from mera_edge.sources.media import MediaFile
 from mera_train.audio import read
 from mera_train.voice import crema
@@ -30,10 +30,10 @@ def mel_decibels(samples: np.ndarray) -> np.ndarray:
     return (decibels - decibels.max()).clamp_min(-crema.DEPTH_DB).numpy()
 
 
-def said() -> Sound:
-    media = MediaFile(CLIP, picture=False)
+def said() -> AudioChunk:
+    media = MediaFile(CLIP, video=False)
     media.open()
-    return media.poll(SECONDS).sounds[0]
+    return media.poll(SECONDS).audio[0]
 
 
 def test_a_recording_comes_back_with_its_spectrum(tmp_path: Path) -> None:

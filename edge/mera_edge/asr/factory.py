@@ -14,7 +14,9 @@ from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
 
 
-def choose(bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> SpeechRecognizer:
+def open_recognizer(
+    bundle: Bundle, settings: RecognitionSettings = RECOGNITION
+) -> SpeechRecognizer:
     """Open the recognizers that the settings name: one that streams, and a final pass beside it.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.utterance import Transcription, repeats
+from mera_edge.asr.utterance import UtteranceText, repeats
 from mera_edge.engine.onnx import open_session
 from mera_edge.errors import EngineError
 from mera_edge.features.fbank import SAMPLE_RATE
@@ -56,7 +56,7 @@ class Moonshine:
         except (TypeError, IndexError) as error:
             raise EngineError(f"{decoder} is not a Moonshine decoder", "pull it again") from error
 
-    def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
         """Return what is said in an utterance.
 
         Args:
@@ -68,7 +68,7 @@ class Moonshine:
         feeds: dict[str, Any] = {"input_values": samples[None].astype(np.float32)}
         (hidden,) = self._encoder.run(None, feeds | dict.fromkeys(self._masked, mask))
         said, log_probabilities = self._decode(hidden, mask)
-        return Transcription(
+        return UtteranceText(
             text=self._spelled(said),
             log_probability=float(np.mean(log_probabilities)),
         )

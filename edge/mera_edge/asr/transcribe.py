@@ -64,10 +64,10 @@ def transcribe_file(
     Raises:
         InputError: the file cannot be used or has no sound.
     """
-    source = MediaFile(path, picture=False, tracks=tracks)
+    source = MediaFile(path, video=False, tracks=tracks)
     source.open()
     try:
-        if not source.has_sound:
+        if not source.has_audio:
             raise InputError(f"{path} has no sound", "give a file with a sound track")
         recognizer.reset()
         log_mel = LogMel()
@@ -75,7 +75,7 @@ def transcribe_file(
         until_s = heard_s = 0.0
         while not source.ended:
             until_s += PIECE_S
-            for sound in source.poll(until_s).sounds:
+            for sound in source.poll(until_s).audio:
                 heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
                 frames = log_mel.accept(sound.samples)
                 recognizer.accept(AudioBlock(frames, heard_s, sound.samples))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word
-from mera_edge.asr.utterance import Transcription, UtteranceRecognizer
+from mera_edge.asr.utterance import UtteranceRecognizer, UtteranceText
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.metrics.word_error_rate import distance, normalized
@@ -40,7 +40,7 @@ class _Ending:
 
     blocks: list[AudioBlock]
     streamed: Hypothesis | None = None
-    final: Future[Transcription] | None = None
+    final: Future[UtteranceText] | None = None
 
 
 class TwoPass:
@@ -59,7 +59,7 @@ class TwoPass:
         self,
         streaming: SpeechRecognizer,
         final: UtteranceRecognizer,
-        submit: Callable[..., Future[Transcription]] | None = None,
+        submit: Callable[..., Future[UtteranceText]] | None = None,
     ) -> None:
         self._streaming, self._final = streaming, final
         self._submit = submit or _thread().submit
@@ -134,7 +134,7 @@ def _sound(blocks: list[AudioBlock], streamed: Hypothesis) -> NDArray[np.float32
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _chosen(streamed: Hypothesis, said: Transcription) -> tuple[Hypothesis, float]:
+def _chosen(streamed: Hypothesis, said: UtteranceText) -> tuple[Hypothesis, float]:
     """Return what was said, and how far the streaming pass is to be trusted with what follows."""
     if not said.text or said.log_probability < LEAST_LOG_PROBABILITY:
         # Two that hear different words, as of another language, are both to be doubted.
@@ -147,13 +147,13 @@ def _chosen(streamed: Hypothesis, said: Transcription) -> tuple[Hypothesis, floa
     return final, 1.0
 
 
-def _agreement(streamed: str, said: Transcription) -> float:
+def _agreement(streamed: str, said: UtteranceText) -> float:
     """Return the share of words, from 0 to 1, that both passes heard."""
     one, other = normalized(streamed).split(), normalized(said.text).split()
     return 1 - distance(one, other) / max(len(one), len(other), 1)
 
 
-def _timed(said: Transcription, start_s: float, end_s: float) -> tuple[Word, ...]:
+def _timed(said: UtteranceText, start_s: float, end_s: float) -> tuple[Word, ...]:
     """Spread the words over the utterance by their lengths: the final pass has no times."""
     words = said.text.split()
     ends = np.cumsum([len(word) + 1 for word in words])

@@ -13,7 +13,7 @@ _LONGEST_CYCLE, _TIMES = 12, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Transcription:
+class UtteranceText:
     """What was said in an utterance.
 
     Attributes:
@@ -28,7 +28,7 @@ class Transcription:
 class UtteranceRecognizer(Protocol):
     """Recognizes whole utterances; may be used by one thread at a time."""
 
-    def recognize(self, samples: NDArray[np.float32]) -> Transcription:
+    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
         """Return what is said in ``samples`` ``[n]`` at 16 kHz, from -1 to 1."""
 
 

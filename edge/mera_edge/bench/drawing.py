@@ -19,7 +19,7 @@ LABEL = 46
 
 STAGES = dict(
     zip(
-        ("decode", "asr", "fusion", "face", "text", "voice", "log-mel", "vad", "looks"),
+        ("decode", "asr", "fusion", "face", "text", "voice", "log-mel", "vad", "needs_frame"),
         (*COLOURS.values(), "#b9c0cb", "#5b6472"),
         strict=True,
     )

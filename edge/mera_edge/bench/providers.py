@@ -22,7 +22,7 @@ SCHEMA = "mera-edge/providers/1"
 WARM_UPS, RUNS = 5, 50
 
 
-def choose(bundle: Bundle) -> list[dict[str, Any]]:
+def time_providers(bundle: Bundle) -> list[dict[str, Any]]:
     """Time every model on every provider that ONNX Runtime offers, in turns.
 
     Returns:

@@ -40,17 +40,17 @@ class Replayed:
         """What the newest poll took."""
 
     @property
-    def has_sound(self) -> bool:
-        return self._media.has_sound
+    def has_audio(self) -> bool:
+        return self._media.has_audio
 
     @property
-    def has_picture(self) -> bool:
-        return self._media.has_picture
+    def has_video(self) -> bool:
+        return self._media.has_video
 
     def open(self) -> None:
         self._media.open()
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         self._on_poll(until_s)
         if self._media.ended:
             self._media.close()
@@ -60,13 +60,13 @@ class Replayed:
             self._media.open()
             self._began_s = self._now_s
         began = time.perf_counter()
-        captured = self._media.poll(until_s - self._began_s, look)
+        captured = self._media.poll(until_s - self._began_s, needs_frame)
         self._now_s = until_s
-        for index, sound in enumerate(captured.sounds):
-            captured.sounds[index] = replace(sound, at_s=sound.at_s + self._began_s)
-        if captured.picture is not None:
-            at_s = captured.picture.at_s + self._began_s
-            captured.picture = replace(captured.picture, at_s=at_s)
+        for index, sound in enumerate(captured.audio):
+            captured.audio[index] = replace(sound, at_s=sound.at_s + self._began_s)
+        if captured.frame is not None:
+            at_s = captured.frame.at_s + self._began_s
+            captured.frame = replace(captured.frame, at_s=at_s)
         self.decode_ms = (time.perf_counter() - began) * 1000
         return captured
 

@@ -100,7 +100,7 @@ def obstacles(role: str, entry: RoleEntry, engine: Engine) -> Iterator[str]:
         yield from _facts(role, entry, engine, sizes)
 
 
-def strangers(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
+def mismatched_encoders(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
     """Say whose embeddings a bundle's fusion does not take: it learnt from other encoders."""
     if "fusion" not in roles:
         return

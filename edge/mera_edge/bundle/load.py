@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from mera_edge.bundle.interface import disagreements, obstacles, strangers
+from mera_edge.bundle.interface import disagreements, mismatched_encoders, obstacles
 from mera_edge.bundle.manifest import (
     MANIFEST,
     FileEntry,
@@ -23,7 +23,7 @@ from mera_edge.bundle.manifest import (
 )
 from mera_edge.bundle.unpack import Unpacked
 from mera_edge.engine import Engine
-from mera_edge.engine.factory import Provider, choose
+from mera_edge.engine.factory import Provider, load_engine
 from mera_edge.errors import BundleError, MeraError
 
 DEFAULT = Path(__file__).parent / "default"
@@ -77,7 +77,7 @@ class Role:
             BundleError: its inputs or outputs are not those of the manifest.
         """
         if self.name not in self.engines:
-            engine, reason = choose(self, self.provider)
+            engine, reason = load_engine(self, self.provider)
             self._refuse(disagreements(self.entry, engine))
             if reason is not None:
                 self.fallbacks[self.name] = reason
@@ -196,7 +196,7 @@ class Bundle:
                     ) from error
                 except BundleError as error:
                     raise BundleError(f"{path} ({name}) {error.what}", _AGAIN) from error
-        for reason in strangers(manifest.roles):
+        for reason in mismatched_encoders(manifest.roles):
             raise BundleError(
                 f"{directory}: {reason}", "export the fusion and its encoders together"
             )

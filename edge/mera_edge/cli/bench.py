@@ -42,7 +42,8 @@ def bench(
         typer.Option(min=0.002, help="Replay this many hours of input; exit 1 if memory grows."),
     ] = None,
     choose_providers: Annotated[
-        bool, typer.Option("--choose-providers", help="Time every model on every provider.")
+        bool,
+        typer.Option("--choose-providers", help="Time every model on every provider."),
     ] = False,
 ) -> None:
     """Measure the stages and the whole pipeline on a clip.
@@ -51,7 +52,8 @@ def bench(
     """
     if sum((compare is not None, soak is not None, choose_providers, report is not None)) > 1:
         raise InputError(
-            "--compare, --soak, --choose-providers and --report exclude each other", "give one"
+            "--compare, --soak, --choose-providers and --report exclude each other",
+            "give one",
         )
     if (soak is not None or choose_providers) and len(bundle or ()) > 1:
         raise InputError("this takes one bundle", "give --bundle once")
@@ -116,10 +118,10 @@ def _soak(bundle: Path | None, clip: Path, hours: float, budget_ms: int, json: b
 
 
 def _providers(bundle: Path | None, json: bool) -> None:
-    from mera_edge.bench.providers import choose
+    from mera_edge.bench.providers import time_providers
     from mera_edge.bundle import Bundle
 
-    _print(choose(Bundle.open(bundle)), json, _choices)
+    _print(time_providers(Bundle.open(bundle)), json, _choices)
 
 
 def _print(facts: list[dict[str, Any]], json: bool, table: Any) -> None:

@@ -34,7 +34,7 @@ def predict(
     from mera_edge.pipeline.mode import Offline
     from mera_edge.pipeline.pipeline import Observer, Pipeline
     from mera_edge.service.clock import VirtualClock
-    from mera_edge.service.recording import Recorder
+    from mera_edge.service.recording import EvidenceRecorder
     from mera_edge.service.run_loop import run, stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
@@ -55,7 +55,9 @@ def predict(
                 sinks: list[Sink] = [JsonLines("-")] if json else []
                 if report is not None:
                     sinks.append(HtmlReport(report))
-                observers: list[Observer] = [] if record is None else [Recorder(record, models)]
+                observers: list[Observer] = (
+                    [] if record is None else [EvidenceRecorder(record, models)]
+                )
                 clock, name = VirtualClock(), str(file)
                 summary = run(pipeline, [media], clock, sinks, stop, file=name, observers=observers)
                 if not json:

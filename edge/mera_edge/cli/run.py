@@ -117,7 +117,7 @@ def _service(
 ) -> Service:
     """Open the sinks, which is quick and may fail, and load the models."""
     from mera_edge.service.control import Control
-    from mera_edge.service.recording import Recorder
+    from mera_edge.service.recording import EvidenceRecorder
     from mera_edge.service.service import Service
     from mera_edge.service.sink_group import SinkGroup
     from mera_edge.sinks.html import HtmlReport
@@ -134,6 +134,6 @@ def _service(
         sinks.add(f"report {report}", HtmlReport(report))
     service = Service(settings, signals, sinks, notices.say, control)
     if record is not None:
-        sinks.observe(f"recording {record}", Recorder(record, service.models))
+        sinks.observe(f"recording {record}", EvidenceRecorder(record, service.models))
     notices.say(f"ready after {time.monotonic() - began:.1f} s")
     return service

@@ -28,7 +28,7 @@ def transcribe(
     """Write down what is said in FILES, streaming, as a microphone would be heard."""
     import json as to_json
 
-    from mera_edge.asr.factory import choose
+    from mera_edge.asr.factory import open_recognizer
     from mera_edge.asr.transcribe import transcribe_file
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say, stdout
@@ -36,7 +36,7 @@ def transcribe(
 
     flags = {"bundle": bundle, "recognition": {"model": asr, "hot_words": hot_word}}
     settings = load(config, flags)
-    recognizer = choose(Bundle.open(settings.bundle), settings.recognition)
+    recognizer = open_recognizer(Bundle.open(settings.bundle), settings.recognition)
     tracks, attempts = options.tracks(track), Attempts()
     for file in files:
         with attempts.at(file):

@@ -23,8 +23,8 @@ from mera_edge.service.systemd.reach import obstacles
 from mera_edge.service.systemd.unit import NAME, program
 from mera_edge.sinks.factory import reach
 from mera_edge.sources.base import Source
+from mera_edge.sources.capture_process import OPEN_LIMIT_S
 from mera_edge.sources.select import NONE, select
-from mera_edge.sources.worker import OPEN_LIMIT_S
 
 LISTEN_S = 0.5
 """Sound that is heard before a microphone is said to work."""
@@ -67,10 +67,10 @@ def _try(source: Source) -> tuple[bool, str]:
             captured = source.poll(now_s)
             if source.condition.state == "gone":
                 return True, source.condition.reason
-            if captured.picture is not None:
-                height, width = captured.picture.image.shape[:2]
+            if captured.frame is not None:
+                height, width = captured.frame.image.shape[:2]
                 return False, f"gives pictures of {width}x{height}"
-            heard += [sound.samples for sound in captured.sounds]
+            heard += [sound.samples for sound in captured.audio]
             samples = np.concatenate(heard) if heard else np.empty(0, np.float32)
             if len(samples) >= LISTEN_S * 16_000:
                 if not samples.any():

@@ -39,7 +39,7 @@ class Model(Protocol):
     def path(self, file: str = "model") -> Path: ...
 
 
-def choose(role: Model, asked: Provider) -> tuple[Engine, str | None]:
+def load_engine(role: Model, asked: Provider) -> tuple[Engine, str | None]:
     """Load a role's model.
 
     *Not run on a GPU or a Jetson* except for ``cpu``, and for how the others fail without one.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge import table
-from mera_edge.asr import SpeechRecognizer, choose
+from mera_edge.asr import SpeechRecognizer, open_recognizer
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -72,7 +72,7 @@ def evaluate(
     skipped = table.Skipped(skip_bad)
     if role == "asr":
         rows = progress(labelled_csv.read(manifest, "file", "text", skipped=skipped))
-        found = _recognition(rows, manifest, choose(bundle, recognition), skipped)
+        found = _recognition(rows, manifest, open_recognizer(bundle, recognition), skipped)
     else:
         labels, answer = _ANSWERS[role](bundle)
         given: Literal["file", "text"] = "text" if role == "text" else "file"
@@ -127,10 +127,10 @@ def _voice(bundle: Bundle) -> tuple[Sequence[str], Answer]:
     stage, activity = VoiceStage(bundle), VoiceActivity(bundle)
 
     def answer(file: str) -> NDArray[np.float32] | None:
-        source = MediaFile(Path(file), picture=False)
+        source = MediaFile(Path(file), video=False)
         source.open()
         try:
-            sounds = [sound.samples for sound in source.poll(math.inf).sounds]
+            sounds = [sound.samples for sound in source.poll(math.inf).audio]
         finally:
             source.close()
         if not sounds:

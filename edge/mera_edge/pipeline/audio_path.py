@@ -12,16 +12,16 @@ from mera_edge.events import Evidence, Transcript
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
 from mera_edge.labels import ModalityName
-from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages
-from mera_edge.pipeline.transcription import Transcription, Words
-from mera_edge.sources.base import Sound
+from mera_edge.pipeline.transcription import Transcriber, Words
+from mera_edge.sources.base import AudioChunk
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
 REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
-"""Silence after which a frugal recognizer rests, and what it hears of it when it goes on: the first
-syllable begins before the voice activity is sure of it."""
+"""Silence after which the recognizer rests to save power, and what it hears of it when it goes on:
+the first syllable begins before the voice activity is sure of it."""
 
 ONSET_S = 0.2
 """What the voice encoder hears of the sound before."""
@@ -32,7 +32,7 @@ _NO_FRAMES = np.zeros((0, BINS), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AudioObservation:
     """What the sound of one tick said."""
 
     evidence: tuple[Evidence, ...]
@@ -57,7 +57,7 @@ class AudioPath:
     def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
         self._activity = stages.runner("vad", VoiceActivity)
-        self._transcription = Transcription(stages, recognition)
+        self._transcription = Transcriber(stages, recognition)
         self._voice = stages.runner("voice", VoiceStage)
         self.reset()
 
@@ -85,7 +85,9 @@ class AudioPath:
         read = self._transcription.warm_up(block)
         return [evidence for evidence in (heard, read) if evidence is not None]
 
-    def hear(self, sounds: Sequence[Sound], now_s: float, plan: Plan, last: bool) -> Heard:
+    def hear(
+        self, sounds: Sequence[AudioChunk], now_s: float, plan: TickPlan, last: bool
+    ) -> AudioObservation:
         """Take the sound since the last tick, always to the end: recognizer and voice are streams.
 
         Args:
@@ -113,7 +115,7 @@ class AudioPath:
             self._utterance_s = self._heard_s
             # The next utterance may be another person's, or in another mood.
             self._voice.call(now_s, lambda voice: voice.reset())
-        return Heard(
+        return AudioObservation(
             evidence=tuple(e for e in (self._new_voice, words.evidence) if e is not None),
             transcript=self._transcription.transcript,
             ended=words.ended,
@@ -134,7 +136,7 @@ class AudioPath:
         }
         return {name: reason for name, reason in reasons.items() if reason is not None}
 
-    def _take(self, sound: Sound, now_s: float, plan: Plan) -> None:
+    def _take(self, sound: AudioChunk, now_s: float, plan: TickPlan) -> None:
         self._heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
         frames = self._log_mel.call(now_s, lambda log_mel: log_mel.accept(sound.samples))
         if frames is None:
@@ -147,7 +149,7 @@ class AudioPath:
         if self.speaking or self._activity.reason is not None:
             self._spoke_s = self._heard_s
         silent_s = self._heard_s - self._spoke_s
-        if plan.frugal and silent_s >= REST_AFTER_S and self._transcription.is_idle:
+        if plan.power_saving and silent_s >= REST_AFTER_S and self._transcription.is_idle:
             self._rest(block, now_s)
         else:
             self._wake(now_s)

@@ -21,7 +21,7 @@ from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.pipeline.moment import Moments
 from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.reasons import OFF, Reason
-from mera_edge.stages.fusion import Fused, FusionStage
+from mera_edge.stages.fusion import FusionResult, FusionStage
 from mera_edge.wording import why
 
 LONGEST_AGE_S: dict[ModalityName, float] = {"voice": 3.0, "face": 1.0, "text": 8.0}
@@ -55,7 +55,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class TickCost:
     """When a tick was done, and what it took: the part of an event that no evidence explains."""
 
     at_s: float
@@ -84,7 +84,7 @@ class EventBuilder:
         self._fusion.reset()
         self._latest: dict[ModalityName, Evidence] = {}
         self._used: dict[ModalityName, Evidence] = {}
-        self._fused: Fused | None = None
+        self._fused: FusionResult | None = None
         self._moments = Moments()
         self._said: deque[str] = deque(maxlen=_REMEMBERED)
         self._transcript = Transcript(text="", final=False, confidence=0.0)
@@ -118,7 +118,7 @@ class EventBuilder:
         if observation.ended:
             self._said.append(observation.transcript.text)
 
-    def event(self, observation: Observation, cost: Cost) -> EmotionEvent:
+    def event(self, observation: Observation, cost: TickCost) -> EmotionEvent:
         """Put the answer to the observation that was fused last into words, once."""
         now_s, used, fused = observation.now_s, self._used, self._fused
         modalities: dict[ModalityName, Modality] = {}

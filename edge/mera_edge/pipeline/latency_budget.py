@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mera_edge.host.load import SystemLoad
-from mera_edge.stages.face import Search
+from mera_edge.stages.face import FaceSearch
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ServiceLevel:
     """A level of service."""
 
     name: str
@@ -26,28 +26,28 @@ class Level:
 
 
 LADDER = (
-    Level("full", 1),
-    Level("face every second tick", 2),
-    Level("whole utterances only", 2, partial_text=False),
-    Level("sound only", 0, partial_text=False),
+    ServiceLevel("full", 1),
+    ServiceLevel("face every second tick", 2),
+    ServiceLevel("whole utterances only", 2, partial_text=False),
+    ServiceLevel("sound only", 0, partial_text=False),
 )
 """From everything down to what is never left out: sound."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TickPlan:
     """What one tick may do. As it is made, everything."""
 
     face: bool = True
     face_before_ms: float = math.inf
     """When the tick has lasted longer than this already, the face is left out after all."""
-    search: Search = field(default_factory=Search)
+    search: FaceSearch = field(default_factory=FaceSearch)
     known_face: bool = True
     """Whether a picture is read in which nothing but one face that is followed is expected."""
     partial_text: bool = True
     finalize_s: float = math.inf
     """Time that the final text of an utterance may take; what is left waits for the next tick."""
-    frugal: bool = False
+    power_saving: bool = False
     """Whether the recognizer rests while nobody speaks."""
 
 
@@ -90,9 +90,9 @@ class Unlimited:
     def reset(self) -> None:
         """Do nothing: there is nothing to remember."""
 
-    def plan(self) -> Plan:
+    def plan(self) -> TickPlan:
         """Return the same for every tick."""
-        return Plan()
+        return TickPlan()
 
     def settle(
         self, now_s: float, total_ms: float, stages_ms: Mapping[str, float], load: SystemLoad
@@ -100,7 +100,7 @@ class Unlimited:
         """Do nothing: nothing is left out, whatever a tick costs."""
 
 
-class Budget:
+class LatencyBudget:
     """Keeps ticks within the budget by leaving things out, the least important first.
 
     Args:
@@ -125,21 +125,21 @@ class Budget:
         self._rose_s = self._cooled_s = -math.inf
 
     @property
-    def level(self) -> Level:
+    def level(self) -> ServiceLevel:
         """The level of service."""
         return LADDER[self._step]
 
-    def plan(self) -> Plan:
+    def plan(self) -> TickPlan:
         """Say what the next tick may do."""
         self._tick += 1
         level = self.level
-        return Plan(
+        return TickPlan(
             face=level.face_every > 0 and self._tick % level.face_every == 0,
             face_before_ms=self._budget_ms - self._face_ms,
-            search=Search(LIVE_SEARCH_S, frugal=True),
+            search=FaceSearch(LIVE_SEARCH_S, power_saving=True),
             known_face=self._tick % self._known_every == 0,
             finalize_s=self._budget_ms * FINALIZE / 1000,
-            frugal=True,
+            power_saving=True,
             partial_text=level.partial_text,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mera_edge.host.load import SystemLoad
-from mera_edge.pipeline.latency_budget import Budget, Unlimited
+from mera_edge.pipeline.latency_budget import LatencyBudget, Unlimited
 
 BUDGET_MS = 100
 
@@ -42,9 +42,9 @@ class Live:
     """How many the process has."""
     isolate: ClassVar[bool] = True
 
-    def budget(self) -> Budget:
+    def budget(self) -> LatencyBudget:
         """Return what plans the ticks."""
-        return Budget(self.budget_ms, self.rooms)
+        return LatencyBudget(self.budget_ms, self.rooms)
 
 
 Mode = Offline | Live

@@ -11,7 +11,7 @@ from mera_edge.events import Evidence, SourceStatus
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.pipeline.audio_path import AudioPath
 from mera_edge.pipeline.event_builder import Observation
-from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.pipeline.transcription import LEAST_CONFIDENCE
 from mera_edge.pipeline.video_path import VideoPath
@@ -26,8 +26,8 @@ _HEARD: frozenset[ModalityName] = frozenset({"voice", "text"})
 class SourceAvailability:
     """What the sources can give at all, and at the moment."""
 
-    sound: bool
-    picture: bool
+    audio: bool
+    video: bool
     is_media: bool = False
     troubles: Mapping[ModalityName, Reason] = field(default_factory=dict)
     """Modalities whose source is not live, and why."""
@@ -49,12 +49,12 @@ class SourceAvailability:
             if state != "live":
                 sentence = f"{source.name} {state}" + (f": {reason}" if reason else "")
                 trouble = Reason(code or "connecting", sentence)
-                troubles |= {"face": trouble} if source.has_picture else {}
-                troubles |= {"voice": trouble, "text": trouble} if source.has_sound else {}
+                troubles |= {"face": trouble} if source.has_video else {}
+                troubles |= {"voice": trouble, "text": trouble} if source.has_audio else {}
         troubles |= {name: Reason(code, MEANINGS[code]) for name, code in off.items()}
         return cls(
-            sound=any(source.has_sound for source in sources),
-            picture=any(source.has_picture for source in sources),
+            audio=any(source.has_audio for source in sources),
+            video=any(source.has_video for source in sources),
             is_media=not any(source.is_live for source in sources),
             troubles=troubles,
             sources=live or None,
@@ -92,16 +92,16 @@ class Perception:
         self._video.warm_up()
         return self._audio.warm_up()
 
-    def looks(self, now_s: float, plan: Plan) -> bool:
+    def needs_frame(self, now_s: float, plan: TickPlan) -> bool:
         """Return whether the tick at stream time ``now_s`` has a use for a picture."""
-        return self._video.looks(now_s, plan)
+        return self._video.needs_frame(now_s, plan)
 
     def observe(
         self,
         captured: Captured,
         now_s: float,
         available: SourceAvailability,
-        plan: Plan,
+        plan: TickPlan,
         last: bool,
     ) -> Observation:
         """Take what was captured since the last tick, sound first: it says whether somebody speaks.
@@ -114,9 +114,9 @@ class Perception:
             last: whether the stream ends here.
         """
         self._forget(available)
-        heard = self._audio.hear(captured.sounds, now_s, plan, last)
-        expected = available.picture and "face" not in available.troubles
-        seen = self._video.see(captured.picture, now_s, plan, self._audio.speaking, expected)
+        heard = self._audio.hear(captured.audio, now_s, plan, last)
+        expected = available.video and "face" not in available.troubles
+        seen = self._video.see(captured.frame, now_s, plan, self._audio.speaking, expected)
         failures = self._audio.failures()
         if self._video.failure is not None:
             failures["face"] = self._video.failure
@@ -152,12 +152,12 @@ class Perception:
         if failed := failures.get(name):
             return Reason("stage_failed", failed)
         if name == "face":
-            if not available.picture:
+            if not available.video:
                 return Reason("no_picture", "no picture in this source")
             if self._video.left_out:
                 return Reason("no_time", "left out: no time in the budget")
-            return Reason("no_face", "no face in available")
-        if not available.sound:
+            return Reason("no_face", "no face in view")
+        if not available.audio:
             return Reason("no_sound", "no sound in this source")
         if name == "text" and 0 < self._audio.confidence < LEAST_CONFIDENCE:
             return Reason("uncertain_words", "words too uncertain")

@@ -11,7 +11,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.engine.onnx import give_back_memory
 from mera_edge.events import EmotionEvent
-from mera_edge.pipeline.event_builder import Cost, EventBuilder, Observation
+from mera_edge.pipeline.event_builder import EventBuilder, Observation, TickCost
 from mera_edge.pipeline.mode import Live, Mode
 from mera_edge.pipeline.perception import Perception, SourceAvailability
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
@@ -27,7 +27,7 @@ class TickResult:
     event: EmotionEvent
     observation: Observation
     """What the event follows from."""
-    cost: Cost
+    cost: TickCost
     stages_ms: Mapping[str, float]
     """What each stage took, of those that ran."""
 
@@ -90,9 +90,9 @@ class Pipeline:
         self.reset()
         give_back_memory()
 
-    def looks(self, now_s: float) -> bool:
+    def needs_frame(self, now_s: float) -> bool:
         """Whether the next tick, at stream time ``now_s``, has a use for a picture."""
-        return self._perception.looks(now_s, self._plan)
+        return self._perception.needs_frame(now_s, self._plan)
 
     def tick(
         self, captured: Captured, now_s: float, available: SourceAvailability, last: bool = False
@@ -109,7 +109,7 @@ class Pipeline:
         observation = self._perception.observe(captured, now_s, available, self._plan, last)
         self._event_builder.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
-        cost = Cost(time.time(), self._times.total_ms, self._mode.budget_ms, where)
+        cost = TickCost(time.time(), self._times.total_ms, self._mode.budget_ms, where)
         stages_ms = self._times.end()
         self._budget.settle(now_s, cost.compute_ms, stages_ms, self._mode.load())
         self._plan = self._budget.plan()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mera_edge.asr.factory import choose
+from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word, finalized
 from mera_edge.config import RecognitionSettings
 from mera_edge.events import Evidence, Transcript
 from mera_edge.features.audio import AudioBlock
-from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.stages.text import TextStage
 
@@ -36,7 +36,7 @@ class Words:
     """Whether words were not read for want of time."""
 
 
-class Transcription:
+class Transcriber:
     """Recognizer and text encoder of one room.
 
     Args:
@@ -48,7 +48,7 @@ class Transcription:
     """
 
     def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
-        self._recognizer = stages.runner("asr", partial(choose, settings=recognition))
+        self._recognizer = stages.runner("asr", partial(open_recognizer, settings=recognition))
         self._text = stages.runner("text", TextStage)
         self.reset()
 
@@ -84,7 +84,7 @@ class Transcription:
         self._recognizer.call(now_s, lambda recognizer: recognizer.reset())
         return self._broken_off()
 
-    def read(self, now_s: float, plan: Plan, spoken: bool, last: bool) -> Words:
+    def read(self, now_s: float, plan: TickPlan, spoken: bool, last: bool) -> Words:
         """Take what has been understood.
 
         Args:
@@ -114,7 +114,7 @@ class Transcription:
             return self._show(hypothesis, now_s, plan)
         return replace(self._finalize(now_s, plan) or self._show(hypothesis, now_s, plan), cut=True)
 
-    def _finalize(self, now_s: float, plan: Plan) -> Words | None:
+    def _finalize(self, now_s: float, plan: TickPlan) -> Words | None:
         """Work on the final text; return ``None`` while it is not known."""
         final = self._recognizer.call(
             now_s, lambda recognizer: recognizer.finalize(plan.finalize_s)
@@ -124,7 +124,7 @@ class Transcription:
             return None
         return self._broken_off() if final is None else self._show(final, now_s, plan)
 
-    def _show(self, hypothesis: Hypothesis, now_s: float, plan: Plan) -> Words:
+    def _show(self, hypothesis: Hypothesis, now_s: float, plan: TickPlan) -> Words:
         if not self._was_spoken:
             hypothesis = replace(hypothesis, text="")
         shown, self._shown = self._shown, "" if hypothesis.final else hypothesis.text

@@ -8,14 +8,14 @@ from functools import partial
 import numpy as np
 
 from mera_edge.events import Evidence
-from mera_edge.pipeline.latency_budget import Plan
+from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
-from mera_edge.sources.base import Picture
+from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.face import FaceStage
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class VideoObservation:
     """What the picture of one tick said."""
 
     evidence: tuple[Evidence, ...] = ()
@@ -47,7 +47,7 @@ class VideoPath:
 
     def warm_up(self) -> None:
         """Run every model once."""
-        wall = Picture(np.full((240, 320, 3), 127, np.uint8), 0.0)
+        wall = VideoFrame(np.full((240, 320, 3), 127, np.uint8), 0.0)
         self._face.call(0.0, lambda face: face.accept(wall))
 
     @property
@@ -55,13 +55,13 @@ class VideoPath:
         """Why there is no face, where a stage fails."""
         return self._face.reason
 
-    def looks(self, now_s: float, plan: Plan) -> bool:
+    def needs_frame(self, now_s: float, plan: TickPlan) -> bool:
         """Return whether the tick at stream time ``now_s`` has a use for a picture."""
-        return plan.face and self._looks(now_s, plan, plan.known_face)
+        return plan.face and self._needs_frame(now_s, plan, plan.known_face)
 
     def see(
-        self, picture: Picture | None, now_s: float, plan: Plan, speech: bool, expected: bool
-    ) -> Seen:
+        self, picture: VideoFrame | None, now_s: float, plan: TickPlan, speech: bool, expected: bool
+    ) -> VideoObservation:
         """Look at the newest picture, as far as the plan has time for it.
 
         Args:
@@ -73,22 +73,26 @@ class VideoPath:
         """
         if self._is_left_out(now_s, plan):
             self.left_out = expected or self.left_out
-            return Seen(skipped=("face",) if expected else ())
+            return VideoObservation(skipped=("face",) if expected else ())
         if picture is None:
-            return Seen()
+            return VideoObservation()
         self.left_out = False
         faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
-        return Seen(tuple(faces[:1]) if faces else ())
+        return VideoObservation(tuple(faces[:1]) if faces else ())
 
-    def _is_left_out(self, now_s: float, plan: Plan) -> bool:
+    def _is_left_out(self, now_s: float, plan: TickPlan) -> bool:
         if not plan.face or self._times.total_ms > plan.face_before_ms:
             return True
         if plan.known_face:
             return False
-        return self._looks(now_s, plan, known=True) and not self._looks(now_s, plan, known=False)
+        return self._needs_frame(now_s, plan, known=True) and not self._needs_frame(
+            now_s, plan, known=False
+        )
 
-    def _looks(self, now_s: float, plan: Plan, known: bool) -> bool:
+    def _needs_frame(self, now_s: float, plan: TickPlan, known: bool) -> bool:
         # A glance is no look: it has a time of its own.
         return bool(
-            self._face.call(now_s, lambda face: face.looks(now_s, plan.search, known), "looks")
+            self._face.call(
+                now_s, lambda face: face.needs_frame(now_s, plan.search, known), "needs_frame"
+            )
         )

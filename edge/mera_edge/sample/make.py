@@ -55,7 +55,7 @@ def voice() -> NDArray[np.float32]:
             )
             media = MediaFile(wav)
             media.open()
-            samples = media.poll(float("inf")).sounds[0].samples
+            samples = media.poll(float("inf")).audio[0].samples
         start = round(begins_s * RATE)
         sound[start : start + len(samples)] += samples[: len(sound) - start]
     # A little room noise: digital silence between sentences is nothing a microphone gives.

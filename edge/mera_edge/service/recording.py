@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import Evidence, SourceStatus, Summary, Transcript
-from mera_edge.pipeline.event_builder import Cost, EventBuilder, Observation
+from mera_edge.pipeline.event_builder import EventBuilder, Observation, TickCost
 from mera_edge.pipeline.pipeline import TickResult
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.pipeline.stamp import Recorded
@@ -27,7 +27,7 @@ from mera_edge.sinks.lines import Lines
 SCHEMA: Final = "mera-edge/evidence/1"
 
 
-class Recorder:
+class EvidenceRecorder:
     """An observer that writes what every event follows from, a line a tick.
 
     Embeddings and probabilities are kept to the bit. A tick takes 1 to 3 kB.
@@ -74,7 +74,7 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
             if "end" in line:
                 end = line["end"]
                 continue
-            observation, cost = _observation(line), Cost(**line["cost"])
+            observation, cost = _observation(line), TickCost(**line["cost"])
             stamp = Recorded.model_validate(line.get("stamp", {}))
             builder.fuse(observation)
             event = stamp.put(builder.event(observation, cost))

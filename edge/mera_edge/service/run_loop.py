@@ -47,8 +47,8 @@ class Room:
     def tick(self, now_s: float, stop: threading.Event) -> TickResult:
         """Take what was captured up to stream time ``now_s`` of the session and answer."""
         now_s -= self.began_s
-        look = self.pipeline.looks(now_s)
-        captured = _merge([source.poll(now_s, look) for source in self.sources])
+        needs_frame = self.pipeline.needs_frame(now_s)
+        captured = _merge([source.poll(now_s, needs_frame) for source in self.sources])
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
         result = self.pipeline.tick(
@@ -69,7 +69,7 @@ class Session:
         observers: each gets all that came of every tick.
 
     Attributes:
-        rooms: in their order; see `enter`.
+        rooms: in their order; see `use_rooms`.
         ticks_per_second: may be changed.
     """
 
@@ -94,7 +94,7 @@ class Session:
     def __exit__(self, *error: object) -> None:
         _close(self.rooms)
 
-    def enter(self, rooms: Sequence[Room]) -> None:
+    def use_rooms(self, rooms: Sequence[Room]) -> None:
         """Go on with these rooms: new ones begin, those that are not among them are closed.
 
         Raises:
@@ -118,11 +118,11 @@ class Session:
         before, self.rooms = self.rooms, rooms
         _close([room for room in before if room not in rooms])
 
-    def goes_on(self, stop: threading.Event) -> bool:
+    def is_running(self, stop: threading.Event) -> bool:
         """Whether a source may still give something, and nobody has stopped the run."""
         return not stop.is_set() and not all(room.ended for room in self.rooms)
 
-    def turn(self, stop: threading.Event) -> None:
+    def tick(self, stop: threading.Event) -> None:
         """Let every room answer once."""
         turn_s = 1.0 / self.ticks_per_second / len(self.rooms)
         for room in self.rooms:
@@ -208,9 +208,9 @@ def run_rooms(
         MissingExtra: a source needs a package that is not installed.
     """
     with Session(clock, sinks, ticks_per_second, observers=observers) as session:
-        session.enter(rooms)
-        while session.goes_on(stop):
-            session.turn(stop)
+        session.use_rooms(rooms)
+        while session.is_running(stop):
+            session.tick(stop)
         summary = session.summary(file)
     for sink in sinks:
         sink.close(summary)
@@ -286,10 +286,10 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _merge(parts: Sequence[Captured]) -> Captured:
-    pictures = [part.picture for part in parts if part.picture is not None]
+    frames = [part.frame for part in parts if part.frame is not None]
     return Captured(
-        sounds=[sound for part in parts for sound in part.sounds],
-        picture=max(pictures, key=lambda picture: picture.at_s, default=None),
+        audio=[chunk for part in parts for chunk in part.audio],
+        frame=max(frames, key=lambda frame: frame.at_s, default=None),
     )
 
 

@@ -78,9 +78,9 @@ class Service:
         try:
             rate, observers = self._settings.ticks_per_second, self._sinks.observers
             with Session(RealClock(), sinks, rate, WORDS_KEPT, observers) as session:
-                session.enter(self.rooms)
-                while session.goes_on(stop):
-                    session.turn(stop)
+                session.use_rooms(self.rooms)
+                while session.is_running(stop):
+                    session.tick(stop)
                     if reopen.is_set() or reload.is_set():
                         self._sinks.reopen()
                         reopen.clear()
@@ -110,7 +110,7 @@ class Service:
                     models = Bundle.open(settings.bundle, settings.providers)
                 new_sinks = self._sinks.open(settings.sinks)
                 made = self._make(settings, models)
-                session.enter([room for _, room in made])
+                session.use_rooms([room for _, room in made])
         except MeraError as error:
             self._say(f"the new configuration cannot be used, the old one stays: {error}")
             return

@@ -14,7 +14,7 @@ from mera_edge.pipeline.pipeline import Observer, TickResult
 from mera_edge.redaction import redacted
 from mera_edge.service.control import Control
 from mera_edge.sinks import Destination, Sink
-from mera_edge.sinks.factory import choose
+from mera_edge.sinks.factory import open_sink
 from mera_edge.sinks.queued import WAITING, QueuedSink
 from mera_edge.sinks.selection import Selection
 from mera_edge.sinks.switchboard import Switchboard
@@ -58,7 +58,7 @@ class SinkGroup:
         """
         places = {target.place for target in targets}
         return {
-            place: choose(place, self._switchboard, self._say)
+            place: open_sink(place, self._switchboard, self._say)
             for place in places
             if place not in self._named
         }

@@ -11,7 +11,7 @@ from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.switchboard import Switchboard
 
 
-def choose(
+def open_sink(
     target: SinkSettings, switchboard: Switchboard, say: Callable[[str], None]
 ) -> Destination:
     """Return the sink that the settings name.

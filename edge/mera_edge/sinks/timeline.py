@@ -19,7 +19,7 @@ UTTERANCES = 500
 
 
 @dataclass
-class Track:
+class TimelineTrack:
     """One modality, or the fused answer, within one slot."""
 
     total: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
@@ -30,7 +30,7 @@ class Track:
         self.total += np.array(list(probabilities.values()))
         self.count += 1
 
-    def join(self, later: Track) -> None:
+    def join(self, later: TimelineTrack) -> None:
         self.total += later.total
         self.count += later.count
         self.reasons += later.reasons
@@ -52,9 +52,9 @@ class Slot:
 
     begins_s: float
     ends_s: float
-    fused: Track = field(default_factory=Track)
-    modalities: dict[ModalityName, Track] = field(
-        default_factory=lambda: {name: Track() for name in MODALITIES}
+    fused: TimelineTrack = field(default_factory=TimelineTrack)
+    modalities: dict[ModalityName, TimelineTrack] = field(
+        default_factory=lambda: {name: TimelineTrack() for name in MODALITIES}
     )
     moments: Counter[str] = field(default_factory=Counter)
     """Events of each moment's label; of none where nobody was there."""
@@ -76,7 +76,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Utterance:
+class TimelineUtterance:
     """What was said, and when it was first heard."""
 
     at_s: float
@@ -88,7 +88,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
-        self.utterances: deque[Utterance] = deque(maxlen=UTTERANCES)
+        self.utterances: deque[TimelineUtterance] = deque(maxlen=UTTERANCES)
         self._share = 1
         self._in_last = 0
         self._end_s = 0.0
@@ -132,6 +132,6 @@ class Timeline:
             return
         last = self.utterances[-1] if self.utterances else None
         if last is None or (last.transcript.final and last.transcript != transcript):
-            self.utterances.append(Utterance(at_s, transcript))
+            self.utterances.append(TimelineUtterance(at_s, transcript))
         elif not last.transcript.final:
-            self.utterances[-1] = Utterance(last.at_s, transcript)
+            self.utterances[-1] = TimelineUtterance(last.at_s, transcript)

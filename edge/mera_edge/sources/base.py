@@ -29,7 +29,7 @@ LIVE: Final = Condition("live")
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioChunk:
     """A piece of sound."""
 
     samples: NDArray[np.float32]
@@ -39,7 +39,7 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class VideoFrame:
     """One frame of a camera."""
 
     image: NDArray[np.uint8]
@@ -52,8 +52,8 @@ class Picture:
 class Captured:
     """What came in since the last poll."""
 
-    sounds: list[Sound] = field(default_factory=list)
-    picture: Picture | None = None
+    audio: list[AudioChunk] = field(default_factory=list)
+    frame: VideoFrame | None = None
     """The newest one: older ones are out of date and dropped."""
 
 
@@ -68,11 +68,11 @@ class Source(Protocol):
     """Whether it happens now (a device) or can be read as fast as the machine goes (a file)."""
 
     @property
-    def has_sound(self) -> bool:
+    def has_audio(self) -> bool:
         """Whether it gives sound; known once open."""
 
     @property
-    def has_picture(self) -> bool:
+    def has_video(self) -> bool:
         """Whether it gives pictures; known once open."""
 
     def open(self) -> None:
@@ -83,11 +83,11 @@ class Source(Protocol):
             MissingExtra: a package is not installed.
         """
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Return everything captured up to stream time ``until_s`` and not returned before.
 
         Args:
-            look: whether a picture is of use. None is made or copied where it is not.
+            needs_frame: whether a picture is of use. None is made or copied where it is not.
         """
 
     @property

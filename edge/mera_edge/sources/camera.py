@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from mera_edge.errors import SourceError
 from mera_edge.redaction import redacted
 from mera_edge.sources import address, device, network
-from mera_edge.sources.base import Captured, Condition, Picture
+from mera_edge.sources.base import Captured, Condition, VideoFrame
+from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
-from mera_edge.sources.slot import LONGEST_SIDE, PictureSlot
-from mera_edge.sources.worker import Worker
+from mera_edge.sources.shared_frame import LONGEST_SIDE, SharedFrame
 
 FROZEN_AFTER_S = 10.0
 """The same picture for so long is a frozen one: sensors have noise. It is no longer passed on."""
@@ -42,15 +42,15 @@ class Camera:
     """
 
     is_live = True
-    has_sound = False
-    has_picture = True
+    has_audio = False
+    has_video = True
     ended = False
 
     def __init__(self, spec: str, id: str = "room_1_camera") -> None:
         self.name, self.id = f"camera {redacted(spec)}", id
         self._spec = spec
-        self._slot: PictureSlot | None = None
-        self._worker: Worker | None = None
+        self._slot: SharedFrame | None = None
+        self._worker: CaptureProcess | None = None
         self._compared: NDArray[np.uint8] | None = None
         self._changed_s = 0.0
         self._frozen = False
@@ -59,18 +59,18 @@ class Camera:
     def open(self) -> None:
         """Start its process."""
         self.close()
-        self._slot = PictureSlot()
+        self._slot = SharedFrame()
         descriptor = self._slot.descriptor
-        self._worker = Worker(__name__, self._spec, [str(descriptor)], [descriptor])
+        self._worker = CaptureProcess(__name__, self._spec, [str(descriptor)], [descriptor])
         self._compared, self._frozen = None, False
         self.poll(0.0)
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Return the newest picture, if there is a new one and it is not frozen."""
         if self._worker is None or self._slot is None:
             return Captured()
         self._worker.read()
-        taken = self._slot.take() if look else None
+        taken = self._slot.take() if needs_frame else None
         if taken is not None:
             self._frozen = self._unchanged_for(*taken) > FROZEN_AFTER_S
         self.condition = self._worker.condition
@@ -80,7 +80,7 @@ class Camera:
             return Captured()
         image, captured_s = taken
         age_s = time.monotonic() - captured_s
-        return Captured(picture=Picture(image, max(0.0, until_s - age_s)))
+        return Captured(frame=VideoFrame(image, max(0.0, until_s - age_s)))
 
     def close(self) -> None:
         """End its process."""
@@ -97,7 +97,7 @@ class Camera:
         return captured_s - self._changed_s
 
 
-def capture(spec: str, slot: PictureSlot) -> Generator[bytes, None, None]:
+def capture(spec: str, slot: SharedFrame) -> Generator[bytes, None, None]:
     """Put every picture into the slot, and yield nothing but the fact.
 
     Raises:
@@ -171,7 +171,7 @@ def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _main() -> None:
-    slot = PictureSlot(int(sys.argv[1]))
+    slot = SharedFrame(int(sys.argv[1]))
     serve(lambda spec: capture(spec, slot))
 
 

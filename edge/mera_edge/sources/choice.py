@@ -28,7 +28,7 @@ class Choice:
     """What somebody should know about it."""
 
 
-def choose(container: Any, kind: Kind, wanted: int | None) -> Choice:
+def choose_track(container: Any, kind: Kind, wanted: int | None) -> Choice:
     """Choose a track: the one that is asked for, or FFmpeg's best among those that decode.
 
     Raises:
@@ -41,7 +41,7 @@ def choose(container: Any, kind: Kind, wanted: int | None) -> Choice:
             have = "\n".join(f"  {kind}:{n} {_look(s)}" for n, s in enumerate(tracks, 1))
             raise InputError(f"there is no track {kind}:{wanted}", f"there is:\n{have or '  none'}")
         if tracks[wanted - 1] not in usable:
-            raise InputError(f"track {kind}:{wanted} cannot be decoded", "choose another one")
+            raise InputError(f"track {kind}:{wanted} cannot be decoded", "choose_track another one")
         return Choice(tracks[wanted - 1].index)
     if not usable:
         return Choice(None, f"has {kind} that cannot be decoded" if tracks else "")

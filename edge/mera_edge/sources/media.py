@@ -12,9 +12,9 @@ from mera_edge.redaction import redacted
 from mera_edge.sources import pipe
 from mera_edge.sources.address import is_address
 from mera_edge.sources.base import LIVE, Captured
-from mera_edge.sources.choice import Choice, Kind, Tracks, choose
-from mera_edge.sources.packets import Frames, Timeline, open_container
-from mera_edge.sources.tracks import PictureTrack, SoundTrack
+from mera_edge.sources.choice import Choice, Kind, Tracks, choose_track
+from mera_edge.sources.packets import Frames, StreamTimeline, open_container
+from mera_edge.sources.tracks import AudioTrack, VideoTrack
 
 _REMEDY = "give a video or a recording that a media player plays to its end"
 _MISSING_S = 1.0
@@ -31,7 +31,7 @@ class MediaFile:
 
     Args:
         path: anything that FFmpeg reads; a pipe, or ``-`` for stdin, is read to its end first.
-        sound, picture: whether to use them, where the file has them.
+        audio, video: whether to use them, where the file has them.
         tracks: which ones, where it has several.
         stop: ends the reading of a pipe early.
 
@@ -48,30 +48,30 @@ class MediaFile:
     def __init__(
         self,
         path: Path,
-        sound: bool = True,
-        picture: bool = True,
+        audio: bool = True,
+        video: bool = True,
         tracks: Tracks | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self.name = str(path)
         self.notices: list[str] = []
         self._path = pipe.STDIN if self.name == "-" else path
-        wanted: dict[Kind, bool] = {"audio": sound, "video": picture}
+        wanted: dict[Kind, bool] = {"audio": audio, "video": video}
         self._kinds = [kind for kind, is_wanted in wanted.items() if is_wanted]
         self._tracks = tracks or Tracks()
         self._stop = stop
         self._spooled: IO[bytes] | None = None
-        self._sound: SoundTrack | None = None
-        self._pictures: PictureTrack | None = None
+        self._sound: AudioTrack | None = None
+        self._pictures: VideoTrack | None = None
         self._named_s = 0.0
 
     @property
-    def has_sound(self) -> bool:
+    def has_audio(self) -> bool:
         """Whether there is a sound track that is used; known once open."""
         return self._sound is not None
 
     @property
-    def has_picture(self) -> bool:
+    def has_video(self) -> bool:
         """Whether there is a picture track that is used; known once open."""
         return self._pictures is not None
 
@@ -97,15 +97,15 @@ class MediaFile:
         self.notices = [f"{self.name} {c.said}" for c in choices.values() if c.said]
         self._leave_out_what_is_empty()
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Return sound and, if it is looked at, the newest picture up to ``until_s``."""
         captured = Captured()
         if self._sound is not None:
             piece = self._sound.read(until_s)
             if len(piece.samples):
-                captured.sounds.append(piece)
+                captured.audio.append(piece)
         if self._pictures is not None:
-            captured.picture = self._pictures.read(until_s, look)
+            captured.frame = self._pictures.read(until_s, needs_frame)
         return captured
 
     @property
@@ -114,7 +114,7 @@ class MediaFile:
         return all(track is None or track.ended for track in (self._sound, self._pictures))
 
     def close(self) -> None:
-        """Close the file. What `has_sound` and `has_picture` said is forgotten."""
+        """Close the file. What `has_audio` and `has_video` said is forgotten."""
         tracks = [track for track in (self._sound, self._pictures) if track is not None]
         if tracks:
             self.notices += [f"{self.name} {line}" for line in self._told()]
@@ -149,20 +149,20 @@ class MediaFile:
         with open_container(path) as container:
             if not (container.streams.audio or container.streams.video):
                 raise InputError("it has neither sound nor picture", _REMEDY)
-            choices = {k: choose(container, k, getattr(self._tracks, k)) for k in self._kinds}
+            choices = {k: choose_track(container, k, getattr(self._tracks, k)) for k in self._kinds}
             begins_s = (container.start_time or 0) / av.time_base
             self._named_s = _length_s((container.duration or 0) / av.time_base, begins_s)
         used = [choice.index for choice in choices.values() if choice.index is not None]
 
-        def timeline() -> Timeline:
+        def timeline() -> StreamTimeline:
             container = open_container(path)
-            return Timeline(container, [container.streams[index] for index in used], begins_s)
+            return StreamTimeline(container, [container.streams[index] for index in used], begins_s)
 
         for kind, choice in choices.items():
             if choice.index is not None and kind == "audio":
-                self._sound = SoundTrack(timeline(), choice.index)
+                self._sound = AudioTrack(timeline(), choice.index)
             elif choice.index is not None:
-                self._pictures = PictureTrack(timeline(), choice.index)
+                self._pictures = VideoTrack(timeline(), choice.index)
         return choices
 
     def _leave_out_what_is_empty(self) -> None:
@@ -181,7 +181,7 @@ class MediaFile:
             self._pictures.timeline.container.close()
             self._pictures = None
         self.notices += [f"{self.name} {line}" for line in empty]
-        if self.notices and not (self.has_sound or self.has_picture):
+        if self.notices and not (self.has_audio or self.has_video):
             said, self.notices = self.notices, []
             self.close()
             raise InputError("; ".join(said), _REMEDY)

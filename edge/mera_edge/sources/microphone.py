@@ -17,10 +17,10 @@ from mera_edge.errors import MissingExtra, SourceError
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.redaction import redacted
 from mera_edge.sources import address, network
-from mera_edge.sources.base import Captured, Condition, Sound
+from mera_edge.sources.base import AudioChunk, Captured, Condition
+from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
 from mera_edge.sources.mono import Downmix, Mono
-from mera_edge.sources.worker import Worker
 
 BLOCK_S = 0.02
 
@@ -46,14 +46,14 @@ class Microphone:
     """
 
     is_live = True
-    has_sound = True
-    has_picture = False
+    has_audio = True
+    has_video = False
     ended = False
 
     def __init__(self, spec: str, id: str = "room_1_microphone") -> None:
         self.name, self.id = f"microphone {redacted(spec)}", id
         self._spec = spec
-        self._worker: Worker | None = None
+        self._worker: CaptureProcess | None = None
         self._sounded_s = 0.0
         self.overruns = 0
         self.condition = Condition("connecting")
@@ -67,10 +67,10 @@ class Microphone:
         if address.kind(self._spec) != "url" and not importlib.util.find_spec("pyaudio"):
             raise MissingExtra("PyAudio, which microphones need (or give --mic none),", "mic")
         self.close()
-        self._worker = Worker(__name__, self._spec)
+        self._worker = CaptureProcess(__name__, self._spec)
         self.poll(0.0)
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Return everything heard since the last poll."""
         if self._worker is None:
             return Captured()
@@ -88,7 +88,7 @@ class Microphone:
         if ends_s - self._sounded_s > ZEROS_AFTER_S:
             self.condition = Condition("stalled", "muted", "nothing but zeros")
         begins_s = until_s - (time.monotonic() - ends_s) - len(samples) / SAMPLE_RATE
-        return Captured([Sound(samples, max(0.0, begins_s))])
+        return Captured([AudioChunk(samples, max(0.0, begins_s))])
 
     def close(self) -> None:
         """End its process."""
@@ -97,7 +97,7 @@ class Microphone:
         self._worker = None
 
 
-class Intake:
+class AudioResampler:
     """Brings what a device gives to `SAMPLE_RATE` and one channel.
 
     Args:
@@ -178,7 +178,7 @@ def capture_device(spec: str) -> Generator[bytes, None, None]:
             input_device_index=device["index"],
             frames_per_buffer=size,
         )
-        intake = Intake(rate, channels)
+        intake = AudioResampler(rate, channels)
         while True:
             lost = False
             try:

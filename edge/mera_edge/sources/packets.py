@@ -83,7 +83,7 @@ class _Clock:
 
 
 @dataclass
-class Timeline:
+class StreamTimeline:
     """Reads the packets of streams in the order of the file and mends their time stamps.
 
     A stamp that is off alone is replaced. Where a clock jumps, it is shifted so that the stream
@@ -264,7 +264,10 @@ class Frames:
     """
 
     def __init__(
-        self, timeline: Timeline, index: int, prepare: Callable[[Any], None] = lambda packet: None
+        self,
+        timeline: StreamTimeline,
+        index: int,
+        prepare: Callable[[Any], None] = lambda packet: None,
     ) -> None:
         self._timeline, self._index, self._prepare = timeline, index, prepare
         self.packets = self.failed = self.keys = self.frames = 0

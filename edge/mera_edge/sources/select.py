@@ -45,13 +45,13 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
                 "GStreamer pipeline or none",
             )
         sources.append(
-            MediaFile(_file(camera), sound=False)
+            MediaFile(_file(camera), audio=False)
             if kind == "file"
             else Camera(camera, f"{room}_camera")
         )
     if mic != NONE:
         sources.append(
-            MediaFile(_file(mic), picture=False)
+            MediaFile(_file(mic), video=False)
             if address.kind(mic) == "file"
             else Microphone(mic, f"{room}_microphone")
         )
@@ -70,7 +70,7 @@ def select_rooms(rooms: Sequence[tuple[str, str, str]], devices: Devices) -> lis
     """
     return [
         [
-            devices.tap((source.has_picture, camera if source.has_picture else mic), source)
+            devices.subscribe((source.has_video, camera if source.has_video else mic), source)
             if source.is_live
             else source
             for source in select(camera, mic, room)

@@ -14,15 +14,15 @@ class Devices:
     """The live sources of all rooms, so that a device is opened once, however many name it."""
 
     def __init__(self) -> None:
-        self._shared: dict[Hashable, Shared] = {}
+        self._shared: dict[Hashable, SharedSource] = {}
 
-    def tap(self, key: Hashable, source: Source) -> Source:
+    def subscribe(self, key: Hashable, source: Source) -> Source:
         """Return another source of the device ``source``, or of one of before with this key."""
-        return self._shared.setdefault(key, Shared(source)).tap(source.id)
+        return self._shared.setdefault(key, SharedSource(source)).subscribe(source.id)
 
 
-class Shared:
-    """Opens, polls and closes a source for all its `Tap`s.
+class SharedSource:
+    """Opens, polls and closes a source for all its `Subscription`s.
 
     Args:
         source: a live one.
@@ -30,58 +30,60 @@ class Shared:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._open: list[Tap] = []
+        self._open: list[Subscription] = []
         self._closing = threading.Lock()
 
-    def tap(self, id: str | None = None) -> Tap:
+    def subscribe(self, id: str | None = None) -> Subscription:
         """Make another source of it, by default with the same id."""
-        return Tap(self, self.source.id if id is None else id)
+        return Subscription(self, self.source.id if id is None else id)
 
-    def open(self, tap: Tap) -> None:
+    def open(self, subscription: Subscription) -> None:
         """Open it, if it is not, for one more."""
         with self._closing:
             if not self._open:
                 self.source.open()
-            if tap not in self._open:
-                self._open.append(tap)
+            if subscription not in self._open:
+                self._open.append(subscription)
 
-    def poll(self, look: bool) -> float:
+    def poll(self, needs_frame: bool) -> float:
         """Give what was captured to everyone; return the time, by its own clock."""
         now_s = time.monotonic()
-        captured = self.source.poll(now_s, look)
-        for tap in tuple(self._open):
-            tap.waiting.sounds += captured.sounds
-            tap.waiting.picture = captured.picture or tap.waiting.picture
+        captured = self.source.poll(now_s, needs_frame)
+        for subscription in tuple(self._open):
+            subscription.waiting.audio += captured.audio
+            subscription.waiting.frame = captured.frame or subscription.waiting.frame
         return now_s
 
-    def close(self, tap: Tap) -> None:
+    def close(self, subscription: Subscription) -> None:
         """Close it, if nobody else needs it."""
         with self._closing:  # rooms are closed at the same time, and while others run
-            if tap in self._open:
-                self._open.remove(tap)
+            if subscription in self._open:
+                self._open.remove(subscription)
             if not self._open:
                 self.source.close()
 
 
-class Tap:
-    """What one room has of a shared source; a source itself. Make one with `Shared.tap`.
+class Subscription:
+    """What one room has of a shared source; a source itself.
+
+    Make one with `SharedSource.subscribe`.
 
     Rooms may have begun at different times: stream times are those of the room.
     """
 
-    def __init__(self, shared: Shared, id: str) -> None:
+    def __init__(self, shared: SharedSource, id: str) -> None:
         self._shared, self.id = shared, id
         self.waiting = Captured()
         self.name = shared.source.name
         self.is_live = shared.source.is_live
 
     @property
-    def has_sound(self) -> bool:
-        return self._shared.source.has_sound
+    def has_audio(self) -> bool:
+        return self._shared.source.has_audio
 
     @property
-    def has_picture(self) -> bool:
-        return self._shared.source.has_picture
+    def has_video(self) -> bool:
+        return self._shared.source.has_video
 
     @property
     def condition(self) -> Condition:
@@ -94,14 +96,14 @@ class Tap:
     def open(self) -> None:
         self._shared.open(self)
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
-        shift_s = until_s - self._shared.poll(look)
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
+        shift_s = until_s - self._shared.poll(needs_frame)
         captured, self.waiting = self.waiting, Captured()
-        if not look:
-            captured.picture, self.waiting.picture = None, captured.picture
-        picture = captured.picture
+        if not needs_frame:
+            captured.frame, self.waiting.frame = None, captured.frame
+        picture = captured.frame
         return Captured(
-            [replace(sound, at_s=max(0.0, sound.at_s + shift_s)) for sound in captured.sounds],
+            [replace(sound, at_s=max(0.0, sound.at_s + shift_s)) for sound in captured.audio],
             picture and replace(picture, at_s=max(0.0, picture.at_s + shift_s)),
         )
 

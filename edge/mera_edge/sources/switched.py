@@ -33,12 +33,12 @@ class Switched:
         """In place of the source's own, while it is not open."""
 
     @property
-    def has_sound(self) -> bool:
-        return self._source.has_sound
+    def has_audio(self) -> bool:
+        return self._source.has_audio
 
     @property
-    def has_picture(self) -> bool:
-        return self._source.has_picture
+    def has_video(self) -> bool:
+        return self._source.has_video
 
     @property
     def condition(self) -> Condition:
@@ -57,7 +57,7 @@ class Switched:
         self._source.open()
         self._is_open, self._condition = True, None
 
-    def poll(self, until_s: float, look: bool = True) -> Captured:
+    def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Follow the switches, without waiting for the device; return what was captured."""
         off = self._off()
         code = self._code(off)
@@ -65,9 +65,9 @@ class Switched:
             self._follow(code)
             if not self._is_open:
                 return Captured()
-        captured = self._source.poll(until_s, look and "face" not in off)
+        captured = self._source.poll(until_s, needs_frame and "face" not in off)
         if code is not None or {"voice", "text"} <= off.keys():
-            captured.sounds = []
+            captured.audio = []
         return captured
 
     def close(self) -> None:
@@ -79,8 +79,8 @@ class Switched:
 
     def _code(self, off: Off) -> ReasonCode | None:
         """Return why nothing of the source is wanted, if that is so."""
-        served: list[ModalityName] = ["face"] if self.has_picture else []
-        served += ["voice", "text"] if self.has_sound else []
+        served: list[ModalityName] = ["face"] if self.has_video else []
+        served += ["voice", "text"] if self.has_audio else []
         codes = [off.get(name) for name in served]
         return codes[0] if codes and all(codes) else None
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import Picture, Sound
+from mera_edge.sources.base import AudioChunk, VideoFrame
 from mera_edge.sources.mono import Mono
-from mera_edge.sources.packets import LARGEST_GAP_S, Frames, Timeline
+from mera_edge.sources.packets import LARGEST_GAP_S, Frames, StreamTimeline
 
 _ROUNDING_S = 0.001
 _LARGEST_SLIP_S = 0.03
@@ -27,10 +27,10 @@ _LARGEST_STRETCH = 4.0
 """Of a pixel. More is a mistake in the header."""
 
 
-class SoundTrack:
+class AudioTrack:
     """A sound track as one unbroken sequence of samples from stream time 0."""
 
-    def __init__(self, timeline: Timeline, index: int) -> None:
+    def __init__(self, timeline: StreamTimeline, index: int) -> None:
         self.timeline = timeline
         self.frames = Frames(timeline, index)
         self._pieces = self._decode()
@@ -49,7 +49,7 @@ class SoundTrack:
         """Stream time up to which it was returned."""
         return self._returned / SAMPLE_RATE
 
-    def read(self, until_s: float) -> Sound:
+    def read(self, until_s: float) -> AudioChunk:
         """Return the samples between the last call and ``until_s``."""
         wanted = math.inf if math.isinf(until_s) else round(until_s * SAMPLE_RATE)
         parts, count = [self._waiting], self._returned + len(self._waiting)
@@ -62,7 +62,7 @@ class SoundTrack:
                 count += len(piece)
         samples = np.concatenate(parts)
         taken = int(min(len(samples), max(0, wanted - self._returned)))
-        sound = Sound(samples[:taken], self._returned / SAMPLE_RATE)
+        sound = AudioChunk(samples[:taken], self._returned / SAMPLE_RATE)
         self._waiting = samples[taken:]
         self._returned += taken
         return sound
@@ -123,10 +123,10 @@ def _silence(count: int) -> Iterator[NDArray[np.float32]]:
         yield np.zeros(min(SAMPLE_RATE, count - begins), np.float32)
 
 
-class PictureTrack:
+class VideoTrack:
     """A picture track, of which only what is looked at is converted."""
 
-    def __init__(self, timeline: Timeline, index: int) -> None:
+    def __init__(self, timeline: StreamTimeline, index: int) -> None:
         from av.video.reformatter import VideoReformatter
 
         self.timeline = timeline
@@ -152,11 +152,11 @@ class PictureTrack:
     def ended(self) -> bool:
         return self._next is None
 
-    def read(self, until_s: float, look: bool) -> Picture | None:
+    def read(self, until_s: float, needs_frame: bool) -> VideoFrame | None:
         """Return the newest picture captured up to ``until_s``, if it was not returned before.
 
         Args:
-            look: whether it is of use; else it stays for a later call.
+            needs_frame: whether it is of use; else it stays for a later call.
         """
         import av
 
@@ -165,11 +165,11 @@ class PictureTrack:
             self._newest = self._next
             self.until_s = self._next[1] + self._period_s
             self._next = next(self._timed, None)
-        if self._newest is None or not look:
+        if self._newest is None or not needs_frame:
             return None
         (newest, at_s), self._newest = self._newest, None
         try:
-            return Picture(self._convert(newest), at_s)
+            return VideoFrame(self._convert(newest), at_s)
         except (av.FFmpegError, ValueError, ArithmeticError) as error:
             self.frames.refuse(error)
             return None

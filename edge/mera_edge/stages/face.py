@@ -15,7 +15,8 @@ from mera_edge.errors import InputError
 from mera_edge.events import Evidence
 from mera_edge.features.face import SPEC, Face, Image, align, crop, decode
 from mera_edge.labels import project
-from mera_edge.sources.base import Picture
+from mera_edge.sources.base import VideoFrame
+from mera_edge.stages.active_speaker import ActiveSpeakerDetector
 from mera_edge.stages.face_detector import (
     LIKELY,
     SAME,
@@ -25,11 +26,10 @@ from mera_edge.stages.face_detector import (
     find_near,
 )
 from mera_edge.stages.face_tracker import FaceTracker
-from mera_edge.stages.motion import Motion
-from mera_edge.stages.speaker import Speaker
+from mera_edge.stages.motion import MotionGate
 
 STILL_EVERY_S = 10.0
-"""Time between frugal searches while nothing moves."""
+"""Time between searches in power saving while nothing moves."""
 
 LOOK_EVERY_S = 0.5
 """Time between the pictures that are compared meanwhile, to see whether anything moves."""
@@ -46,17 +46,17 @@ CROP_BELOW = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class FaceSearch:
     """When a picture is searched for faces though none was there a moment ago."""
 
     every_s: float = 0.0
     """Time between two such searches."""
-    frugal: bool = False
+    power_saving: bool = False
     """Whether they are left out where nothing moved, but for one in `STILL_EVERY_S`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FacePrediction:
     """What the encoder says about one crop."""
 
     probabilities: NDArray[np.float32]
@@ -66,9 +66,9 @@ class Reading:
     embedding: NDArray[np.float32]
     """``[D]``"""
 
-    def moved_to(self, newer: Reading, share: float) -> Reading:
+    def moved_to(self, newer: FacePrediction, share: float) -> FacePrediction:
         """Return the mean of both, in which ``newer`` has the given share."""
-        return Reading(
+        return FacePrediction(
             self.probabilities + share * (newer.probabilities - self.probabilities),
             self.valence + share * (newer.valence - self.valence),
             self.embedding + share * (newer.embedding - self.embedding),
@@ -97,7 +97,7 @@ class FaceStage:
         if detector is not None:
             _ = self._detector  # What was asked for by name is missed now, not with the first face.
         self._tracker = FaceTracker()
-        self._speaker = Speaker()
+        self._speaker = ActiveSpeakerDetector()
         self.reset()
 
     @cached_property
@@ -111,10 +111,10 @@ class FaceStage:
         self._speaker.reset()
         self._searched_s = self._compared_s = -math.inf
         self._in_view = 0
-        self._motion = Motion()
-        self._smoothed: dict[int, tuple[float, Reading]] = {}
+        self._motion = MotionGate()
+        self._smoothed: dict[int, tuple[float, FacePrediction]] = {}
 
-    def looks(self, now_s: float, how: Search, known: bool = True) -> bool:
+    def needs_frame(self, now_s: float, how: FaceSearch, known: bool = True) -> bool:
         """Return whether a picture of stream time ``now_s`` would be looked at for anything.
 
         Args:
@@ -124,14 +124,14 @@ class FaceStage:
                 picture is of use: who speaks is seen from one to the next.
         """
         alone = self._in_view == len(self._tracker.tracks) == 1
-        if not how.frugal or (self._tracker.tracks and (known or not alone)):
+        if not how.power_saving or (self._tracker.tracks and (known or not alone)):
             return True
         if alone:
             return False
         return now_s - self._searched_s >= how.every_s and now_s - self._compared_s >= LOOK_EVERY_S
 
     def accept(
-        self, picture: Picture, how: Search | None = None, speech: bool = False
+        self, picture: VideoFrame, how: FaceSearch | None = None, speech: bool = False
     ) -> list[Evidence]:
         """Read the faces of the next picture of a stream.
 
@@ -146,7 +146,7 @@ class FaceStage:
             valence and embedding are smoothed over time.
         """
         image, now_s = picture.image, picture.at_s
-        if not self._tracker.tracks and not self._is_time_to_search(picture, how or Search()):
+        if not self._tracker.tracks and not self._is_time_to_search(picture, how or FaceSearch()):
             return []
         self._searched_s = now_s
         found = self._find(image)[:MOST_FACES]
@@ -180,14 +180,18 @@ class FaceStage:
             found += [again] if again else []
         return sorted(found, key=lambda face: -face.box.area)
 
-    def _is_time_to_search(self, picture: Picture, how: Search) -> bool:
+    def _is_time_to_search(self, picture: VideoFrame, how: FaceSearch) -> bool:
         gone_s = picture.at_s - self._searched_s
         if gone_s < how.every_s:
             return False
         self._compared_s = picture.at_s
-        return not how.frugal or self._motion.since_kept(picture.image) or gone_s >= STILL_EVERY_S
+        return (
+            not how.power_saving
+            or self._motion.since_kept(picture.image)
+            or gone_s >= STILL_EVERY_S
+        )
 
-    def _evidence(self, person: int, reading: Reading, now_s: float) -> Evidence:
+    def _evidence(self, person: int, reading: FacePrediction, now_s: float) -> Evidence:
         if person in self._smoothed:
             then_s, smoothed = self._smoothed[person]
             share = 1 - math.exp(-max(0.0, now_s - then_s) / SMOOTHING_S)
@@ -202,14 +206,14 @@ class FaceStage:
             person=person,
         )
 
-    def read(self, face: NDArray[np.float32]) -> Reading:
+    def read(self, face: NDArray[np.float32]) -> FacePrediction:
         """Read one crop ``[S, S]``, grey from 0 to 255."""
         answer = self._engine.run({"face": face[None, None]})
-        return Reading(
+        return FacePrediction(
             answer["probabilities"][0], float(answer["valence"][0, 0]), answer["embedding"][0]
         )
 
-    def classify(self, image: Image) -> Reading:
+    def classify(self, image: Image) -> FacePrediction:
         """Read a picture that stands alone.
 
         A small one (`CROP_BELOW`) is a face crop already. In a larger one the largest face is
@@ -222,7 +226,7 @@ class FaceStage:
             return self.read(align(image, self._size, found[0]))
         return self.read(crop(image, self._size))
 
-    def classify_file(self, path: Path) -> Reading:
+    def classify_file(self, path: Path) -> FacePrediction:
         """Read a picture file as `classify` does.
 
         Raises:

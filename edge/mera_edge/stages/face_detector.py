@@ -58,7 +58,7 @@ def find_near(
     return max(near, key=lambda face: face.box.overlap(box), default=None)
 
 
-class Network:
+class OnnxFaceDetector:
     """The bundle's detector.
 
     Raises:
@@ -164,7 +164,7 @@ def face_detector(bundle: Bundle, name: str | None = None) -> FaceDetector:
         EngineError: it cannot be loaded.
     """
     if name is None:
-        return Network(bundle)
+        return OnnxFaceDetector(bundle)
     if published(name).role != "face_detector":
         raise InputError(f"{name} is no face detector", "see: mera-edge models list")
     path = pulled(name)

@@ -14,7 +14,7 @@ _SAME = 0.3
 
 
 @dataclass(slots=True)
-class Track:
+class FaceTrack:
     """One person's face."""
 
     person: int
@@ -28,15 +28,15 @@ class FaceTracker:
     """Gives faces that stay in place from picture to picture a number that stays the same."""
 
     def __init__(self) -> None:
-        self._tracks: list[Track] = []
+        self._tracks: list[FaceTrack] = []
         self._people = 0
 
     @property
-    def tracks(self) -> tuple[Track, ...]:
+    def tracks(self) -> tuple[FaceTrack, ...]:
         """Everyone who is not forgotten yet."""
         return tuple(self._tracks)
 
-    def update(self, boxes: Sequence[Box], at_s: float) -> list[Track]:
+    def update(self, boxes: Sequence[Box], at_s: float) -> list[FaceTrack]:
         """Return one track for every box, in the same order.
 
         Args:
@@ -53,14 +53,14 @@ class FaceTracker:
             reverse=True,
         )
         by_person = {track.person: track for track in self._tracks}
-        seen: dict[int, Track] = {}
+        seen: dict[int, FaceTrack] = {}
         for overlap, person, number in pairs:
             if overlap >= _SAME and person in by_person and number not in seen:
                 seen[number] = by_person.pop(person)
         for number, box in enumerate(boxes):
             if number not in seen:
                 self._people += 1
-                seen[number] = Track(self._people, box, at_s)
+                seen[number] = FaceTrack(self._people, box, at_s)
                 self._tracks.append(seen[number])
             seen[number].box, seen[number].seen_s = box, at_s
         return [seen[number] for number in range(len(boxes))]

@@ -15,7 +15,7 @@ from mera_edge.labels import EMOTIONS, MODALITIES
 
 
 @dataclass(frozen=True, slots=True)
-class Fused:
+class FusionResult:
     """The fused answer."""
 
     probabilities: NDArray[np.float32]
@@ -40,7 +40,7 @@ class FusionStage:
         }
         self._blank["unimodal_probabilities"][:] = 1 / len(EMOTIONS)
 
-    def fuse(self, evidence: Sequence[Evidence], now_s: float) -> Fused:
+    def fuse(self, evidence: Sequence[Evidence], now_s: float) -> FusionResult:
         """Fuse at most one piece of evidence per modality.
 
         Args:
@@ -65,7 +65,7 @@ class FusionStage:
                 feeds["age_s"][0, column] = max(0.0, now_s - piece.captured_s)
         answer = self._engine.run(feeds)
         shares = answer["weights"][0]
-        return Fused(
+        return FusionResult(
             probabilities=answer["probabilities"][0],
             valence=float(answer["valence"][0, 0]),
             weights={

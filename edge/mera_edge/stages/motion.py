@@ -16,7 +16,7 @@ _ENOUGH = 3
 """Changed cells that are motion: a face that can be found covers more than ten."""
 
 
-class Motion:
+class MotionGate:
     """Compares pictures with one that was kept, so that slow motion adds up."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ _PIPE_BYTES = 1 << 20
 """As much as Linux grants to everyone: 16 s of sound."""
 
 
-class Worker:
+class CaptureProcess:
     """Starts the child of a device, reads what it tells, and replaces it when it hangs or ends.
 
     No method waits for the device.

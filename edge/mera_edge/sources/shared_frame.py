@@ -21,7 +21,7 @@ _BYTES = _HEAD.size + 3 * LONGEST_SIDE**2
 _TRIES, _PAUSE_S = 5, 0.001
 
 
-class PictureSlot:
+class SharedFrame:
     """Memory without a name, which the system takes back when the last process has ended.
 
     A POSIX lock keeps a picture whole; the system lifts it when the process that holds it dies.

@@ -43,7 +43,7 @@ class _Mouth:
         return self.with_speech - max(0.0, self.in_silence or 0.0)
 
 
-class Speaker:
+class ActiveSpeakerDetector:
     """Chooses among the people in view.
 
     Motion is what the best shift of the older crop does not explain, of the mouth over that of the
