@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mera_edge.errors import InputError
 
 Row = dict[str, str]
+T = TypeVar("T")
+
+ALIASES = {
+    "file": ("file_name", "filename", "path", "audio_filepath", "audio", "image"),
+    "text": ("sentence", "transcript", "transcription"),
+    "label": ("emotion",),
+    "person": ("speaker", "speaker_id", "actor", "subject", "client_id"),
+}
+"""By column what other tools call it: Hugging Face, MASR, Common Voice."""
 
 
 class Skipped:
@@ -32,11 +42,22 @@ class Skipped:
         raise fault
 
 
+def renamed(columns: Mapping[str, T]) -> dict[str, T]:
+    """Return the columns of a row by our names; what is called so already stays."""
+    ours = {
+        theirs: name
+        for name, aliases in ALIASES.items()
+        if name not in columns
+        for theirs in [next((alias for alias in aliases if alias in columns), None)]
+    }
+    return {ours.get(name, name): value for name, value in columns.items()}
+
+
 def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
     """Read the rows of a CSV with their lines. Empty lines are no rows.
 
     Args:
-        path: UTF-8, comma-separated, with a header.
+        path: UTF-8, comma-separated, with a header; `ALIASES` are known.
         layouts: columns that must be there, others may be; of several layouts the one whose
             first column is there. What a row lacks at its end is empty.
 
@@ -47,7 +68,8 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
-            found = list(reader.fieldnames or [])
+            found = list(renamed(dict.fromkeys(reader.fieldnames or [], "")))
+            reader.fieldnames = found
             _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:

@@ -108,7 +108,7 @@ def test_where_nothing_can_be_read_one_error_says_what_to_do(
 CHANGED = {
     "epochs": 2, "learning_rate": 1e-9, "weight_decay": 0.5, "warm_up": 0.2, "accumulate": 1,
     "clip": 1.0, "average": 0.5, "precision": "fp32", "evaluate_every": 2, "select": "other",
-    "higher_is_better": True, "seed": 2,
+    "higher_is_better": True, "seed": 2, "patience": 1,
 }  # fmt: skip
 
 

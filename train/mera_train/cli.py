@@ -28,9 +28,24 @@ app = typer.Typer(no_args_is_help=True, help="Train a model in full precision.")
 
 def _verb(role: str) -> Callable[..., None]:
     def train(
-        config: Annotated[Path, typer.Option(help="YAML, for example train/configs/ROLE/….yaml")],
-        data: Annotated[Path, typer.Option(help="directory with the corpora")],
+        data: Annotated[
+            Path, typer.Option(help="your examples (CSV, or a folder by label), or the corpora")
+        ],
         out: Annotated[Path, typer.Option(help="directory of the checkpoint and the run's state")],
+        config: Annotated[
+            Path | None, typer.Option(help="YAML; for your examples train/configs/ROLE/own.yaml")
+        ] = None,
+        begin: Annotated[
+            str | None,
+            typer.Option("--from", help="your examples: default (the shipped), nothing, or a path"),
+        ] = None,
+        label: Annotated[
+            list[str] | None, typer.Option(help="your examples: NAME=EMOTION, what a label means")
+        ] = None,
+        licence: Annotated[str | None, typer.Option(help="of the weights, for their card")] = None,
+        skip_bad: Annotated[
+            int | None, typer.Option(min=0, help="your examples: rows that may be left out")
+        ] = None,
         resume: Annotated[
             Path | None, typer.Option(help="go on from the run in this directory")
         ] = None,
@@ -38,12 +53,15 @@ def _verb(role: str) -> Callable[..., None]:
             bool, typer.Option("--fresh", help="begin anew instead of resuming the run in --out")
         ] = False,
     ) -> None:
-        from mera_train.configuration import read
         from mera_train.disk import room_for
+        from mera_train.own.command import settings
 
         module = importlib.import_module(f"mera_train.{role}.train")
+        given = settings(role, module.Config, config, data, begin, label or (), licence, skip_bad)
         with room_for(out, "make room and give the same command: it goes on where it was"):
-            module.train(read(config, module.Config), data, out, resume=resume or not fresh)
+            if getattr(given, "own", None) is not None:
+                module = importlib.import_module(f"mera_train.{role}.own")
+            module.train(given, data, out, resume=resume or not fresh)
 
     train.__doc__ = f"Train {ROLES[role]}."
     return train
@@ -80,6 +98,6 @@ def fusion(
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
     elif config and data and out and not model:
-        _verb("fusion")(config, data, out, resume, fresh)
+        _verb("fusion")(data, out, config, resume=resume, fresh=fresh)
     else:
         raise typer.BadParameter("give --config, --data, --out, or --model, --dataset, --features")

@@ -27,8 +27,10 @@ Made = dict[str, str]
 
 MISSING = "#missing"
 
-WITHOUT_EFFECT = frozenset({"loop.save_every_batches", "licence", "feature_path"})
-"""Settings that change no weight; of ``feature_path`` the examples in it count."""
+WITHOUT_EFFECT = frozenset(
+    {"loop.save_every_batches", "licence", "feature_path", "own.data", "own.skip_bad"}
+)
+"""Settings that change no weight; of ``feature_path`` and ``own.data`` the examples count."""
 
 _RECENT_S = 2.0
 """A file that was just written may be written again without its times changing."""
@@ -151,7 +153,8 @@ def check(there: Made, here: Made, where: Path) -> None:
     Raises:
         InputError: names every setting and every corpus that differs.
     """
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    # A setting that is not set does what it did before there was such a setting.
+    names = [n for n in {**there, **here} if there.get(n, "null") != here.get(n, "null")]
     if names:
         raise InputError(
             f"{where} was made with other settings or data: "

@@ -74,17 +74,18 @@ def _fit(
     torch.manual_seed(config.seed)
     run = Run(task, config, {**made, **fingerprint.of(_Settings(loop=config), {})})
     _restore(run, out, resume)
-    if run.epoch >= config.epochs and run.writes:
+    if run.done and run.writes:
         print(f"{out}: finished, all {run.epoch} epochs are trained", file=sys.stderr)
-    while run.epoch < config.epochs:
+    while not run.done:
         started = time.monotonic()
         _train_epoch(run, out)
         run.epoch, run.batch = run.epoch + 1, 0
         metrics: dict[str, float] = {}
         if run.epoch % config.evaluate_every == 0 or run.epoch == config.epochs:
             metrics = run.evaluate()
+            run.waited += 1
             if run.is_best(metrics):
-                run.best = metrics
+                run.best, run.waited = metrics, 0
                 if run.writes:
                     state.write(out / state.BEST, run.evaluated.state_dict(), {})
         line = {

@@ -57,7 +57,7 @@ class Run:
             fused=True,
         )
         self.steps = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
-        self.epoch = self.batch = self.step = 0
+        self.epoch = self.batch = self.step = self.waited = 0
         self.mean_loss = 0.0
         self.best: dict[str, float] = {}
 
@@ -89,6 +89,13 @@ class Run:
         for module in self.model.modules():
             if isinstance(module, parallel.Shared):
                 module.synchronise()
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs are trained, or patience is at its end."""
+        patience = self.config.patience
+        impatient = patience is not None and self.waited >= patience
+        return impatient or self.epoch >= self.config.epochs
 
     def evaluate(self) -> dict[str, float]:
         if self.average is not None:
@@ -130,6 +137,7 @@ class Run:
             "step": self.step,
             "mean_loss": self.mean_loss,
             "best": self.best,
+            "waited": self.waited,
         }
         facts = {"position": json.dumps(position), "made": json.dumps(self.made)}
         state.keep(out, tensors, facts)

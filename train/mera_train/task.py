@@ -29,6 +29,9 @@ class LoopConfig(BaseModel):
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on dev")
     select: str = Field("loss", description="dev metric that chooses the best weights")
     higher_is_better: bool = Field(False, description="for the metric in `select`")
+    patience: int | None = Field(
+        None, ge=1, description="evaluations without a better figure, after which training ends"
+    )
     seed: int = 1
 
 

@@ -96,6 +96,24 @@ def _classification(
             skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
         else:
             truth.append(row.label)
+    return _judged(answers, truth, labels)
+
+
+def judge(role: str, bundle: Bundle, given: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
+    """Return the metrics of a bundle's answers to files or texts; as `evaluate`, without a CSV.
+
+    Args:
+        role: voice, face, text or fused.
+        given: ``n`` files or texts.
+        truth: their labels.
+    """
+    labels, answer = _ANSWERS[role](bundle)
+    return _judged([answer(one) for one in given], truth, labels)
+
+
+def _judged(
+    answers: Sequence[NDArray[np.float32] | None], truth: Sequence[str], labels: Sequence[str]
+) -> dict[str, Any]:
     nothing = np.full(len(labels), 1 / len(labels), np.float32)
     shares = np.array([nothing if said is None else said for said in answers])
     return classification(truth, shares, labels, np.array([said is not None for said in answers]))

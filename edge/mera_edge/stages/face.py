@@ -222,9 +222,16 @@ class FaceStage:
         Args:
             image: ``[H, W, 3]`` blue first.
         """
-        if max(image.shape[:2]) >= CROP_BELOW and (found := self._detector.find(image)):
-            return self.read(align(image, self._size, found[0]))
-        return self.read(crop(image, self._size))
+        face = self.cut_out(image)
+        return self.read(crop(image, self._size) if face is None else face)
+
+    def cut_out(self, image: Image) -> NDArray[np.float32] | None:
+        """Return the face of a picture that stands alone as `classify` reads it, ``[S, S]``; or
+        nothing where none is found."""
+        if max(image.shape[:2]) < CROP_BELOW:
+            return crop(image, self._size)
+        found = self._detector.find(image)
+        return align(image, self._size, found[0]) if found else None
 
     def classify_file(self, path: Path) -> FacePrediction:
         """Read a picture file as `classify` does.

@@ -34,6 +34,7 @@ from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.fingerprint import combined
 from mera_train.loop import fit
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
@@ -48,6 +49,7 @@ class Config(BaseModel):
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
     initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    own: OwnConfig | None = Field(None, description="one's own examples, in place of FER+")
     further: tuple[Path, ...] = Field(
         (), description="CSVs of further face crops (file,label,split) to learn and choose by"
     )
@@ -62,6 +64,10 @@ class Config(BaseModel):
     fer2013: float = Field(0.3, ge=0, description="weight of FER2013's labels in the loss")
     smoothing: float = Field(0.1, ge=0, lt=1, description="of FER2013's labels, which are single")
     valence: float = Field(1.0, ge=0, description="weight of the valence in the loss")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own examples in place of FER+."""
+        return self.model_copy(update={"own": own})
 
 
 class Expressions:

@@ -21,6 +21,7 @@ from mera_edge.metrics.classification import classification, mistakes
 from mera_train import checkpoint, disk, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.loop import fit
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
@@ -54,6 +55,7 @@ class Config(BaseModel):
     loop: LoopConfig = LoopConfig()
     disturbance: Disturbance = Disturbance()
     licence: Licence = UNKNOWN
+    own: OwnConfig | None = Field(None, description="one's own examples, in place of text.zip")
     batch: int = Field(128, ge=1, description="sentences")
     longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
     balance: float = Field(
@@ -67,6 +69,10 @@ class Config(BaseModel):
     smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
     valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
     repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own examples in place of ``text.zip``."""
+        return self.model_copy(update={"own": own})
 
 
 class TextTask:

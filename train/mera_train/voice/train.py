@@ -20,6 +20,7 @@ from mera_train import checkpoint, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.fingerprint import Made
 from mera_train.loop import fit
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.voice.augment import AugmentConfig, disturb
@@ -66,8 +67,13 @@ class Config(BaseModel):
     crop: int = Field(192, ge=32, description="frames of a training example")
     batch: int = Field(64, ge=2)
     licence: Licence = UNKNOWN
+    own: OwnConfig | None = Field(None, description="one's own examples, in place of the corpora")
     smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
     valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own examples in place of the corpora."""
+        return self.model_copy(update={"own": own})
 
 
 @dataclass(frozen=True)

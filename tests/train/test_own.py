@@ -1,0 +1,233 @@
+"""An encoder learns from one's own examples, whatever they are given as."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mera_edge.bundle import Bundle
+from mera_edge.cli import main
+from mera_edge.errors import InputError
+from mera_edge.sample import CLIP
+from mera_edge.sources.media import MediaFile
+from mera_train.own.examples import Example
+from mera_train.own.splits import divide
+
+ROLES = ("face", "voice", "text")
+PEOPLE = [f"p{n}" for n in range(6)]
+QUICK = {
+    "face": "loop: {epochs: 4, learning_rate: 0.002, average: 0.5}\nbatch: 8\n",
+    "voice": "corpora: {}\nloop: {epochs: 2, learning_rate: 0.001}\nbatch: 12\ncrop: 64\n",
+    "text": "loop: {epochs: 4, learning_rate: 0.002, average: 0.5}\nbatch: 8\nlongest: 16\n",
+}
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return int(left.value.code or 0)
+
+
+def put(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def faces(folder: Path, number: int, happy: bool) -> dict[str, str]:
+    generator = np.random.default_rng(number)
+    face = generator.integers(0, 90, (48, 48)).astype(np.uint8)
+    face[slice(0, 24) if happy else slice(24, 48)] += 120
+    cv2.imwrite(str(folder / f"{number}.png"), face)
+    return {"file": f"{number}.png"}
+
+
+def texts(folder: Path, number: int, happy: bool) -> dict[str, str]:
+    return {"text": f"the {'warm' if happy else 'cold'} soup of day {number} is here"}
+
+
+def voices(folder: Path, number: int, happy: bool) -> dict[str, str]:
+    source = MediaFile(CLIP)
+    source.open()
+    sound = np.concatenate([piece.samples for piece in source.poll(1.8).sounds])[9600:25600]
+    source.close()
+    rate = (1.15 if happy else 1.0) + number / 500
+    soundfile.write(folder / f"{number}.wav", soxr.resample(sound, 16_000 * rate, 16_000), 16_000)
+    return {"file": f"{number}.wav"}
+
+
+MAKERS: dict[str, Callable[[Path, int, bool], dict[str, str]]] = {
+    "face": faces, "voice": voices, "text": texts,
+}  # fmt: skip
+
+
+def made(folder: Path, role: str, count: int = 24) -> list[dict[str, str]]:
+    """Examples of six people, happy or sad by turns."""
+    folder.mkdir(exist_ok=True)
+    return [
+        {
+            **MAKERS[role](folder, n, n % 2 == 0),
+            "label": "Freude" if n % 2 == 0 else "SAD",
+            "speaker": PEOPLE[n // 2 % len(PEOPLE)],
+        }
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_from_own_examples_to_a_bundle(
+    tmp_path: Path, role: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = put(tmp_path / "data.csv", made(tmp_path, role))
+    config, out = tmp_path / "quick.yaml", tmp_path / "run" / role
+    config.write_text(f"own: {{}}\n{QUICK[role]}")
+    args = ("train", role, "--data", str(data), "--out", str(out))
+    told = ("--label", "freude=happy", "--licence", "CC0-1.0", "--config", str(config))
+    assert run(*args, *told) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["test"]["n"] == metrics["shipped"]["n"] == 8
+    with (out / "examples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row["person"], set()).add(row["split"])
+    assert len(rows) == 24 and all(len(found) == 1 for found in splits.values())
+    card = (out / "card.md").read_text()
+    for said in ("data.csv", "24 examples of 6 people", "CC0-1.0", "CC-BY-NC" if role == "voice"
+                 else "research", "the shipped one", "no examples of neutral, angry"):  # fmt: skip
+        assert said in card
+    # The same again is the same run; another meaning of a label is another one.
+    assert run(*args, *told) == 0
+    assert run(*args, "--label", "freude=angry", "--config", str(config)) == 2
+    assert "--fresh" in capsys.readouterr().err
+    bundle = tmp_path / "bundle"
+    base = str(Bundle.open().directory)
+    export = ("export", "--checkpoints", str(tmp_path / "run"), "--role", role)
+    assert run(*export, "--base", base, "--out", str(bundle)) == 0
+    assert Bundle.open(bundle).role(role).entry.licence == "CC0-1.0"
+
+
+def test_a_text_encoder_from_nothing_has_its_own_words(tmp_path: Path) -> None:
+    data = put(tmp_path / "data.csv", made(tmp_path, "text", 60))
+    (tmp_path / "quick.yaml").write_text(f"own: {{}}\n{QUICK['text']}model: {{slots: 997}}\n")
+    out = tmp_path / "text"
+    args = ("train", "text", "--data", str(data), "--out", str(out), "--from", "nothing")
+    assert run(*args, "--label", "freude=happy", "--config", str(tmp_path / "quick.yaml")) == 0
+    assert json.loads((out / "metrics.json").read_text())["test"]["accuracy"] == 1
+    assert "from nothing" in (out / "card.md").read_text()
+
+
+def test_folders_by_label_with_splits(tmp_path: Path) -> None:
+    for n, row in enumerate(made(tmp_path, "face")):
+        split = ("train", "train", "val", "test")[n // 2 % 4]
+        folder = tmp_path / "faces" / split / ("happiness" if n % 2 == 0 else "sad")
+        folder.mkdir(parents=True, exist_ok=True)
+        (tmp_path / row["file"]).rename(folder / row["file"])
+    (tmp_path / "quick.yaml").write_text(f"own: {{}}\n{QUICK['face']}")
+    args = ("train", "face", "--data", str(tmp_path / "faces"), "--out", str(tmp_path / "run"))
+    assert run(*args, "--config", str(tmp_path / "quick.yaml")) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["valid"]["n"], metrics["test"]["n"]) == (6, 6)
+
+
+Rows = list[dict[str, str]]
+
+
+def nothing(rows: Rows) -> Rows:
+    return rows
+
+
+def one_label(rows: Rows) -> Rows:
+    return [{**row, "label": "happy"} for row in rows]
+
+
+def two_splits(rows: Rows) -> Rows:
+    return [{**row, "split": ("train", "test")[n // 12]} for n, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("change", "args", "message"),
+    [
+        (nothing, (), r"labels that are no emotions: 'Freude' \(12 rows, line 2 first\).*--label"),
+        (nothing, ("--label", "Freude"), "NAME=EMOTION"),
+        (nothing, ("--label", "Freude="), "every example is 'sad'"),
+        (one_label, (), "every example is 'happy': add"),
+        (lambda rows: rows[:10], ("--label", "Freude=happy"), "10 examples .*at least 20"),
+        (two_splits, ("--label", "Freude=happy"), "line 14: p0 is in test, and in train by"),
+        (lambda rows: [*rows, {**rows[0], "file": "gone.png"}], ("--label", "Freude=happy"),
+         "1 of 25 examples .*line 26: .*gone.png does not exist: .*--skip-bad 1"),
+        (lambda rows: [*rows, {**rows[0], "file": "wall.png"}], ("--label", "Freude=happy"),
+         "line 26: no face is found in .*wall.png: .*128 pixels"),
+        (lambda rows: [*rows, {**rows[0], "file": "data.csv"}], ("--label", "Freude=happy"),
+         "line 26: .*data.csv is no picture"),
+        (lambda rows: [*rows, {**rows[0], "label": ""}], ("--label", "Freude=happy"),
+         "line 26: label is empty"),
+        (lambda rows: [{**r, "weight": "-1"} for r in rows], ("--label", "Freude=happy"),
+         "weight '-1': give a number above 0"),
+        (lambda rows: [{**r, "split": "later"} for r in rows], ("--label", "Freude=happy"),
+         "split 'later': train, valid"),
+        (nothing, ("--from", "nowhere"), "no checkpoint in nowhere: .*--from default"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learnt_from_is_said_in_a_line(
+    tmp_path: Path,
+    change: Callable[[Rows], Rows],
+    args: tuple[str, ...],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((200, 200), 90, np.uint8))
+    data = put(tmp_path / "data.csv", change(made(tmp_path, "face")))
+    code = run("train", "face", "--data", str(data), "--out", str(tmp_path / "run"), *args)
+    said = capsys.readouterr().err
+    assert code == 2 and re.search(message, " ".join(said.split())), said
+    assert "Traceback" not in said
+
+
+def test_sound_without_speech_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = made(tmp_path, "voice", 20)
+    soundfile.write(tmp_path / "hum.wav", np.zeros(16_000), 16_000)
+    data = put(tmp_path / "data.csv", [*rows, {**rows[0], "file": "hum.wav"}])
+    args = ["train", "voice", "--data", str(data), "--out", str(tmp_path / "run")]
+    assert run(*args, "--label", "Freude=happy") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "line 22: no speech is heard in" in said and "--skip-bad 1" in said
+
+
+def test_another_delimiter_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.csv").write_text("file;label\na.png;happy\n")
+    args = ["train", "face", "--data", str(tmp_path / "data.csv"), "--out", str(tmp_path / "run")]
+    assert run(*args) == 2
+    assert "semicolons" in capsys.readouterr().err
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["happy", "sad", "fear"])),
+                min_size=20, max_size=60))  # fmt: skip
+def test_nobody_is_in_two_splits_and_nothing_is_lost(rows: list[tuple[str, str]]) -> None:
+    told: list[str] = []
+    examples = [Example(str(n), label, "", person=who) for n, (who, label) in enumerate(rows)]
+    try:
+        found = divide(examples, (0.15, 0.25), told.append)
+    except InputError as error:
+        assert "two labels" in str(error)
+        return
+    assert [e.given for e in found] == [e.given for e in examples]
+    people: dict[str, set[str]] = {}
+    for e in found:
+        people.setdefault(e.person, set()).add(e.split)
+    assert told or all(len(splits) == 1 for splits in people.values())
+    assert {e.split for e in found} == {"train", "valid", "test"}

@@ -1,0 +1,95 @@
+"""The face encoder learns from one's own pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_edge.features.face import decode
+from mera_edge.stages.face import FaceStage
+from mera_train.checkpoint import Checkpoint
+from mera_train.face.augment import disturb, mix
+from mera_train.face.data import LABELS, VALENCES
+from mera_train.face.model import FaceNet
+from mera_train.face.train import Config
+from mera_train.fingerprint import Digests
+from mera_train.own.examples import Example
+from mera_train.own.train import train as learn
+
+
+class OwnFaces:
+    """See `mera_train.own.encoder.Encoder`."""
+
+    role, title, kind, labels = "face", "Face encoder", "file", LABELS
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._stage = FaceStage(Bundle.open())
+        self._pictures: list[NDArray[np.uint8]] = []
+
+    def read(self, example: Example) -> None:
+        """Cut the face out, as the device does."""
+        try:
+            data = example.path.read_bytes()
+        except OSError as error:
+            why = f"{example.path} cannot be read ({error.strerror})"
+            raise InputError(why, "copy it again") from error
+        face = self._stage.cut_out(decode(data, str(example.path)))
+        if face is None:
+            raise InputError(
+                f"no face is found in {example.path}",
+                "leave it out, or give the face from brow to chin, less than 128 pixels high",
+            )
+        self._pictures.append(face.astype(np.uint8))
+
+    def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
+        self.pictures = torch.from_numpy(np.stack(self._pictures))[:, None]
+        self.truth = torch.tensor([LABELS.index(e.label) for e in examples])
+
+    def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> FaceNet:
+        if start is None:
+            return FaceNet(self.config.model)
+        return start.fill(FaceNet(start.settings(Config).model))
+
+    def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**31)))
+        size = self.config.model.size
+        crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
+        shares = nn.functional.one_hot(self.truth[rows], len(LABELS)).float()
+        return tuple(mix([crops, shares], self.config.augment, generator))
+
+    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
+        crops, shares = (tensor.to(device) for tensor in batch)
+        logits, _, valence, _ = model(crops)
+        target = shares @ torch.from_numpy(VALENCES).to(device)
+        error = nn.functional.mse_loss(valence.float()[:, 0], target)
+        surprise = nn.functional.cross_entropy(
+            logits.float(), shares, label_smoothing=self.config.smoothing
+        )
+        return surprise + self.config.valence * error
+
+    def scores(self, model: Any, rows: Sequence[int]) -> Tensor:
+        device = model.temperature.device
+        model.eval()
+        with torch.inference_mode():
+            parts = [model(p.float().to(device))[0] for p in self.pictures[rows].split(256)]
+            return (torch.cat(parts).float() / model.temperature).cpu()
+
+    def configuration(self, model: FaceNet) -> Config:
+        return self.config.model_copy(update={"model": model.config})
+
+    def files(self) -> Mapping[str, str]:
+        return {}
+
+
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Train on ``config.own``: see `mera_train.own.train.train`."""
+    return learn(OwnFaces(config), config, out, resume)

@@ -1,0 +1,1 @@
+"""One's own labelled examples: read, divided by person, learnt from, compared with the shipped."""

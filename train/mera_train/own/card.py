@@ -1,0 +1,72 @@
+"""The model card of what learnt from one's own examples: their data, their licence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from mera_train.own.encoder import Encoder, Settings
+from mera_train.own.examples import Example
+from mera_train.provenance import begun, stated
+
+FIGURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1", "ece": "ECE"}
+
+
+def card(
+    encoder: Encoder, config: Settings, examples: Sequence[Example], metrics: dict[str, Any]
+) -> str:
+    """Return Markdown: what it learnt from, how well it does beside the shipped one, the licence.
+
+    Args:
+        encoder: of the role.
+        config: what it was trained with.
+        examples: with their splits.
+        metrics: of `mera_train.own.train.train`.
+    """
+    labels = [label for label in encoder.labels if any(e.label == label for e in examples)]
+    rows = "".join(_row(label, [e for e in examples if e.label == label]) for label in labels)
+    figures = "".join(
+        f"| {what} | {' | '.join(_figure(metrics[name], figure) for figure in FIGURES)} |\n"
+        for name, what in (("test", "this one"), ("shipped", "the shipped one"))
+    )
+    people = len({e.person for e in examples if e.person})
+    whose = f"of {people} people, none of them in two splits" if people else "of unnamed people"
+    silent = [label for label in encoder.labels if label not in labels]
+    never = f" It has seen no examples of {', '.join(silent)}, and hardly ever answers so."
+    return f"""\
+# {encoder.title}, from one's own examples
+
+{metrics["parameters"] / 1e6:.2f} M parameters, {begun(config.own.initial)}.
+
+* **Data**: `{config.own.data.name}`, {len(examples)} examples {whose}. Their licence is for whoever
+  gave them to state.
+* **Licence** of the weights: {stated(config.licence)}.
+* **Choice**: the valid examples chose the weights and the temperature
+  ({metrics["temperature"]:.2f}); the test examples chose nothing.
+
+| label | train | valid | test |
+| --- | --- | --- | --- |
+{rows}
+On the {metrics["test"]["n"]} test examples, among the labels that occur in them (95 % intervals,
+which take the examples as independent):
+
+| encoder | {" | ".join(FIGURES.values())} |
+|{" --- |" * (1 + len(FIGURES))}
+{figures}
+**Know before use.** It knows people and places like those in the examples, and says what was
+labelled there, not what a person feels.{never if silent else ""} Not for decisions about people.
+"""
+
+
+def _row(label: str, examples: Sequence[Example]) -> str:
+    counts = Counter(e.split for e in examples)
+    return f"| {label} | {counts['train']} | {counts['valid']} | {counts['test']} |\n"
+
+
+def _figure(found: dict[str, Any], name: str) -> str:
+    value = found[name]
+    if value is None:
+        return "-"
+    interval = found["interval_95"].get(name)
+    return f"{value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -1,0 +1,158 @@
+"""An encoder learns from one's own examples, beside the shipped one as a baseline."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_edge.evaluation.evaluate import judge
+from mera_edge.metrics.classification import classification, mistakes
+from mera_train import checkpoint, disk, fingerprint, parallel, state
+from mera_train.loop import fit
+from mera_train.own import examples as own
+from mera_train.own.card import card
+from mera_train.own.encoder import Encoder, Settings
+from mera_train.own.examples import Example
+from mera_train.own.splits import divide
+from mera_train.temperature import fit_temperature
+
+
+class OwnTask:
+    """What the shared loop needs to train any encoder on one's own examples."""
+
+    def __init__(
+        self, encoder: Encoder, model: nn.Module, examples: Sequence[Example], config: Settings
+    ) -> None:
+        self.encoder, self.model, self.config = encoder, model, config
+        self.truth = [encoder.labels.index(e.label) for e in examples]
+        self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
+        learnt = np.array([self.truth[i] for i in self.train])
+        weights = np.array([examples[i].weight for i in self.train])
+        weights = weights * np.bincount(learnt)[learnt] ** -config.own.balance
+        self.shares = weights / weights.sum()
+
+    def plan(self, epoch: int) -> list[tuple[int, list[int]]]:
+        """As many rows as there are, drawn by weight and label, in batches of about one size."""
+        generator = np.random.default_rng((self.config.loop.seed, epoch))
+        drawn = generator.choice(self.train, len(self.train), p=self.shares)
+        count = max(1, round(len(drawn) / self.config.batch))
+        return [(n, part.tolist()) for n, part in enumerate(np.array_split(drawn, count))]
+
+    def load(self, plan: tuple[int, list[int]], epoch: int) -> Any:
+        number, rows = plan
+        return self.encoder.batch(rows, (self.config.loop.seed, epoch, number))
+
+    def loss(self, batch: Any, device: torch.device) -> Tensor:
+        return self.encoder.loss(self.model, batch, device)
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Metrics on the valid examples."""
+        scores = self.encoder.scores(model, self.valid)
+        truth = [self.truth[i] for i in self.valid]
+        loss = nn.functional.cross_entropy(scores, torch.tensor(truth))
+        found = judged(scores, truth, self.encoder.labels)
+        return {"loss": float(loss), "accuracy": found["accuracy"], "uar": found["uar"]}
+
+
+def rows_of(examples: Sequence[Example], split: str) -> list[int]:
+    """Return the numbers of a split's examples."""
+    return [i for i, example in enumerate(examples) if example.split == split]
+
+
+def judged(scores: Tensor, truth: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
+    """Compare scores ``[n, C]`` with the truth, among the labels that occur in it."""
+    return classification([labels[i] for i in truth], scores.softmax(1).numpy(), labels)
+
+
+def train(encoder: Encoder, config: Settings, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Train, choose and calibrate on valid, measure once on test, beside the shipped encoder.
+
+    Writes a checkpoint to ``out``, and ``examples.csv``: which example was in which split.
+
+    Returns:
+        The metrics: ``valid``, ``test``, and ``shipped``: the shipped bundle on the same test.
+
+    Raises:
+        InputError: the examples cannot be used, or ``out`` holds another run.
+    """
+    given = config.own
+    examples = _read(encoder, config)
+    digests = fingerprint.Digests(out / "digests.json")
+    told = own.digest(examples, encoder.kind, digests)
+    made = fingerprint.of(config, {"the examples": told}, digests)
+    digests.save()
+    state.claim(out, made, resume)
+    encoder.begin(examples, out, digests)
+    torch.manual_seed(config.loop.seed)
+    start = checkpoint.load(given.initial) if given.initial else None
+    model = encoder.network(start, rows_of(examples, "train"))
+    task = OwnTask(encoder, model, examples, config)
+    chosen = fit(task, config.loop, out, made, resume)
+    truth = torch.tensor([task.truth[i] for i in task.valid])
+    model.temperature.mul_(fit_temperature(encoder.scores(model, task.valid), truth))
+    metrics = {
+        "dev": chosen,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "temperature": float(model.temperature),
+        **_measured(task, model, examples),
+    }
+    said = card(encoder, config, examples, metrics)
+    checkpoint.save(out, model, encoder.configuration(model), metrics, said)
+    if parallel.state().is_main_process:
+        disk.write(out / own.TABLE, own.written(examples, encoder.kind))
+        for name, text in encoder.files().items():
+            disk.write(out / name, text)
+    return metrics
+
+
+def _read(encoder: Encoder, config: Settings) -> list[Example]:
+    given = config.own
+    if given.data is None:
+        raise InputError("no examples are given", "give --data: a CSV, or a folder by label")
+    faults: list[InputError] = []
+    readable = []
+    for example in own.read(given.data, encoder.kind, encoder.labels, given.labels, faults):
+        try:
+            encoder.read(example)
+        except InputError as fault:
+            faults.append(InputError(f"{example.where}: {fault.what}", fault.remedy))
+        else:
+            readable.append(example)
+    if len(faults) > given.skip_bad:
+        raise InputError(
+            f"{len(faults)} of {len(faults) + len(readable)} examples cannot be used, the first: "
+            f"{faults[0].what}",
+            f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used",
+        )
+    for fault in faults:
+        _tell(f"left out: {fault}")
+    own.enough(given.data, readable)
+    return divide(readable, given.held_out, _tell)
+
+
+def _measured(task: OwnTask, model: nn.Module, examples: Sequence[Example]) -> dict[str, Any]:
+    encoder, test = task.encoder, rows_of(examples, "test")
+    scores = encoder.scores(model, test)
+    names = [examples[i].label for i in test]
+    given = [examples[i].given for i in test]
+    found = [str(examples[i].path) if encoder.kind == "file" else examples[i].given for i in test]
+    valid = [task.truth[i] for i in task.valid]
+    return {
+        "valid": judged(encoder.scores(model, task.valid), valid, encoder.labels),
+        "test": judged(scores, [task.truth[i] for i in test], encoder.labels),
+        "shipped": judge(encoder.role, Bundle.open(), found, names),
+        "mistakes": {"test": mistakes(given, names, scores.softmax(1).numpy(), encoder.labels)},
+    }
+
+
+def _tell(line: str) -> None:
+    if parallel.state().is_main_process:
+        print(line, file=sys.stderr, flush=True)

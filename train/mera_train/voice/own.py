@@ -1,0 +1,99 @@
+"""The voice encoder learns from one's own recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import BINS, log_mel
+from mera_edge.labels import EMOTIONS
+from mera_edge.stages.vad import VoiceActivity
+from mera_train import audio
+from mera_train.checkpoint import Checkpoint
+from mera_train.fingerprint import Digests
+from mera_train.own.examples import Example
+from mera_train.own.train import train as learn
+from mera_train.voice.data import LABELS, Copy, Frames, Utterance, prepare
+from mera_train.voice.measure import listen
+from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.train import Config, Emotion, Plan, Split, cmvn, copies
+
+CALM = LABELS.index("calm")
+
+
+class OwnVoices:
+    """See `mera_train.own.encoder.Encoder`."""
+
+    role, title, kind, labels = "voice", "Voice encoder", "file", EMOTIONS
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._utterances: list[Utterance] = []
+
+    @cached_property
+    def _activity(self) -> VoiceActivity:
+        return VoiceActivity(Bundle.open())
+
+    def read(self, example: Example) -> None:
+        """Listen for speech, as the device does."""
+        samples = audio.read(example.folder, example.given)
+        if self._activity.span(log_mel(samples)) is None:
+            raise InputError(f"no speech is heard in {example.path}", "leave it out")
+        # A folder by its absolute path is a corpus wherever the others are.
+        folder = str(example.folder.absolute())
+        self._utterances.append(Utterance(folder, example.given, example.label, example.person))
+
+    def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
+        learnt = {u for u, e in zip(self._utterances, examples, strict=True) if e.split == "train"}
+        self.frames: Frames = prepare(
+            Path(),
+            list(dict.fromkeys(self._utterances)),
+            lambda u: copies(u, self.config.augment) if u in learnt else [Copy()],
+            out / "frames",
+            digests,
+        )
+
+    def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> VoiceEncoder:
+        if start is None:
+            normal = cmvn(self.frames, [self._utterances[i] for i in learnt])
+            return VoiceEncoder(self.config.model, *normal, len(LABELS))
+        shape = start.settings(Config).model
+        return start.fill(VoiceEncoder(shape, torch.zeros(BINS), torch.ones(BINS), len(LABELS)))
+
+    def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> Any:
+        return self._emotion(None).load(Plan(tuple(rows), seed), 0)
+
+    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
+        return self._emotion(model).loss(batch, device)
+
+    def _emotion(self, model: Any) -> Emotion:
+        # Their noise is each other.
+        split = Split(self._utterances, [], [])
+        return Emotion(self.config, model, self.frames, split, self._utterances)
+
+    def scores(self, model: Any, rows: Sequence[int]) -> Tensor:
+        device = model.temperature.device
+        heard = listen(model.eval(), self.frames, [self._utterances[i] for i in rows], device)
+        log = heard.log_softmax(1)
+        # Calm is neutral, as everywhere but in RAVDESS.
+        seven = log[:, : len(EMOTIONS)].clone()
+        seven[:, 0] = torch.logaddexp(seven[:, 0], log[:, CALM])
+        return seven
+
+    def configuration(self, model: VoiceEncoder) -> Config:
+        return self.config.model_copy(update={"model": model.config, "corpora": {}})
+
+    def files(self) -> Mapping[str, str]:
+        return {}
+
+
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Train on ``config.own``: see `mera_train.own.train.train`."""
+    return learn(OwnVoices(config), config, out, resume)
