@@ -37,6 +37,9 @@ def export(
         int | None,
         typer.Option(help="encoder frames (80 ms) to a chunk of the recognizer: 8, 4 or 2"),
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="commercial: refuse weights that may not be used so")
+    ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="eight bits where the gate finds them as good")
     ] = False,
@@ -100,6 +103,16 @@ def export(
     from mera_export.bundle import ROLES, export_bundle
     from mera_export.tensorrt_rtx import installed
 
+    if licence is not None:
+        from mera_export.licence import require
+
+        # Roles are checked by `export_bundle`.
+        require(
+            licence,
+            checkpoints,
+            role or ROLES,  # type: ignore[arg-type]
+            None if base is None else Bundle.open(base),
+        )
     refinement = None
     if int8 or data is not None or target not in (None, ["cpu"]):
         from mera_calibration.gate import Limits

@@ -10,10 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mera_edge.errors import ConfigError
 from mera_train.cli import ROLES
-from mera_train.configuration import read
+from mera_train.configuration import CONFIGS, load, read
 from mera_train.task import LoopConfig
-
-CONFIGS = Path(__file__).parents[2] / "train" / "configs"
 
 
 class Toy(BaseModel):
@@ -31,6 +29,23 @@ def test_a_configuration_that_ships_fits_its_role(path: Path) -> None:
 
 def test_every_role_has_a_configuration() -> None:
     assert {path.parent.name for path in CONFIGS.glob("*/*.yaml")} == set(ROLES)
+
+
+@pytest.mark.parametrize(
+    "name", ["face/compact", "face/compact.yaml", "train/configs/face/compact.yaml"]
+)
+def test_the_own_ones_are_found_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(Path(name)) == load(CONFIGS / "face" / "compact.yaml")
+
+
+def test_a_file_that_is_not_there_is_told_with_the_names_that_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no file face/compactt.*face/compact\.yaml"):
+        load(Path("face/compactt"))
+    with pytest.raises(ConfigError, match="there is no file"):
+        load(tmp_path / "face" / "compact.yaml")
 
 
 def test_what_is_not_said_is_the_default(tmp_path: Path) -> None:

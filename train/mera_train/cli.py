@@ -33,7 +33,7 @@ def _verb(role: str) -> Callable[..., None]:
         ],
         out: Annotated[Path, typer.Option(help="directory of the checkpoint and the run's state")],
         config: Annotated[
-            Path | None, typer.Option(help="YAML; for your examples train/configs/ROLE/own.yaml")
+            Path | None, typer.Option(help="YAML; for your examples ROLE/own")
         ] = None,
         begin: Annotated[
             str | None,

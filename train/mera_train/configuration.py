@@ -13,6 +13,24 @@ from mera_edge.errors import ConfigError
 
 Config = TypeVar("Config", bound=BaseModel)
 
+_HERE = Path(__file__).parent
+CONFIGS = next(p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir())
+"""The project's own configurations: in the package where it is installed, beside it in a clone."""
+
+
+def shipped(path: Path) -> Path:
+    """Return ``path``, or the project's own configuration of that name where there is no such file.
+
+    Args:
+        path: a file; or one of `CONFIGS` as it is there or in a clone: ``face/compact.yaml``,
+            ``face/compact``, ``train/configs/face/compact.yaml``.
+    """
+    if path.exists():
+        return path
+    inside = path.relative_to("train/configs") if path.is_relative_to("train/configs") else path
+    found = CONFIGS / inside.with_suffix(".yaml")
+    return found if not inside.is_absolute() and found.is_file() else path
+
 
 def read(path: Path, model: type[Config]) -> Config:
     """Read a YAML file into a role's configuration.
@@ -27,13 +45,18 @@ def read(path: Path, model: type[Config]) -> Config:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read the keys of a YAML file; an empty file has none.
+    """Read the keys of a YAML file, or of one of `CONFIGS`; an empty file has none.
 
     Raises:
         ConfigError: no such file, no YAML, or no keys in it.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+        values = yaml.safe_load(shipped(path).read_text(encoding="utf-8-sig")) or {}
+    except FileNotFoundError as error:
+        own = sorted(str(file.relative_to(CONFIGS)) for file in CONFIGS.rglob("*.yaml"))
+        near = get_close_matches(str(path), own, n=3, cutoff=0.3) or own
+        remedy = f"give a YAML file, or one of the project's own: {', '.join(near)}"
+        raise ConfigError(f"there is no file {path}", remedy) from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "give a YAML file") from error
     if not isinstance(values, dict):

@@ -22,6 +22,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
 
     from mera_edge.bundle import Bundle
     from mera_edge.bundle.catalogue import catalogue, pulled
+    from mera_edge.bundle.licence import use
     from mera_edge.cli.console import stdout
 
     manifest = Bundle.open(bundle).manifest
@@ -33,6 +34,7 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
                     "precision": role.precision,
                     "bytes": sum(file.bytes for file in role.files.values()),
                     "licence": role.licence,
+                    "use": use(role.licence),
                 }
                 for name, role in manifest.roles.items()
             },
@@ -41,16 +43,18 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
         print(to_json.dumps(facts, ensure_ascii=False))
         return
     table = Table(
-        "role", "precision", "size", "licence of the weights", title=escape(manifest.name)
+        "role", "precision", "size", "use", "licence of the weights", title=escape(manifest.name)
     )
     for name, role in manifest.roles.items():
         size = sum(file.bytes for file in role.files.values())
-        table.add_row(name, role.precision, f"{size / 1e6:.2f} MB", escape(role.licence))
+        table.add_row(
+            name, role.precision, f"{size / 1e6:.2f} MB", use(role.licence), escape(role.licence)
+        )
     stdout().print(table)
-    published = Table("published", "role", "here", "licence", "what")
+    published = Table("published", "role", "here", "use", "licence", "what")
     for key, model in catalogue().items():
         here = "yes" if pulled(key) else "no"
-        published.add_row(key, model.role, here, model.licence, model.what)
+        published.add_row(key, model.role, here, use(model.licence), model.licence, model.what)
     stdout().print(published)
 
 

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The device's packages in their newest versions: does it still run, and does still nothing leave?
+#
+#   .ci/nightly.sh [PYTHON]
+#
+# Needs strace. The pinned set of constraints.txt is not used.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${1:-python3}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+"$python" -m venv "$scratch/venv"
+"$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager . \
+  pytest hypothesis jsonschema onnx soundfile scipy
+"$scratch/venv/bin/pip" list --format freeze
+"$scratch/venv/bin/mera-edge" demo
+"$scratch/venv/bin/mera-edge" doctor --egress
+# What imports the training code is tested with the pinned set only.
+mapfile -t trained < <(grep -rlE 'mera_(train|export|calibration)|sherpa_onnx|tokenizers|jiwer' tests/edge)
+"$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider tests/edge "${trained[@]/#/--ignore=}"

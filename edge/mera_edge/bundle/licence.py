@@ -1,0 +1,30 @@
+"""What the licence of weights allows, as far as a program may say."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+Use = Literal["commercial", "non-commercial", "unknown"]
+
+COMMERCIAL: Final = frozenset(
+    {
+        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-3.0", "CC-BY-4.0",
+        "CC-BY-SA-4.0", "CC0-1.0", "CDLA-Permissive-2.0", "ISC", "MIT", "ODC-By-1.0",
+        "OpenMDW-1.1", "Unlicense",
+    }
+)  # fmt: skip
+"""SPDX identifiers of licences that allow commercial use, on their own conditions."""
+
+_RESTRICTED = re.compile(r"\bnc\b|non-?commercial|research|academic", re.IGNORECASE)
+
+
+def use(licence: str) -> Use:
+    """Return whether weights may be used commercially.
+
+    Only licences in `COMMERCIAL`, alone or joined by ``AND``, count as commercial: of any other
+    words a person has to judge.
+    """
+    if all(part.strip() in COMMERCIAL for part in licence.split(" AND ")):
+        return "commercial"
+    return "non-commercial" if _RESTRICTED.search(licence) else "unknown"

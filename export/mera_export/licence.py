@@ -1,0 +1,45 @@
+"""`mera-edge export --licence commercial`: nothing gets into the bundle that may not be sold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.bundle.licence import Use, use
+from mera_edge.errors import CheckFailed, InputError
+from mera_train import checkpoint
+
+
+def require(wanted: str, checkpoints: Path, roles: Sequence[RoleName], base: Bundle | None) -> None:
+    """Refuse an export with weights of another class.
+
+    Args:
+        wanted: ``commercial``, the only class that can be asked for.
+        checkpoints: a directory with one checkpoint per role.
+        roles: the roles that are exported.
+        base: the bundle that the other roles are taken from.
+
+    Raises:
+        InputError: ``wanted`` is another word, or a checkpoint cannot be read.
+        CheckFailed: names every role whose weights do not allow it, with their licence.
+    """
+    if wanted != "commercial":
+        raise InputError(f"no class of licences is called {wanted!r}", "give --licence commercial")
+    licences: dict[RoleName, str] = {
+        role: entry.licence
+        for role, entry in (base.manifest.roles if base is not None else {}).items()
+    }
+    licences |= {role: checkpoint.load(checkpoints / role).licence for role in roles}
+    refused: dict[RoleName, tuple[str, Use]] = {
+        role: (licence, use(licence))
+        for role, licence in licences.items()
+        if use(licence) != "commercial"
+    }
+    if refused:
+        words = "; ".join(f"{role} ({kind}: {text})" for role, (text, kind) in refused.items())
+        raise CheckFailed(
+            f"these weights may not be used commercially: {words}",
+            "train them on data that allows it and state `licence:` as an SPDX identifier, or "
+            "export the other roles with --role",
+        )
