@@ -32,6 +32,7 @@ ReasonCode = Literal[
     "failed",
     "paused",
     "switched_off",
+    "excluded",
     # modalities
     "no_picture",
     "no_face",
@@ -81,6 +82,7 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     "failed": "an unexpected error, which the sentence names",
     "paused": "the room is paused, and its devices are closed",
     "switched_off": "the camera or the microphone is switched off, and closed",
+    "excluded": "the settings leave it out: `[privacy] modalities`",
     "no_picture": "no source gives pictures",
     "no_face": "no face in view",
     "no_sound": "no source gives sound",
@@ -92,7 +94,7 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     "stage_failed": "a stage fails; it is made again after a while",
 }
 
-OFF: Final[frozenset[str | None]] = frozenset({"paused", "switched_off"})
+OFF: Final[frozenset[str | None]] = frozenset({"paused", "switched_off", "excluded"})
 """Codes of what somebody switched off on purpose."""
 
 _PLUGGED = (

@@ -147,6 +147,25 @@ def test_what_is_off_of_a_file_is_not_looked_at() -> None:
         assert event.transcript.text == ""
 
 
+@pytest.mark.parametrize("wanted", ["text", "voice", "face"])
+def test_only_the_modalities_that_are_wanted_are_read(wanted: str) -> None:
+    how = {"privacy": {"modalities": wanted}}
+    with Run(Control(), camera=str(CLIP), mic=str(CLIP), **how) as run:
+        event = run.until(lambda event: event.modalities[wanted].state == "used")
+        others = [each for name, each in event.modalities.items() if name != wanted]
+        assert {each.reason_code for each in others} == {"excluded"}
+        if wanted != "text":
+            assert not any(event.transcript.text for event in run.events)
+
+
+def test_a_device_that_serves_nothing_wanted_is_not_opened(camera: str) -> None:
+    how = {"privacy": {"modalities": ("text",)}}
+    with Run(Control(), camera=camera, mic=str(CLIP), **how) as run:
+        event = run.until(lambda event: event.modalities["text"].state == "used")
+        assert state(event) == ("off", "excluded")
+        assert not capturing()
+
+
 def test_a_signal_pauses_and_goes_on(camera: str) -> None:
     main = "from mera_edge.cli import main; main()"
     arguments = ["run", "--camera", camera, "--mic", "none", "--sink", "-"]

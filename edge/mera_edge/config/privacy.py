@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mera_edge.labels import MODALITIES, ModalityName
 
 Words = Literal["off", "final", "all"]
+
+
+def parts(value: Any) -> Any:
+    """Read ``a, b`` into a list."""
+    several = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() if isinstance(part, str) else part for part in several)
 
 
 class PrivacySettings(BaseModel):
@@ -18,6 +26,13 @@ class PrivacySettings(BaseModel):
         "off",
         description="words that sinks get: off, `final` ones of utterances that are over, or all. "
         "Stdout and the live view have all, whatever this says",
+    )
+
+    modalities: Annotated[tuple[ModalityName, ...], BeforeValidator(parts)] = Field(
+        MODALITIES,
+        min_length=1,
+        description="what is looked at and listened to: voice, face, text. Without voice and face "
+        "the words alone count; a device that serves none of them is not opened",
     )
 
 

@@ -9,18 +9,12 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mera_edge.config.privacy import Words
+from mera_edge.config.privacy import Words, parts
 
 STDOUT = ("-", "/dev/stdout")
 
 
-def _names(value: Any) -> Any:
-    """Read ``a,b``, as a URL has to say it, into a list."""
-    parts = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() if isinstance(part, str) else part for part in parts)
-
-
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_names)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(parts)]
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 

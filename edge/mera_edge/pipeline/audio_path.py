@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,7 @@ class AudioPath:
         self._voice.call(0.0, lambda voice: voice.reset())
         self._transcription.reset()
         self.speaking = self._was_speaking = False
+        self._off: Set[ModalityName] = frozenset()
         self._before = _NO_FRAMES
         self._new_voice: Evidence | None = None
         self._heard_s = self._spoke_s = self._utterance_s = 0.0
@@ -86,7 +87,12 @@ class AudioPath:
         return [evidence for evidence in (heard, read) if evidence is not None]
 
     def hear(
-        self, sounds: Sequence[AudioChunk], now_s: float, plan: TickPlan, last: bool
+        self,
+        sounds: Sequence[AudioChunk],
+        now_s: float,
+        plan: TickPlan,
+        last: bool,
+        off: Set[ModalityName] = frozenset(),
     ) -> AudioObservation:
         """Take the sound since the last tick, always to the end: recognizer and voice are streams.
 
@@ -95,7 +101,9 @@ class AudioPath:
             now_s: stream time.
             plan: what there is time for.
             last: whether the stream ends here.
+            off: what of voice and text is not wanted: its model does not run.
         """
+        self._off = off
         self._new_voice = None
         for sound in sounds:
             self._take(sound, now_s, plan)
@@ -105,7 +113,7 @@ class AudioPath:
                 self._listen(AudioBlock(frames, self._heard_s), now_s)
         if self._log_mel.reason is not None:
             words = self._transcription.give_up(now_s)
-        elif self._kept is not None and not last:
+        elif "text" in off or (self._kept is not None and not last):
             words = Words()
         else:
             # What is found in music or noise is no words.
@@ -169,12 +177,12 @@ class AudioPath:
         """Make up for the newest of the sound that was not listened to."""
         if self._kept is not None:
             block, self._kept = self._kept, None
-            self._transcription.accept(block, now_s)
+            self._transcribe(block, now_s)
             self._before, self._was_speaking = block.frames[-_ONSET:], False
 
     def _listen(self, block: AudioBlock, now_s: float) -> None:
-        self._transcription.accept(block, now_s)
-        if self.speaking:
+        self._transcribe(block, now_s)
+        if self.speaking and "voice" not in self._off:
             frames = block.frames
             if not self._was_speaking:
                 # The first syllable began before the voice activity was sure of it.
@@ -182,3 +190,7 @@ class AudioPath:
             heard = self._voice.call(now_s, lambda voice: voice.accept(frames, block.end_s))
             self._new_voice = heard or self._new_voice
         self._before, self._was_speaking = block.frames, self.speaking
+
+    def _transcribe(self, block: AudioBlock, now_s: float) -> None:
+        if "text" not in self._off:
+            self._transcription.accept(block, now_s)

@@ -9,6 +9,7 @@ from mera_edge.config import RecognitionSettings, RoomSettings, Settings
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.host.load import LoadMonitor
+from mera_edge.labels import MODALITIES
 from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import RealClock
@@ -151,7 +152,9 @@ class Service:
         id = wanted.id
 
         def off() -> Off:
-            return self._control.of(id).off
+            wanted = self._settings.privacy.modalities
+            excluded = [name for name in MODALITIES if name not in wanted]
+            return {**dict.fromkeys(excluded, "excluded"), **self._control.of(id).off}
 
         return Room(
             pipeline, [Switched(source, off) for source in sources], wanted.name, id, off=off
