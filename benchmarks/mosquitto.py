@@ -28,27 +28,29 @@ def free_port() -> int:
 class Mosquitto:
     """A broker on loopback, with more lines of configuration."""
 
-    def __init__(self, folder: Path, *lines: str) -> None:
-        self.port = free_port()
+    def __init__(self, folder: Path, *lines: str, address: str = "127.0.0.1") -> None:
+        self.port, self._address = free_port(), address
         self._config = folder / "mosquitto.conf"
         self._log = folder / "mosquitto.log"
         text = [
-            f"listener {self.port} 127.0.0.1",
+            f"listener {self.port} {address}",
             "user root",
             *(lines or ["allow_anonymous true"]),
         ]
         self._config.write_text("\n".join(text) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until it listens."""
+    def start(self, *within: str) -> None:
+        """Start it, within a command that takes another, and wait until it listens."""
         if FOUND is None:
             raise FileNotFoundError("mosquitto is not installed")
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([FOUND, "-c", self._config], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*within, FOUND, "-c", str(self._config)], stdout=log, stderr=log
+            )
         deadline = time.monotonic() + LIMIT_S
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            with contextlib.suppress(OSError), socket.create_connection((self._address, self.port)):
                 return
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(self._log.read_text())
@@ -64,7 +66,7 @@ class Mosquitto:
 class Listener:
     """Everything that is published, the newest by topic and all in order."""
 
-    def __init__(self, port: int, **login: str) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", **login: str) -> None:
         self.newest: dict[str, str] = {}
         self.all: list[tuple[float, str, str, MQTTMessage]] = []
         self._changed = threading.Condition()
@@ -74,7 +76,7 @@ class Listener:
         self.client.on_message = self._take
         self.client.on_connect = lambda client, *_: client.subscribe("#")
         self.client.reconnect_delay_set(1, 1)
-        self.client.connect("127.0.0.1", port)
+        self.client.connect(host, port)
         self.client.loop_start()
 
     def _take(self, client: Any, data: Any, message: MQTTMessage) -> None:
@@ -123,9 +125,9 @@ def broker(folder: Path, *lines: str) -> Iterator[Mosquitto]:
 
 
 @contextlib.contextmanager
-def listener(port: int, **login: str) -> Iterator[Listener]:
+def listener(port: int, host: str = "127.0.0.1", **login: str) -> Iterator[Listener]:
     """Listen to a broker."""
-    listens = Listener(port, **login)
+    listens = Listener(port, host, **login)
     try:
         yield listens
     finally:

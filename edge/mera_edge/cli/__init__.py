@@ -24,6 +24,7 @@ from mera_edge.cli import (
     run,
     service,
     transcribe,
+    wyoming,
 )
 from mera_edge.cli.console import reported, say
 from mera_edge.errors import InputError
@@ -44,6 +45,7 @@ app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")
+app.command("wyoming")(wyoming.wyoming)
 app.add_typer(service.app, name="service")
 app.command("doctor")(doctor.doctor)
 for _verb in extras.VERBS:
