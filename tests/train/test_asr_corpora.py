@@ -178,8 +178,8 @@ def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path)
     (tmp_path / "own.tsv").write_text("file\ttext\n")
     with pytest.raises(InputError, match=r"own\.tsv is no manifest: .*\.csv or \.jsonl"):
         read(tmp_path, str(tmp_path / "own.tsv"))
-    (tmp_path / "own.jsonl").write_text('{"audio_filepath": "a.wav", "text": "a"}\n')
-    with pytest.raises(InputError, match=r"line 1: file is empty: .*has audio_filepath, text"):
+    (tmp_path / "own.jsonl").write_text('{"sound": "a.wav", "text": "a"}\n')
+    with pytest.raises(InputError, match=r"line 1: file is empty: .*has sound, text"):
         read(tmp_path, str(tmp_path / "own.jsonl"))
     with pytest.raises(InputError, match=r"urbansound_noise.*augment: \{noise: 0\}"):
         noises(tmp_path)

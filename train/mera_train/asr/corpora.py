@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mera_edge import table
 from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import InputError
+from mera_train.own import layouts
+from mera_train.own.layouts import Given
 
-SPLITS = {
-    **{"": "train", "train": "train", "test": "test"},
-    **dict.fromkeys(("dev", "valid", "val", "validation"), "dev"),
-}
-"""By what manifests call it."""
+SPLITS = {"": "train", "train": "train", "valid": "dev", "test": "test"}
+"""By what `mera_train.own.layouts.split` says."""
 
 DEV_EVERY = 12
 """Every twelfth speaker is kept for development where the corpus names none."""
@@ -101,45 +98,25 @@ def archived(data: Path, corpus: str) -> list[dict[str, str]]:
 
 
 def _manifest(path: Path, skipped: table.Skipped) -> Iterator[Utterance]:
-    rows = table.read(path, ("file", "text")) if path.suffix == ".csv" else _objects(path)
-    for line, row in rows:
+    for row in layouts.rows(path, ("file", "text")):
         try:
-            yield _utterance(path, f"{path}, line {line}", row)
+            yield _utterance(row)
         except InputError as fault:
             skipped.add(fault)
 
 
-def _utterance(path: Path, where: str, row: Mapping[str, Any]) -> Utterance:
-    given = {name: str(row.get(name) or "").strip() for name in ("file", "text")}
+def _utterance(row: Given) -> Utterance:
+    given = {name: row.columns.get(name, "").strip() for name in ("file", "text")}
     if missing := [name for name, value in given.items() if not value]:
-        remedy = f"every row needs file and text; this one has {', '.join(map(str, row))}"
-        raise InputError(f"{where}: {missing[0]} is empty", remedy)
-    if not table.is_file(path.parent / given["file"]):
-        raise InputError(f"{where}: {given['file']} does not exist", "files are named from there")
-    split = str(row.get("split") or "").strip().lower()
-    if split not in SPLITS:
-        raise InputError(f"{where}: split {split!r}", "train, dev (or valid) or test")
-    speaker = str(row.get("speaker") or "")
-    text = _spoken(given["text"])
-    return Utterance(str(path.parent), given["file"], text, speaker, SPLITS[split], where)
-
-
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})", "give a UTF-8 file") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{path}, line {number}: no JSON ({error})", "give one object a line"
-                ) from error
-            if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number}: no JSON object", "give one a line")
-            yield number, row
+        remedy = f"every row needs file and text; this one has {', '.join(row.columns)}"
+        raise InputError(f"{row.where}: {missing[0]} is empty", remedy)
+    if not table.is_file(row.folder / given["file"]):
+        raise InputError(
+            f"{row.where}: {given['file']} does not exist", "files are named from there"
+        )
+    split = SPLITS[layouts.split(row)]
+    person, text = row.columns.get("person", ""), _spoken(given["text"])
+    return Utterance(str(row.folder), given["file"], text, person, split, row.where)
 
 
 def _librispeech(folder: Path) -> Iterator[Utterance]:
