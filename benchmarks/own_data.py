@@ -26,14 +26,17 @@ EXAMPLES = 200
 
 
 def main(tables: list[Path], out: Annotated[Path, typer.Option()]) -> None:
-    """Print, as Markdown, accuracy and UAR of both over all thirds."""
+    """Print, as Markdown, accuracy and UAR of both on every third and over all."""
     print("| corpus | third | n | shipped UAR | own UAR | shipped accuracy | own accuracy |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for table in tables:
-        found = [_third(table, number, out / table.stem / str(number)) for number in range(3)]
-        for number, metrics in enumerate(found):
+    found: dict[str, list[dict[str, Any]]] = {table.stem: [] for table in tables}
+    for number in range(3):
+        for table in tables:
+            metrics = _third(table, number, out / table.stem / str(number))
+            found[table.stem].append(metrics)
             _row(table.stem, str(number + 1), [metrics])
-        _row(table.stem, "all", found)
+    for name, every in found.items():
+        _row(name, "all", every)
 
 
 def _third(table: Path, number: int, out: Path) -> dict[str, Any]:
