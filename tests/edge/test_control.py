@@ -41,10 +41,10 @@ class Run:
     def __init__(self, control: Control, **settings: object) -> None:
         self.events: list[EmotionEvent] = []
         self._signals = Signals()
-        outlets = SinkGroup(lambda line: None, self._signals.stop)
+        outlets = SinkGroup(self._signals.stop)
         outlets.add("events", self)
         read = load(None, settings, {})
-        service = Service(read, self._signals, outlets, lambda line: None, control)
+        service = Service(read, self._signals, outlets, control, configured_sinks=False)
         self._thread = threading.Thread(target=service.run, args=[lambda: read])
 
     def publish(self, event: EmotionEvent) -> None:

@@ -82,7 +82,7 @@ def heard(broker: Mosquitto) -> Iterator[Listener]:
 
 def sink(port: int, switchboard: Control | None = None, **settings: Any) -> MqttSink:
     to = SinkSettings(to=f"mqtt://127.0.0.1:{port}", node="attic", **settings)
-    made = open_sink(to, switchboard, print)
+    made = open_sink(to, switchboard)
     assert isinstance(made, MqttSink)
     return made
 
@@ -450,16 +450,16 @@ def test_a_broker_that_is_not_there_is_waited_for() -> None:
 )
 def test_an_address_that_is_none_is_refused(to: str, why: str) -> None:
     with pytest.raises(InputError, match=why) as error:
-        open_sink(SinkSettings(to=to), rooms(), print)
+        open_sink(SinkSettings(to=to), rooms())
     assert "write mqtt://USER@HOST:PORT/PREFIX" in str(error.value)
     assert "s3cr3t" not in str(error.value)
 
 
 def test_a_password_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="password_file nowhere cannot be read"):
-        open_sink(SinkSettings(to="mqtt://me@host", password_file="nowhere"), rooms(), print)
+        open_sink(SinkSettings(to="mqtt://me@host", password_file="nowhere"), rooms())
     with pytest.raises(InputError, match="ca_file is for mqtts"):
-        open_sink(SinkSettings(to="mqtt://host", ca_file="a.pem"), rooms(), print)
+        open_sink(SinkSettings(to="mqtt://host", ca_file="a.pem"), rooms())
 
 
 def test_an_address_has_its_usual_places() -> None:
@@ -480,7 +480,7 @@ def test_rooms_have_ids_that_topics_take_and_tell_them_apart(one: str, two: str)
 def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mera-edge\[mqtt\]'"):
-        open_sink(SinkSettings(to="mqtt://host"), rooms(), print)
+        open_sink(SinkSettings(to="mqtt://host"), rooms())
 
 
 @needs_broker

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,7 +50,7 @@ from mera_edge.sinks.timeline import SLOTS, Timeline
 
 
 def opened(target: str) -> Destination:
-    return open_sink(SinkSettings(to=target), Control(), lambda line: None)
+    return open_sink(SinkSettings(to=target), Control())
 
 
 def event(index: int, words: str = "", final: bool = False, seen: bool = True) -> EmotionEvent:
@@ -243,6 +244,19 @@ class Sometimes:
         self.summary = summary
 
 
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """The messages that are logged meanwhile, as they come."""
+    lines: list[str] = []
+    handler, log = logging.Handler(), logging.getLogger("mera_edge")
+    handler.emit = lambda record: lines.append(record.getMessage())
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield lines
+    log.removeHandler(handler)
+    log.setLevel(logging.NOTSET)
+
+
 def wait_for(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + 30
     while not holds():
@@ -255,10 +269,9 @@ def end(queued: QueuedSink, within_s: float = 30.0) -> None:
     queued.wait(time.monotonic() + within_s)
 
 
-def test_a_full_disk_is_said_once_and_costs_no_event_that_can_wait() -> None:
-    said: list[str] = []
+def test_a_full_disk_is_said_once_and_costs_no_event_that_can_wait(said: list[str]) -> None:
     sink = Sometimes()
-    queued = QueuedSink(sink, "sink a", said.append)
+    queued = QueuedSink(sink, "sink a")
     queued.publish(event(0))
     wait_for(lambda: sink.got)
     sink.full = True
@@ -275,11 +288,10 @@ def test_a_full_disk_is_said_once_and_costs_no_event_that_can_wait() -> None:
     assert queued.worked and queued.error is None
 
 
-def test_a_sink_that_hangs_delays_nobody_and_loses_the_oldest_events() -> None:
-    said: list[str] = []
+def test_a_sink_that_hangs_delays_nobody_and_loses_the_oldest_events(said: list[str]) -> None:
     sink = Sometimes()
     sink.goes_on.clear()
-    queued = QueuedSink(sink, "sink a", said.append, waiting=10)
+    queued = QueuedSink(sink, "sink a", waiting=10)
     queued.publish(event(0))
     sink.used.wait()
     for index in range(1, 31):
@@ -293,14 +305,14 @@ def test_a_sink_that_hangs_delays_nobody_and_loses_the_oldest_events() -> None:
     assert len(said) == 2
 
 
-def test_a_sink_that_hangs_or_fails_to_the_end_is_left_behind_and_told_of() -> None:
+def test_a_sink_that_hangs_or_fails_to_the_end_is_left_behind_and_told_of(said: list[str]) -> None:
     for hangs in (True, False):
-        said: list[str] = []
+        said.clear()
         sink = Sometimes()
         sink.full = not hangs
         if hangs:
             sink.goes_on.clear()
-        queued = QueuedSink(sink, "sink a", said.append)
+        queued = QueuedSink(sink, "sink a")
         for index in range(5):
             queued.publish(event(index))
         end(queued, within_s=0.2)
@@ -308,12 +320,11 @@ def test_a_sink_that_hangs_or_fails_to_the_end_is_left_behind_and_told_of() -> N
         sink.goes_on.set()
 
 
-def test_a_sink_whose_reader_is_gone_is_not_complained_about() -> None:
-    said: list[str] = []
+def test_a_sink_whose_reader_is_gone_is_not_complained_about(said: list[str]) -> None:
     changes: list[bool] = []
     sink = Sometimes()
     sink.gone = True
-    queued = QueuedSink(sink, "sink a", said.append, lambda: changes.append(queued.gone))
+    queued = QueuedSink(sink, "sink a", changed=lambda: changes.append(queued.gone))
     queued.publish(event(0))
     wait_for(lambda: changes)
     queued.publish(event(1))
@@ -321,16 +332,15 @@ def test_a_sink_whose_reader_is_gone_is_not_complained_about() -> None:
     assert changes == [True] and said == []
 
 
-def test_an_event_that_a_sink_cannot_take_does_not_stop_the_next() -> None:
+def test_an_event_that_a_sink_cannot_take_does_not_stop_the_next(said: list[str]) -> None:
     class Picky(Sometimes):
         def publish(self, event: EmotionEvent) -> None:
             if event.transcript.text == "?":
                 raise ValueError("no such letter")
             super().publish(event)
 
-    said: list[str] = []
     sink = Picky()
-    queued = QueuedSink(sink, "sink a", said.append)
+    queued = QueuedSink(sink, "sink a")
     queued.publish(event(0, words="?"))
     queued.publish(event(1))
     end(queued)
@@ -424,7 +434,7 @@ lines.close()
 def test_a_named_pipe_waits_for_its_reader_and_for_the_next_one(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    queued = QueuedSink(opened(str(pipe)), "sink pipe", lambda line: None)
+    queued = QueuedSink(opened(str(pipe)), "sink pipe")
     for index in range(3):
         queued.publish(event(index))
     with pipe.open() as reader:
@@ -450,10 +460,10 @@ def test_a_sink_that_there_is_not_is_refused_by_its_scheme(target: str) -> None:
 def test_what_a_run_keeps_does_not_grow(tmp_path: Path) -> None:
     hangs = Sometimes()
     hangs.goes_on.clear()
-    queued = QueuedSink(hangs, "sink a", lambda line: None)
+    queued = QueuedSink(hangs, "sink a")
     report, log, totals = (
         HtmlReport(tmp_path / "r.html"),
-        SourceLog(lambda line: None),
+        SourceLog(),
         SummaryBuilder(),
     )
 
@@ -513,11 +523,10 @@ def test_a_sink_may_ask_for_changes_only_and_for_few() -> None:
     assert all(every.takes(state("sad")) for _ in range(3))
 
 
-def test_a_sink_of_the_newest_only_takes_none_of_the_past() -> None:
+def test_a_sink_of_the_newest_only_takes_none_of_the_past(said: list[str]) -> None:
     """After an outage it goes on with what is, and speaks of no loss."""
     works = threading.Event()
     taken: list[EmotionEvent] = []
-    said: list[str] = []
 
     class Broker:
         def publish(self, message: EmotionEvent) -> None:
@@ -528,7 +537,7 @@ def test_a_sink_of_the_newest_only_takes_none_of_the_past() -> None:
         def close(self, summary: Summary) -> None:
             pass
 
-    queued = QueuedSink(Broker(), "broker", said.append, newest_only=True)
+    queued = QueuedSink(Broker(), "broker", newest_only=True)
     for index in range(50):
         queued.publish(event(index))
         time.sleep(0.001)

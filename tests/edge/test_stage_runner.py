@@ -170,7 +170,7 @@ STAGES: dict[str, tuple[type, str]] = {
     "asr": (Recognizer, "accept partial is_endpoint finalize flush reset"),
     "voice": (VoiceStage, "accept reset"),
     "text": (TextStage, "accept"),
-    "face": (FaceStage, "accept looks reset"),
+    "face": (FaceStage, "accept needs_frame reset"),
     "fusion": (FusionStage, "fuse"),
 }
 PARTS = [(name, part) for name, (_, parts) in STAGES.items() for part in parts.split()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mera_edge import __version__
 from mera_edge.cli import options
 from mera_edge.errors import InputError
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mera_edge.config import Settings
     from mera_edge.service.run_loop import Signals
     from mera_edge.service.service import Service
+
+_LOG = logging.getLogger(__name__)
 
 
 def run(
@@ -38,6 +40,9 @@ def run(
     config: options.Config = None,
     report: options.Report = None,
     record: options.Record = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="What is logged on stderr: debug, info, warning or error.")
+    ] = None,
     bundle: options.Bundle = None,
 ) -> None:
     """Say live how the person in front of the camera feels, until Ctrl-C.
@@ -51,6 +56,7 @@ def run(
     """
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import Notices, stderr
+    from mera_edge.cli.logs import StderrHandler
     from mera_edge.config import load
     from mera_edge.service.run_loop import Stopped, take_signals
 
@@ -63,15 +69,20 @@ def run(
             "budget_ms": budget_ms,
             "bundle": bundle,
             "recognition": {"model": asr},
+            "log_level": log_level,
         }
-        return load(config, flags)
+        settings = load(config, flags)
+        log.setLevel(settings.log_level.upper())
+        return settings
 
     live = sys.stdout is not None and sys.stdout.isatty() and sink is None
     end, reload = [signal.SIGINT, signal.SIGTERM], [signal.SIGHUP]
     if live or report or record:
         # A terminal that hangs up has no operator any more; a report is about one run.
         end, reload = [*end, *reload], []
-    notices = Notices(stderr())
+    notices, log = Notices(stderr()), logging.getLogger("mera_edge")
+    handler = StderrHandler(notices)
+    log.addHandler(handler)
     try:
         with take_signals(end, reload, [signal.SIGUSR1], [signal.SIGUSR2]) as signals:
             settings = read()
@@ -80,7 +91,6 @@ def run(
                     "a report and a recording are about one room",
                     "give one camera, or leave out --report and --record",
                 )
-            notices.say(_head(settings))
             with signals.stop_at_once():
                 service = _service(settings, signals, notices, live, report, record)
             summary = service.run(read)
@@ -88,23 +98,10 @@ def run(
             summary = summary.model_copy(update={"transcript": ""})
         notices.show(lambda to: print_answer(summary, to))
     except Stopped:
-        notices.say("stopped while it was loading")
+        _LOG.info("stopped while loading")
     finally:
+        log.removeHandler(handler)
         notices.close()
-
-
-def _head(settings: Settings) -> str:
-    """Say what is about to run."""
-    from mera_edge.redaction import redacted
-
-    rooms = [
-        (f"{room.name}: " if room.name else "")
-        + f"camera {redacted(room.camera)}, microphone {redacted(room.mic)}"
-        for room in settings.rooms
-    ]
-    return (
-        f"mera-edge {__version__} loads bundle {settings.bundle or 'default'}; {'; '.join(rooms)}"
-    )
 
 
 def _service(
@@ -125,15 +122,13 @@ def _service(
 
     began = time.monotonic()
     control = Control()
-    sinks = SinkGroup(notices.say, signals.stop, control)
+    sinks = SinkGroup(signals.stop, control)
     if live:
         sinks.add("live view", LiveView(notices.console), waiting=1)
-    else:
-        sinks.use(settings.sinks, sinks.open(settings.sinks))
     if report is not None:
         sinks.add(f"report {report}", HtmlReport(report))
-    service = Service(settings, signals, sinks, notices.say, control)
+    service = Service(settings, signals, sinks, control, configured_sinks=not live)
     if record is not None:
         sinks.observe(f"recording {record}", EvidenceRecorder(record, service.models))
-    notices.say(f"ready after {time.monotonic() - began:.1f} s")
+    _LOG.info("ready after %.1f s", time.monotonic() - began)
     return service

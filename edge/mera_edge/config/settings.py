@@ -166,6 +166,9 @@ class Settings(BaseModel):
         "tensorrt-rtx or webgpu",
     )
 
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is logged on stderr: messages of this level and above"
+    )
     face_detector: str | None = Field(
         None, description="name of a pulled model, as `yunet`; the bundle's if unset", min_length=1
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from mera_edge.bundle import Bundle
@@ -9,9 +10,11 @@ from mera_edge.config import RecognitionSettings, RoomSettings, Settings
 from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.host.load import LoadMonitor
-from mera_edge.labels import MODALITIES
+from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.pipeline.stamp import about
+from mera_edge.redaction import redacted
 from mera_edge.service.clock import RealClock
 from mera_edge.service.control import Control
 from mera_edge.service.run_loop import Room, Session, Signals, Stopped
@@ -23,6 +26,8 @@ from mera_edge.sources.select import select_rooms
 from mera_edge.sources.shared import Devices
 from mera_edge.sources.switched import Off, Switched
 
+_LOG = logging.getLogger(__name__)
+
 WORDS_KEPT = 1000
 """Characters of each room's transcript in the summary: events have them all."""
 
@@ -33,8 +38,8 @@ class Service:
     Args:
         settings: the configuration.
         signals: what the operator wants.
-        sinks: the sinks, those of the configuration opened.
-        say: takes a line for the operator, without waiting.
+        sinks: the sinks; those of the configuration are opened here.
+        configured_sinks: whether the sinks of the configuration are used.
         control: what is switched off.
 
     Raises:
@@ -50,15 +55,18 @@ class Service:
         settings: Settings,
         signals: Signals,
         sinks: SinkGroup,
-        say: Callable[[str], None],
         control: Control | None = None,
+        configured_sinks: bool = True,
     ) -> None:
-        self._signals, self._sinks, self._say = signals, sinks, say
+        self._signals, self._sinks = signals, sinks
         self._control = control or Control()
         self._devices, self._load = Devices(), LoadMonitor()
         self._made: list[tuple[_Made, Room]] = []
         self._settings = settings
         self.models = Bundle.open(settings.bundle, settings.providers)
+        _LOG.info("%s", _described(settings, self.models))
+        if configured_sinks:
+            sinks.use(settings.sinks, sinks.open(settings.sinks))
         self._made = self._make(settings, self.models)
         self.rooms = [room for _, room in self._made]
         self._control.use(room.id for room in settings.rooms)
@@ -75,7 +83,7 @@ class Service:
         stop, reload, reopen = self._signals.stop, self._signals.reload, self._signals.reopen
         pause = self._signals.pause
         heartbeat = Heartbeat(lambda: [room.id for room in self.rooms if not room.ended])
-        sinks: list[Sink] = [self._sinks, SourceLog(self._say), heartbeat]
+        sinks: list[Sink] = [self._sinks, SourceLog(), heartbeat]
         try:
             rate, observers = self._settings.ticks_per_second, self._sinks.observers
             with Session(RealClock(), sinks, rate, WORDS_KEPT, observers) as session:
@@ -113,7 +121,7 @@ class Service:
                 made = self._make(settings, models)
                 session.use_rooms([room for _, room in made])
         except MeraError as error:
-            self._say(f"the new configuration cannot be used, the old one stays: {error}")
+            _LOG.error("the new configuration cannot be used, the old one stays: %s", error)
             return
         except Stopped:
             return
@@ -125,7 +133,9 @@ class Service:
         self._control.use(room.id for room in settings.rooms)
         for room in self.rooms:
             room.pipeline.switch(self._mode(settings))
-        self._say(f"goes on with the new configuration; {kept} of {len(made)} rooms are unchanged")
+        _LOG.info(
+            "running with the new configuration; %d of %d rooms are unchanged", kept, len(made)
+        )
 
     def _make(self, settings: Settings, models: Bundle) -> list[tuple[_Made, Room]]:
         """Return the rooms of a configuration; those that are what they were are the same."""
@@ -162,6 +172,17 @@ class Service:
 
     def _mode(self, settings: Settings) -> Live:
         return Live(self._load, settings.room_budget_ms, len(settings.rooms))
+
+
+def _described(settings: Settings, bundle: Bundle) -> str:
+    """Return the first line of a run: what runs, on what."""
+    what = about(bundle)
+    rooms = "; ".join(
+        f"{room.id}: camera {redacted(room.camera)}, microphone {redacted(room.mic)}"
+        for room in settings.rooms
+    )
+    models = f"bundle {what.bundle} ({what.bundle_id}), labels {', '.join(EMOTIONS)}"
+    return f"mera-edge {what.version}, {models}; {rooms}"
 
 
 _Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, str | None, Bundle]

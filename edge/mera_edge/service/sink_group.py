@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mera_edge.config import SinkSettings, Words
@@ -30,18 +30,16 @@ class SinkGroup:
     It stops the run when nobody reads any more, or when every sink fails and none ever worked.
 
     Args:
-        say: takes a line for the operator, without waiting.
         stop: ends the run.
         switchboard: for sinks that take commands.
     """
 
     def __init__(
         self,
-        say: Callable[[str], None],
         stop: threading.Event,
         switchboard: Switchboard | None = None,
     ) -> None:
-        self._say, self._stop, self._switchboard = say, stop, switchboard or Control()
+        self._stop, self._switchboard = stop, switchboard or Control()
         self._named: dict[SinkSettings, QueuedSink[EmotionEvent]] = {}
         """Those of the configuration."""
         self._selections: dict[SinkSettings, Selection] = {}
@@ -58,7 +56,7 @@ class SinkGroup:
         """
         places = {target.place for target in targets}
         return {
-            place: open_sink(place, self._switchboard, self._say)
+            place: open_sink(place, self._switchboard)
             for place in places
             if place not in self._named
         }
@@ -88,11 +86,11 @@ class SinkGroup:
 
     def add(self, name: str, sink: Sink, waiting: int = WAITING) -> None:
         """Add a sink that the configuration does not name: see `QueuedSink`."""
-        self._others.append(QueuedSink(sink, name, self._say, waiting=waiting))
+        self._others.append(QueuedSink(sink, name, waiting=waiting))
 
     def observe(self, name: str, observer: Observer) -> None:
         """Add an observer: it has a thread and a queue as the sinks have."""
-        self._observers.append(QueuedSink(observer, name, self._say))
+        self._observers.append(QueuedSink(observer, name))
 
     @property
     def observers(self) -> Sequence[Observer]:
@@ -144,7 +142,6 @@ class SinkGroup:
         return QueuedSink(
             to,
             f"sink {redacted(target.to)}",
-            self._say,
             changed=self._changed,
             reopen=to.reopen,
             newest_only=to.newest_only,

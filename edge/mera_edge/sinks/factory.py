@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 
 from mera_edge.config import SinkSettings
 from mera_edge.errors import InputError
@@ -10,16 +10,15 @@ from mera_edge.sinks import Destination
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sinks.switchboard import Switchboard
 
+_LOG = logging.getLogger(__name__)
 
-def open_sink(
-    target: SinkSettings, switchboard: Switchboard, say: Callable[[str], None]
-) -> Destination:
+
+def open_sink(target: SinkSettings, switchboard: Switchboard) -> Destination:
     """Return the sink that the settings name.
 
     Args:
         target: the settings.
         switchboard: for sinks that take commands.
-        say: takes a line for the operator, without waiting.
 
     Raises:
         MeraError: there is no such sink, or it cannot be used.
@@ -32,7 +31,7 @@ def open_sink(
         from mera_edge.sinks.http import HttpSink
 
         sink = HttpSink(target, switchboard)
-        say(f"live page: {sink.url}")
+        _LOG.info("live page: %s", sink.url)
         return sink
     _refuse(target)
     return JsonLines(target.to)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 
 from mera_edge.events import EmotionEvent, SourceState, Summary
 from mera_edge.reasons import REMEDIES
+
+_LOG = logging.getLogger(__name__)
 
 NOTHING_WORKS = (
     "no camera and no microphone works so far; each is tried again and again: `mera-edge doctor` "
@@ -14,14 +16,9 @@ NOTHING_WORKS = (
 
 
 class SourceLog:
-    """Says every change of a source's state, and once that none has ever worked.
+    """Logs every change of a source's state, and once that none has ever worked."""
 
-    Args:
-        say: takes a line.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._states: dict[tuple[str | None, str], tuple[SourceState, str | None]] = {}
         self._some_work = False
 
@@ -34,13 +31,15 @@ class SourceLog:
                 line = f"{event.room}: {source.name}" if event.room else source.name
                 why = f": {source.reason}" if source.reason else ""
                 remedy = REMEDIES.get(source.reason_code)
-                self._say(f"{line} {source.state}{why}{f' ({remedy})' if remedy else ''}")
+                level = logging.WARNING if source.state in ("stalled", "gone") else logging.INFO
+                what = f"{line} {source.state}{why}{f' ({remedy})' if remedy else ''}"
+                _LOG.log(level, "%s", what)
         states = {state for state, _ in self._states.values()}
         # Files have no state: they are there.
         self._some_work |= not event.sources or "live" in states
         if not self._some_work and states == {"gone"}:
             self._some_work = True
-            self._say(NOTHING_WORKS)
+            _LOG.error(NOTHING_WORKS)
 
     def close(self, summary: Summary) -> None:
         """There is nothing to finish."""

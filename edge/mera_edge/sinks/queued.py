@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -10,6 +11,8 @@ from mera_edge.errors import MeraError
 from mera_edge.events import Summary
 from mera_edge.sinks import Receiver
 from mera_edge.sinks.outbox import Outbox
+
+_LOG = logging.getLogger(__name__)
 
 Message = TypeVar("Message")
 
@@ -32,7 +35,6 @@ class QueuedSink(Generic[Message]):
     Args:
         sink: from now on used by no other thread.
         name: for messages.
-        say: takes a line for the operator, without waiting.
         changed: called from any thread when `worked`, `gone` or `error` has changed.
         reopen: of the sink, for `reopen`.
         waiting: how many events may wait.
@@ -49,7 +51,6 @@ class QueuedSink(Generic[Message]):
         self,
         sink: Receiver[Message],
         name: str,
-        say: Callable[[str], None],
         changed: Callable[[], None] = lambda: None,
         reopen: Callable[[], None] = lambda: None,
         waiting: int = WAITING,
@@ -57,7 +58,7 @@ class QueuedSink(Generic[Message]):
     ) -> None:
         self.worked = self.gone = False
         self.error: MeraError | None = None
-        self._sink, self._name, self._say = sink, name, say
+        self._sink, self._name = sink, name
         self._changed, self._reopen = changed, reopen
         self._backoff = Backoff(longest_s=LONGEST_WAIT_S)
         self._troubled = False
@@ -90,9 +91,9 @@ class QueuedSink(Generic[Message]):
         left = self._outbox.wait(until_s, PATIENCE_S)
         lost = self._lost + (0 if self._newest_only else max(0, left - 1))
         if lost and not self.gone:
-            self._say(f"{self._name} lost {lost} events")
+            _LOG.warning("%s lost %d events", self._name, lost)
         elif left and not self.error:
-            self._say(f"{self._name} hangs and was left behind")
+            _LOG.warning("%s hangs and was left behind", self._name)
 
     @property
     def _lost(self) -> int:
@@ -102,7 +103,7 @@ class QueuedSink(Generic[Message]):
     def _trouble(self, what: str) -> None:
         if not self._troubled:
             self._troubled = True
-            self._say(f"{self._name} {what}")
+            _LOG.warning("%s %s", self._name, what)
 
     def _try(self, use: Callable[[], None]) -> float | None:
         """Use the sink; return the seconds until it is worth another try, if it is."""
@@ -130,5 +131,5 @@ class QueuedSink(Generic[Message]):
                 lost, self._troubled = self._lost, False
                 self._told += lost
                 some = "" if self._newest_only else f"; {lost} events were lost"
-                self._say(f"{self._name} works again{some}")
+                _LOG.info("%s works again%s", self._name, some)
         return None
