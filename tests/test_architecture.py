@@ -82,6 +82,8 @@ def resolved(path: Path, package: str) -> set[str]:
     """The modules of ``package`` that a file imports, as dotted names of files."""
     root = PACKAGES[package].parent
     found = set()
+    if path.parent == root / package and path.name == "__init__.py":
+        return found  # It names what it loads on demand, for type checkers only.
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -122,7 +124,7 @@ def test_importing_the_package_is_light() -> None:
     code = (
         "import sys, time; start = time.process_time(); import mera_edge;"
         "took = time.process_time() - start;"
-        "heavy = {'torch', 'cv2', 'onnxruntime', 'tensorrt', 'av', 'transformers'};"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'av', 'numpy', 'pydantic', 'typer', 'rich'};"
         "print(took, sorted(heavy & set(sys.modules)))"
     )
     answers = [
@@ -131,4 +133,4 @@ def test_importing_the_package_is_light() -> None:
     ]
     took, heavy = zip(*(answer.stdout.split(" ", 1) for answer in answers), strict=True)
     assert set(heavy) == {"[]\n"}
-    assert min(map(float, took)) < 0.150
+    assert min(map(float, took)) < 0.050

@@ -1,12 +1,19 @@
-"""A whole file through the streaming recognizer."""
+"""Speech recognition alone: a whole file, or sound as it comes."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, finalized
+from mera_edge.bundle import Bundle
+from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
@@ -51,6 +58,73 @@ class FileTranscript:
         }
 
 
+class SpeechStream:
+    """Recognizes speech as it comes, utterance by utterance.
+
+    Args:
+        recognizer: is reset first; the one of the bundle in the package if not given.
+
+    Raises:
+        MeraError: a model cannot be loaded.
+
+    Attributes:
+        heard_s: stream time, in seconds, of the end of the sound so far.
+    """
+
+    def __init__(self, recognizer: SpeechRecognizer | None = None) -> None:
+        self._recognizer = open_recognizer(Bundle.open()) if recognizer is None else recognizer
+        self._recognizer.reset()
+        self._log_mel = LogMel()
+        self.heard_s = 0.0
+
+    def accept(self, samples: NDArray[np.float32], at_s: float | None = None) -> list[Hypothesis]:
+        """Take the next piece of sound; return the utterance that has ended in it, if one has.
+
+        Args:
+            samples: ``[n]``, one channel, 16 kHz, in [-1, 1]; pieces of 0.2 s are usual.
+            at_s: stream time of the first sample; where the last piece ended if not given.
+        """
+        at_s = self.heard_s if at_s is None else at_s
+        self.heard_s = at_s + len(samples) / SAMPLE_RATE
+        frames = self._log_mel.accept(samples)
+        self._recognizer.accept(AudioBlock(frames, self.heard_s, samples))
+        return _spoken(self._recognizer) if self._recognizer.is_endpoint() else []
+
+    def partial(self) -> Hypothesis:
+        """Return what has been understood of the present utterance."""
+        return self._recognizer.partial()
+
+    def flush(self) -> list[Hypothesis]:
+        """End the sound and return its last utterance, if something was said."""
+        self._recognizer.accept(AudioBlock(self._log_mel.flush(), self.heard_s))
+        self._recognizer.flush()
+        return _spoken(self._recognizer)
+
+
+def _spoken(recognizer: SpeechRecognizer) -> list[Hypothesis]:
+    final = finalized(recognizer)
+    return [final] if final.text else []
+
+
+def transcribe(
+    path: str | os.PathLike[str],
+    bundle: Bundle | None = None,
+    recognition: RecognitionSettings = RECOGNITION,
+) -> FileTranscript:
+    """Recognize the speech of one file. For several files use `transcribe_file`.
+
+    Args:
+        path: a recording or a video; anything that FFmpeg reads.
+        bundle: the models; those in the package if not given.
+        recognition: how speech is recognized.
+
+    Raises:
+        MeraError: the file or a model cannot be used; the message says why and what to do.
+    """
+    bundle = Bundle.open() if bundle is None else bundle
+    return transcribe_file(open_recognizer(bundle, recognition), Path(path))
+
+
 def transcribe_file(
     recognizer: SpeechRecognizer, path: Path, tracks: Tracks | None = None
 ) -> FileTranscript:
@@ -69,22 +143,14 @@ def transcribe_file(
     try:
         if not source.has_audio:
             raise InputError(f"{path} has no sound", "give a file with a sound track")
-        recognizer.reset()
-        log_mel = LogMel()
+        stream = SpeechStream(recognizer)
         utterances: list[Hypothesis] = []
-        until_s = heard_s = 0.0
+        until_s = 0.0
         while not source.ended:
             until_s += PIECE_S
-            for sound in source.poll(until_s).audio:
-                heard_s = sound.at_s + len(sound.samples) / SAMPLE_RATE
-                frames = log_mel.accept(sound.samples)
-                recognizer.accept(AudioBlock(frames, heard_s, sound.samples))
-            if recognizer.is_endpoint():
-                utterances.append(finalized(recognizer))
-        recognizer.accept(AudioBlock(log_mel.flush(), heard_s))
-        recognizer.flush()
-        utterances.append(finalized(recognizer))
+            for chunk in source.poll(until_s).audio:
+                utterances += stream.accept(chunk.samples, chunk.at_s)
+        utterances += stream.flush()
     finally:
         source.close()
-    spoken = tuple(u for u in utterances if u.text)
-    return FileTranscript(spoken, heard_s, tuple(source.notices))
+    return FileTranscript(tuple(utterances), stream.heard_s, tuple(source.notices))

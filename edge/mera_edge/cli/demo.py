@@ -26,29 +26,32 @@ def demo(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import say, stderr, stdout
-    from mera_edge.pipeline.mode import Offline
-    from mera_edge.pipeline.pipeline import Pipeline
     from mera_edge.sample import CLIP
-    from mera_edge.service.clock import RealClock, VirtualClock
-    from mera_edge.service.run_loop import run, stop_on_signals
+    from mera_edge.service.clock import RealClock
+    from mera_edge.service.predict import Predictor
+    from mera_edge.service.run_loop import stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.live import LiveView
-    from mera_edge.sources.media import MediaFile
 
     file = CLIP if media is None else media
     console = stderr()
     sinks: list[Sink] = [LiveView(console)] if console.is_terminal else []
     if report is not None:
         sinks.append(HtmlReport(report))
-    pipeline = Pipeline(Bundle.open(bundle), Offline())
-    pipeline.warm_up()
-    clock = RealClock() if console.is_terminal else VirtualClock()
+    predictor = Predictor(Bundle.open(bundle))
     with stop_on_signals() as stop:
-        source = MediaFile(file, tracks=options.tracks(track), stop=stop)
-        summary = run(pipeline, [source], clock, sinks, stop, file=file.name)
-    print_answer(summary, stdout())
-    for notice in source.notices:
+        prediction = predictor.predict(
+            file,
+            name=file.name,
+            sinks=sinks,
+            tracks=options.tracks(track),
+            stop=stop,
+            clock=RealClock() if console.is_terminal else None,
+            keep_events=False,
+        )
+    print_answer(prediction.summary, stdout())
+    for notice in prediction.notices:
         say(notice)
     if report is not None:
         stdout().print(f"  report: {report}", highlight=False)

@@ -31,38 +31,39 @@ def predict(
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say
-    from mera_edge.pipeline.mode import Offline
-    from mera_edge.pipeline.pipeline import Observer, Pipeline
-    from mera_edge.service.clock import VirtualClock
+    from mera_edge.pipeline.pipeline import Observer
+    from mera_edge.service.predict import Predictor
     from mera_edge.service.recording import EvidenceRecorder
-    from mera_edge.service.run_loop import run, stop_on_signals
+    from mera_edge.service.run_loop import stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines
-    from mera_edge.sources.media import MediaFile
 
     if (report or record) and len(files) > 1:
         raise InputError("--report and --record take one file", "call predict once per file")
     tracks = options.tracks(track)
-    models = Bundle.open(bundle)
-    pipeline = Pipeline(models, Offline())
-    pipeline.warm_up()
+    predictor = Predictor(Bundle.open(bundle))
     attempts = Attempts()
     with stop_on_signals() as stop:
         for file in files:
             with attempts.at(file):
-                media = MediaFile(file, tracks=tracks, stop=stop)
                 sinks: list[Sink] = [JsonLines("-")] if json else []
                 if report is not None:
                     sinks.append(HtmlReport(report))
-                observers: list[Observer] = (
-                    [] if record is None else [EvidenceRecorder(record, models)]
+                observers: list[Observer] = []
+                if record is not None:
+                    observers.append(EvidenceRecorder(record, predictor.bundle))
+                prediction = predictor.predict(
+                    file,
+                    sinks=sinks,
+                    observers=observers,
+                    tracks=tracks,
+                    stop=stop,
+                    keep_events=False,
                 )
-                clock, name = VirtualClock(), str(file)
-                summary = run(pipeline, [media], clock, sinks, stop, file=name, observers=observers)
                 if not json:
-                    _show(summary)
-                for notice in media.notices:
+                    _show(prediction.summary)
+                for notice in prediction.notices:
                     say(notice)
             if stop.is_set():
                 break

@@ -50,3 +50,23 @@ class VirtualClock:
 
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
         self._now = max(self._now, moment_s)
+
+
+class SteppedClock:
+    """Time that its owner sets."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def set(self, now_s: float) -> None:
+        """Go on to stream time ``now_s``."""
+        self._now = now_s
+
+    def start(self) -> None:
+        self._now = 0.0
+
+    def now(self) -> float:
+        return self._now
+
+    def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        """Return at once: it is never later than its owner says."""
