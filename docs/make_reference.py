@@ -1,18 +1,27 @@
 """Writes what follows from the code into the documentation: `python docs/make_reference.py`.
 
-The tables between the marks of events.md and configuration.md, and event.schema.json.
+The tables between the marks of events.md, configuration.md and architecture.md, all of cli.md and
+event.schema.json.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import types
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import typer
 from pydantic import BaseModel
+from typer.cli import get_docs_for_click
 
+from mera_edge.bundle import Bundle
+from mera_edge.bundle.manifest import Tensor
+from mera_edge.cli import app
+from mera_edge.cli.extras import VERBS
 from mera_edge.config import TABLES, Settings, SinkSettings
 from mera_edge.events import EmotionEvent, Summary, json_schema
 from mera_edge.reasons import MEANINGS, REMEDIES
@@ -23,12 +32,15 @@ DOCS = Path(__file__).parent
 def pages() -> dict[Path, str]:
     """Return the text of every file that is written, by path."""
     events, settings = DOCS / "events.md", DOCS / "configuration.md"
+    architecture = DOCS / "architecture.md"
     return {
         DOCS / "event.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
         events: _filled(
             events, {"events": _messages(EmotionEvent, Summary), "reasons": _reasons()}
         ),
         settings: _filled(settings, {"settings": _settings()}),
+        architecture: _filled(architecture, {"models": _interfaces()}),
+        DOCS / "cli.md": _command_line(),
     }
 
 
@@ -121,6 +133,59 @@ def _default(value: Any) -> str:
 def _reasons() -> str:
     rows = [(f"`{code}`", means, REMEDIES.get(code, "")) for code, means in MEANINGS.items()]
     return "\n" + _table(("code", "meaning", "what to do"), rows) + "\n"
+
+
+def _command_line() -> str:
+    """Describe every command with its arguments and options."""
+    shown = [_command(app, "mera-edge", hidden=VERBS)]
+    for verb, extra in VERBS.items():
+        other = importlib.import_module(extra.module).app
+        shown.append(_command(other, f"mera-edge {verb}", indent=1))
+    return f"{_COMMANDS}\n{''.join(shown)}"
+
+
+_COMMANDS = """<!-- made by make_reference.py -->
+# Command line
+
+Results go to stdout; progress, notices and logs go to stderr. Exit codes: 0 success, 1 a check
+failed, 2 invalid usage or input, with the remedy in the message. `train`, `features`, `calibrate`
+and `export` need extras (`pip install 'mera-edge[train]'`, `'mera-edge[export]'`).
+"""
+
+
+def _command(app: typer.Typer, name: str, hidden: Collection[str] = (), indent: int = 0) -> str:
+    command = typer.main.get_command(app)
+    verbs: dict[str, Any] = getattr(command, "commands", {})
+    for verb in hidden:
+        verbs.pop(verb)
+    for verb in verbs.values():
+        verb.short_help = verb.help.splitlines()[0]  # else it is cut off
+    context = typer.Context(command, info_name=name)
+    text = get_docs_for_click(obj=command, ctx=context, indent=indent + 1, name=name)
+    return re.sub(r"^\* `--(install-completion|show-completion|help)`.*\n", "", text, flags=re.M)
+
+
+def _interfaces() -> str:
+    """List the inputs and outputs of every model of the default bundle."""
+    rows = [
+        (f"`{name}`", _tensors(role.inputs), _tensors(role.outputs))
+        for name, role in Bundle.open().manifest.roles.items()
+    ]
+    return "\n" + _table(("role", "inputs", "outputs"), rows) + "\n"
+
+
+def _tensors(tensors: Sequence[Tensor]) -> str:
+    """Name tensors with their shapes; float32 is not said, and caches are one."""
+    shown = []
+    for tensor in tensors:
+        kind = "" if tensor.dtype == "float32" else f" {tensor.dtype}"
+        cache = re.match(r"(next_)?cache_", tensor.name)
+        shown.append(f"`{cache[0]}*`" if cache else f"`{tensor.name}`{kind} {_shape(tensor)}")
+    return ", ".join(dict.fromkeys(shown))
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"[{', '.join(map(str, tensor.shape))}]"
 
 
 if __name__ == "__main__":

@@ -17,21 +17,23 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def calibrate(
-    data: Annotated[Path, typer.Option(help="directory with the corpora; only train is drawn")],
+    data: Annotated[
+        Path, typer.Option(help="Directory with the corpora; only the train split is used.")
+    ],
     checkpoints: Annotated[
-        Path, typer.Option(help="directory with one checkpoint per role")
+        Path, typer.Option(help="Directory with one checkpoint per role.")
     ] = Path("train/checkpoints"),
-    out: Annotated[Path, typer.Option(help="gets a file ROLE.json for every role")] = Path(
+    out: Annotated[Path, typer.Option(help="Output directory, one ROLE.json per role.")] = Path(
         "ranges"
     ),
-    role: Annotated[
-        list[str] | None, typer.Option(help="only this role; may be given again")
-    ] = None,
-    ranges: Annotated[str, typer.Option(help="minmax, entropy or percentile")] = "percentile",
-    samples: Annotated[int, typer.Option(help="calibration samples per role")] = 256,
-    seed: Annotated[int, typer.Option(help="of the calibration samples")] = 0,
+    role: Annotated[list[str] | None, typer.Option(help="Only this role; repeatable.")] = None,
+    ranges: Annotated[
+        str, typer.Option(help="Calibration method: minmax, entropy or percentile.")
+    ] = "percentile",
+    samples: Annotated[int, typer.Option(help="Calibration samples per role.")] = 256,
+    seed: Annotated[int, typer.Option(help="Random seed of the calibration samples.")] = 0,
 ) -> None:
-    """Find the ranges of activations that INT8 needs, on training material only."""
+    """Measure the activation ranges that INT8 needs, on training data only."""
     from mera_calibration.calibration import calibrate as find
     from mera_calibration.subjects import SUBJECTS
     from mera_export.bundle import export_bundle

@@ -17,76 +17,85 @@ app = typer.Typer()
 
 @app.callback(invoke_without_command=True)
 def export(
-    out: Annotated[Path, typer.Option(help="the new bundle; an old one is replaced")] = Path(
+    out: Annotated[Path, typer.Option(help="Bundle to write; an existing one is replaced.")] = Path(
         "bundle"
     ),
     checkpoints: Annotated[
-        Path, typer.Option(help="directory with one checkpoint per role")
+        Path, typer.Option(help="Directory with one checkpoint per role.")
     ] = Path("train/checkpoints"),
     name: Annotated[
-        str | None, typer.Option(help="what the bundle is called; default: as its directory")
+        str | None, typer.Option(help="Name of the bundle. Default: the name of its directory.")
     ] = None,
     role: Annotated[
         list[str] | None,
-        typer.Option(help="only this role; may be given again. With --int8: INT8 or exit code 1"),
+        typer.Option(
+            help="Export only this role; repeatable. With --int8, exit code 1 unless it is INT8."
+        ),
     ] = None,
-    base: Annotated[
-        Path | None, typer.Option(help="bundle that the roles not exported are taken from")
-    ] = None,
+    base: Annotated[Path | None, typer.Option(help="Bundle to take all other roles from.")] = None,
     chunk: Annotated[
         int | None,
-        typer.Option(help="encoder frames (80 ms) to a chunk of the recognizer: 8, 4 or 2"),
+        typer.Option(help="Recognizer chunk size in encoder frames (80 ms): 8, 4 or 2."),
     ] = None,
     licence: Annotated[
         str | None, typer.Option(help="commercial: refuse weights that may not be used so")
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="eight bits where the gate finds them as good")
+        bool, typer.Option("--int8", help="Quantize to INT8 where the acceptance gate passes.")
     ] = False,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="what shall run it: cpu, tensorrt, or both: give it twice"),
+        typer.Option(help="Target: cpu or tensorrt; repeat for both."),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="directory with the corpora: calibrates on train, compares on dev"),
+        typer.Option(help="Directory with the corpora: calibrates on train, compares on dev."),
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="what `mera-edge calibrate` wrote, instead of --data/train")
+        Path | None, typer.Option(help="Output of `mera-edge calibrate`, instead of --data.")
     ] = None,
     no_gate: Annotated[
-        bool, typer.Option("--no-gate", help="compare nothing; the bundle says so")
+        bool, typer.Option("--no-gate", help="Skip the acceptance gate; the bundle records it.")
     ] = False,
     fine_tune: Annotated[
-        int, typer.Option(help="steps to train a role on with that INT8 spoils, such as 200")
+        int,
+        typer.Option(
+            help="Quantization-aware training steps for a role that degrades under INT8, e.g. 200."
+        ),
     ] = 0,
-    max_drop: Annotated[float, typer.Option(help="points of the task metric that may be lost")] = (
-        0.5
-    ),
-    max_ece: Annotated[float, typer.Option(help="by which the calibration error may rise")] = 0.02,
-    prefer: Annotated[str, typer.Option(help="what INT8 must win: speed or size")] = "speed",
-    ranges: Annotated[str, typer.Option(help="minmax, entropy or percentile")] = "percentile",
-    samples: Annotated[int, typer.Option(help="calibration samples per role")] = 256,
-    seed: Annotated[int, typer.Option(help="of the calibration samples")] = 0,
+    max_drop: Annotated[
+        float, typer.Option(help="Largest accepted drop of the task metric, in points.")
+    ] = (0.5),
+    max_ece: Annotated[
+        float, typer.Option(help="Largest accepted rise of the calibration error (ECE).")
+    ] = 0.02,
+    prefer: Annotated[str, typer.Option(help="What INT8 must improve: speed or size.")] = "speed",
+    ranges: Annotated[
+        str, typer.Option(help="Calibration method: minmax, entropy or percentile.")
+    ] = "percentile",
+    samples: Annotated[int, typer.Option(help="Calibration samples per role.")] = 256,
+    seed: Annotated[int, typer.Option(help="Random seed of the calibration samples.")] = 0,
     report: Annotated[
-        Path | None, typer.Option(help="directory for export.json, export.md and export.svg")
+        Path | None, typer.Option(help="Directory for export.json, export.md and export.svg.")
     ] = None,
     bundle: Annotated[
         Path | None,
-        typer.Option(help="export nothing: build engines of this bundle, on the device itself"),
+        typer.Option(
+            help="Build TensorRT engines of this bundle, on the device itself; export nothing."
+        ),
     ] = None,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="with --bundle: build engines with TensorRT for RTX, without a GPU; keep nothing",
+            help="With --bundle: check with TensorRT for RTX, which needs no GPU; keep nothing.",
         ),
     ] = False,
     verify: Annotated[
-        Path | None, typer.Option(help="export nothing: compare this bundle with its checkpoints")
+        Path | None, typer.Option(help="Compare this bundle with its checkpoints; export nothing.")
     ] = None,
 ) -> None:
-    """Export checkpoints to a bundle that a device runs, checked against torch."""
+    """Export checkpoints to a bundle for the device, verified against PyTorch."""
     progress = Console(stderr=True)
     if verify is not None:
         _verify(verify, checkpoints, data, max_drop, progress)

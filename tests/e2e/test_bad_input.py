@@ -139,7 +139,11 @@ def test_a_track_is_chosen(cli: Callable, tmp_path: Path) -> None:
     clip = odd_media.write(tmp_path / "two.mp4", sounds=[silent, odd_media.Sounds()])
     assert "audio:2" in cli("predict", clip).err
     assert "audio tracks" not in cli("predict", clip, "--track", "audio:1").err
-    for track, why in (("audio:3", "no track audio:3"), ("sound:1", "no track"), ("audio", "no")):
+    for track, why in (
+        ("audio:3", "no track audio:3"),
+        ("sound:1", "is not valid"),
+        ("audio", "no"),
+    ):
         result = cli("predict", clip, "--track", track)
         assert result.code == 2 and why in result.err
 

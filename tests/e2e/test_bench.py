@@ -57,4 +57,4 @@ def test_providers_are_believed_only_when_they_run(cli: Callable) -> None:
 def test_one_thing_at_a_time(cli: Callable) -> None:
     result = cli("bench", "--soak", 1, "--choose-providers")
     assert result.code == 2
-    assert "exclude each other" in result.err
+    assert "mutually exclusive" in result.err

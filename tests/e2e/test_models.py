@@ -32,7 +32,7 @@ def test_every_model_has_a_card_that_says_how_well(cli: Callable, role: str) -> 
 
 
 def test_the_default_bundle_is_whole(cli: Callable) -> None:
-    assert "is whole" in cli("models", "verify").out
+    assert "is intact" in cli("models", "verify").out
 
 
 def test_a_role_that_does_not_exist_is_named(cli: Callable) -> None:

@@ -29,28 +29,42 @@ app = typer.Typer(no_args_is_help=True, help="Train a model in full precision.")
 def _verb(role: str) -> Callable[..., None]:
     def train(
         data: Annotated[
-            Path, typer.Option(help="your examples (CSV, or a folder by label), or the corpora")
+            Path,
+            typer.Option(
+                help="Your examples (a CSV file, or a directory per label), or the corpora."
+            ),
         ],
-        out: Annotated[Path, typer.Option(help="directory of the checkpoint and the run's state")],
+        out: Annotated[
+            Path, typer.Option(help="Output directory for the checkpoint and the state of the run.")
+        ],
         config: Annotated[
-            Path | None, typer.Option(help="YAML; for your examples ROLE/own")
+            Path | None,
+            typer.Option(help="YAML configuration. Default for your own examples: ROLE/own."),
         ] = None,
         begin: Annotated[
             str | None,
-            typer.Option("--from", help="your examples: default (the shipped), nothing, or a path"),
+            typer.Option(
+                "--from",
+                help="Own examples: start from `default` (the shipped checkpoint), "
+                "`nothing`, or a path.",
+            ),
         ] = None,
         label: Annotated[
-            list[str] | None, typer.Option(help="your examples: NAME=EMOTION, what a label means")
+            list[str] | None,
+            typer.Option(help="Own examples: what a label means, as NAME=EMOTION; repeatable."),
         ] = None,
-        licence: Annotated[str | None, typer.Option(help="of the weights, for their card")] = None,
+        licence: Annotated[
+            str | None, typer.Option(help="Licence of the weights, for the model card.")
+        ] = None,
         skip_bad: Annotated[
-            int | None, typer.Option(min=0, help="your examples: rows that may be left out")
+            int | None,
+            typer.Option(min=0, help="Own examples: number of unusable rows that may be skipped."),
         ] = None,
         resume: Annotated[
-            Path | None, typer.Option(help="go on from the run in this directory")
+            Path | None, typer.Option(help="Continue from the run in this directory.")
         ] = None,
         fresh: Annotated[
-            bool, typer.Option("--fresh", help="begin anew instead of resuming the run in --out")
+            bool, typer.Option("--fresh", help="Start over instead of resuming the run in --out.")
         ] = False,
     ) -> None:
         from mera_train.disk import room_for
@@ -74,22 +88,32 @@ for _role in ROLES:
 
 @app.command()
 def fusion(
-    config: Annotated[Path | None, typer.Option(help="YAML: the bundle's fusion")] = None,
-    data: Annotated[Path | None, typer.Option(help="with --config: the corpora")] = None,
-    out: Annotated[Path | None, typer.Option(help="with --config: the checkpoint")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML configuration of the bundle's fusion.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="With --config: directory with the corpora.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --config: output directory.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="with --config: go on from the run in this directory")
+        Path | None, typer.Option(help="With --config: continue from the run in this directory.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="begin anew instead of resuming")] = False,
-    model: Annotated[str | None, typer.Option(help="mtme, self_mm, lf_dnn, tfn, lmf, mult")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Model: mtme, self_mm, lf_dnn, tfn, lmf or mult.")
+    ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="sims, simsv2, mosi, mosei, mosi_bclstm, own")
+        str | None, typer.Option(help="Dataset: sims, simsv2, mosi, mosei, mosi_bclstm or own.")
     ] = None,
-    features: Annotated[Path | None, typer.Option(help="with --model: the feature file")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="with --model: how many trainings")] = 5,
-    tune: Annotated[bool, typer.Option("--tune", help="with --model: by Optuna, on dev")] = False,
+    features: Annotated[Path | None, typer.Option(help="With --model: the feature file.")] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="With --model: number of runs with different seeds.")
+    ] = 5,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="With --model: tune hyperparameters with Optuna on dev.")
+    ] = False,
 ) -> None:
-    """Train the fusion of the three, or with --model a network on a feature file."""
+    """Train the fusion of voice, face and words, or with --model a network on a feature file."""
     if model and dataset and features and not config:
         from mera_train.msa import MSA_run, get_config
 

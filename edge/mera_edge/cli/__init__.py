@@ -31,7 +31,7 @@ from mera_edge.errors import InputError
 
 app = typer.Typer(
     name="mera-edge",
-    help="Emotion recognition from voice, words and face, on this device.",
+    help="Recognize emotions from voice, words and face on this device.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",

@@ -17,46 +17,58 @@ if TYPE_CHECKING:
 
 def bench(
     clip: Annotated[
-        Path | None, typer.Argument(help="A video or recording; the bundled sample by default.")
+        Path | None, typer.Argument(help="Video or audio file. Default: the bundled sample.")
     ] = None,
     bundle: Annotated[
         list[Path] | None,
-        typer.Option(help="Bundle to measure; several take turns. The default one if not given."),
+        typer.Option(
+            help="Bundle to measure; repeat to compare, interleaved. Default: the "
+            "one in the package."
+        ),
     ] = None,
     realtime: Annotated[
-        bool, typer.Option("--realtime", help="Play the clip as `run` would, budget included.")
+        bool,
+        typer.Option(
+            "--realtime", help="Play the clip in real time, with the latency budget of `run`."
+        ),
     ] = False,
     passes: Annotated[
-        int | None, typer.Option(min=1, help="Times through the clip; 3, in real time 1.")
+        int | None, typer.Option(min=1, help="Passes over the clip. Default: 3; 1 in real time.")
     ] = None,
     budget_ms: Annotated[
-        int, typer.Option(min=10, help="Time an answer may take to compute.")
+        int, typer.Option(min=10, help="Compute budget per answer, in milliseconds.")
     ] = 100,
     json: options.Json = False,
     report: options.Report = None,
     compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Compare two files of `bench --json`.")
+        tuple[Path, Path] | None, typer.Option(help="Compare two outputs of `bench --json`.")
     ] = None,
     soak: Annotated[
         float | None,
-        typer.Option(min=0.002, help="Replay this many hours of input; exit 1 if memory grows."),
+        typer.Option(
+            min=0.002, help="Replay this many hours of input; exit code 1 if memory grows."
+        ),
     ] = None,
     choose_providers: Annotated[
         bool,
-        typer.Option("--choose-providers", help="Time every model on every provider."),
+        typer.Option(
+            "--choose-providers", help="Benchmark every model on every execution provider."
+        ),
     ] = False,
 ) -> None:
-    """Measure the stages and the whole pipeline on a clip.
+    """Benchmark every stage and the whole pipeline on a clip.
 
-    Every bundle runs in a process of its own. The first two seconds are warm-up and never counted.
+    Each bundle runs in its own process. The first two seconds are warm-up and are not counted.
     """
     if sum((compare is not None, soak is not None, choose_providers, report is not None)) > 1:
         raise InputError(
-            "--compare, --soak, --choose-providers and --report exclude each other",
-            "give one",
+            "--compare, --soak, --choose-providers and --report are mutually exclusive",
+            "give one of them",
         )
     if (soak is not None or choose_providers) and len(bundle or ()) > 1:
-        raise InputError("this takes one bundle", "give --bundle once")
+        raise InputError(
+            "--soak and --choose-providers accept only one bundle", "give --bundle once"
+        )
     first = bundle[0] if bundle else None
     if compare is not None:
         _compare(*compare, json)
@@ -114,7 +126,9 @@ def _soak(bundle: Path | None, clip: Path, hours: float, budget_ms: int, json: b
     _print([facts], json, _growth)
     grows = [name for name, fit in facts["growth"].items() if fit["grows"]]
     if grows:
-        raise CheckFailed(f"not flat: {', '.join(grows)}", "a longer --soak tells more exactly")
+        raise CheckFailed(
+            f"memory or time grows: {', '.join(grows)}", "confirm with a longer --soak"
+        )
 
 
 def _providers(bundle: Path | None, json: bool) -> None:
@@ -174,7 +188,7 @@ def _comparison(comparisons: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     (facts,) = comparisons
-    differ = f"not the same: {', '.join(facts['differ'])}" if facts["differ"] else None
+    differ = f"differing conditions: {', '.join(facts['differ'])}" if facts["differ"] else None
     table = Table("", *facts["bundles"], "ratio", caption=differ)
     for name, figure in facts["figures"].items():
         table.add_row(name, *(_or_dash(figure[key]) for key in ("first", "second", "ratio")))
@@ -198,9 +212,9 @@ def _choices(roles: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     ran = {name for role in roles for name, p in role["providers"].items() if "ms" in p}
-    alone = f"Only {next(iter(ran))} runs here: there is nothing to choose."
+    alone = f"Only {next(iter(ran))} is available here."
     caption = alone if len(ran) == 1 else "* the fastest"
-    table = Table("role", "asked for", "ms p50 / p95 / p99 / max", "ran on", caption=caption)
+    table = Table("role", "requested", "ms p50 / p95 / p99 / max", "ran on", caption=caption)
     for role in roles:
         for name, provider in role["providers"].items():
             mark = " *" if name == role["fastest"] and len(ran) > 1 else ""

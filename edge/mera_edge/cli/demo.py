@@ -12,16 +12,16 @@ from mera_edge.cli import options
 
 def demo(
     media: Annotated[
-        Path | None, typer.Argument(help="A video or recording; the bundled sample by default.")
+        Path | None, typer.Argument(help="Video or audio file. Default: the bundled sample.")
     ] = None,
     track: options.Track = None,
     report: options.Report = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Show the whole pipeline at work: a live view, then the answer.
+    """Run the whole pipeline on a sample: a live view, then the result.
 
-    In a terminal the file plays in real time, as a camera and a microphone would give it;
-    elsewhere it is read as fast as the machine goes.
+    In a terminal the file plays in real time, as live input would. Otherwise it is processed
+    faster than real time.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer

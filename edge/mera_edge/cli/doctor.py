@@ -28,21 +28,21 @@ def doctor(
         bool,
         typer.Option(
             "--egress",
-            help="Instead, run predict, transcribe, bench and run on the sample under strace, and "
-            "print a receipt of what left: no socket and no file, or exit code 1.",
+            help="Run predict, transcribe, bench and run on the sample under strace instead, and "
+            "report every socket and file. Exit code 1 if there was any.",
         ),
     ] = False,
 ) -> None:
-    """Check everything that a run with the same options depends on, and say what to do.
+    """Check everything that a run with the same options needs, and suggest fixes.
 
-    Exits with 1 when the run cannot succeed. A camera or microphone that is missing and was not
-    asked for is only pointed out: files work without them.
+    The exit code is 1 if the run cannot succeed. A missing camera or microphone that was not
+    requested is only a note: files work without them.
     """
     if egress:
         if camera or mic or provider or config:
             raise InputError(
-                "--egress watches runs of the bundled sample, with the default settings",
-                "give it nothing but --bundle and --json",
+                "--egress runs the bundled sample with the default settings",
+                "combine it only with --bundle and --json",
             )
         _egress(bundle, json)
         return
@@ -62,7 +62,7 @@ def doctor(
             _show(check, stdout())
     failed = [check.what for check in checks if check.state == "fail"]
     if failed:
-        raise CheckFailed(f"not healthy: {', '.join(failed)}", "the lines above say what to do")
+        raise CheckFailed(f"failed checks: {', '.join(failed)}", "see the suggestions above")
 
 
 def _show(check: Check, console: Console) -> None:
@@ -88,7 +88,7 @@ def _egress(bundle: Path | None, json: bool) -> None:
         _show_receipt(receipt, stdout())
     left = [verb for verb, trace in receipt.traces.items() if not trace.clean]
     if left:
-        raise CheckFailed(f"not proven for {', '.join(left)}", "the receipt says what was seen")
+        raise CheckFailed(f"egress not ruled out for {', '.join(left)}", "see the receipt above")
 
 
 def _show_receipt(receipt: Receipt, console: Console) -> None:

@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    role: Annotated[str, typer.Argument(help="asr, voice, face, text or fused")],
+    role: Annotated[str, typer.Argument(help="Role: asr, voice, face, text or fused.")],
     manifest: Annotated[
-        Path, typer.Option(help="CSV with file,label — text,label for text, file,text for asr.")
+        Path,
+        typer.Option(
+            help="CSV file with columns file,label; text,label for text; file,text for asr."
+        ),
     ],
     skip_bad: Annotated[
-        int, typer.Option(min=0, help="how many rows that cannot be used may be left out")
+        int, typer.Option(min=0, help="Number of unusable rows that may be skipped.")
     ] = 0,
     json: options.Json = False,
     asr: options.Asr = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Measure a bundle on labelled examples, through the stages that a device runs."""
+    """Evaluate a bundle on labelled examples with the stages that run on the device."""
     import json as to_json
 
     from mera_edge.bundle import Bundle
@@ -37,7 +40,7 @@ def evaluate(
     from mera_edge.evaluation.evaluate import evaluate as measure
 
     if role not in ROLES:
-        raise InputError(f"{role!r} cannot be evaluated", f"one of {', '.join(ROLES)}")
+        raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(ROLES)}")
     settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
     models = Bundle.open(settings.bundle)
     result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)
@@ -62,7 +65,7 @@ def _show(result: dict[str, Any]) -> None:
 
     console = stdout()
     intervals, answered = result.get("interval_95"), result.get("answered") or {}
-    more = ("95 % interval", "over the answered") if intervals else ()
+    more = ("95 % interval", "answered rows only") if intervals else ()
     figures = Table("figure", "value", *more, title=f"{result['role']}, n = {result['n']}")
     for name, value in result.items():
         if isinstance(value, float):
@@ -82,9 +85,9 @@ def _show(result: dict[str, Any]) -> None:
 
 def _remarks(result: dict[str, Any]) -> Iterator[str]:
     if unanswered := result.get("unanswered"):
-        yield f"{unanswered} rows had nothing to go by (no speech, no words): they count as wrong"
+        yield f"{unanswered} rows got no answer (no speech, no words) and count as wrong"
     if (counts := result.get("counts", "words")) != "words":
         yield f"wer counts {counts}: this script has no spaces between words"
     if skipped := result["skipped"]:
-        yield f"{len(skipped)} rows were left out:"
+        yield f"{len(skipped)} rows were skipped:"
         yield from skipped

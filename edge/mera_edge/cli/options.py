@@ -14,32 +14,37 @@ if TYPE_CHECKING:
 
 Bundle = Annotated[
     Path | None,
-    typer.Option("--bundle", help="Bundle directory or zip; the one in the package by default."),
+    typer.Option(
+        "--bundle", help="Bundle: a directory or a zip file. Default: the one in the package."
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, one object per line.")]
 Report = Annotated[
-    Path | None, typer.Option("--report", help="Write a self-contained HTML page here.")
+    Path | None, typer.Option("--report", help="Write a self-contained HTML report to this file.")
 ]
 Record = Annotated[
     Path | None,
     typer.Option(
         "--record",
-        help="Write the evidence here, for `replay`: words, but no sound or picture. It is of one "
-        "run: an earlier recording is replaced.",
+        help="Record the evidence to this file, for `replay`: words, but no audio or video. An "
+        "existing file is overwritten.",
     ),
 ]
 Camera = Annotated[
     list[str] | None,
     typer.Option(
         "--camera",
-        help="Index, device, URL, file, GStreamer pipeline, or `none`; again for more rooms.",
+        help="Camera: index, device, URL, file, GStreamer pipeline, or `none`. "
+        "Repeat for more rooms.",
     ),
 ]
 Mic = Annotated[
     list[str] | None,
     typer.Option(
         "--mic",
-        help="`default`, index, name, URL, sound file, or `none`; one for all rooms, or for each.",
+        help="Microphone: `default`, index, name, URL, audio file, or `none`. One "
+        "for all rooms, or "
+        "one per room.",
     ),
 ]
 Provider = Annotated[
@@ -47,24 +52,23 @@ Provider = Annotated[
     typer.Option(
         "--provider",
         help="ROLE=auto, cpu, cuda, onnx-tensorrt, openvino, tensorrt, tensorrt-rtx or webgpu; "
-        "may be given again.",
+        "repeatable.",
     ),
 ]
 Asr = Annotated[
     str | None,
     typer.Option(
-        "--asr", help="`sherpa:DIR` (or a name of `models list`): a published model's words."
+        "--asr", help="Speech recognizer: `sherpa:DIR`, or `sherpa:NAME` for a pulled model."
     ),
 ]
 Track = Annotated[
     list[str] | None,
     typer.Option(
         "--track",
-        help="`audio:N` or `video:N`, counted from 1: the track that is used; FFmpeg's choice "
-        "by default.",
+        help="Track to use: `audio:N` or `video:N`, counted from 1. Default: FFmpeg's choice.",
     ),
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML configuration file.")]
 
 
 def pairs(given: list[str] | None) -> dict[str, str] | None:
@@ -84,6 +88,8 @@ def tracks(given: list[str] | None) -> Tracks:
     for spec in given or ():
         kind, _, number = spec.partition(":")
         if kind not in ("audio", "video") or not (number.isascii() and number.isdigit()):
-            raise InputError(f"--track {spec} is no track", "give audio:2 or video:1, for example")
+            raise InputError(
+                f"--track {spec} is not valid", "write audio:N or video:N, for example audio:2"
+            )
         chosen[kind] = int(number)
     return Tracks(**chosen)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def predict(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Videos or recordings; - is stdin.")
+        list[Path], typer.Argument(metavar="FILE", help="Video or audio files; `-` reads stdin.")
     ],
     json: options.Json = False,
     track: options.Track = None,
@@ -24,10 +24,10 @@ def predict(
     record: options.Record = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Say how the people in recorded FILES feel, as fast as the machine goes.
+    """Recognize emotions in recorded files, faster than real time.
 
-    With --json every event is printed, then one summary per file. A file that cannot be used is
-    reported, the others are done, and the exit code is 2.
+    With --json, prints every event and then one summary per file. A file that cannot be read is
+    reported and skipped; the exit code is then 2.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say
@@ -40,7 +40,7 @@ def predict(
     from mera_edge.sinks.jsonl import JsonLines
 
     if (report or record) and len(files) > 1:
-        raise InputError("--report and --record take one file", "call predict once per file")
+        raise InputError("--report and --record accept only one file", "run predict once per file")
     tracks = options.tracks(track)
     predictor = Predictor(Bundle.open(bundle))
     attempts = Attempts()

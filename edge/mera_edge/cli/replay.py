@@ -11,15 +11,18 @@ from mera_edge.cli import options
 
 
 def replay(
-    recording: Annotated[Path, typer.Argument(help="A file written with `run --record FILE`.")],
+    recording: Annotated[
+        Path,
+        typer.Argument(help="Recording made with `run --record FILE` or `predict --record FILE`."),
+    ],
     json: options.Json = False,
     report: options.Report = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Give the events of a recorded run again, bit for bit.
+    """Reproduce the events of a recorded run, bit for bit.
 
-    A recording holds what voice, face and words said in every tick, the transcript and the times,
-    but neither sound nor pictures.
+    A recording holds the evidence of every tick (voice, face, words), the transcript and the
+    timing, but no audio and no video.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.answer import print_answer

@@ -29,11 +29,11 @@ def run(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where events go: `-` (stdout) or a file, which is continued; may be given again."
+            help="Where events go: `-` (stdout), a file to append to, or a URL; repeatable."
         ),
     ] = None,
     budget_ms: Annotated[
-        int | None, typer.Option(help="Time an answer may take to compute.")
+        int | None, typer.Option(help="Compute budget per answer, in milliseconds.")
     ] = None,
     provider: options.Provider = None,
     asr: options.Asr = None,
@@ -41,18 +41,20 @@ def run(
     report: options.Report = None,
     record: options.Record = None,
     log_level: Annotated[
-        str | None, typer.Option(help="What is logged on stderr: debug, info, warning or error.")
+        str | None,
+        typer.Option(help="Lowest level logged to stderr: debug, info, warning or error."),
     ] = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Say live how the person in front of the camera feels, until Ctrl-C.
+    """Recognize emotions live from a camera and a microphone, until Ctrl-C.
 
-    A file given as --camera or --mic plays in real time, so that everything can be tried without
-    hardware. In a terminal, without --sink, a live view is shown instead of JSON lines. Several
-    cameras are several rooms. A camera or microphone that is lost is said in the events and
-    tried again. SIGHUP reads the configuration again: rooms that it does not change go on. SIGUSR1
-    only opens files again that were moved away. SIGUSR2 pauses: cameras and microphones are closed
-    until it comes again.
+    A file given as --camera or --mic plays in real time, so everything can be tried without
+    hardware. In a terminal without --sink, a live view replaces the JSON lines. Each camera is a
+    room of its own. A lost camera or microphone is reported in the events and reconnected.
+
+    Signals: SIGHUP reloads the configuration and keeps unchanged rooms running; SIGUSR1 reopens
+    log files after rotation; SIGUSR2 pauses the run (cameras and microphones are closed) and
+    resumes it.
     """
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import Notices, stderr
@@ -88,8 +90,8 @@ def run(
             settings = read()
             if len(settings.rooms) > 1 and (report or record):
                 raise InputError(
-                    "a report and a recording are about one room",
-                    "give one camera, or leave out --report and --record",
+                    "--report and --record support only one room",
+                    "give one camera, or omit --report and --record",
                 )
             with signals.stop_at_once():
                 service = _service(settings, signals, notices, live, report, record)

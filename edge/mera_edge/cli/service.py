@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from mera_edge.config import Settings
     from mera_edge.service.systemd.unit import Unit
 
-app = typer.Typer(no_args_is_help=True, help="Run as a service of systemd.")
+app = typer.Typer(no_args_is_help=True, help="Run as a systemd service.")
 
 User = Annotated[
     bool,
     typer.Option(
-        "--user", help="Of the user who is logged in: it hears through the user's sound server."
+        "--user", help="Install for the current user, with access to the user's sound server."
     ),
 ]
 _CONFIG = Path("/etc/mera-edge/config.toml")
-Config = Annotated[Path, typer.Option("--config", help="TOML file of settings.")]
+Config = Annotated[Path, typer.Option("--config", help="TOML configuration file.")]
 
 
 @app.command()
 def install(config: Config = _CONFIG, user: User = False) -> None:
-    """Write the unit, start the service, and have it start with the machine.
+    """Install the unit, enable it at boot, and start the service.
 
-    What the service could not reach is said first, and ends it.
+    Anything in the configuration that the service could not access is reported first, and
+    nothing is installed.
     """
     from mera_edge.cli.console import say
     from mera_edge.config import load
@@ -43,14 +44,16 @@ def install(config: Config = _CONFIG, user: User = False) -> None:
     for obstacle in found:
         say(f"{obstacle.what}: {obstacle.remedy}")
     if any(obstacle.fatal for obstacle in found):
-        raise CheckFailed("the service could not run so", "the lines above say what to do")
+        raise CheckFailed(
+            "the service could not run with this configuration", "see the suggestions above"
+        )
     manager.install(unit)
-    say(f"{manager.file} is installed and runs: mera-edge service status")
+    say(f"{manager.file} is installed and running; check with: mera-edge service status")
 
 
 @app.command()
 def uninstall(user: User = False) -> None:
-    """Stop the service and remove its unit. Configuration and events stay."""
+    """Stop the service and remove its unit. Configuration and events are kept."""
     from mera_edge.cli.console import say
     from mera_edge.service.systemd.manager import Manager
 
@@ -61,7 +64,7 @@ def uninstall(user: User = False) -> None:
 
 @app.command()
 def status(user: User = False, json: options.Json = False) -> None:
-    """Say how the service is. Exits with 1 when it does not run."""
+    """Show the state of the service. The exit code is 1 if it is not running."""
     import json as to_json
 
     from mera_edge.cli.console import stdout
@@ -76,13 +79,13 @@ def status(user: User = False, json: options.Json = False) -> None:
     if told.get("ActiveState") not in ("active", "reloading"):
         raise CheckFailed(
             f"the service is {told.get('ActiveState')} ({told.get('Result')})",
-            "journalctl -u mera-edge says why",
+            "see: journalctl -u mera-edge",
         )
 
 
 @app.command()
 def unit(config: Config = _CONFIG, user: User = False) -> None:
-    """Print the unit that `install` would write."""
+    """Print the unit file that `install` would write."""
     from mera_edge.config import Settings, load
 
     try:
@@ -100,7 +103,9 @@ def _unit(config: Path, user: bool, settings: Settings) -> Unit:
 
     path = str(config.absolute())
     if any(character in path for character in " \t\n\"'\\%$"):
-        raise InputError(f"{path} has characters that a unit gives a meaning", "rename it")
+        raise InputError(
+            f"{path} contains characters with a special meaning in unit files", "rename it"
+        )
     return Unit(
         command=program(),
         config=Path(path),

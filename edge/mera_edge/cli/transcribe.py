@@ -13,19 +13,19 @@ from mera_edge.errors import InputError
 
 def transcribe(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Recordings or videos; - is stdin.")
+        list[Path], typer.Argument(metavar="FILE", help="Audio or video files; `-` reads stdin.")
     ],
     json: options.Json = False,
     track: options.Track = None,
     asr: options.Asr = None,
     hot_word: Annotated[
         list[str] | None,
-        typer.Option(help="A word or phrase to be expected; may be given again."),
+        typer.Option(help="Word or phrase to bias recognition towards; repeatable."),
     ] = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Write down what is said in FILES, streaming, as a microphone would be heard."""
+    """Transcribe files with the streaming recognizer, as live audio would be."""
     import json as to_json
 
     from mera_edge.asr.factory import open_recognizer

@@ -14,17 +14,23 @@ app = typer.Typer()
 
 @app.command()
 def features(
-    dataset: Annotated[Path, typer.Argument(help="folder with label.csv, or a CSV")],
-    out: Annotated[Path, typer.Option(help="the .npz to write")],
-    num_workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    bundle: Annotated[Path | None, typer.Option(help="whose encoders; default: ours")] = None,
-    words: Annotated[str, typer.Option(help="gold, heard or both")] = "both",
-    max_failed: Annotated[float, typer.Option(min=0, max=1, help="share that may fail")] = 0.05,
-    config: Annotated[Path | None, typer.Option(help="YAML or JSON instead of the last three")] = (
-        None
-    ),
+    dataset: Annotated[Path, typer.Argument(help="Directory with label.csv, or a CSV file.")],
+    out: Annotated[Path, typer.Option(help="The .npz file to write.")],
+    num_workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Bundle with the encoders. Default: the one in the package.")
+    ] = None,
+    words: Annotated[
+        str, typer.Option(help="Transcripts to use: gold, heard (recognized) or both.")
+    ] = "both",
+    max_failed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of clips that may fail.")
+    ] = 0.05,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML or JSON file instead of the last three.")
+    ] = (None),
 ) -> None:
-    """Extract what the encoders say about every clip of DATASET. Goes on where it was."""
+    """Extract encoder features from every clip of DATASET. An interrupted run resumes."""
     from mera_edge.errors import InputError
     from mera_train.features import ExtractionConfig, FeatureExtraction
 
