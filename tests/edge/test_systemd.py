@@ -244,7 +244,7 @@ def test_what_a_service_cannot_reach_is_said(tmp_path: Path) -> None:
         ("is not for everyone to read", True),
         ("/home/me/talk.mp4 lies in a home", True),
         ("sound server (PipeWire, PulseAudio) of a user", False),
-        (f"password_file {secret} is not for", True),
+        (f"{secret} is not for", True),
         ("sink events.jsonl cannot be written", True),
     ):
         (found,) = [each for what, each in told.items() if words in what]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -33,6 +34,11 @@ class PrivacySettings(BaseModel):
         min_length=1,
         description="what is looked at and listened to: voice, face, text. Without voice and face "
         "the words alone count; a device that serves none of them is not opened",
+    )
+    state_directory: Path | None = Field(
+        None,
+        description="folder of the audit log, and of switches that outlast a restart; systemd's "
+        "`StateDirectory=` if unset, none without one",
     )
 
 

@@ -32,6 +32,12 @@ class SinkSettings(BaseModel):
     every_s: float = Field(
         0, ge=0, le=86_400, description="seconds between two events of a room, at least"
     )
+    keep_days: int | None = Field(
+        None,
+        ge=0,
+        le=36_500,
+        description="a file: a file of every day (UTC), deleted after so many days",
+    )
     password_file: str | None = Field(
         None,
         description="mqtt: file, or systemd credential, with the password of the URL's user",
@@ -70,6 +76,12 @@ class SinkSettings(BaseModel):
         description="words that this sink gets, if not those of `[privacy] transcript`; stdout "
         "gets all",
     )
+
+    @model_validator(mode="after")
+    def _check_days(self) -> SinkSettings:
+        if self.keep_days is not None and (self.scheme or self.to in STDOUT):
+            raise ValueError("only files can be kept for a while: leave out `keep_days`")
+        return self
 
     @model_validator(mode="after")
     def _check_selection(self) -> SinkSettings:

@@ -46,6 +46,7 @@ class Control:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._rooms: dict[str, Switches] = {}
+        self._remembered: Mapping[str, Switches] = {}
         self._listeners: list[Listener] = []
 
     @property
@@ -54,10 +55,18 @@ class Control:
         with self._lock:
             return dict(self._rooms)
 
+    def remember(self, switches: Mapping[str, Switches]) -> None:
+        """Begin with these where a room is new: they are those of the run before."""
+        with self._lock:
+            self._remembered = dict(switches)
+
     def use(self, rooms: Iterable[str]) -> None:
         """Go on with these rooms, by their ids; those of before keep their switches."""
         with self._lock:
-            self._rooms = {room: self._rooms.get(room, Switches()) for room in rooms}
+            self._rooms = {
+                room: self._rooms.get(room) or self._remembered.get(room, Switches())
+                for room in rooms
+            }
 
     def of(self, room: str) -> Switches:
         """Return the switches of a room."""

@@ -15,6 +15,7 @@ from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.pipeline.stamp import about
 from mera_edge.redaction import redacted
+from mera_edge.service.audit import AuditLog, state_directory
 from mera_edge.service.clock import RealClock
 from mera_edge.service.control import Control
 from mera_edge.service.run_loop import Room, Session, Signals, Stopped
@@ -60,6 +61,8 @@ class Service:
     ) -> None:
         self._signals, self._sinks = signals, sinks
         self._control = control or Control()
+        directory = state_directory(settings)
+        self._audit = None if directory is None else AuditLog(directory)
         self._devices, self._load = Devices(), LoadMonitor()
         self._made: list[tuple[_Made, Room]] = []
         self._settings = settings
@@ -69,6 +72,10 @@ class Service:
             sinks.use(settings.sinks, sinks.open(settings.sinks))
         self._made = self._make(settings, self.models)
         self.rooms = [room for _, room in self._made]
+        if self._audit is not None:
+            self._control.remember(self._audit.switches)
+            self._control.listen(self._audit.switched)
+            self._audit.started(settings, self.models)
         self._control.use(room.id for room in settings.rooms)
 
     def run(self, read: Callable[[], Settings]) -> Summary:
@@ -104,6 +111,8 @@ class Service:
                 summary = session.summary()
                 # The sinks take what is left while the devices are let go of.
                 self._sinks.close(summary)
+                if self._audit is not None:
+                    self._audit.stopped(summary.events)
         finally:
             self._sinks.close(None)
             self._sinks.wait()
@@ -133,6 +142,8 @@ class Service:
         self._control.use(room.id for room in settings.rooms)
         for room in self.rooms:
             room.pipeline.switch(self._mode(settings))
+        if self._audit is not None:
+            self._audit.configured(settings, models)
         _LOG.info(
             "running with the new configuration; %d of %d rooms are unchanged", kept, len(made)
         )

@@ -34,7 +34,7 @@ def open_sink(target: SinkSettings, switchboard: Switchboard) -> Destination:
         _LOG.info("live page: %s", sink.url)
         return sink
     _refuse(target)
-    return JsonLines(target.to)
+    return JsonLines(target.to, target.keep_days)
 
 
 def reach(target: SinkSettings) -> None:

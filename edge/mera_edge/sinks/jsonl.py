@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
 from typing import ClassVar
 
 from mera_edge.events import EmotionEvent, Summary
+from mera_edge.sinks.daily import DailyFiles
 from mera_edge.sinks.lines import Lines
 
 
@@ -13,6 +16,7 @@ class JsonLines:
 
     Args:
         target: see `Lines`; a file is continued.
+        keep_days: a file is one of a day, and deleted after so many: see `DailyFiles`.
 
     Raises:
         InputError: see `Lines`.
@@ -20,11 +24,14 @@ class JsonLines:
 
     newest_only: ClassVar = False
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, keep_days: int | None = None) -> None:
+        self._days = None if keep_days is None else DailyFiles(Path(target), keep_days)
         self._lines = Lines(target)
 
     def publish(self, event: EmotionEvent) -> None:
         """Write one event."""
+        if self._days is not None and self._days.turn(date.fromisoformat(event.at[:10])):
+            self._lines.reopen()
         self._lines.write(event.to_json())
 
     def reopen(self) -> None:

@@ -51,10 +51,10 @@ def obstacles(settings: Settings, command: str, config: Path) -> Iterator[Obstac
         yield from _source(room.camera, "camera")
         yield from _source(room.mic, "microphone")
     files = [room.password_file for room in settings.rooms]
-    for file in {*files, *(sink.password_file for sink in settings.sink)}:
+    for file in {*files, *(sink.password_file or sink.token_file for sink in settings.sink)}:
         if file and "/" in file and not _readable(Path(file)):
             yield Obstacle(
-                f"password_file {file} is not for the service's user to read",
+                f"{file} is not for the service's user to read",
                 f"write its name alone and put it beside {config.name}: systemd hands it over",
                 True,
             )

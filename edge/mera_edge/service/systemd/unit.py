@@ -32,7 +32,7 @@ def program() -> str:
 def credentials(settings: Settings) -> list[str]:
     """Return the names of passwords that a configuration takes from credentials."""
     files = [room.password_file for room in settings.rooms]
-    files += [sink.password_file for sink in settings.sink]
+    files += [file for sink in settings.sink for file in (sink.password_file, sink.token_file)]
     return sorted({file for file in files if file and "/" not in file})
 
 
