@@ -97,3 +97,13 @@ def _dependencies() -> list[str]:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = text.split("\ndependencies = [\n", 1)[1].split("\n]", 1)[0]
     return re.findall(r'"([^"]+)"', block)
+
+
+def test_a_weight_lies_in_the_tree_once() -> None:
+    places: dict[str, list[Path]] = {}
+    for directory in ("edge", "train", "calibration", "docs"):
+        for path in (ROOT / directory).rglob("*"):
+            if path.is_file() and not path.is_symlink() and path.stat().st_size > 100_000:
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                places.setdefault(digest, []).append(path)
+    assert [paths for paths in places.values() if len(paths) > 1] == []
