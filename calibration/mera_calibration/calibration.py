@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mera_calibration.gate import answers, evaluator, score
 from mera_calibration.ranges import Method, Ranges, find
 from mera_calibration.samples import CalibrationSet, Example, draw
-from mera_calibration.subjects import Subject, subject
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import RoleEvaluator
 
 SCHEMA = "mera-edge/calibration/1"
 
@@ -74,9 +75,9 @@ def calibrate(
     Raises:
         InputError: no material, or none that the model was trained for; the message says why.
     """
-    asked = subject(role)
+    asked = evaluator(role)
     progress(f"{role}: drawing calibration samples")
-    chosen = draw(role, examples, count, seed, classes=asked.metric != "1 - WER")
+    chosen = draw(role, examples, count, seed, classes=asked.classifies)
     _understood(asked, bundle, chosen)
     progress(f"{role}: finding ranges ({method}, {len(chosen.samples)} samples)")
     ranges = find(asked, bundle, chosen, method, operators)
@@ -108,21 +109,19 @@ def _model(bundle: Bundle, role: RoleName) -> str:
     return bundle.role(role).entry.files["model"].sha256
 
 
-def _understood(asked: Subject, bundle: Bundle, chosen: CalibrationSet) -> None:
+def _understood(asked: RoleEvaluator, bundle: Bundle, chosen: CalibrationSet) -> None:
     """Refuse material on which the full-precision model is no better than chance.
 
     That is random data, wrong labels, or features of another kind.
     """
-    listen = asked.listen(bundle)
     truth = [sample.example.label for sample in chosen.samples]
-    answers = [listen(sample.given) for sample in chosen.samples]
-    score = asked.score(truth, answers, asked.labels(bundle))
-    chance = 1 / len(set(truth)) if score.per_class else 0.0
+    found = score(asked, truth, answers(asked, bundle, chosen.samples), asked.labels(bundle))
+    chance = 1 / len(set(truth)) if found.per_class else 0.0
     # Three standard deviations of pure luck.
     luck = 3 * (chance * (1 - chance) / len(truth)) ** 0.5
-    if score.metric <= chance + luck:
+    if found.metric <= chance + luck:
         raise InputError(
             f"on the calibration samples for {chosen.role} its model is no better than chance "
-            f"({asked.metric} {score.metric:.2f})",
+            f"({asked.metric} {found.metric:.2f})",
             "this is not what it was trained on: check --data, and that the checkpoint is trained",
         )

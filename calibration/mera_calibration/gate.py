@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from mera_calibration.samples import Sample
-from mera_calibration.subjects import Answer, Score, Subject, difference, same
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import (
+    ROLE_EVALUATORS,
+    Output,
+    Prediction,
+    RoleEvaluator,
+)
 
 Prefer = Literal["speed", "size"]
 
@@ -18,6 +26,31 @@ STREAMING_TOLERANCE = 1e-4
 _PIECE = 7
 """Frames: no divisor of any chunk."""
 _STREAMS = 8
+
+
+def evaluator(role: RoleName) -> RoleEvaluator:
+    """Return how a role is judged.
+
+    Raises:
+        InputError: the role stays in full precision.
+    """
+    if role not in ROLE_EVALUATORS:
+        raise InputError(
+            f"{role} is not quantized: it is so small that INT8 would save nothing",
+            f"INT8 is for {', '.join(ROLE_EVALUATORS)}",
+        )
+    return ROLE_EVALUATORS[role]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good answers are. Shares from 0 to 1, more is better, but for `ece`."""
+
+    metric: float
+    ece: float | None
+    """Expected calibration error; ``None`` for a recognizer."""
+    per_class: dict[str, float]
+    """Recall by label."""
 
 
 @dataclass(frozen=True)
@@ -94,24 +127,53 @@ def worth(comparison: Comparison, limits: Limits) -> list[str]:
     return [] if ratio < 1 else [f"it is not faster (ratio of times {ratio:.2f})"]
 
 
-def answers(subject: Subject, bundle: Bundle, samples: Sequence[Sample]) -> list[Answer]:
+def answers(role: RoleEvaluator, bundle: Bundle, samples: Sequence[Sample]) -> list[Output]:
     """Ask a bundle about every sample."""
-    listen = subject.listen(bundle)
-    return [listen(sample.given) for sample in samples]
+    predict = role.predictor(bundle)
+    return [predict(sample.given) for sample in samples]
 
 
-def agreement(one: Sequence[Answer], other: Sequence[Answer]) -> float:
+def score(
+    role: RoleEvaluator, truth: Sequence[str], found: Sequence[Output], labels: Sequence[str]
+) -> Score:
+    """Compare answers with the truth.
+
+    Raises:
+        InputError: there is nothing to compare.
+    """
+    figures = role.figures(truth, found, labels)
+    recall = {name: row["recall"] for name, row in figures.get("per_class", {}).items()}
+    return Score(role.value(figures), figures.get("ece"), recall)
+
+
+def agreement(one: Sequence[Output], other: Sequence[Output]) -> float:
     """Return the share of equal answers."""
     return sum(same(a, b) for a, b in zip(one, other, strict=True)) / len(one)
 
 
-def stream_difference(subject: Subject, bundle: Bundle, samples: Sequence[Sample]) -> float | None:
+def same(one: Output, other: Output) -> bool:
+    """Whether two answers come to the same: the same words, or the same likeliest label."""
+    if isinstance(one, Prediction) and isinstance(other, Prediction):
+        return bool(one.probabilities.argmax() == other.probabilities.argmax())
+    return one == other
+
+
+def difference(one: Output, other: Output) -> float:
+    """How far two answers are apart: 0 or 1 for words, else the largest gap of a probability."""
+    if isinstance(one, Prediction) and isinstance(other, Prediction):
+        return float(np.abs(one.probabilities - other.probabilities).max())
+    return float(one != other)
+
+
+def stream_difference(
+    role: RoleEvaluator, bundle: Bundle, samples: Sequence[Sample]
+) -> float | None:
     """Hear a few samples in uneven pieces and at once; return the largest difference."""
-    if not subject.streaming:
+    if not role.streaming:
         return None
-    listen = subject.listen(bundle)
+    predict = role.predictor(bundle)
     return max(
-        difference(listen(sample.given, _PIECE), listen(sample.given))
+        difference(predict(sample.given, _PIECE), predict(sample.given))
         for sample in samples[:_STREAMS]
     )
 

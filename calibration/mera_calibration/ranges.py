@@ -13,11 +13,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from mera_calibration.samples import CalibrationSet, Sample
-from mera_calibration.subjects import Subject
 from mera_calibration.view import Recorder, WithEngine
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import RoleEvaluator
 
 Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -49,23 +49,23 @@ class Feeds:
 
 
 def recorded(
-    subject: Subject, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
+    evaluator: RoleEvaluator, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> Iterator[list[dict[str, Array]]]:
     """Let the device's stage go through the samples; yield what its model was fed for each.
 
     A stream is heard from its beginning, chunk by chunk, so its caches are those of the device.
     """
     recorder = Recorder(bundle.role(role).engine())
-    listen = subject.listen(WithEngine(bundle, role, recorder))
+    predict = evaluator.predictor(WithEngine(bundle, role, recorder))
     recorder.take()
     for sample in samples:
-        listen(sample.given)
+        predict(sample.given)
         if fed := recorder.take():
             yield fed
 
 
 def find(
-    subject: Subject,
+    evaluator: RoleEvaluator,
     bundle: Bundle,
     chosen: CalibrationSet,
     method: Method,
@@ -108,7 +108,7 @@ def find(
             calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
         )
         waiting: list[dict[str, Array]] = []
-        for fed in recorded(subject, bundle, chosen.role, chosen.samples):
+        for fed in recorded(evaluator, bundle, chosen.role, chosen.samples):
             samples, steps = samples + 1, steps + len(fed)
             waiting += fed
             while len(waiting) >= _AT_ONCE:

@@ -35,7 +35,7 @@ def calibrate(
 ) -> None:
     """Measure the activation ranges that INT8 needs, on training data only."""
     from mera_calibration.calibration import calibrate as find
-    from mera_calibration.subjects import SUBJECTS
+    from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
     from mera_export.bundle import export_bundle
     from mera_export.material import material
     from mera_export.quantize import PRESETS
@@ -44,10 +44,10 @@ def calibrate(
     Options(ranges=ranges, samples=samples).check()  # type: ignore[arg-type]
     if not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")
-    roles = role or list(SUBJECTS)
+    roles = role or list(ROLE_EVALUATORS)
     for name in roles:
-        if name not in SUBJECTS:
-            raise InputError(f"{name!r} is not quantized", f"one of {', '.join(SUBJECTS)}")
+        if name not in ROLE_EVALUATORS:
+            raise InputError(f"{name!r} is not quantized", f"one of {', '.join(ROLE_EVALUATORS)}")
     progress = Console(stderr=True)
     table = Table("role", "samples", "runs", "tensors", "file")
     with progress.status("calibrating") as status, tempfile.TemporaryDirectory() as scratch:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mera_calibration.gate import evaluator
 from mera_calibration.ranges import recorded
 from mera_calibration.samples import Sample
-from mera_calibration.subjects import subject
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_export.onnx import Prepared
@@ -103,7 +103,7 @@ def fine_tune(
     loaded = checkpoint.load(directory)
     exporter: Any = importlib.import_module(f"mera_export.{role}")
     prepared: Prepared = exporter.prepare(loaded)
-    feeds = [fed for stream in recorded(subject(role), bundle, role, samples) for fed in stream]
+    feeds = [fed for stream in recorded(evaluator(role), bundle, role, samples) for fed in stream]
     _learn(prepared, bundle.role(role).engine().run, feeds, steps, seed, progress)
     shutil.copytree(directory, out, dirs_exist_ok=True)
     card = f"{loaded.card.rstrip()}\n\nFine-tuned for eight bits in {steps} steps.\n"

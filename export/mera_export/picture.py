@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from mera_calibration.gate import Side
-from mera_calibration.subjects import SUBJECTS
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.trial import Outcome
 
 WIDTH, LEFT, ROW, TOP = 1000, 92, 62, 64
@@ -51,7 +51,7 @@ def _row(row: int, outcome: Outcome) -> Iterator[str]:
         full, small = taken.comparison.full, taken.comparison.small
     if full is None:
         return
-    for column, (name, of) in enumerate(_values(full, small, SUBJECTS[outcome.role].metric)):
+    for column, (name, of) in enumerate(_values(full, small, ROLE_EVALUATORS[outcome.role].metric)):
         x = LEFT + column * _PANEL
         largest = max(value for value in of if value is not None)
         for line, (value, colour) in enumerate(zip(of, (_FULL, _SMALL), strict=True)):

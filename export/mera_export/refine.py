@@ -13,10 +13,10 @@ from rich.console import Console
 from mera_calibration import calibration, gate
 from mera_calibration.ranges import METHODS, Method
 from mera_calibration.samples import Sample, draw
-from mera_calibration.subjects import SUBJECTS
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export import report
 from mera_export.bundle import export_bundle
 from mera_export.finetune import fine_tune
@@ -158,7 +158,7 @@ class Refinement:
         self, bundle: Bundle, role: RoleName, progress: Callable[[str], None]
     ) -> tuple[Outcome, RoleEntry]:
         entry = bundle.role(role).entry
-        if role not in SUBJECTS:
+        if role not in ROLE_EVALUATORS:
             return Outcome(role, why="it is so small that nothing would be saved"), entry
         given = None if self.data is None else self.materials(role, self.data, bundle)
         dev = self._dev(role, given)
@@ -201,7 +201,7 @@ class Refinement:
         progress: Callable[[str], None],
     ) -> Bundle:
         """Return a bundle whose model of ``role`` has learnt to bear eight bits."""
-        options, classes = self.options, SUBJECTS[role].metric != "1 - WER"
+        options, classes = self.options, ROLE_EVALUATORS[role].classifies
         chosen = draw(role, given.train, options.samples, options.seed, classes)
         tuned = scratch / "tuned" / role
         source = self.checkpoints / role

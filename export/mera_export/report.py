@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from mera_calibration.gate import Limits, Side
-from mera_calibration.subjects import SUBJECTS
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.fused import Fused
 from mera_export.picture import draw
 from mera_export.trial import Attempt, Outcome
@@ -126,7 +126,7 @@ class Report:
 
 
 def _rows(outcome: Outcome) -> Iterator[list[str]]:
-    metric = SUBJECTS[outcome.role].metric if outcome.full else ""
+    metric = ROLE_EVALUATORS[outcome.role].metric if outcome.full else ""
     for attempt in outcome.attempts:
         row = [outcome.role, attempt.target, attempt.precision.upper()]
         row.append("taken" if attempt.accepted else "refused")

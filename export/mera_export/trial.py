@@ -14,13 +14,13 @@ from mera_calibration import gate, sensitivity
 from mera_calibration.calibration import Calibration
 from mera_calibration.ranges import recorded
 from mera_calibration.samples import Example, Sample
-from mera_calibration.subjects import Answer, Score, Subject, subject
 from mera_calibration.timing import interleaved
 from mera_calibration.view import WithEngine
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import CheckFailed
+from mera_edge.evaluation.role_evaluators import Output, RoleEvaluator
 from mera_export.half import half
 from mera_export.legality import violations
 from mera_export.quantize import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
@@ -96,17 +96,17 @@ class Trial:
     ) -> None:
         self.bundle, self.role, self.limits = bundle, role, limits
         self.scratch, self.progress = scratch, progress
-        self.subject: Subject = subject(role)
+        self.evaluator = gate.evaluator(role)
         self.path = self.source = bundle.role(role).path()
         self.model = onnx.load(self.path)
         self.engine = bundle.role(role).engine()
         self.dev = dev
-        self.labels = self.subject.labels(bundle)
+        self.labels = self.evaluator.labels(bundle)
         self.costs: tuple[sensitivity.Cost, ...] = ()
         if dev is not None:
             progress(f"{role}: {len(dev)} dev examples in full precision")
-            self.feeds = _steps(self.subject, bundle, role, dev)
-            self.answers = gate.answers(self.subject, bundle, dev)
+            self.feeds = _steps(self.evaluator, bundle, role, dev)
+            self.answers = gate.answers(self.evaluator, bundle, dev)
             self.score = self._score(self.answers)
 
     def measure(self) -> gate.Side | None:
@@ -150,7 +150,7 @@ class Trial:
         engine = OnnxEngine(path)
         bundle = WithEngine(self.bundle, self.role, engine)
         self.progress(f"{self.role}: {len(self.dev)} dev examples for {self._target}")
-        answers = gate.answers(self.subject, bundle, self.dev)
+        answers = gate.answers(self.evaluator, bundle, self.dev)
         # What TensorRT will run is timed on the device: here it would say nothing.
         full_ms = small_ms = None
         if self._target == "cpu":
@@ -160,7 +160,7 @@ class Trial:
             small=gate.Side(path.stat().st_size, self._score(answers), small_ms),
             n=len(self.dev),
             agreement=gate.agreement(self.answers, answers),
-            streaming=gate.stream_difference(self.subject, bundle, self.dev),
+            streaming=gate.stream_difference(self.evaluator, bundle, self.dev),
         )
 
     def _rescue(
@@ -204,9 +204,9 @@ class Trial:
             reasons += [f"TensorRT would not take {v.node}: {v.what}" for v in found[:3]]
         return tuple(reasons)
 
-    def _score(self, answers: Sequence[Answer]) -> Score:
+    def _score(self, answers: Sequence[Output]) -> gate.Score:
         truth = [sample.example.label for sample in self.dev or ()]
-        return self.subject.score(truth, answers, self.labels)
+        return gate.score(self.evaluator, truth, answers, self.labels)
 
 
 def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
@@ -219,7 +219,7 @@ def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
 
 
 def _steps(
-    asked: Subject, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
+    asked: RoleEvaluator, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> list[dict[str, Array]]:
     """Return steps from the middle of samples of all kinds, where caches are filled."""
     every = samples[:: max(1, len(samples) // _FEEDS)]

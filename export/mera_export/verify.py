@@ -11,9 +11,9 @@ import onnx
 
 from mera_calibration import gate
 from mera_calibration.samples import Sample
-from mera_calibration.subjects import SUBJECTS, Subject, difference
 from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.bundle import ROLES, export_bundle
 from mera_export.legality import violations
 from mera_export.material import Material, material
@@ -78,7 +78,7 @@ def verify(
         for role in roles:
             checks.append(Check(role, "torch = ONNX", f"within {TOLERANCE:g}", True))
             checks += _tensorrt(bundle.role(role))
-            if role not in SUBJECTS:
+            if role not in ROLE_EVALUATORS:
                 same = bundle.role(role).path().read_bytes() == full.role(role).path().read_bytes()
                 words = "the same bytes" if same else "other bytes"
                 checks.append(Check(role, "checkpoint = bundle", words, same))
@@ -92,16 +92,16 @@ def verify(
 def _compared(
     role: RoleName, full: Bundle, bundle: Bundle, dev: list[Sample], limits: gate.Limits
 ) -> Iterator[Check]:
-    asked: Subject = SUBJECTS[role]
+    asked = ROLE_EVALUATORS[role]
     one, other = gate.answers(asked, full, dev), gate.answers(asked, bundle, dev)
     precision = bundle.role(role).entry.precision
     name = f"FP32 = {precision.upper()}"
     if precision == "fp32":
-        apart = max(map(difference, one, other))
+        apart = max(map(gate.difference, one, other))
         yield Check(role, name, f"apart by {apart:.2g}", apart <= TOLERANCE)
     else:
         truth, labels = [sample.example.label for sample in dev], asked.labels(full)
-        before, after = (asked.score(truth, answers, labels) for answers in (one, other))
+        before, after = (gate.score(asked, truth, found, labels) for found in (one, other))
         drop = 100 * (before.metric - after.metric)
         share = gate.agreement(one, other)
         words = f"{asked.metric} drops {drop:.2f} points, {share:.1%} equal answers"

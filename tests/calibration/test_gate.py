@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mera_calibration.gate import Comparison, Limits, Side, as_facts, quality, worth
+from mera_calibration.gate import (
+    Comparison,
+    Limits,
+    Score,
+    Side,
+    as_facts,
+    evaluator,
+    quality,
+    worth,
+)
 from mera_calibration.sensitivity import Cost, blocks, divergence, rescue, spare
-from mera_calibration.subjects import SUBJECTS, Score, subject
 from mera_calibration.timing import interleaved
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 
 
 def comparison(metric: float = 0.8, ece: float = 0.05, streaming: float = 0.0) -> Comparison:
@@ -60,9 +69,9 @@ def test_the_manifest_gets_no_times_and_the_drop_of_every_class() -> None:
 
 
 def test_the_fusion_stays_in_full_precision() -> None:
-    assert set(SUBJECTS) == {"asr", "voice", "face", "text"}
+    assert set(ROLE_EVALUATORS) == {"asr", "voice", "face", "text"}
     with pytest.raises(InputError, match="fusion is not quantized"):
-        subject("fusion")
+        evaluator("fusion")
 
 
 @given(st.integers(1, 200), st.integers(1, 30))

@@ -10,13 +10,18 @@ from onnx import TensorProto, helper, numpy_helper
 from mera_calibration import gate
 from mera_calibration.ranges import find, recorded
 from mera_calibration.samples import CalibrationSet, Example, Sample
-from mera_calibration.subjects import SUBJECTS, Listener, Subject
 from mera_calibration.view import WithEngine
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
 from mera_edge.bundle.manifest import FileEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.engine.stream import StreamModel
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import (
+    ROLE_EVALUATORS,
+    Prediction,
+    Predictor,
+    RoleEvaluator,
+)
 from mera_edge.features.fbank import BINS, SPEC
 from mera_edge.labels import EMOTIONS
 
@@ -101,7 +106,7 @@ def chosen(count: int, frames: int) -> CalibrationSet:
 
 def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
     calibration = chosen(3, frames=4 * CHUNK + 3)
-    streams = list(recorded(SUBJECTS["voice"], bundle, "voice", calibration.samples))
+    streams = list(recorded(ROLE_EVALUATORS["voice"], bundle, "voice", calibration.samples))
     assert [len(stream) for stream in streams] == [4, 4, 4]
     engine = bundle.role("voice").engine()
     for stream, sample in zip(streams, calibration.samples, strict=True):
@@ -122,7 +127,7 @@ def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
 def test_ranges_span_what_the_stream_computed(bundle: Bundle, method: str) -> None:
     calibration = chosen(20, frames=5 * CHUNK)
-    found = find(SUBJECTS["voice"], bundle, calibration, method, ["Conv"])  # type: ignore[arg-type]
+    found = find(ROLE_EVALUATORS["voice"], bundle, calibration, method, ["Conv"])  # type: ignore[arg-type]
     assert (found.samples, found.steps) == (20, 100)
     low, high = found.tensors["seen"]
     every = np.concatenate([sample.given for sample in calibration.samples])
@@ -133,28 +138,28 @@ def test_ranges_span_what_the_stream_computed(bundle: Bundle, method: str) -> No
 
 def test_samples_too_short_for_a_chunk_are_refused(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="20 of 20 calibration samples for voice"):
-        find(SUBJECTS["voice"], bundle, chosen(20, frames=CHUNK - 1), "minmax", ["Conv"])
+        find(ROLE_EVALUATORS["voice"], bundle, chosen(20, frames=CHUNK - 1), "minmax", ["Conv"])
 
 
 def test_an_unknown_method_is_named(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="'guess'"):
-        find(SUBJECTS["voice"], bundle, chosen(20, CHUNK), "guess", ["Conv"])  # type: ignore[arg-type]
+        find(ROLE_EVALUATORS["voice"], bundle, chosen(20, CHUNK), "guess", ["Conv"])  # type: ignore[arg-type]
 
 
 def test_a_stream_in_pieces_equals_the_whole(bundle: Bundle) -> None:
     samples = chosen(4, frames=6 * CHUNK).samples
-    assert gate.stream_difference(SUBJECTS["voice"], bundle, samples) == 0
-    assert gate.stream_difference(SUBJECTS["face"], bundle, samples) is None
+    assert gate.stream_difference(ROLE_EVALUATORS["voice"], bundle, samples) == 0
+    assert gate.stream_difference(ROLE_EVALUATORS["face"], bundle, samples) is None
 
 
 def test_a_stream_that_depends_on_its_pieces_is_noticed(bundle: Bundle) -> None:
-    def listen(bundle: Bundle) -> Listener:
-        def answer(given: NDArray[np.float32], piece: int | None = None) -> NDArray[np.float32]:
-            return np.array([0.4 if piece else 0.5], np.float32)
+    def predictor(bundle: Bundle) -> Predictor:
+        def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Prediction:
+            return Prediction(np.array([0.4 if chunk else 0.5], np.float32))
 
-        return answer
+        return predict
 
-    leaky = Subject("uar", listen, lambda bundle: EMOTIONS, streaming=True)
+    leaky = RoleEvaluator("uar", predictor, lambda bundle: str, str, streaming=True)
     found = gate.stream_difference(leaky, bundle, chosen(2, CHUNK).samples)
     assert found == pytest.approx(0.1)
 

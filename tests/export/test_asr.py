@@ -13,11 +13,11 @@ import onnxruntime
 import pytest
 import sherpa_onnx
 import torch
+from mera_calibration.subjects import SUBJECTS
 from numpy.typing import NDArray
 
 from mera_calibration.ranges import find
 from mera_calibration.samples import CalibrationSet, Example, Sample
-from mera_calibration.subjects import SUBJECTS
 from mera_edge.asr import Recognizer, finalized
 from mera_edge.asr.decoding.ctc import Greedy
 from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from mera_calibration.subjects import SUBJECTS
 from onnx import TensorProto, helper, numpy_helper
 
 from mera_calibration.ranges import find
 from mera_calibration.samples import draw
-from mera_calibration.subjects import SUBJECTS
 from mera_edge.engine.onnx import OnnxEngine
 from mera_export.legality import violations
 from mera_export.quantize import PRESETS, quantize, write

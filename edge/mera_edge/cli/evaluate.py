@@ -36,11 +36,11 @@ def evaluate(
 
     from mera_edge.bundle import Bundle
     from mera_edge.config import load
-    from mera_edge.evaluation.evaluate import ROLES
+    from mera_edge.evaluation.evaluate import EVALUATORS
     from mera_edge.evaluation.evaluate import evaluate as measure
 
-    if role not in ROLES:
-        raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(ROLES)}")
+    if role not in EVALUATORS:
+        raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(EVALUATORS)}")
     settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
     models = Bundle.open(settings.bundle)
     result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
@@ -12,13 +12,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS, Inputs, Prediction
 from mera_edge.features.face import crop
-from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS, MODALITIES, project, to_emotion
-from mera_edge.stages.text import TextStage
-from mera_edge.stages.vad import VoiceActivity
-from mera_edge.stages.voice import VoiceStage
 from mera_train import audio, disk, fingerprint, parallel
 from mera_train.face import augment as face_augment
 from mera_train.face import data as faces
@@ -54,8 +51,28 @@ class Pool:
         )
 
 
-Answer = tuple[NDArray[np.float32], NDArray[np.float32], str, bool, int]
-"""Embedding, probabilities, what the corpus says, whether the input was disturbed, its number."""
+@dataclass(frozen=True)
+class Example:
+    """One input of an encoder."""
+
+    inputs: Inputs | None
+    """``None``: no speech in it."""
+    emotion: str
+    """What the corpus says."""
+    disturbed: bool
+    item: int
+    """Which clip, picture or sentence."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an encoder says about an example."""
+
+    embedding: NDArray[np.float32]
+    """``[D]``"""
+    probabilities: NDArray[np.float32]
+    """``[7]``"""
+    of: Example
 
 
 def contents(data: Path) -> Made:
@@ -81,16 +98,16 @@ def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Po
     with parallel.first():
         if fingerprint.stale(cache, made):
             pools = {
-                name: _pool(answers(bundle, data, split))
-                for name, answers in (("voice", _voices), ("face", _faces), ("text", _texts))
+                name: _pool(_predicted(bundle, name, examples(bundle, data, split)))
+                for name, examples in EXAMPLES.items()
             }
             _write(cache, pools)
             fingerprint.stamp(cache, made)
     return _read(cache)
 
 
-def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
-    stage, activity = VoiceStage(bundle), VoiceActivity(bundle)
+def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Example]:
+    prepare = ROLE_EVALUATORS["voice"].prepare(bundle)
     speakers = {"dev": voices.DEV_SPEAKERS, "test": voices.TEST_SPEAKERS}[split]
     noise = [audio.read(voices.location(data, voices.NOISE), n.file) for n in voices.noises(data)]
     random = np.random.default_rng(0)
@@ -103,49 +120,31 @@ def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
             loudness = random.uniform(0.1, 1) * np.sqrt((clean**2).mean() / (background**2).mean())
             spoilt = np.clip(clean + loudness * background, -1, 1).astype(np.float32)
             for samples, disturbed in ((clean, False), (spoilt, True)):
-                frames = log_mel(samples)
-                span = activity.span(frames)
-                if span is None:
-                    continue
-                stage.reset()
-                evidence = stage.accept(frames[slice(*span)], len(samples) / SAMPLE_RATE)
-                if evidence is not None:
-                    yield (
-                        evidence.embedding,
-                        evidence.probabilities,
-                        to_emotion(row.label),
-                        disturbed,
-                        number,
-                    )
+                yield Example(prepare(samples), to_emotion(row.label), disturbed, number)
 
 
-def _faces(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
-    role = bundle.role("face")
-    engine = role.engine()
-    size = engine.inputs["face"].shape[-1]
+def _faces(bundle: Bundle, data: Path, split: str) -> Iterator[Example]:
+    size = bundle.role("face").engine().inputs["face"].shape[-1]
     part = faces.load(data)[{"dev": "valid", "test": "test"}[split]]
     labels = faces.plurality(part.votes)
     generator = torch.Generator().manual_seed(0)
     for rows in np.array_split(np.arange(len(part)), max(1, len(part) // 256)):
         pictures = part.pictures[rows]
-        clean = np.stack([crop(picture, size) for picture in pictures])[:, None]
+        clean = np.stack([crop(picture, size) for picture in pictures])
         spoilt = face_augment.disturb(
             torch.from_numpy(pictures[:, None]).float(),
             size,
             face_augment.AugmentConfig(),
             generator,
-        ).numpy()
+        ).numpy()[:, 0]
         for version, disturbed in ((clean, False), (spoilt, True)):
             for row, picture in zip(rows, version, strict=True):
                 label = faces.LABELS[labels[row]] if labels[row] >= 0 else None
                 if label in EMOTIONS:
-                    answer = engine.run({"face": picture[None]})
-                    probabilities = project(answer["probabilities"][0], role.entry.labels)
-                    yield answer["embedding"][0], probabilities, str(label), disturbed, int(row)
+                    yield Example(picture, str(label), disturbed, int(row))
 
 
-def _texts(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
-    stage = TextStage(bundle)
+def _texts(bundle: Bundle, data: Path, split: str) -> Iterator[Example]:
     rows = [r for r in texts.sentences(data) if r.split == split and len(r.emotions) == 1]
     words = sorted({word for row in rows for word in row.text.split() if word.isascii()})
     random = Random(0)
@@ -153,25 +152,34 @@ def _texts(bundle: Bundle, data: Path, split: str) -> Iterator[Answer]:
     for number, row in enumerate(rows):
         for disturbed in (False, True):
             text = disturb(row.text, rates, words, random) if disturbed else row.text
-            evidence = stage.accept(text, 0.0)
-            if evidence is not None:
-                yield (
-                    evidence.embedding,
-                    evidence.probabilities,
-                    row.emotions[0],
-                    disturbed,
-                    number,
-                )
+            yield Example(text, row.emotions[0], disturbed, number)
+
+
+EXAMPLES: dict[RoleName, Callable[[Bundle, Path, str], Iterator[Example]]] = {
+    "voice": _voices,
+    "face": _faces,
+    "text": _texts,
+}
+
+
+def _predicted(bundle: Bundle, role: RoleName, examples: Iterable[Example]) -> Iterator[Answer]:
+    """Yield the predictions for those examples that the encoder has something to say about."""
+    evaluator = ROLE_EVALUATORS[role]
+    predict, labels = evaluator.predictor(bundle), evaluator.labels(bundle)
+    for example in examples:
+        output = None if example.inputs is None else predict(example.inputs)
+        if isinstance(output, Prediction):
+            yield Answer(output.embedding, project(output.probabilities, labels), example)
 
 
 def _pool(answers: Iterable[Answer]) -> Pool:
-    embeddings, probabilities, emotions, disturbed, items = zip(*answers, strict=True)
+    found = list(answers)
     return Pool(
-        np.stack(embeddings),
-        np.stack(probabilities),
-        np.array([EMOTIONS.index(emotion) for emotion in emotions], np.int64),
-        np.array(disturbed),
-        np.array(items, np.int64),
+        np.stack([answer.embedding for answer in found]),
+        np.stack([answer.probabilities for answer in found]),
+        np.array([EMOTIONS.index(answer.of.emotion) for answer in found], np.int64),
+        np.array([answer.of.disturbed for answer in found]),
+        np.array([answer.of.item for answer in found], np.int64),
     )
 
 

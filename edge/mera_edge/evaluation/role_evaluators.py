@@ -1,0 +1,235 @@
+"""What each role is fed, what it predicts and how it is scored, through the stages of the device.
+
+The command `evaluate`, the calibration and the quality gate of INT8, and the training of the
+fusion use these and no others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.asr import Recognizer
+from mera_edge.asr.protocol import finalized
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
+from mera_edge.features.audio import AudioBlock
+from mera_edge.features.face import crop, decode
+from mera_edge.features.fbank import FRAME_SHIFT_S, log_mel
+from mera_edge.labels import EMOTIONS
+from mera_edge.metrics.classification import classification
+from mera_edge.metrics.word_error_rate import normalized, word_error_rate
+from mera_edge.sources.media import MediaFile
+from mera_edge.stages.face import FaceStage
+from mera_edge.stages.text import TextStage
+from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.voice import VoiceStage
+
+Inputs: TypeAlias = Any
+"""What a predictor takes: log-mel frames ``[n, 80]``, a face crop ``[S, S]`` or a sentence."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an encoder says about one example."""
+
+    probabilities: NDArray[np.float32]
+    """``[C]`` over the labels of its `RoleEvaluator`."""
+    embedding: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """``[D]``; empty where it is of no use to anyone."""
+
+
+Output: TypeAlias = Prediction | str | None
+"""A prediction, or the words of a recognizer; ``None`` where there is nothing to go by."""
+
+
+class Predictor(Protocol):
+    """A stage that starts every example with empty state."""
+
+    def __call__(self, inputs: Inputs, chunk: int | None = None) -> Output:
+        """Predict one example; a stream is fed ``chunk`` frames at a time, or all at once."""
+        ...
+
+
+Prepare: TypeAlias = Callable[[Any], Inputs | None]
+
+
+@dataclass(frozen=True)
+class RoleEvaluator:
+    """How one role is evaluated."""
+
+    metric: str
+    """The figure that counts, a key of `figures`; more is better. ``1 - WER`` for words."""
+    predictor: Callable[[Bundle], Predictor]
+    prepare: Callable[[Bundle], Prepare]
+    """From samples, a picture or a text as they are in the world to inputs; ``None``: no speech."""
+    read: Callable[[str], Any]
+    """From a file (or a text) to what ``prepare`` takes."""
+    labels: Callable[[Bundle], Sequence[str]] = lambda bundle: EMOTIONS
+    given: Literal["file", "text"] = "file"
+    """The column of a CSV that ``read`` takes."""
+    truth: Literal["label", "text"] = "label"
+    """Whether the truth is a class or words."""
+    streaming: bool = False
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the role tells classes apart."""
+        return self.truth == "label"
+
+    def from_file(self, bundle: Bundle) -> Callable[[str], Output]:
+        """Return what predicts a file (or a text); it raises `InputError` where that is unusable."""
+        prepare, predict = self.prepare(bundle), self.predictor(bundle)
+
+        def predict_file(given: str) -> Output:
+            inputs = prepare(self.read(given))
+            return None if inputs is None else predict(inputs)
+
+        return predict_file
+
+    def figures(
+        self, truth: Sequence[str], outputs: Sequence[Output], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Compare outputs with the truth; an example without an output counts as wrong.
+
+        Returns:
+            What `classification` or `word_error_rate` return.
+
+        Raises:
+            InputError: there is nothing to compare, or the model does not know a label.
+        """
+        if not self.classifies:
+            texts = [normalized(output) if isinstance(output, str) else "" for output in outputs]
+            return word_error_rate([normalized(words) for words in truth], texts)
+        nothing = np.full(len(labels), 1 / len(labels), np.float32)
+        predicted = [output for output in outputs if isinstance(output, Prediction)]
+        answered = np.array([isinstance(output, Prediction) for output in outputs], bool)
+        shares = np.tile(nothing, (len(outputs), 1))
+        if predicted:
+            shares[answered] = [prediction.probabilities for prediction in predicted]
+        return classification(truth, shares, labels, answered)
+
+    def value(self, figures: dict[str, Any]) -> float:
+        """Return the figure that counts, from 0 to 1, or below 0 for very wrong words."""
+        return float(1 - figures["wer"] if self.metric == "1 - WER" else figures[self.metric])
+
+
+def samples_of(file: str) -> NDArray[np.float32]:
+    """Return the sound of a file, ``[n]`` at 16 kHz.
+
+    Raises:
+        InputError: the file cannot be used or has no sound.
+    """
+    source = MediaFile(Path(file), video=False)
+    source.open()
+    try:
+        sounds = [sound.samples for sound in source.poll(math.inf).audio]
+    finally:
+        source.close()
+    if not sounds:
+        raise InputError(f"{file} has no sound", "give a file with a sound track")
+    return np.concatenate(sounds)
+
+
+def _voice(bundle: Bundle) -> Predictor:
+    stage = VoiceStage(bundle)
+
+    def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
+        stage.reset()
+        newest = None
+        for frames, end_s in _chunks(inputs, chunk):
+            newest = stage.accept(frames, end_s) or newest
+        return None if newest is None else Prediction(newest.probabilities, newest.embedding)
+
+    return predict
+
+
+def _speech(bundle: Bundle) -> Prepare:
+    activity = VoiceActivity(bundle)
+
+    def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        frames = log_mel(samples)
+        span = activity.span(frames)
+        return None if span is None else frames[slice(*span)]
+
+    return prepare
+
+
+def _asr(bundle: Bundle) -> Predictor:
+    recognizer = Recognizer(bundle)
+
+    def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
+        recognizer.reset()
+        for frames, end_s in _chunks(inputs, chunk):
+            recognizer.accept(AudioBlock(frames, end_s))
+        recognizer.flush()
+        return finalized(recognizer).text
+
+    return predict
+
+
+def _face(bundle: Bundle) -> Predictor:
+    stage = FaceStage(bundle)
+
+    def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
+        reading = stage.read(inputs)
+        return Prediction(reading.probabilities, reading.embedding)
+
+    return predict
+
+
+def _face_crop(bundle: Bundle) -> Prepare:
+    stage, size = FaceStage(bundle), bundle.role("face").engine().inputs["face"].shape[-1]
+
+    def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        face = stage.cut_out(image)
+        return crop(image, size) if face is None else face
+
+    return prepare
+
+
+def _face_labels(bundle: Bundle) -> Sequence[str]:
+    return bundle.role("face").entry.labels
+
+
+def _read_picture(file: str) -> NDArray[np.uint8]:
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror})", "give a file") from error
+    return decode(data, file)
+
+
+def _text(bundle: Bundle) -> Predictor:
+    stage = TextStage(bundle)
+
+    def predict(inputs: str, chunk: int | None = None) -> Output:
+        found = stage.accept(inputs, 0.0)
+        return None if found is None else Prediction(found.probabilities, found.embedding)
+
+    return predict
+
+
+def _chunks(
+    frames: NDArray[np.float32], size: int | None
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    size = size or len(frames)
+    for start in range(0, len(frames), size):
+        yield frames[start : start + size], min(start + size, len(frames)) * FRAME_SHIFT_S
+
+
+ROLE_EVALUATORS: dict[RoleName, RoleEvaluator] = {
+    "asr": RoleEvaluator(
+        "1 - WER", _asr, lambda bundle: log_mel, samples_of, truth="text", streaming=True
+    ),
+    "voice": RoleEvaluator("uar", _voice, _speech, samples_of, streaming=True),
+    "face": RoleEvaluator("accuracy", _face, _face_crop, _read_picture, _face_labels),
+    "text": RoleEvaluator("macro_f1", _text, lambda bundle: str, str, given="text"),
+}
+"""By role; the roles that have an answer of their own to a labelled example."""
