@@ -21,7 +21,7 @@ def main() -> None:
     print("| bundle |" + "".join(f" {name} |" for name in CONDITIONS))
     print("| --- |" + " --- |" * len(CONDITIONS))
     for path in bundles:
-        scores = Fused(data, split="test").ask("fused", Bundle.open(path))
+        scores = Fused(data, split="test")(Bundle.open(path))
         print(f"| {path} |" + "".join(f" {score:.3f} |" for score in scores.values()), flush=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -20,8 +20,8 @@ ROLES: tuple[RoleName, ...] = ("vad", "asr", "voice", "face_detector", "face", "
 
 _MADE_WITH = ("mera-edge", "torch", "onnx")
 
-Refine = Callable[[Bundle], Mapping[RoleName, RoleEntry]]
-"""From a bundle in full precision to the entries of the roles whose files it replaced in there."""
+Refine = Callable[[Bundle], Bundle]
+"""Replaces models of a bundle in full precision, in its directory, and returns the new bundle."""
 
 
 def export_bundle(
@@ -84,9 +84,7 @@ def export_bundle(
         (new / MANIFEST).write_text(manifest.to_json())
         exported = Bundle.open(new)
         if refine is not None:
-            roles_now = {**entries, **refine(exported)}
-            manifest = manifest.model_copy(update={"roles": roles_now})
-            (new / MANIFEST).write_text(manifest.to_json())
+            (new / MANIFEST).write_text(refine(exported).manifest.to_json())
             Bundle.open(new)
         if out.exists():
             shutil.move(out, Path(scratch) / "old")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,12 @@ def calibrate(
     from mera_export.bundle import export_bundle
     from mera_export.material import material
     from mera_export.quantize import PRESETS
-    from mera_export.refine import Options
+    from mera_export.request import PrecisionRequest
 
-    Options(ranges=ranges, samples=samples).check()  # type: ignore[arg-type]
     if not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")
+    datasets = partial(material, data)
+    PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     roles = role or list(ROLE_EVALUATORS)
     for name in roles:
         if name not in ROLE_EVALUATORS:
@@ -53,7 +55,7 @@ def calibrate(
     with progress.status("calibrating") as status, tempfile.TemporaryDirectory() as scratch:
         bundle = export_bundle(checkpoints, Path(scratch) / "full", roles)  # type: ignore[arg-type]
         for name in bundle.manifest.roles:
-            given = material(name, data, bundle).train
+            given = datasets(name, bundle).train
             found = find(
                 bundle,
                 name,

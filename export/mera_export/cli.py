@@ -122,23 +122,32 @@ def export(
             role or ROLES,  # type: ignore[arg-type]
             None if base is None else Bundle.open(base),
         )
-    refinement = None
+    search = result = None
     if int8 or data is not None or target not in (None, ["cpu"]):
         from mera_calibration.gate import Limits
-        from mera_export.refine import Options, Refinement
+        from mera_export.precision import precision_search
 
-        # Words that are none of ours are refused by `Options.check`, with a remedy.
-        options = Options(
+        # Words that are none of ours are refused by `PrecisionRequest`, with a remedy.
+        search = precision_search(
+            data,
+            checkpoints,
+            fine_tune,
+            progress,
             int8=int8,
-            targets=tuple(dict.fromkeys(target or ["cpu"])),  # type: ignore[arg-type]
+            targets=tuple(dict.fromkeys(target or ["cpu"])),
             limits=Limits(max_drop, max_ece, prefer),  # type: ignore[arg-type]
             gate=not no_gate,
-            ranges=ranges,  # type: ignore[arg-type]
+            ranges=ranges,
             samples=samples,
             seed=seed,
-            fine_tune=fine_tune,
+            calibrations=calibration,
         )
-        refinement = Refinement(options, data, calibration, progress, checkpoints=checkpoints)
+
+    def refine(full: Bundle) -> Bundle:
+        nonlocal result
+        result = search(full) if search else None
+        return result.bundle if result else full
+
     exported = export_bundle(
         checkpoints,
         out,
@@ -146,14 +155,16 @@ def export(
         role or ROLES,  # type: ignore[arg-type]
         name,
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
-        refine=refinement,
+        refine=refine,
         base=None if base is None else Bundle.open(base),
         chunk=chunk,
     )
-    if refinement is not None:
-        refinement.publish(report)
+    if result is not None:
+        Console().print(result.report.terminal())
+        if report is not None:
+            result.report.save(report)
     _show(exported, out)
-    if refinement is not None and (reasons := refinement.refused(role or ())):
+    if result is not None and (reasons := result.report.refused(role or ())):
         raise CheckFailed(
             f"{out} is not what was asked for: {'; '.join(reasons)}",
             "the report says why; a role that is not asked for by name may fall back",

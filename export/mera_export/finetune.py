@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from mera_calibration.gate import evaluator
-from mera_calibration.ranges import recorded
-from mera_calibration.samples import Sample
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
+from mera_export.bundle import export_bundle
 from mera_export.onnx import Prepared
 from mera_train import checkpoint
 
@@ -75,46 +74,53 @@ class _Activations:
         return (x + (rounded - seen), *rest)
 
 
-def fine_tune(
-    directory: Path,
-    role: RoleName,
-    bundle: Bundle,
-    samples: Sequence[Sample],
-    out: Path,
-    steps: int,
-    seed: int = 0,
-    progress: Callable[[str], None] = lambda message: None,
-) -> None:
-    """Fine-tune a checkpoint until it bears eight bits better, as far as it can.
+@dataclass(frozen=True)
+class FineTuning:
+    """Fine-tunes checkpoints until they bear eight bits better, as far as they can.
 
-    Args:
-        directory: the checkpoint.
-        role: which role.
-        bundle: with the role's model in full precision: the teacher.
-        samples: training material.
-        out: the new checkpoint.
+    Attributes:
+        checkpoints: a directory with one checkpoint per role.
         steps: of the optimizer.
-        seed: of the order.
         progress: told how far it is.
-
-    Raises:
-        InputError, ConfigError: the checkpoint cannot be read.
+        seed: of the order.
     """
-    loaded = checkpoint.load(directory)
-    exporter: Any = importlib.import_module(f"mera_export.{role}")
-    prepared: Prepared = exporter.prepare(loaded)
-    feeds = [fed for stream in recorded(evaluator(role), bundle, role, samples) for fed in stream]
-    _learn(prepared, bundle.role(role).engine().run, feeds, steps, seed, progress)
-    shutil.copytree(directory, out, dirs_exist_ok=True)
-    card = f"{loaded.card.rstrip()}\n\nFine-tuned for eight bits in {steps} steps.\n"
-    config = loaded.settings(exporter.Config)
-    checkpoint.save(out, prepared.network, config, loaded.metrics, card)
+
+    checkpoints: Path
+    steps: int
+    progress: Callable[[str], None] = lambda message: None
+    seed: int = 0
+
+    def __call__(
+        self, role: RoleName, bundle: Bundle, feeds: Sequence[Mapping[str, Array]], scratch: Path
+    ) -> Bundle:
+        """Return a bundle in ``scratch`` with the fine-tuned model of ``role``.
+
+        Args:
+            role: which role.
+            bundle: with the role's model in full precision: the teacher.
+            feeds: what that model is fed on training material.
+            scratch: an empty directory.
+
+        Raises:
+            InputError, ConfigError: the checkpoint cannot be read.
+        """
+        directory, out = self.checkpoints / role, scratch / "tuned" / role
+        loaded = checkpoint.load(directory)
+        exporter: Any = importlib.import_module(f"mera_export.{role}")
+        prepared: Prepared = exporter.prepare(loaded)
+        teacher = bundle.role(role).engine().run
+        _learn(prepared, teacher, feeds, self.steps, self.seed, self.progress)
+        shutil.copytree(directory, out, dirs_exist_ok=True)
+        card = f"{loaded.card.rstrip()}\n\nFine-tuned for eight bits in {self.steps} steps.\n"
+        config = loaded.settings(exporter.Config)
+        checkpoint.save(out, prepared.network, config, loaded.metrics, card)
+        return export_bundle(out.parent, scratch / "exported", [role])
 
 
 def _learn(
     prepared: Prepared,
     teacher: Callable[[Mapping[str, Array]], dict[str, Array]],
-    feeds: Sequence[dict[str, Array]],
+    feeds: Sequence[Mapping[str, Array]],
     steps: int,
     seed: int,
     progress: Callable[[str], None],

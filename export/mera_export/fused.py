@@ -26,7 +26,7 @@ CONDITIONS = {
 
 
 class Fused:
-    """Macro-F1 of the fused answer under two conditions, for one bundle after another.
+    """Macro-F1 of the fused answer under two conditions.
 
     Args:
         data: the folder of the corpora.
@@ -41,29 +41,14 @@ class Fused:
         split: str = "dev",
     ) -> None:
         self.data, self.progress, self.split = data, progress, split
-        self.scores: dict[str, dict[str, float]] = {}
-        """By precision and condition."""
 
-    @staticmethod
-    def possible(bundle: Bundle) -> bool:
-        """Whether the bundle has all that a fused answer needs."""
-        return all(bundle.has(role) for role in (*MODALITIES, "fusion"))
-
-    @property
-    def drop(self) -> float:
-        """Points that INT8 loses, under the condition where it loses most."""
-        full, small = self.scores["fp32"], self.scores.get("int8")
-        return 0.0 if small is None else max(100 * (full[name] - small[name]) for name in full)
-
-    def ask(self, precision: str, bundle: Bundle) -> dict[str, float]:
-        """Let every encoder and the fusion of ``bundle`` answer; keep and return macro-F1."""
-        self.progress(f"fused answer, {precision.upper()}")
+    def __call__(self, bundle: Bundle) -> dict[str, float]:
+        """Let every encoder and the fusion of ``bundle`` answer; return macro-F1 by condition."""
+        self.progress("fused answer")
         with tempfile.TemporaryDirectory() as scratch:
             pools = collect(bundle, self.data, self.split, Path(scratch) / "evidence")
         stage = FusionStage(bundle)
-        scores = {name: fuse(stage, pools, how) for name, how in CONDITIONS.items()}
-        self.scores[precision] = scores
-        return scores
+        return {name: fuse(stage, pools, how) for name, how in CONDITIONS.items()}
 
 
 def fuse(stage: FusionStage, pools: dict[str, Pool], how: Composition) -> float:

@@ -5,8 +5,6 @@ The test splits are never touched: a choice made on them would make their figure
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,22 +17,15 @@ from mera_edge.bundle import Bundle, RoleName
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
 from mera_edge.metrics.word_error_rate import normalized
+from mera_export.request import Dataset
 
 
-@dataclass(frozen=True)
-class Material:
-    """Examples of one role."""
-
-    train: Sequence[Example]
-    dev: Sequence[Example]
-
-
-def material(role: RoleName, data: Path, bundle: Bundle) -> Material:
+def material(data: Path, role: RoleName, bundle: Bundle) -> Dataset:
     """List the examples of a role; nothing is decoded that is not drawn.
 
     Args:
-        role: one that can be quantized.
         data: the folder of the corpora, as for `mera-edge train`.
+        role: one that can be quantized.
         bundle: whose models they are for.
 
     Raises:
@@ -44,7 +35,7 @@ def material(role: RoleName, data: Path, bundle: Bundle) -> Material:
     return makers[role](data, bundle)
 
 
-def _voice(data: Path, bundle: Bundle) -> Material:
+def _voice(data: Path, bundle: Bundle) -> Dataset:
     from mera_train.voice import data as voices
 
     train, dev = [], []
@@ -62,10 +53,10 @@ def _voice(data: Path, bundle: Bundle) -> Material:
                 dev.append(example)
             elif row.speaker not in tested:
                 train.append(example)
-    return Material(train, dev)
+    return Dataset(train, dev)
 
 
-def _asr(data: Path, bundle: Bundle) -> Material:
+def _asr(data: Path, bundle: Bundle) -> Dataset:
     from mera_train.asr import data as speeches
     from mera_train.asr.corpora import location
 
@@ -80,10 +71,10 @@ def _asr(data: Path, bundle: Bundle) -> Material:
                 partial(_frames, where, row.file),
             )
         )
-    return Material(parts["train"], parts["dev"])
+    return Dataset(parts["train"], parts["dev"])
 
 
-def _face(data: Path, bundle: Bundle) -> Material:
+def _face(data: Path, bundle: Bundle) -> Dataset:
     from mera_edge.features.face import crop
     from mera_train.face import data as faces
 
@@ -100,10 +91,10 @@ def _face(data: Path, bundle: Bundle) -> Material:
             if label >= 0
         ]
 
-    return Material(examples("train"), examples("valid"))
+    return Dataset(examples("train"), examples("valid"))
 
 
-def _text(data: Path, bundle: Bundle) -> Material:
+def _text(data: Path, bundle: Bundle) -> Dataset:
     from mera_train.text import data as texts
 
     parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
@@ -114,7 +105,7 @@ def _text(data: Path, bundle: Bundle) -> Material:
             parts[row.split].append(
                 Example(name, row.emotions[0], row.corpus, partial(str, row.text))
             )
-    return Material(parts["train"], parts["dev"])
+    return Dataset(parts["train"], parts["dev"])
 
 
 def _frames(corpus: Path, file: str) -> NDArray[np.float32]:

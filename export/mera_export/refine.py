@@ -1,181 +1,99 @@
-"""Every role of a freshly exported bundle in smaller precisions, with progress and a report."""
+"""Every role of a bundle in smaller precisions: one way in, one way out."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
-
-from rich.console import Console
+from typing import Any
 
 from mera_calibration import calibration, gate
-from mera_calibration.ranges import METHODS, Method
+from mera_calibration.ranges import recorded
 from mera_calibration.samples import Sample, draw
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
 from mera_edge.bundle.manifest import FileEntry
+from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_export import report
-from mera_export.bundle import export_bundle
-from mera_export.finetune import fine_tune
-from mera_export.fused import Fused
-from mera_export.material import Material, material
+from mera_edge.labels import MODALITIES
 from mera_export.quantize import PRESETS, Target
+from mera_export.report import FusedComparison, Report
+from mera_export.request import Dataset, PrecisionRequest
 from mera_export.trial import Attempt, Outcome, Trial, some
-
-Materials = Callable[[RoleName, Path, Bundle], Material]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What to make smaller, how, and when to be content."""
+class SearchResult:
+    """What a search found."""
 
-    int8: bool = True
-    targets: tuple[Target, ...] = ("cpu",)
-    limits: gate.Limits = field(default_factory=gate.Limits)
-    gate: bool = True
-    """Whether anything is compared at all."""
-    ranges: Method = "percentile"
-    samples: int = 256
-    dev: int = 1500
-    """Most dev examples that the gate hears."""
-    seed: int = 0
-    fine_tune: int = 0
-    """Steps to train a role on with that is refused in INT8; 0: it stays in full precision."""
-
-    def check(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            InputError: names the option.
-        """
-        for given, known, name in (
-            (self.targets, get_args(Target), "--target"),
-            ((self.ranges,), METHODS, "--ranges"),
-            ((self.limits.prefer,), get_args(gate.Prefer), "--prefer"),
-        ):
-            for value in given:
-                if value not in known:
-                    raise InputError(f"{name} {value!r} is unknown", f"give {' or '.join(known)}")
-        if self.samples < 1 or self.dev < 1:
-            raise InputError("at least one sample is needed", "give --samples a positive number")
+    bundle: Bundle
+    """As it was, but for the models that were accepted."""
+    report: Report
 
 
-class Refinement:
-    """What `export_bundle` calls to make models smaller; keeps what came of it.
+class PrecisionSearch:
+    """Tries every role of a bundle in smaller precisions.
 
     Args:
-        options: what, how, and when to be content.
-        data: the folder of the corpora; not needed without a gate if there is a calibration.
-        calibrations: a folder that `mera-edge calibrate` wrote; ``None`` to calibrate here.
-        console: where progress goes.
-        materials: where examples come from.
-        checkpoints: of the bundle, for fine-tuning.
-
-    Raises:
-        InputError: an option makes no sense, or there is nothing to calibrate or compare with.
+        request: which precisions, when to accept them, and what is needed for it.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        data: Path | None,
-        calibrations: Path | None,
-        console: Console,
-        materials: Materials = material,
-        checkpoints: Path = Path("train/checkpoints"),
-    ) -> None:
-        options.check()
-        if data is not None and not data.is_dir():
-            raise InputError(f"{data} is no directory", "give the directory with the corpora")
-        if data is None and options.gate:
-            raise InputError(
-                "there is no material to compare with full precision",
-                "give the directory with the corpora as --data, or go without: --no-gate",
-            )
-        if options.fine_tune and (data is None or calibrations is not None):
-            raise InputError(
-                "a network that is trained on needs ranges of its own",
-                "give --data, and no --calibration",
-            )
-        if data is None and options.int8 and calibrations is None:
-            raise InputError(
-                "INT8 needs ranges, and there is no material to find them on",
-                "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
-            )
-        self.options, self.data, self.calibrations = options, data, calibrations
-        self.console, self.materials, self.checkpoints = console, materials, checkpoints
-        self.outcomes: list[Outcome] = []
-        self.fused: Fused | None = None
+    def __init__(self, request: PrecisionRequest) -> None:
+        self._request = request
 
-    def __call__(self, bundle: Bundle) -> Mapping[RoleName, RoleEntry]:
-        """Try every role of the bundle; return the entries of those that changed."""
-        entries: dict[RoleName, RoleEntry] = {}
-        with self.console.status("comparing precisions") as status:
-            fused = None
-            if self.options.gate and self.data is not None and Fused.possible(bundle):
-                fused = Fused(self.data, status.update)
-                fused.ask("fp32", bundle)
-            for role in bundle.manifest.roles:
-                outcome, entries[role] = self._role(bundle, role, status.update)
-                self.outcomes.append(outcome)
-                self.console.print(f"{role} … {_verdict(outcome)}", style="dim")
-            if fused is not None and self.options.int8:
-                now = bundle.manifest.model_copy(update={"roles": entries})
-                fused.ask("int8", Bundle(bundle.directory, now))
-            self.fused = fused
-        return entries
+    def run(self, bundle: Bundle) -> SearchResult:
+        """Put the accepted models into the directory of ``bundle``; its manifest stays as it is.
 
-    def refused(self, roles: Sequence[str]) -> list[str]:
-        """Return why the bundle is not what was demanded; nothing when it is.
-
-        Args:
-            roles: those that were asked for by name: they must be INT8.
+        Raises:
+            InputError: a corpus is missing, or there is too little material.
         """
-        reasons = []
-        if self.options.int8:
-            reasons = [
-                f"no INT8 for {outcome.role} on {target}"
-                for outcome in self.outcomes
-                for target in self.options.targets
-                if outcome.role in roles
-                and ((taken := outcome.taken(target)) is None or taken.precision != "int8")
-            ]
-        if self.fused is not None and self.fused.drop > self.options.limits.max_drop:
-            reasons.append(f"the fused answer loses {self.fused.drop:.2f} points")
-        return reasons
+        request = self._request
+        fused = request.fused
+        if not (request.gate and all(bundle.has(role) for role in (*MODALITIES, "fusion"))):
+            fused = None
+        full = fused(bundle) if fused else {}
+        entries: dict[RoleName, RoleEntry] = {}
+        outcomes = []
+        for role in bundle.manifest.roles:
+            outcome, entries[role] = self._role(bundle, role)
+            outcomes.append(outcome)
+            request.report(f"{role} … {_verdict(outcome)}")
+        manifest = bundle.manifest.model_copy(update={"roles": entries})
+        found = Bundle(bundle.directory, manifest)
+        compared = None
+        if fused:
+            compared = FusedComparison(fused.split, full, fused(found) if request.int8 else {})
+        return SearchResult(found, Report(request, tuple(outcomes), compared))
 
-    def publish(self, directory: Path | None) -> None:
-        """Print the comparison, and write it to ``directory`` if there is one."""
-        result = report.Report(self.options.limits, tuple(self.outcomes), self.fused)
-        Console().print(result.terminal())
-        if directory is not None:
-            result.save(directory)
-
-    def _role(
-        self, bundle: Bundle, role: RoleName, progress: Callable[[str], None]
-    ) -> tuple[Outcome, RoleEntry]:
+    def _role(self, bundle: Bundle, role: RoleName) -> tuple[Outcome, RoleEntry]:
         entry = bundle.role(role).entry
         if role not in ROLE_EVALUATORS:
             return Outcome(role, why="it is so small that nothing would be saved"), entry
-        given = None if self.data is None else self.materials(role, self.data, bundle)
+        request = self._request
+        given = request.datasets(role, bundle) if request.datasets else None
         dev = self._dev(role, given)
-        options = self.options
         # Beside the bundle: what is accepted gets there by rename.
         beside = bundle.directory.parent
         with tempfile.TemporaryDirectory(dir=beside, prefix=".trial-") as scratch:
-            trial = Trial(bundle, role, dev, options.limits, Path(scratch), progress)
-            ranges = self._calibration(bundle, role, given, progress) if options.int8 else None
+            trial = Trial(
+                bundle,
+                role,
+                dev,
+                request.limits,
+                Path(scratch),
+                request.progress,
+                request.tensorrt_violations,
+            )
+            ranges = self._calibration(bundle, role, given) if request.int8 else None
             attempts: list[Attempt] = []
-            for target in options.targets:
+            for target in request.targets:
                 attempts += _attempts(trial, target, ranges, Path(scratch) / f"{target}.onnx")
             spoilt = any(a.target == "cpu" and not a.accepted for a in attempts)
-            if spoilt and options.fine_tune and given:
-                tuned = self._tuned(bundle, role, given, Path(scratch), progress)
+            if spoilt and request.fine_tune and given:
+                feeds = self._feeds(bundle, role, given)
+                tuned = request.fine_tune(role, bundle, feeds, Path(scratch))
                 trial.instead(tuned.role(role).path())
-                ranges = self._calibration(tuned, role, given, progress)
+                ranges = self._calibration(tuned, role, given)
                 attempts.append(trial.int8("cpu", ranges, Path(scratch) / "cpu.onnx"))
             outcome = Outcome(
                 role,
@@ -184,59 +102,46 @@ class Refinement:
                 len(dev or ()),
                 ranges.facts() if ranges else {},
                 trial.costs,
-                PRESETS[role].tensorrt if "tensorrt" in options.targets else "",
+                PRESETS[role].tensorrt if "tensorrt" in request.targets else "",
             )
-            for target in options.targets:
+            for target in request.targets:
                 if taken := outcome.taken(target):
                     path = Path(scratch) / f"{target}.onnx"
                     entry = _placed(entry, taken, outcome, path, bundle.directory)
         return outcome, entry
 
-    def _tuned(
-        self,
-        bundle: Bundle,
-        role: RoleName,
-        given: Material,
-        scratch: Path,
-        progress: Callable[[str], None],
-    ) -> Bundle:
-        """Return a bundle whose model of ``role`` has learnt to bear eight bits."""
-        options, classes = self.options, ROLE_EVALUATORS[role].classifies
-        chosen = draw(role, given.train, options.samples, options.seed, classes)
-        tuned = scratch / "tuned" / role
-        source = self.checkpoints / role
-        fine_tune(source, role, bundle, chosen.samples, tuned, options.fine_tune, progress=progress)
-        return export_bundle(tuned.parent, scratch / "exported", [role])
+    def _feeds(self, bundle: Bundle, role: RoleName, given: Dataset) -> list[dict[str, Array]]:
+        """Return what the role's model is fed on training material."""
+        request, judged = self._request, ROLE_EVALUATORS[role]
+        chosen = draw(role, given.train, request.samples, request.seed, judged.classifies)
+        streams = recorded(judged, bundle, role, chosen.samples)
+        return [fed for stream in streams for fed in stream]
 
-    def _dev(self, role: RoleName, given: Material | None) -> list[Sample] | None:
-        if given is None or not self.options.gate:
+    def _dev(self, role: RoleName, given: Dataset | None) -> list[Sample] | None:
+        if given is None or not self._request.gate:
             return None
         if not given.dev:
             raise InputError(
-                f"{self.data} has no dev material for {role}, so precisions cannot be compared",
+                f"there is no dev material for {role}, so precisions cannot be compared",
                 "give the corpora that the model was trained on, or go without: --no-gate",
             )
-        return some(given.dev, self.options.dev, self.options.seed)
+        return some(given.dev, self._request.dev, self._request.seed)
 
     def _calibration(
-        self,
-        bundle: Bundle,
-        role: RoleName,
-        given: Material | None,
-        progress: Callable[[str], None],
+        self, bundle: Bundle, role: RoleName, given: Dataset | None
     ) -> calibration.Calibration:
-        if self.calibrations is not None:
-            return calibration.load(self.calibrations, role, bundle)
-        options, examples = self.options, given.train if given else ()
+        request = self._request
+        if request.calibrations is not None:
+            return calibration.load(request.calibrations, role, bundle)
         return calibration.calibrate(
             bundle,
             role,
-            examples,
+            given.train if given else (),
             PRESETS[role].operators,
-            options.ranges,
-            options.samples,
-            options.seed,
-            progress,
+            request.ranges,
+            request.samples,
+            request.seed,
+            request.progress,
         )
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from mera_calibration.gate import Limits, Side
+from mera_calibration.gate import Side
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_export.fused import Fused
 from mera_export.picture import draw
+from mera_export.request import PrecisionRequest
 from mera_export.trial import Attempt, Outcome
 
 SCHEMA = "mera-edge/export-report/2"
@@ -25,12 +25,51 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
+class FusedComparison:
+    """Macro-F1 of the fused answer by condition, in full precision and in INT8."""
+
+    split: str
+    full: dict[str, float]
+    small: dict[str, float]
+    """Empty without INT8."""
+
+    @property
+    def drop(self) -> float:
+        """Points that INT8 loses, under the condition where it loses most."""
+        return max((100 * (self.full[name] - f1) for name, f1 in self.small.items()), default=0.0)
+
+    @property
+    def scores(self) -> dict[str, dict[str, float]]:
+        """By precision and condition."""
+        return {"fp32": self.full} | ({"int8": self.small} if self.small else {})
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that was measured."""
 
-    limits: Limits
+    request: PrecisionRequest
     outcomes: tuple[Outcome, ...]
-    fused: Fused | None = None
+    fused: FusedComparison | None = None
+
+    def refused(self, roles: Sequence[str]) -> list[str]:
+        """Return why the bundle is not what was demanded; nothing when it is.
+
+        Args:
+            roles: those that were asked for by name: they must be INT8.
+        """
+        reasons = []
+        if self.request.int8:
+            reasons = [
+                f"no INT8 for {outcome.role} on {target}"
+                for outcome in self.outcomes
+                for target in self.request.targets
+                if outcome.role in roles
+                and ((taken := outcome.taken(target)) is None or taken.precision != "int8")
+            ]
+        if self.fused is not None and self.fused.drop > self.request.limits.max_drop:
+            reasons.append(f"the fused answer loses {self.fused.drop:.2f} points")
+        return reasons
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -39,7 +78,7 @@ class Report:
             fused = {"split": self.fused.split, "macro_f1": self.fused.scores}
         return {
             "schema": SCHEMA,
-            "limits": asdict(self.limits),
+            "limits": asdict(self.request.limits),
             "roles": {outcome.role: asdict(outcome) for outcome in self.outcomes},
             "fused": fused,
         }
@@ -75,8 +114,8 @@ class Report:
             figures = (named[name] for name in ("metric", "FP32", "smaller", "drop (points)"))
             table.add_row(named["role"], named["target"], taken, *figures, size, ratio)
         if self.fused is not None:
-            for name, full in self.fused.scores["fp32"].items():
-                small = self.fused.scores.get("int8", {}).get(name)
+            for name, full in self.fused.full.items():
+                small = self.fused.small.get(name)
                 cells = (
                     ["", ""] if small is None else [f"{small:.4f}", f"{100 * (full - small):+.2f}"]
                 )
@@ -85,7 +124,7 @@ class Report:
 
     def markdown(self) -> str:
         """Return the report as Markdown."""
-        limits = self.limits
+        limits = self.request.limits
         lines = [
             "# Full precision against smaller ones",
             "",
@@ -176,8 +215,8 @@ def _ms(side: Side) -> str:
     return "" if side.median_ms is None else f"{side.median_ms:.2f}"
 
 
-def _by_condition(fused: Fused) -> Iterator[tuple[str, str]]:
-    for name in fused.scores["fp32"]:
+def _by_condition(fused: FusedComparison) -> Iterator[tuple[str, str]]:
+    for name in fused.full:
         values = [f"{precision.upper()} {of[name]:.4f}" for precision, of in fused.scores.items()]
         yield name, ", ".join(values)
 

@@ -22,7 +22,6 @@ from mera_edge.engine.protocol import Array
 from mera_edge.errors import CheckFailed
 from mera_edge.evaluation.role_evaluators import Output, RoleEvaluator
 from mera_export.half import half
-from mera_export.legality import violations
 from mera_export.quantize import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
 
 _FEEDS = 48
@@ -83,6 +82,7 @@ class Trial:
         limits: when it is content.
         scratch: a directory for candidates.
         progress: told what is being done.
+        violations: says what TensorRT would refuse of a model.
     """
 
     def __init__(
@@ -93,9 +93,10 @@ class Trial:
         limits: gate.Limits,
         scratch: Path,
         progress: Progress = lambda message: None,
+        violations: Callable[[onnx.ModelProto], Sequence[str]] = lambda model: (),
     ) -> None:
         self.bundle, self.role, self.limits = bundle, role, limits
-        self.scratch, self.progress = scratch, progress
+        self.scratch, self.progress, self.violations = scratch, progress, violations
         self.evaluator = gate.evaluator(role)
         self.path = self.source = bundle.role(role).path()
         self.model = onnx.load(self.path)
@@ -200,8 +201,8 @@ class Trial:
         if comparison is not None:
             reasons = [*gate.quality(comparison, self.limits), *gate.worth(comparison, self.limits)]
         if self._target == "tensorrt":
-            found = violations(onnx.load(out))
-            reasons += [f"TensorRT would not take {v.node}: {v.what}" for v in found[:3]]
+            found = self.violations(onnx.load(out))
+            reasons += [f"TensorRT would not take {refused}" for refused in found[:3]]
         return tuple(reasons)
 
     def _score(self, answers: Sequence[Output]) -> gate.Score:

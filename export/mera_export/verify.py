@@ -16,15 +16,14 @@ from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.bundle import ROLES, export_bundle
 from mera_export.legality import violations
-from mera_export.material import Material, material
+from mera_export.material import material
 from mera_export.onnx import TOLERANCE
+from mera_export.request import Datasets
 from mera_export.tensorrt_rtx import installed, judge
 from mera_export.trial import some
 
 EXAMPLES = 1500
 """Most dev examples that both sides hear, as many as the gate does."""
-
-Materials = Callable[[RoleName, Path, Bundle], Material]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def verify(
     data: Path | None = None,
     limits: gate.Limits | None = None,
     progress: Callable[[str], None] = lambda message: None,
-    materials: Materials = material,
+    datasets: Datasets | None = None,
 ) -> list[Check]:
     """Compare torch, ONNX in full precision and the bundle; streams with the whole.
 
@@ -54,7 +53,7 @@ def verify(
             with ONNX, and the files for TensorRT are looked through.
         limits: what the bundle's precisions may cost.
         progress: told what is being done.
-        materials: where examples come from.
+        datasets: where examples come from; the corpora in ``data`` where ``None``.
 
     Raises:
         BundleError: the bundle is altered or incomplete.
@@ -84,7 +83,8 @@ def verify(
                 checks.append(Check(role, "checkpoint = bundle", words, same))
             elif data is not None:
                 progress(f"{role}: {EXAMPLES} examples")
-                dev = some(materials(role, data, full).dev, EXAMPLES, 0)
+                given = datasets(role, full) if datasets else material(data, role, full)
+                dev = some(given.dev, EXAMPLES, 0)
                 checks += _compared(role, full, bundle, dev, limits or gate.Limits())
     return checks
 

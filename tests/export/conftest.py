@@ -17,12 +17,12 @@ from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
 from mera_edge.bundle.manifest import FileEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.features.face import SPEC
-from mera_export.material import Material
+from mera_export.request import Dataset
 
 LABELS = ("neutral", "happy", "sad", "angry")
 SIDE = 16
 
-Faces = Callable[..., tuple[Bundle, Material]]
+Faces = Callable[..., tuple[Bundle, Dataset]]
 
 
 def picture(label: int, seed: int) -> NDArray[np.float32]:
@@ -107,7 +107,7 @@ def fitted_head(path: Path, pictures: list[Example]) -> NDArray[np.float32]:
 def faces(tmp_path: Path) -> Faces:
     """Make a bundle whose face encoder recognizes four patterns, and its material."""
 
-    def make(outlier: float = 1.0, labels: str = "true") -> tuple[Bundle, Material]:
+    def make(outlier: float = 1.0, labels: str = "true") -> tuple[Bundle, Dataset]:
         directory = tmp_path / "full"
         directory.mkdir(exist_ok=True)
         path, train = directory / "face.onnx", examples(400, 0)
@@ -131,6 +131,6 @@ def faces(tmp_path: Path) -> Faces:
         )
         manifest = Manifest(schema=SCHEMA, name="test", created_with={}, roles={"face": entry})
         (directory / "bundle.json").write_text(manifest.to_json())
-        return Bundle.open(directory), Material(train, examples(400, 1000))
+        return Bundle.open(directory), Dataset(train, examples(400, 1000))
 
     return make

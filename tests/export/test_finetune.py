@@ -10,7 +10,6 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import nn
 
 from mera_calibration.calibration import calibrate
@@ -20,11 +19,10 @@ from mera_calibration.sensitivity import divergence
 from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import OnnxEngine
 from mera_export.bundle import export_bundle
-from mera_export.finetune import fine_tune
-from mera_export.material import Material
+from mera_export.finetune import FineTuning
 from mera_export.quantize import PRESETS, quantize, write
-from mera_export.refine import Options, Refinement
-from mera_export.trial import some
+from mera_export.refine import PrecisionSearch
+from mera_export.request import Dataset, PrecisionRequest
 from mera_train import checkpoint
 from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet, ModelConfig
@@ -89,9 +87,8 @@ def test_a_spoilt_network_learns_to_answer_through_eight_bits(
     checkpoints: Path, tmp_path: Path
 ) -> None:
     full = export_bundle(checkpoints, tmp_path / "full", ["face"])
-    chosen = some(examples(128, 1000), 128, 0)
-    fine_tune(checkpoints / "face", "face", full, chosen, tmp_path / "tuned" / "face", 60)
-    tuned = export_bundle(tmp_path / "tuned", tmp_path / "bundle", ["face"])
+    feeds = [{"face": example.load()[None, None]} for example in examples(128, 1000)]
+    tuned = FineTuning(checkpoints, 60)("face", full, feeds, tmp_path)
     before, after = spoilt(full, full, tmp_path), spoilt(tuned, full, tmp_path)
     assert after < before / 2
     assert "Fine-tuned for eight bits in 60 steps" in tuned.role("face").entry.card
@@ -99,13 +96,14 @@ def test_a_spoilt_network_learns_to_answer_through_eight_bits(
 
 def test_a_role_that_is_refused_is_fine_tuned_when_asked(checkpoints: Path, tmp_path: Path) -> None:
     bundle = export_bundle(checkpoints, tmp_path / "bundle", ["face"])
-    given = Material(examples(200, 1000), examples(100, 5000))
-    impossible = Limits(max_drop=-50.0, prefer="size")
-    options = Options(limits=impossible, samples=64, fine_tune=2)
-    console = Console(quiet=True)
-    refinement = Refinement(
-        options, tmp_path, None, console, lambda role, where, full: given, checkpoints
+    dataset = Dataset(examples(200, 1000), examples(100, 5000))
+    request = PrecisionRequest(
+        limits=Limits(max_drop=-50.0, prefer="size"),
+        samples=64,
+        datasets=lambda role, full: dataset,
+        fine_tune=FineTuning(checkpoints, 2),
     )
-    assert refinement(bundle)["face"].precision == "fp32"
-    attempts = refinement.outcomes[0].attempts
+    found = PrecisionSearch(request).run(bundle)
+    assert found.bundle.role("face").entry.precision == "fp32"
+    attempts = found.report.outcomes[0].attempts
     assert [(a.fine_tuned, a.accepted) for a in attempts] == [(False, False), (True, False)]

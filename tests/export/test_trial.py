@@ -15,21 +15,21 @@ from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.errors import CheckFailed, InputError
 from mera_export.legality import violations
-from mera_export.material import Material
 from mera_export.quantize import PRESETS, Target, layers, prove
+from mera_export.request import Dataset
 from mera_export.trial import Attempt, Trial, some
 
 BY_SIZE = Limits(prefer="size")
 OPERATORS = PRESETS["face"].operators
 
 
-def calibrated(bundle: Bundle, material: Material, method: Method = "minmax") -> Calibration:
+def calibrated(bundle: Bundle, material: Dataset, method: Method = "minmax") -> Calibration:
     return calibrate(bundle, "face", material.train, OPERATORS, method, 64)
 
 
 def run(
     bundle: Bundle,
-    material: Material,
+    material: Dataset,
     tmp_path: Path,
     limits: Limits = BY_SIZE,
     method: Method = "minmax",
@@ -157,4 +157,4 @@ def test_labels_that_do_not_fit_are_noticed_before_calibrating(faces, tmp_path: 
         for e in material.train
     ]
     with pytest.raises(InputError, match="no better than chance"):
-        calibrated(bundle, Material(wrong, material.dev))
+        calibrated(bundle, Dataset(wrong, material.dev))

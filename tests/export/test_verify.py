@@ -18,8 +18,8 @@ from mera_edge.cli import main
 from mera_edge.errors import BundleError
 from mera_export.bundle import export_bundle
 from mera_export.half import half
-from mera_export.material import Material
 from mera_export.quantize import write
+from mera_export.request import Dataset
 from mera_export.verify import Check, verify
 from mera_train import checkpoint
 from mera_train.face.data import LABELS
@@ -33,7 +33,7 @@ def picture(seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).uniform(0, 255, (32, 32)).astype(np.float32)
 
 
-MATERIAL = Material([], [Example(str(i), LABELS[i % 8], "", partial(picture, i)) for i in range(9)])
+DATASET = Dataset([], [Example(str(i), LABELS[i % 8], "", partial(picture, i)) for i in range(9)])
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,7 @@ def changed(bundle: Bundle, model: onnx.ModelProto, key: str, **facts: object) -
 
 
 def failed(bundle: Bundle, checkpoints: Path) -> list[Check]:
-    checks = verify(
-        bundle.directory, checkpoints, Path("corpora"), materials=lambda *given: MATERIAL
-    )
+    checks = verify(bundle.directory, checkpoints, Path("corpora"), datasets=lambda *given: DATASET)
     assert {check.what for check in checks} >= {"hashes", "torch = ONNX"}
     return [check for check in checks if not check.passed]
 

@@ -1,0 +1,64 @@
+"""What the search for smaller precisions needs of export and training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx
+from rich.console import Console
+
+from mera_edge.bundle import Bundle
+from mera_edge.errors import InputError
+from mera_export.legality import violations
+from mera_export.material import material
+from mera_export.refine import PrecisionSearch, SearchResult
+from mera_export.request import PrecisionRequest
+
+
+def precision_search(
+    data: Path | None, checkpoints: Path, fine_tune: int, console: Console, **options: Any
+) -> Callable[[Bundle], SearchResult]:
+    """Return what searches smaller precisions of a fresh bundle and shows its progress.
+
+    Args:
+        data: the folder of the corpora, if there is one.
+        checkpoints: of the bundle.
+        fine_tune: steps to fine-tune a role that INT8 degrades; 0: it stays in full precision.
+        console: where progress goes.
+        options: the other fields of `PrecisionRequest`.
+
+    Raises:
+        InputError: the request makes no sense.
+    """
+    if data is not None and not data.is_dir():
+        raise InputError(f"{data} is no directory", "give the directory with the corpora")
+    status = console.status("comparing precisions")
+    needs: dict[str, Any] = {}
+    if data is not None:
+        from mera_export.fused import Fused
+
+        needs = {"datasets": partial(material, data), "fused": Fused(data, status.update)}
+    if fine_tune:
+        from mera_export.finetune import FineTuning
+
+        needs["fine_tune"] = FineTuning(checkpoints, fine_tune, status.update)
+    request = PrecisionRequest(
+        **options,
+        **needs,
+        tensorrt_violations=_violations,
+        progress=status.update,
+        report=partial(console.print, style="dim"),
+    )
+
+    def search(bundle: Bundle) -> SearchResult:
+        with status:
+            return PrecisionSearch(request).run(bundle)
+
+    return search
+
+
+def _violations(model: onnx.ModelProto) -> Sequence[str]:
+    return [f"{found.node}: {found.what}" for found in violations(model)]

@@ -1,0 +1,128 @@
+"""What export asks of the search for smaller precisions, and what only export can do for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, get_args
+
+import onnx
+
+from mera_calibration.gate import Limits, Prefer
+from mera_calibration.ranges import METHODS, Method
+from mera_calibration.samples import Example
+from mera_edge.bundle import Bundle, RoleName
+from mera_edge.engine.protocol import Array
+from mera_edge.errors import InputError
+from mera_export.quantize import Target
+
+Feeds = Mapping[str, Array]
+"""Inputs of one run of a model, by name."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples of one role."""
+
+    train: Sequence[Example]
+    """For calibration and fine-tuning."""
+    dev: Sequence[Example]
+    """For the gate. A test split has no place here."""
+
+
+Datasets = Callable[[RoleName, Bundle], Dataset]
+"""Lists the examples of a role; raises `InputError` where a corpus is missing."""
+
+
+class FineTune(Protocol):
+    """Fine-tunes a role for eight bits and exports it again."""
+
+    def __call__(
+        self, role: RoleName, bundle: Bundle, feeds: Sequence[Feeds], scratch: Path
+    ) -> Bundle:
+        """Return a bundle in ``scratch`` with the new model of ``role`` in full precision.
+
+        Args:
+            role: which role.
+            bundle: with the model in full precision: the teacher.
+            feeds: what the model is fed on training material.
+            scratch: an empty directory.
+        """
+        ...
+
+
+class FusedScores(Protocol):
+    """Macro-F1 of the fused answer of a whole bundle."""
+
+    split: str
+    """What it is measured on."""
+
+    def __call__(self, bundle: Bundle) -> dict[str, float]:
+        """Return macro-F1 by condition."""
+        ...
+
+
+def _no_violations(model: onnx.ModelProto) -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True)
+class PrecisionRequest:
+    """Which precisions to try, when to accept them, and what is needed for it.
+
+    Raises:
+        InputError: the request makes no sense; the message names the option.
+    """
+
+    int8: bool = True
+    targets: tuple[Target, ...] = ("cpu",)
+    limits: Limits = field(default_factory=Limits)
+    gate: bool = True
+    """Whether smaller precisions are compared with full precision at all."""
+    ranges: Method = "percentile"
+    samples: int = 256
+    dev: int = 1500
+    """Most dev examples that the gate predicts."""
+    seed: int = 0
+    datasets: Datasets | None = None
+    """``None``: there are no corpora."""
+    calibrations: Path | None = None
+    """A directory that `mera-edge calibrate` wrote; ``None`` to calibrate."""
+    fine_tune: FineTune | None = None
+    """The last resort for a role that INT8 degrades; ``None``: it stays in full precision."""
+    fused: FusedScores | None = None
+    """``None``: the fused answer is not compared."""
+    tensorrt_violations: Callable[[onnx.ModelProto], Sequence[str]] = _no_violations
+    """Says what TensorRT would refuse of a model."""
+    progress: Callable[[str], None] = lambda message: None
+    """Told what is being done."""
+    report: Callable[[str], None] = lambda message: None
+    """Told a line for every role that is done."""
+
+    def __post_init__(self) -> None:
+        for given, known, name in (
+            (self.targets, get_args(Target), "--target"),
+            ((self.ranges,), METHODS, "--ranges"),
+            ((self.limits.prefer,), get_args(Prefer), "--prefer"),
+        ):
+            for value in given:
+                if value not in known:
+                    raise InputError(f"{name} {value!r} is unknown", f"give {' or '.join(known)}")
+        if self.samples < 1 or self.dev < 1:
+            raise InputError("at least one sample is needed", "give --samples a positive number")
+        if self.datasets is None and self.gate:
+            raise InputError(
+                "there is no material to compare with full precision",
+                "give the directory with the corpora as --data, or go without: --no-gate",
+            )
+        if self.fine_tune and (self.datasets is None or self.calibrations is not None):
+            raise InputError(
+                "a network that is trained on needs ranges of its own",
+                "give --data, and no --calibration",
+            )
+        if self.datasets is None and self.int8 and self.calibrations is None:
+            raise InputError(
+                "INT8 needs ranges, and there is no material to find them on",
+                "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
+            )
