@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from mera_edge.bundle import Bundle
-from mera_export.fused import CONDITIONS, EXAMPLES, Fused
+from mera_export.fusion_check import CONDITIONS, EXAMPLES, Fused
 
 
 def main() -> None:

@@ -112,6 +112,11 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
         pytest.fail(" -> ".join(circle.args[1]))
 
 
+def test_precision_is_decided_without_training() -> None:
+    found = {name.split(".")[0] for path in modules("mera_calibration") for name in imports(path)}
+    assert not found & (NEVER_ON_THE_DEVICE - {"onnx"})
+
+
 def test_engines_are_built_without_what_is_never_on_the_device() -> None:
     code = "import mera_export.cli, mera_export.tensorrt, sys; print(*sys.modules)"
     loaded = subprocess.run(

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_calibration.gate import answers, evaluator, score
-from mera_calibration.ranges import Method, Ranges, find
-from mera_calibration.samples import CalibrationSet, Example, draw
+from mera_calibration.activation_ranges import ActivationRanges, Method, find
+from mera_calibration.calibration_set import CalibrationSet, Example, draw
+from mera_calibration.quality_gate import answers, evaluator, score
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import RoleEvaluator
@@ -27,7 +27,7 @@ class Calibration:
     role: RoleName
     model: str
     """SHA-256 of the model in full precision: ranges fit no other."""
-    ranges: Ranges
+    ranges: ActivationRanges
     drawn: dict[str, Any]
     """The manifest of the calibration set."""
 
@@ -102,7 +102,7 @@ def load(directory: Path, role: RoleName, bundle: Bundle) -> Calibration:
         raise InputError(f"{path} was found for another {role} model than this one", _AGAIN)
     ranges = facts["ranges"]
     tensors = {name: (low, high) for name, (low, high) in ranges.pop("tensors").items()}
-    return Calibration(role, facts["model"], Ranges(tensors, **ranges), facts["drawn"])
+    return Calibration(role, facts["model"], ActivationRanges(tensors, **ranges), facts["drawn"])
 
 
 def _model(bundle: Bundle, role: RoleName) -> str:

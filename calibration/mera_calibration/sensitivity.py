@@ -65,7 +65,9 @@ def rank(
     return sorted(costs, key=lambda cost: -np.nan_to_num(cost.divergence, nan=np.inf))
 
 
-def rescue(costs: Sequence[Cost], holds: Callable[[frozenset[str]], bool]) -> frozenset[str] | None:
+def find_float_layers(
+    costs: Sequence[Cost], holds: Callable[[frozenset[str]], bool]
+) -> frozenset[str] | None:
     """Return the fewest costliest blocks, as node names, without which the gate holds.
 
     Their number is doubled until it does and then halved back in.
@@ -93,10 +95,10 @@ def rescue(costs: Sequence[Cost], holds: Callable[[frozenset[str]], bool]) -> fr
     return worst(good)
 
 
-def spare(
+def prune_float_layers(
     left: frozenset[str], sizes: Mapping[str, int], holds: Callable[[frozenset[str]], bool]
 ) -> frozenset[str]:
-    """Return what must really stay in full precision of what `rescue` left there.
+    """Return what must really stay in full precision of what `find_float_layers` left there.
 
     A block is as bad as its worst node. The others are quantized again, the largest first, as long
     as the gate holds.

@@ -36,11 +36,11 @@ def calibrate(
 ) -> None:
     """Measure the activation ranges that INT8 needs, on training data only."""
     from mera_calibration.calibration import calibrate as find
+    from mera_calibration.qdq import PRESETS
+    from mera_calibration.request import PrecisionRequest
     from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
     from mera_export.bundle import export_bundle
-    from mera_export.material import material
-    from mera_export.quantize import PRESETS
-    from mera_export.request import PrecisionRequest
+    from mera_export.datasets import material
 
     if not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")

@@ -124,7 +124,7 @@ def export(
         )
     search = result = None
     if int8 or data is not None or target not in (None, ["cpu"]):
-        from mera_calibration.gate import Limits
+        from mera_calibration.quality_gate import AcceptanceLimits
         from mera_export.precision import precision_search
 
         # Words that are none of ours are refused by `PrecisionRequest`, with a remedy.
@@ -135,7 +135,7 @@ def export(
             progress,
             int8=int8,
             targets=tuple(dict.fromkeys(target or ["cpu"])),
-            limits=Limits(max_drop, max_ece, prefer),  # type: ignore[arg-type]
+            limits=AcceptanceLimits(max_drop, max_ece, prefer),  # type: ignore[arg-type]
             gate=not no_gate,
             ranges=ranges,
             samples=samples,
@@ -218,11 +218,11 @@ def _check(bundle: Path, progress: Console) -> None:
 def _verify(
     bundle: Path, checkpoints: Path, data: Path | None, max_drop: float, progress: Console
 ) -> None:
-    from mera_calibration.gate import Limits
+    from mera_calibration.quality_gate import AcceptanceLimits
     from mera_export.verify import verify
 
     with progress.status("verifying") as status:
-        checks = verify(bundle, checkpoints, data, Limits(max_drop), status.update)
+        checks = verify(bundle, checkpoints, data, AcceptanceLimits(max_drop), status.update)
     table = Table("role", "check", "found", "", title=str(bundle))
     for check in checks:
         mark = "[green]yes[/]" if check.passed else "[bold red]no[/]"

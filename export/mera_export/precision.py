@@ -10,12 +10,12 @@ from typing import Any
 import onnx
 from rich.console import Console
 
+from mera_calibration.precision_search import PrecisionSearch, SearchResult
+from mera_calibration.request import PrecisionRequest
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
+from mera_export.datasets import material
 from mera_export.legality import violations
-from mera_export.material import material
-from mera_export.refine import PrecisionSearch, SearchResult
-from mera_export.request import PrecisionRequest
 
 
 def precision_search(
@@ -38,13 +38,13 @@ def precision_search(
     status = console.status("comparing precisions")
     needs: dict[str, Any] = {}
     if data is not None:
-        from mera_export.fused import Fused
+        from mera_export.fusion_check import Fused
 
         needs = {"datasets": partial(material, data), "fused": Fused(data, status.update)}
     if fine_tune:
-        from mera_export.finetune import FineTuning
+        from mera_export.qat import QuantizationAwareTraining
 
-        needs["fine_tune"] = FineTuning(checkpoints, fine_tune, status.update)
+        needs["fine_tune"] = QuantizationAwareTraining(checkpoints, fine_tune, status.update)
     request = PrecisionRequest(
         **options,
         **needs,

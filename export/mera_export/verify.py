@@ -9,18 +9,19 @@ from pathlib import Path
 
 import onnx
 
-from mera_calibration import gate
-from mera_calibration.samples import Sample
+from mera_calibration import quality_gate
+from mera_calibration.calibration_set import Sample
+from mera_calibration.precision_trial import some
+from mera_calibration.quality_gate import AcceptanceLimits
+from mera_calibration.request import Datasets
 from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.bundle import ROLES, export_bundle
+from mera_export.datasets import material
 from mera_export.legality import violations
-from mera_export.material import material
 from mera_export.onnx import TOLERANCE
-from mera_export.request import Datasets
 from mera_export.tensorrt_rtx import installed, judge
-from mera_export.trial import some
 
 EXAMPLES = 1500
 """Most dev examples that both sides hear, as many as the gate does."""
@@ -40,7 +41,7 @@ def verify(
     path: Path,
     checkpoints: Path,
     data: Path | None = None,
-    limits: gate.Limits | None = None,
+    limits: AcceptanceLimits | None = None,
     progress: Callable[[str], None] = lambda message: None,
     datasets: Datasets | None = None,
 ) -> list[Check]:
@@ -85,31 +86,35 @@ def verify(
                 progress(f"{role}: {EXAMPLES} examples")
                 given = datasets(role, full) if datasets else material(data, role, full)
                 dev = some(given.dev, EXAMPLES, 0)
-                checks += _compared(role, full, bundle, dev, limits or gate.Limits())
+                checks += _compared(role, full, bundle, dev, limits or AcceptanceLimits())
     return checks
 
 
 def _compared(
-    role: RoleName, full: Bundle, bundle: Bundle, dev: list[Sample], limits: gate.Limits
+    role: RoleName,
+    full: Bundle,
+    bundle: Bundle,
+    dev: list[Sample],
+    limits: AcceptanceLimits,
 ) -> Iterator[Check]:
     asked = ROLE_EVALUATORS[role]
-    one, other = gate.answers(asked, full, dev), gate.answers(asked, bundle, dev)
+    one, other = quality_gate.answers(asked, full, dev), quality_gate.answers(asked, bundle, dev)
     precision = bundle.role(role).entry.precision
     name = f"FP32 = {precision.upper()}"
     if precision == "fp32":
-        apart = max(map(gate.difference, one, other))
+        apart = max(map(quality_gate.difference, one, other))
         yield Check(role, name, f"apart by {apart:.2g}", apart <= TOLERANCE)
     else:
         truth, labels = [sample.example.label for sample in dev], asked.labels(full)
-        before, after = (gate.score(asked, truth, found, labels) for found in (one, other))
+        before, after = (quality_gate.score(asked, truth, found, labels) for found in (one, other))
         drop = 100 * (before.metric - after.metric)
-        share = gate.agreement(one, other)
+        share = quality_gate.agreement(one, other)
         words = f"{asked.metric} drops {drop:.2f} points, {share:.1%} equal answers"
         yield Check(role, name, words, drop <= limits.max_drop)
-    apart_in_pieces = gate.stream_difference(asked, bundle, dev)
+    apart_in_pieces = quality_gate.stream_difference(asked, bundle, dev)
     if apart_in_pieces is not None:
         words = f"apart by {apart_in_pieces:.2g}"
-        passed = apart_in_pieces <= gate.STREAMING_TOLERANCE
+        passed = apart_in_pieces <= quality_gate.STREAMING_TOLERANCE
         yield Check(role, "stream = offline", words, passed)
 
 

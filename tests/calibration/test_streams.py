@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_calibration import gate
-from mera_calibration.ranges import find, recorded
-from mera_calibration.samples import CalibrationSet, Example, Sample
-from mera_calibration.view import WithEngine
+from mera_calibration import quality_gate
+from mera_calibration.activation_ranges import find, recorded_feeds
+from mera_calibration.calibration_set import CalibrationSet, Example, Sample
+from mera_calibration.instrumented_bundle import InstrumentedBundle
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
 from mera_edge.bundle.manifest import FileEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
@@ -106,7 +106,7 @@ def chosen(count: int, frames: int) -> CalibrationSet:
 
 def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
     calibration = chosen(3, frames=4 * CHUNK + 3)
-    streams = list(recorded(ROLE_EVALUATORS["voice"], bundle, "voice", calibration.samples))
+    streams = list(recorded_feeds(ROLE_EVALUATORS["voice"], bundle, "voice", calibration.samples))
     assert [len(stream) for stream in streams] == [4, 4, 4]
     engine = bundle.role("voice").engine()
     for stream, sample in zip(streams, calibration.samples, strict=True):
@@ -148,8 +148,8 @@ def test_an_unknown_method_is_named(bundle: Bundle) -> None:
 
 def test_a_stream_in_pieces_equals_the_whole(bundle: Bundle) -> None:
     samples = chosen(4, frames=6 * CHUNK).samples
-    assert gate.stream_difference(ROLE_EVALUATORS["voice"], bundle, samples) == 0
-    assert gate.stream_difference(ROLE_EVALUATORS["face"], bundle, samples) is None
+    assert quality_gate.stream_difference(ROLE_EVALUATORS["voice"], bundle, samples) == 0
+    assert quality_gate.stream_difference(ROLE_EVALUATORS["face"], bundle, samples) is None
 
 
 def test_a_stream_that_depends_on_its_pieces_is_noticed(bundle: Bundle) -> None:
@@ -160,13 +160,13 @@ def test_a_stream_that_depends_on_its_pieces_is_noticed(bundle: Bundle) -> None:
         return predict
 
     leaky = RoleEvaluator("uar", predictor, lambda bundle: str, str, streaming=True)
-    found = gate.stream_difference(leaky, bundle, chosen(2, CHUNK).samples)
+    found = quality_gate.stream_difference(leaky, bundle, chosen(2, CHUNK).samples)
     assert found == pytest.approx(0.1)
 
 
 def test_a_view_replaces_one_role_only(bundle: Bundle) -> None:
     engine = OnnxEngine(bundle.role("voice").path())
-    view = WithEngine(bundle, "voice", engine)
+    view = InstrumentedBundle(bundle, "voice", engine)
     assert view.role("voice").engine() is engine
     assert view.role("voice").entry == bundle.role("voice").entry
     assert bundle.role("voice").engine() is not engine

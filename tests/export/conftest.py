@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_calibration.samples import Example
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
 from mera_edge.bundle.manifest import FileEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.features.face import SPEC
-from mera_export.request import Dataset
 
 LABELS = ("neutral", "happy", "sad", "angry")
 SIDE = 16

@@ -16,8 +16,9 @@ import torch
 from mera_calibration.subjects import SUBJECTS
 from numpy.typing import NDArray
 
-from mera_calibration.ranges import find
-from mera_calibration.samples import CalibrationSet, Example, Sample
+from mera_calibration.activation_ranges import find
+from mera_calibration.calibration_set import CalibrationSet, Example, Sample
+from mera_calibration.qdq import PRESETS, prove, quantize, write
 from mera_edge.asr import Recognizer, finalized
 from mera_edge.asr.decoding.ctc import Greedy
 from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge
@@ -33,7 +34,6 @@ from mera_edge.errors import BundleError, InputError
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FLOOR, LogMel, log_mel
 from mera_export import asr
-from mera_export.quantize import PRESETS, prove, quantize, write
 from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig

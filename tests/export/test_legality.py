@@ -14,11 +14,11 @@ import pytest
 from mera_calibration.subjects import SUBJECTS
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_calibration.ranges import find
-from mera_calibration.samples import draw
+from mera_calibration.activation_ranges import find
+from mera_calibration.calibration_set import draw
+from mera_calibration.qdq import PRESETS, quantize, write
 from mera_edge.engine.onnx import OnnxEngine
 from mera_export.legality import violations
-from mera_export.quantize import PRESETS, quantize, write
 from mera_export.tensorrt_rtx import installed, judge
 
 # The wheels are for Linux on x86-64 and arm64; `make test` installs them there.

@@ -13,7 +13,8 @@ import pytest
 import sherpa_onnx
 
 from mera_calibration.calibration import load
-from mera_calibration.view import WithEngine
+from mera_calibration.instrumented_bundle import InstrumentedBundle
+from mera_calibration.qdq import PRESETS, WEIGHTED, prove, quantize, write
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.config import RecognitionSettings
@@ -24,7 +25,6 @@ from mera_edge.metrics.word_error_rate import distance
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_export.legality import violations
-from mera_export.quantize import PRESETS, WEIGHTED, prove, quantize, write
 
 RANGES = Path("calibration/ranges")
 
@@ -99,7 +99,7 @@ def test_sherpa_onnx_hears_the_same_in_eight_bits(directory: Path) -> None:
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
     greedy = RecognitionSettings(search="greedy")
-    ours = Recognizer(WithEngine(bundle, "asr", OnnxEngine(path)), greedy)
+    ours = Recognizer(InstrumentedBundle(bundle, "asr", OnnxEngine(path)), greedy)
     ours.accept(AudioBlock(LogMel().accept(heard), 8.0))
     # Two versions of ONNX Runtime round sums of eight bits differently: near ties fall either way.
     assert ours.partial().text

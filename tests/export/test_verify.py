@@ -11,15 +11,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from mera_calibration.samples import Example
+from mera_calibration.calibration_set import Example
+from mera_calibration.fp16 import half
+from mera_calibration.qdq import write
+from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.cli import main
 from mera_edge.errors import BundleError
 from mera_export.bundle import export_bundle
-from mera_export.half import half
-from mera_export.quantize import write
-from mera_export.request import Dataset
 from mera_export.verify import Check, verify
 from mera_train import checkpoint
 from mera_train.face.data import LABELS

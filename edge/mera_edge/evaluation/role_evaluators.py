@@ -84,7 +84,7 @@ class RoleEvaluator:
         return self.truth == "label"
 
     def from_file(self, bundle: Bundle) -> Callable[[str], Output]:
-        """Return what predicts a file (or a text); it raises `InputError` where that is unusable."""
+        """Return what predicts a file or a text; it raises `InputError` for unusable ones."""
         prepare, predict = self.prepare(bundle), self.predictor(bundle)
 
         def predict_file(given: str) -> Output:

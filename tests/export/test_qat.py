@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mera_calibration.calibration import calibrate
-from mera_calibration.gate import Limits
-from mera_calibration.samples import Example
+from mera_calibration.calibration_set import Example
+from mera_calibration.precision_search import PrecisionSearch
+from mera_calibration.qdq import PRESETS, quantize, write
+from mera_calibration.quality_gate import AcceptanceLimits
+from mera_calibration.request import Dataset, PrecisionRequest
 from mera_calibration.sensitivity import divergence
 from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import OnnxEngine
 from mera_export.bundle import export_bundle
-from mera_export.finetune import FineTuning
-from mera_export.quantize import PRESETS, quantize, write
-from mera_export.refine import PrecisionSearch
-from mera_export.request import Dataset, PrecisionRequest
+from mera_export.qat import QuantizationAwareTraining
 from mera_train import checkpoint
 from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet, ModelConfig
@@ -88,7 +88,7 @@ def test_a_spoilt_network_learns_to_answer_through_eight_bits(
 ) -> None:
     full = export_bundle(checkpoints, tmp_path / "full", ["face"])
     feeds = [{"face": example.load()[None, None]} for example in examples(128, 1000)]
-    tuned = FineTuning(checkpoints, 60)("face", full, feeds, tmp_path)
+    tuned = QuantizationAwareTraining(checkpoints, 60)("face", full, feeds, tmp_path)
     before, after = spoilt(full, full, tmp_path), spoilt(tuned, full, tmp_path)
     assert after < before / 2
     assert "Fine-tuned for eight bits in 60 steps" in tuned.role("face").entry.card
@@ -98,10 +98,10 @@ def test_a_role_that_is_refused_is_fine_tuned_when_asked(checkpoints: Path, tmp_
     bundle = export_bundle(checkpoints, tmp_path / "bundle", ["face"])
     dataset = Dataset(examples(200, 1000), examples(100, 5000))
     request = PrecisionRequest(
-        limits=Limits(max_drop=-50.0, prefer="size"),
+        limits=AcceptanceLimits(max_drop=-50.0, prefer="size"),
         samples=64,
         datasets=lambda role, full: dataset,
-        fine_tune=FineTuning(checkpoints, 2),
+        fine_tune=QuantizationAwareTraining(checkpoints, 2),
     )
     found = PrecisionSearch(request).run(bundle)
     assert found.bundle.role("face").entry.precision == "fp32"

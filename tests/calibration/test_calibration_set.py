@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mera_calibration.samples import Example, draw
+from mera_calibration.calibration_set import Example, draw
 from mera_edge.errors import InputError
 
 

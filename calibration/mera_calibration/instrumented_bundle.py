@@ -20,7 +20,7 @@ class _Replaced(Role):
         return self.replacement
 
 
-class WithEngine(Bundle):
+class InstrumentedBundle(Bundle):
     """As ``bundle``, but ``role`` runs on ``engine``; the stages do not notice."""
 
     def __init__(self, bundle: Bundle, role: RoleName, engine: Engine) -> None:
@@ -34,7 +34,7 @@ class WithEngine(Bundle):
         return _Replaced(**vars(found), replacement=self._engine)
 
 
-class Recorder:
+class RecordingEngine:
     """An engine that keeps what it is fed: real chunks with the caches they really met."""
 
     def __init__(self, engine: Engine) -> None:

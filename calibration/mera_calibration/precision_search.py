@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_calibration import calibration, gate
-from mera_calibration.ranges import recorded
-from mera_calibration.samples import Sample, draw
+from mera_calibration import calibration, quality_gate
+from mera_calibration.activation_ranges import recorded_feeds
+from mera_calibration.calibration_set import Sample, draw
+from mera_calibration.precision_trial import Candidate, PrecisionTrial, RoleOutcome, some
+from mera_calibration.qdq import PRESETS, Target
+from mera_calibration.report import FusedComparison, Report
+from mera_calibration.request import Dataset, PrecisionRequest
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_edge.labels import MODALITIES
-from mera_export.quantize import PRESETS, Target
-from mera_export.report import FusedComparison, Report
-from mera_export.request import Dataset, PrecisionRequest
-from mera_export.trial import Attempt, Outcome, Trial, some
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,17 @@ class PrecisionSearch:
             compared = FusedComparison(fused.split, full, fused(found) if request.int8 else {})
         return SearchResult(found, Report(request, tuple(outcomes), compared))
 
-    def _role(self, bundle: Bundle, role: RoleName) -> tuple[Outcome, RoleEntry]:
+    def _role(self, bundle: Bundle, role: RoleName) -> tuple[RoleOutcome, RoleEntry]:
         entry = bundle.role(role).entry
         if role not in ROLE_EVALUATORS:
-            return Outcome(role, why="it is so small that nothing would be saved"), entry
+            return RoleOutcome(role, why="it is so small that nothing would be saved"), entry
         request = self._request
         given = request.datasets(role, bundle) if request.datasets else None
         dev = self._dev(role, given)
         # Beside the bundle: what is accepted gets there by rename.
         beside = bundle.directory.parent
         with tempfile.TemporaryDirectory(dir=beside, prefix=".trial-") as scratch:
-            trial = Trial(
+            trial = PrecisionTrial(
                 bundle,
                 role,
                 dev,
@@ -85,17 +85,17 @@ class PrecisionSearch:
                 request.tensorrt_violations,
             )
             ranges = self._calibration(bundle, role, given) if request.int8 else None
-            attempts: list[Attempt] = []
+            attempts: list[Candidate] = []
             for target in request.targets:
                 attempts += _attempts(trial, target, ranges, Path(scratch) / f"{target}.onnx")
             spoilt = any(a.target == "cpu" and not a.accepted for a in attempts)
             if spoilt and request.fine_tune and given:
                 feeds = self._feeds(bundle, role, given)
                 tuned = request.fine_tune(role, bundle, feeds, Path(scratch))
-                trial.instead(tuned.role(role).path())
+                trial.set_source(tuned.role(role).path())
                 ranges = self._calibration(tuned, role, given)
                 attempts.append(trial.int8("cpu", ranges, Path(scratch) / "cpu.onnx"))
-            outcome = Outcome(
+            outcome = RoleOutcome(
                 role,
                 tuple(attempts),
                 trial.measure(),
@@ -114,7 +114,7 @@ class PrecisionSearch:
         """Return what the role's model is fed on training material."""
         request, judged = self._request, ROLE_EVALUATORS[role]
         chosen = draw(role, given.train, request.samples, request.seed, judged.classifies)
-        streams = recorded(judged, bundle, role, chosen.samples)
+        streams = recorded_feeds(judged, bundle, role, chosen.samples)
         return [fed for stream in streams for fed in stream]
 
     def _dev(self, role: RoleName, given: Dataset | None) -> list[Sample] | None:
@@ -146,8 +146,8 @@ class PrecisionSearch:
 
 
 def _attempts(
-    trial: Trial, target: Target, ranges: calibration.Calibration | None, path: Path
-) -> list[Attempt]:
+    trial: PrecisionTrial, target: Target, ranges: calibration.Calibration | None, path: Path
+) -> list[Candidate]:
     """Try what a target could run, the smallest first; the last file stays at ``path``."""
     if target == "tensorrt" and PRESETS[trial.role].tensorrt:
         return []
@@ -160,7 +160,7 @@ def _attempts(
 
 
 def _placed(
-    entry: RoleEntry, taken: Attempt, outcome: Outcome, path: Path, directory: Path
+    entry: RoleEntry, taken: Candidate, outcome: RoleOutcome, path: Path, directory: Path
 ) -> RoleEntry:
     """Move an accepted model into the bundle and describe it."""
     key = "model" if taken.target == "cpu" else "tensorrt"
@@ -174,7 +174,7 @@ def _placed(
     of = taken.precision if key == "model" else f"tensorrt_{taken.precision}"
     metrics = dict(entry.metrics)
     if taken.comparison is not None:
-        metrics[of] = gate.as_facts(taken.comparison, taken.precision)
+        metrics[of] = quality_gate.as_facts(taken.comparison, taken.precision)
     return entry.model_copy(
         update={
             "precision" if key == "model" else "tensorrt": taken.precision,
@@ -185,7 +185,7 @@ def _placed(
     )
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: RoleOutcome) -> str:
     if not outcome.attempts:
         return f"FP32: {outcome.why}" if outcome.why else "FP32"
     words = []

@@ -9,17 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mera_calibration.gate import (
+from mera_calibration.quality_gate import (
+    AcceptanceLimits,
     Comparison,
-    Limits,
+    Measurement,
     Score,
-    Side,
     as_facts,
+    benefit_failures,
     evaluator,
-    quality,
-    worth,
+    quality_failures,
 )
-from mera_calibration.sensitivity import Cost, blocks, divergence, rescue, spare
+from mera_calibration.sensitivity import (
+    Cost,
+    blocks,
+    divergence,
+    find_float_layers,
+    prune_float_layers,
+)
 from mera_calibration.timing import interleaved
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
@@ -27,8 +33,8 @@ from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 
 def comparison(metric: float = 0.8, ece: float = 0.05, streaming: float = 0.0) -> Comparison:
     return Comparison(
-        full=Side(1000, Score(0.8, 0.05, {"happy": 0.9, "sad": 0.7}), 2.0),
-        small=Side(300, Score(metric, ece, {"happy": 0.9, "sad": 0.6}), 1.0),
+        full=Measurement(1000, Score(0.8, 0.05, {"happy": 0.9, "sad": 0.7}), 2.0),
+        small=Measurement(300, Score(metric, ece, {"happy": 0.9, "sad": 0.6}), 1.0),
         n=100,
         agreement=0.99,
         streaming=streaming,
@@ -48,18 +54,18 @@ def comparison(metric: float = 0.8, ece: float = 0.05, streaming: float = 0.0) -
     ],
 )
 def test_quality(measured: Comparison, reasons: list[str]) -> None:
-    found = quality(measured, Limits())
+    found = quality_failures(measured, AcceptanceLimits())
     assert len(found) == len(reasons)
     assert all(part in reason for part, reason in zip(reasons, found, strict=True))
 
 
 def test_worth_is_speed_or_size() -> None:
     slow = replace(comparison(), small=replace(comparison().small, median_ms=2.5))
-    assert worth(comparison(), Limits()) == []
-    assert "not faster (ratio of times 1.25)" in worth(slow, Limits())[0]
-    assert worth(slow, Limits(prefer="size")) == []
+    assert benefit_failures(comparison(), AcceptanceLimits()) == []
+    assert "not faster (ratio of times 1.25)" in benefit_failures(slow, AcceptanceLimits())[0]
+    assert benefit_failures(slow, AcceptanceLimits(prefer="size")) == []
     large = replace(slow, small=replace(slow.small, bytes=1200))
-    assert "not smaller" in worth(large, Limits(prefer="size"))[0]
+    assert "not smaller" in benefit_failures(large, AcceptanceLimits(prefer="size"))[0]
 
 
 def test_the_manifest_gets_no_times_and_the_drop_of_every_class() -> None:
@@ -86,7 +92,7 @@ def test_blocks_hold_every_node_once_and_in_order(count: int, most: int) -> None
 def test_the_fewest_blocks_are_left_out(count: int, data: st.DataObject) -> None:
     needed = data.draw(st.integers(1, count))
     costs = [Cost((f"n{i}",), float(count - i)) for i in range(count)]
-    left = rescue(costs, lambda names: len(names) >= needed)
+    left = find_float_layers(costs, lambda names: len(names) >= needed)
     if needed == count:
         assert left is None, "a model without any eight bits is no INT8 model"
     else:
@@ -98,7 +104,7 @@ def test_of_a_bad_block_only_the_bad_nodes_stay_in_float(block: set[int], bad: s
     left = frozenset(f"n{i}" for i in block | bad)
     needed = frozenset(f"n{i}" for i in bad)
     sizes = {f"n{i}": 100 - i for i in range(10)}
-    assert spare(left, sizes, lambda leave: needed <= leave) == needed
+    assert prune_float_layers(left, sizes, lambda leave: needed <= leave) == needed
 
 
 def test_divergence_is_zero_for_equal_answers_and_grows() -> None:

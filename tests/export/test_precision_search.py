@@ -10,16 +10,16 @@ from xml.etree import ElementTree
 import pytest
 
 from mera_calibration.calibration import calibrate
-from mera_calibration.gate import Limits
+from mera_calibration.precision_search import PrecisionSearch
+from mera_calibration.qdq import PRESETS
+from mera_calibration.quality_gate import AcceptanceLimits
+from mera_calibration.report import SCHEMA, Report
+from mera_calibration.request import Dataset, PrecisionRequest
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_export.legality import violations
-from mera_export.quantize import PRESETS
-from mera_export.refine import PrecisionSearch
-from mera_export.report import SCHEMA, Report
-from mera_export.request import Dataset, PrecisionRequest
 
-BY_SIZE: dict[str, Any] = {"limits": Limits(prefer="size"), "samples": 64}
+BY_SIZE: dict[str, Any] = {"limits": AcceptanceLimits(prefer="size"), "samples": 64}
 
 
 def search(bundle: Bundle, dataset: Dataset | None, **options: Any) -> tuple[Report, Bundle]:
@@ -72,7 +72,7 @@ def test_tensorrt_without_int8_gets_half_precision(faces, tmp_path: Path) -> Non
 
 
 def test_tensorrt_falls_back_to_half_precision(faces, tmp_path: Path) -> None:
-    limits = Limits(-0.001, prefer="size")
+    limits = AcceptanceLimits(-0.001, prefer="size")
     found, _ = search(*faces(outlier=3000.0), samples=64, limits=limits, targets=("tensorrt",))
     (outcome,) = found.outcomes
     assert not outcome.attempts[0].accepted
@@ -84,7 +84,9 @@ def test_tensorrt_falls_back_to_half_precision(faces, tmp_path: Path) -> None:
 def test_a_refused_model_is_not_left_in_the_bundle(faces, tmp_path: Path) -> None:
     bundle, dataset = faces(outlier=3000.0)
     before = (bundle.directory / "face.onnx").read_bytes()
-    _, bundle = search(bundle, dataset, samples=64, limits=Limits(max_drop=-50.0, prefer="size"))
+    _, bundle = search(
+        bundle, dataset, samples=64, limits=AcceptanceLimits(max_drop=-50.0, prefer="size")
+    )
     assert bundle.role("face").entry.precision == "fp32"
     assert (bundle.directory / "face.onnx").read_bytes() == before
     assert {path.name for path in bundle.directory.iterdir()} == {"bundle.json", "face.onnx"}
@@ -127,7 +129,7 @@ def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> No
     ("options", "message"),
     [
         ({"ranges": "guess"}, "--ranges 'guess'"),
-        ({"limits": Limits(prefer="beauty")}, "--prefer 'beauty'"),  # type: ignore[arg-type]
+        ({"limits": AcceptanceLimits(prefer="beauty")}, "--prefer 'beauty'"),  # type: ignore[arg-type]
         ({"targets": ("abacus",)}, "--target 'abacus'"),
         ({"samples": 0}, "at least one"),
     ],

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from mera_calibration.gate import Side
+from mera_calibration.precision_trial import Candidate, RoleOutcome
+from mera_calibration.quality_gate import Measurement
+from mera_calibration.report_chart import draw
+from mera_calibration.request import PrecisionRequest
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_export.picture import draw
-from mera_export.request import PrecisionRequest
-from mera_export.trial import Attempt, Outcome
 
 SCHEMA = "mera-edge/export-report/2"
 COLUMNS = (
@@ -49,7 +49,7 @@ class Report:
     """Everything that was measured."""
 
     request: PrecisionRequest
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RoleOutcome, ...]
     fused: FusedComparison | None = None
 
     def refused(self, roles: Sequence[str]) -> list[str]:
@@ -164,7 +164,7 @@ class Report:
         (directory / "export.svg").write_text(draw(self.outcomes), encoding="utf-8")
 
 
-def _rows(outcome: Outcome) -> Iterator[list[str]]:
+def _rows(outcome: RoleOutcome) -> Iterator[list[str]]:
     metric = ROLE_EVALUATORS[outcome.role].metric if outcome.full else ""
     for attempt in outcome.attempts:
         row = [outcome.role, attempt.target, attempt.precision.upper()]
@@ -179,7 +179,7 @@ def _rows(outcome: Outcome) -> Iterator[list[str]]:
         yield row
 
 
-def _figures(outcome: Outcome, attempt: Attempt, metric: str) -> list[str]:
+def _figures(outcome: RoleOutcome, attempt: Candidate, metric: str) -> list[str]:
     found, proof = attempt.comparison, attempt.proof
     proved = ["", ""]
     if proof is not None:
@@ -211,7 +211,7 @@ def _figures(outcome: Outcome, attempt: Attempt, metric: str) -> list[str]:
     ]
 
 
-def _ms(side: Side) -> str:
+def _ms(side: Measurement) -> str:
     return "" if side.median_ms is None else f"{side.median_ms:.2f}"
 
 
@@ -221,7 +221,7 @@ def _by_condition(fused: FusedComparison) -> Iterator[tuple[str, str]]:
         yield name, ", ".join(values)
 
 
-def _story(outcome: Outcome) -> Iterator[str]:
+def _story(outcome: RoleOutcome) -> Iterator[str]:
     if not outcome.attempts:
         yield f"FP32{': ' + outcome.why if outcome.why else ''}."
     for attempt in outcome.attempts:

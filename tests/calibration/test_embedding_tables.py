@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from mera_calibration.embedding_tables import quantize_tables, table_gathers
+from mera_calibration.qdq import layers
 from mera_edge.engine.onnx import OnnxEngine
-from mera_export.quantize import layers
-from mera_export.tables import quantize_tables, table_gathers
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from mera_calibration.samples import CalibrationSet, Sample
-from mera_calibration.view import Recorder, WithEngine
+from mera_calibration.calibration_set import CalibrationSet, Sample
+from mera_calibration.instrumented_bundle import InstrumentedBundle, RecordingEngine
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
@@ -27,7 +27,7 @@ _AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Ranges:
+class ActivationRanges:
     """What calibration found."""
 
     tensors: dict[str, tuple[float, float]]
@@ -48,15 +48,15 @@ class Feeds:
         return next(self._rest, None)
 
 
-def recorded(
+def recorded_feeds(
     evaluator: RoleEvaluator, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> Iterator[list[dict[str, Array]]]:
     """Let the device's stage go through the samples; yield what its model was fed for each.
 
     A stream is heard from its beginning, chunk by chunk, so its caches are those of the device.
     """
-    recorder = Recorder(bundle.role(role).engine())
-    predict = evaluator.predictor(WithEngine(bundle, role, recorder))
+    recorder = RecordingEngine(bundle.role(role).engine())
+    predict = evaluator.predictor(InstrumentedBundle(bundle, role, recorder))
     recorder.take()
     for sample in samples:
         predict(sample.given)
@@ -70,7 +70,7 @@ def find(
     chosen: CalibrationSet,
     method: Method,
     operators: Sequence[str],
-) -> Ranges:
+) -> ActivationRanges:
     """Find the range of every tensor that the ``operators`` read or write.
 
     Args:
@@ -108,7 +108,7 @@ def find(
             calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
         )
         waiting: list[dict[str, Array]] = []
-        for fed in recorded(evaluator, bundle, chosen.role, chosen.samples):
+        for fed in recorded_feeds(evaluator, bundle, chosen.role, chosen.samples):
             samples, steps = samples + 1, steps + len(fed)
             waiting += fed
             while len(waiting) >= _AT_ONCE:
@@ -127,7 +127,7 @@ def find(
     for name, data in found.items():
         least, greatest = data.range_value
         tensors[name] = (np.asarray(least).item(), np.asarray(greatest).item())
-    return Ranges(tensors, method, samples, steps)
+    return ActivationRanges(tensors, method, samples, steps)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 import onnx
 
-from mera_calibration.ranges import Ranges
+from mera_calibration.activation_ranges import ActivationRanges
+from mera_calibration.embedding_tables import WEIGHTED, quantize_tables, table_gathers
 from mera_edge.bundle import RoleName
 from mera_edge.errors import CheckFailed
-from mera_export.tables import WEIGHTED, quantize_tables, table_gathers
 
 Target = Literal["cpu", "tensorrt"]
 
@@ -87,7 +87,7 @@ def sizes(model: onnx.ModelProto) -> dict[str, int]:
 
 def quantize(
     model: onnx.ModelProto,
-    ranges: Ranges,
+    ranges: ActivationRanges,
     preset: Preset,
     leave: Collection[str] = (),
     target: Target = "cpu",

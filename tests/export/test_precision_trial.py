@@ -8,18 +8,18 @@ import numpy as np
 import onnx
 import pytest
 
+from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration import Calibration, calibrate, load
-from mera_calibration.gate import Limits
-from mera_calibration.ranges import METHODS, Method
+from mera_calibration.precision_trial import Candidate, PrecisionTrial, some
+from mera_calibration.qdq import PRESETS, Target, layers, prove
+from mera_calibration.quality_gate import AcceptanceLimits
+from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.errors import CheckFailed, InputError
 from mera_export.legality import violations
-from mera_export.quantize import PRESETS, Target, layers, prove
-from mera_export.request import Dataset
-from mera_export.trial import Attempt, Trial, some
 
-BY_SIZE = Limits(prefer="size")
+BY_SIZE = AcceptanceLimits(prefer="size")
 OPERATORS = PRESETS["face"].operators
 
 
@@ -31,12 +31,12 @@ def run(
     bundle: Bundle,
     material: Dataset,
     tmp_path: Path,
-    limits: Limits = BY_SIZE,
+    limits: AcceptanceLimits = BY_SIZE,
     method: Method = "minmax",
     target: Target = "cpu",
-) -> tuple[Attempt, Trial, Path]:
+) -> tuple[Candidate, PrecisionTrial, Path]:
     """Try eight bits."""
-    trial = Trial(bundle, "face", some(material.dev, 400, 0), limits, tmp_path)
+    trial = PrecisionTrial(bundle, "face", some(material.dev, 400, 0), limits, tmp_path)
     out = tmp_path / "small.onnx"
     return trial.int8(target, calibrated(bundle, material, method), out), trial, out
 
@@ -86,7 +86,7 @@ def test_tensorrt_gets_symmetric_eight_bits_that_are_legal_and_not_timed(
 
 def test_half_precision_has_float_at_its_borders(faces, tmp_path: Path) -> None:
     bundle, material = faces()
-    trial = Trial(bundle, "face", some(material.dev, 400, 0), BY_SIZE, tmp_path)
+    trial = PrecisionTrial(bundle, "face", some(material.dev, 400, 0), BY_SIZE, tmp_path)
     attempt = trial.fp16(tmp_path / "half.onnx")
     assert attempt.accepted, attempt.reasons
     found = attempt.comparison
@@ -134,7 +134,7 @@ def test_sensitivity_rescues_a_fragile_model(faces, tmp_path: Path) -> None:
 
 def test_the_gate_refuses_what_cannot_be_rescued(faces, tmp_path: Path) -> None:
     bundle, material = faces(outlier=3000.0)
-    limits = Limits(max_drop=-50.0, prefer="size")
+    limits = AcceptanceLimits(max_drop=-50.0, prefer="size")
     attempt, _, _ = run(bundle, material, tmp_path, limits)
     assert not attempt.accepted
     assert "the task metric drops by" in attempt.reasons[0]

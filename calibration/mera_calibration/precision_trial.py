@@ -10,19 +10,27 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from mera_calibration import gate, sensitivity
+from mera_calibration import quality_gate, sensitivity
+from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration import Calibration
-from mera_calibration.ranges import recorded
-from mera_calibration.samples import Example, Sample
+from mera_calibration.calibration_set import Example, Sample
+from mera_calibration.fp16 import half
+from mera_calibration.instrumented_bundle import InstrumentedBundle
+from mera_calibration.qdq import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
+from mera_calibration.quality_gate import (
+    AcceptanceLimits,
+    Comparison,
+    Measurement,
+    Score,
+    benefit_failures,
+    quality_failures,
+)
 from mera_calibration.timing import interleaved
-from mera_calibration.view import WithEngine
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import CheckFailed
 from mera_edge.evaluation.role_evaluators import Output, RoleEvaluator
-from mera_export.half import half
-from mera_export.quantize import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
 
 _FEEDS = 48
 """Steps that time the models and rank their blocks."""
@@ -31,14 +39,14 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Candidate:
     """A model in a smaller precision, for one target."""
 
     target: Target
     precision: Literal["int8", "fp16"]
     reasons: tuple[str, ...] = ()
     """Why it is not taken; none when it is."""
-    comparison: gate.Comparison | None = None
+    comparison: Comparison | None = None
     """``None`` without a gate, or when it did not come so far."""
     proof: Proof | None = None
     left: tuple[str, ...] = ()
@@ -52,12 +60,12 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RoleOutcome:
     """What became of one role."""
 
     role: RoleName
-    attempts: tuple[Attempt, ...] = ()
-    full: gate.Side | None = None
+    attempts: tuple[Candidate, ...] = ()
+    full: Measurement | None = None
     """In full precision; ``None`` without material."""
     n: int = 0
     """Examples that the figures are of."""
@@ -67,12 +75,12 @@ class Outcome:
     why: str = ""
     """Why nothing was tried."""
 
-    def taken(self, target: Target) -> Attempt | None:
+    def taken(self, target: Target) -> Candidate | None:
         """The attempt that a target runs; ``None`` for full precision."""
         return next((a for a in self.attempts if a.target == target and a.accepted), None)
 
 
-class Trial:
+class PrecisionTrial:
     """Tries smaller precisions for one role.
 
     Args:
@@ -90,14 +98,14 @@ class Trial:
         bundle: Bundle,
         role: RoleName,
         dev: Sequence[Sample] | None,
-        limits: gate.Limits,
+        limits: AcceptanceLimits,
         scratch: Path,
         progress: Progress = lambda message: None,
         violations: Callable[[onnx.ModelProto], Sequence[str]] = lambda model: (),
     ) -> None:
         self.bundle, self.role, self.limits = bundle, role, limits
         self.scratch, self.progress, self.violations = scratch, progress, violations
-        self.evaluator = gate.evaluator(role)
+        self.evaluator = quality_gate.evaluator(role)
         self.path = self.source = bundle.role(role).path()
         self.model = onnx.load(self.path)
         self.engine = bundle.role(role).engine()
@@ -107,74 +115,74 @@ class Trial:
         if dev is not None:
             progress(f"{role}: {len(dev)} dev examples in full precision")
             self.feeds = _steps(self.evaluator, bundle, role, dev)
-            self.answers = gate.answers(self.evaluator, bundle, dev)
+            self.answers = quality_gate.answers(self.evaluator, bundle, dev)
             self.score = self._score(self.answers)
 
-    def measure(self) -> gate.Side | None:
+    def measure(self) -> Measurement | None:
         """Measure full precision alone."""
         if self.dev is None:
             return None
         (took,) = interleaved([self.engine], self.feeds)
-        return gate.Side(self.path.stat().st_size, self.score, took)
+        return Measurement(self.path.stat().st_size, self.score, took)
 
-    def instead(self, source: Path) -> None:
+    def set_source(self, source: Path) -> None:
         """Make smaller models of another one from now on; what they are compared with stays."""
         self.source, self.model = source, onnx.load(source)
 
-    def int8(self, target: Target, calibration: Calibration, out: Path) -> Attempt:
+    def int8(self, target: Target, calibration: Calibration, out: Path) -> Candidate:
         """Quantize all layers, or as many as the gate bears; the file goes to ``out``."""
         self._calibration, self._target = calibration, target
         names, left = layers(self.model), frozenset[str]()
         try:
             self._candidate(left, out)
             comparison = self.compare(out)
-            if comparison is not None and gate.quality(comparison, self.limits):
+            if comparison is not None and quality_failures(comparison, self.limits):
                 left, comparison = self._rescue(names, comparison, out)
             proof = prove(self.source, out, left)
         except CheckFailed as error:
-            return Attempt(target, "int8", (str(error),))
+            return Candidate(target, "int8", (str(error),))
         kept = tuple(name for name in names if name in left)
         reasons, tuned = self._reasons(comparison, out), self.source != self.path
-        return Attempt(target, "int8", reasons, comparison, proof, kept, tuned)
+        return Candidate(target, "int8", reasons, comparison, proof, kept, tuned)
 
-    def fp16(self, out: Path) -> Attempt:
+    def fp16(self, out: Path) -> Candidate:
         """Convert all of it to half precision; the file goes to ``out``."""
         self._target = "tensorrt"
         write(half(self.model), out)
         comparison = self.compare(out)
-        return Attempt("tensorrt", "fp16", self._reasons(comparison, out), comparison)
+        return Candidate("tensorrt", "fp16", self._reasons(comparison, out), comparison)
 
-    def compare(self, path: Path) -> gate.Comparison | None:
+    def compare(self, path: Path) -> Comparison | None:
         """Measure a candidate beside full precision; nothing without dev material."""
         if self.dev is None:
             return None
         engine = OnnxEngine(path)
-        bundle = WithEngine(self.bundle, self.role, engine)
+        bundle = InstrumentedBundle(self.bundle, self.role, engine)
         self.progress(f"{self.role}: {len(self.dev)} dev examples for {self._target}")
-        answers = gate.answers(self.evaluator, bundle, self.dev)
+        answers = quality_gate.answers(self.evaluator, bundle, self.dev)
         # What TensorRT will run is timed on the device: here it would say nothing.
         full_ms = small_ms = None
         if self._target == "cpu":
             full_ms, small_ms = interleaved([self.engine, engine], self.feeds)
-        return gate.Comparison(
-            full=gate.Side(self.path.stat().st_size, self.score, full_ms),
-            small=gate.Side(path.stat().st_size, self._score(answers), small_ms),
+        return Comparison(
+            full=Measurement(self.path.stat().st_size, self.score, full_ms),
+            small=Measurement(path.stat().st_size, self._score(answers), small_ms),
             n=len(self.dev),
-            agreement=gate.agreement(self.answers, answers),
-            streaming=gate.stream_difference(self.evaluator, bundle, self.dev),
+            agreement=quality_gate.agreement(self.answers, answers),
+            streaming=quality_gate.stream_difference(self.evaluator, bundle, self.dev),
         )
 
     def _rescue(
-        self, names: Sequence[str], refused: gate.Comparison, out: Path
-    ) -> tuple[frozenset[str], gate.Comparison]:
+        self, names: Sequence[str], refused: Comparison, out: Path
+    ) -> tuple[frozenset[str], Comparison]:
         """Find what must stay in full precision; as refused, if nothing helps."""
-        self.progress(f"{self.role}: {gate.quality(refused, self.limits)[0]}; ranking layers")
+        self.progress(f"{self.role}: {quality_failures(refused, self.limits)[0]}; ranking layers")
         scratch = self.scratch / f"{self.role}-block.onnx"
         ranked = sensitivity.rank(
             names, lambda leave: self._candidate(leave, scratch), self.engine, self.feeds[:16]
         )
         self.costs = tuple(ranked)
-        seen: dict[frozenset[str], gate.Comparison] = {frozenset(): refused}
+        seen: dict[frozenset[str], Comparison] = {frozenset(): refused}
 
         def holds(leave: frozenset[str]) -> bool:
             if leave not in seen:
@@ -183,10 +191,12 @@ class Trial:
                 if found is None:
                     raise RuntimeError("a gate without dev material")
                 seen[leave] = found
-            return not gate.quality(seen[leave], self.limits)
+            return not quality_failures(seen[leave], self.limits)
 
-        left = sensitivity.rescue(ranked, holds)
-        left = sensitivity.spare(left, sizes(self.model), holds) if left else frozenset()
+        left = sensitivity.find_float_layers(ranked, holds)
+        left = (
+            sensitivity.prune_float_layers(left, sizes(self.model), holds) if left else frozenset()
+        )
         self._candidate(left, out)
         return left, seen[left]
 
@@ -196,18 +206,21 @@ class Trial:
         write(quantize(self.model, ranges, preset, leave, self._target), path)
         return OnnxEngine(path)
 
-    def _reasons(self, comparison: gate.Comparison | None, out: Path) -> tuple[str, ...]:
+    def _reasons(self, comparison: Comparison | None, out: Path) -> tuple[str, ...]:
         reasons: list[str] = []
         if comparison is not None:
-            reasons = [*gate.quality(comparison, self.limits), *gate.worth(comparison, self.limits)]
+            reasons = [
+                *quality_failures(comparison, self.limits),
+                *benefit_failures(comparison, self.limits),
+            ]
         if self._target == "tensorrt":
             found = self.violations(onnx.load(out))
             reasons += [f"TensorRT would not take {refused}" for refused in found[:3]]
         return tuple(reasons)
 
-    def _score(self, answers: Sequence[Output]) -> gate.Score:
+    def _score(self, answers: Sequence[Output]) -> Score:
         truth = [sample.example.label for sample in self.dev or ()]
-        return gate.score(self.evaluator, truth, answers, self.labels)
+        return quality_gate.score(self.evaluator, truth, answers, self.labels)
 
 
 def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
@@ -224,4 +237,4 @@ def _steps(
 ) -> list[dict[str, Array]]:
     """Return steps from the middle of samples of all kinds, where caches are filled."""
     every = samples[:: max(1, len(samples) // _FEEDS)]
-    return [steps[len(steps) // 2] for steps in recorded(asked, bundle, role, every)]
+    return [steps[len(steps) // 2] for steps in recorded_feeds(asked, bundle, role, every)]

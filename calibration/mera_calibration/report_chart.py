@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from mera_calibration.gate import Side
+from mera_calibration.precision_trial import RoleOutcome
+from mera_calibration.quality_gate import Measurement
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_export.trial import Outcome
 
 WIDTH, LEFT, ROW, TOP = 1000, 92, 62, 64
 PANELS = ("size, MB", "time of a step, ms", "task metric")
@@ -16,7 +16,7 @@ _PANEL = (WIDTH - LEFT - 24) / len(PANELS)
 _BAR = _PANEL - 78
 
 
-def draw(outcomes: Sequence[Outcome]) -> str:
+def draw(outcomes: Sequence[RoleOutcome]) -> str:
     """Return an SVG with a row per role that was compared, and a panel per figure."""
     compared = [outcome for outcome in outcomes if outcome.full is not None]
     height = TOP + ROW * len(compared) + 12
@@ -41,12 +41,12 @@ def _legend() -> Iterator[str]:
         yield _text(at + 18, 23, name, "#4b5563")
 
 
-def _row(row: int, outcome: Outcome) -> Iterator[str]:
+def _row(row: int, outcome: RoleOutcome) -> Iterator[str]:
     y = TOP + row * ROW
     yield _text(16, y + 27, outcome.role, "#1f2937", bold=True)
     taken = outcome.taken("cpu")
     full = outcome.full
-    small: Side | None = None
+    small: Measurement | None = None
     if taken is not None and taken.comparison is not None:
         full, small = taken.comparison.full, taken.comparison.small
     if full is None:
@@ -70,7 +70,7 @@ def _row(row: int, outcome: Outcome) -> Iterator[str]:
 
 
 def _values(
-    full: Side, small: Side | None, metric: str
+    full: Measurement, small: Measurement | None, metric: str
 ) -> Iterator[tuple[str, tuple[float | None, float | None]]]:
     yield "MB", (full.bytes / 1e6, None if small is None else small.bytes / 1e6)
     yield "ms", (full.median_ms or 0.0, None if small is None else small.median_ms)

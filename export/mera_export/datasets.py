@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_calibration.samples import Example
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
 from mera_edge.metrics.word_error_rate import normalized
-from mera_export.request import Dataset
 
 
 def material(data: Path, role: RoleName, bundle: Bundle) -> Dataset:

@@ -75,7 +75,7 @@ class _Activations:
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class QuantizationAwareTraining:
     """Fine-tunes checkpoints until they bear eight bits better, as far as they can.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mera_calibration.samples import Sample
+from mera_calibration.calibration_set import Sample
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import (
@@ -54,7 +54,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Limits:
+class AcceptanceLimits:
     """What a smaller precision may cost."""
 
     max_drop: float = 0.5
@@ -66,7 +66,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Side:
+class Measurement:
     """One precision, measured."""
 
     bytes: int
@@ -79,8 +79,8 @@ class Side:
 class Comparison:
     """Two precisions side by side, on the same development material."""
 
-    full: Side
-    small: Side
+    full: Measurement
+    small: Measurement
     n: int
     agreement: float
     """Share of examples with the same answer."""
@@ -99,7 +99,7 @@ class Comparison:
         return {name: 100 * (before[name] - after[name]) for name in before}
 
 
-def quality(comparison: Comparison, limits: Limits) -> list[str]:
+def quality_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[str]:
     """Return why the smaller is not as good; nothing when it is."""
     reasons = []
     # Written this way round so that NaN fails too.
@@ -117,7 +117,7 @@ def quality(comparison: Comparison, limits: Limits) -> list[str]:
     return reasons
 
 
-def worth(comparison: Comparison, limits: Limits) -> list[str]:
+def benefit_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[str]:
     """Return why the smaller is not worth having; nothing when it is."""
     full, small = comparison.full, comparison.small
     if limits.prefer == "size" or full.median_ms is None or small.median_ms is None:

@@ -9,13 +9,13 @@ from typing import Protocol, get_args
 
 import onnx
 
-from mera_calibration.gate import Limits, Prefer
-from mera_calibration.ranges import METHODS, Method
-from mera_calibration.samples import Example
+from mera_calibration.activation_ranges import METHODS, Method
+from mera_calibration.calibration_set import Example
+from mera_calibration.qdq import Target
+from mera_calibration.quality_gate import AcceptanceLimits, Prefer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
-from mera_export.quantize import Target
 
 Feeds = Mapping[str, Array]
 """Inputs of one run of a model, by name."""
@@ -77,7 +77,7 @@ class PrecisionRequest:
 
     int8: bool = True
     targets: tuple[Target, ...] = ("cpu",)
-    limits: Limits = field(default_factory=Limits)
+    limits: AcceptanceLimits = field(default_factory=AcceptanceLimits)
     gate: bool = True
     """Whether smaller precisions are compared with full precision at all."""
     ranges: Method = "percentile"
