@@ -57,10 +57,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
-    widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
+    widths: dict[str, int] = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
     network = loaded.fill(Mtme(config.model, widths))
     generator = torch.Generator().manual_seed(0)
-    inputs = {name: torch.randn(1, widths[name], generator=generator) for name in MODALITIES}
+    inputs: dict[str, Tensor] = {
+        name: torch.randn(1, widths[name], generator=generator) for name in MODALITIES
+    }
     scores = torch.randn(1, len(MODALITIES), len(EMOTIONS), generator=generator)
     inputs["unimodal_probabilities"] = torch.softmax(scores, dim=2)
     inputs["present"] = torch.ones(1, len(MODALITIES))
@@ -75,7 +77,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         outputs=exported.outputs,
         labels=EMOTIONS,
         settings={"modalities": list(MODALITIES)},
-        calibration={"temperature": float(network.temperature)},
+        calibration={"temperature": float(network.get_buffer("temperature"))},
         metrics=loaded.figures,
         licence=loaded.licence,
         card=loaded.card,

@@ -187,7 +187,7 @@ class _Walk:
         if scale is None:
             yield _at(node, "its scale is no constant", "older")
             return
-        if not (np.isfinite(scale).all() and (scale > 0).all()):
+        if not (np.isfinite(scale).all() and np.greater(scale, 0).all()):
             yield _at(node, "its scale is not positive")
         stored = self.constants.get(node.input[0])
         if stored is not None and stored.dtype not in (np.int8, np.float32, np.float16):

@@ -113,7 +113,7 @@ def _described(tensors: Mapping[str, torch.Tensor], units: Mapping[str, str]) ->
         Tensor(
             name=name,
             shape=tuple(tensor.shape),
-            dtype=_DTYPES[tensor.dtype],  # type: ignore[arg-type]
+            dtype=_DTYPES[tensor.dtype],
             unit=units.get(name, ""),
         )
         for name, tensor in tensors.items()

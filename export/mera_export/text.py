@@ -35,7 +35,7 @@ class Answers(nn.Module):
         super().__init__()
         self.model = model
         # A checkpoint keeps 16 bits, which no TensorRT reads.
-        model.ngrams.keys = model.ngrams.keys.int()
+        model.ngrams.keys = model.ngrams.get_buffer("keys").int()
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, valence, embedding = self.model(tokens)

@@ -84,7 +84,7 @@ def example(model: VoiceEncoder) -> dict[str, Tensor]:
     caches = model.empty()
     for _ in range(3):
         noise = torch.randn(1, model.config.chunk, BINS, generator=generator)
-        frames = model.mean + noise / model.inverse_std
+        frames = model.get_buffer("mean") + noise / model.get_buffer("inverse_std")
         names = [f"cache_{name}" for name in model.cache_names]
         inputs = {"frames": frames, **dict(zip(names, caches, strict=True))}
         with torch.no_grad():
