@@ -18,6 +18,7 @@ import argparse
 import contextlib
 import gc
 import json
+import logging
 import os
 import random
 import subprocess
@@ -72,7 +73,10 @@ def running(host: str, port: int) -> Iterator[tuple[Events, Control, list[str]]]
     said: list[str] = []
     control = Control()
     control.use(["hall"])
-    sinks = SinkGroup(said.append, threading.Event(), control)
+    sinks = SinkGroup(threading.Event(), control)
+    listens = logging.Handler()
+    listens.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("mera_edge").addHandler(listens)
     target = SinkSettings(to=f"mqtt://{host}:{port}", node="bench")
     sinks.use([target], sinks.open([target]))
     events = Events(sinks)
@@ -179,13 +183,13 @@ def commands(folder: Path, count: int) -> dict[str, Any]:
         "$x",
     ]
     payloads = [b"ON", b"OFF"]
-    before = used()
     with (
         mosquitto.broker(folder) as broker,
         running("127.0.0.1", broker.port) as (events, control, said),
         mosquitto.listener(broker.port) as heard,
     ):
         heard.wait(STATE)
+        before = used()
         changed: list[Any] = []
         control.listen(lambda room, switches: changed.append((room, switches)))
         for number in range(count):
