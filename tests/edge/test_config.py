@@ -127,7 +127,7 @@ def test_lists_in_the_environment_have_commas() -> None:
         ("", {"recognition": {"model": 3}}, {}, "^--asr: recognition.model = 3"),
         ("", {"providers": {"face": ""}}, {}, "^--provider: providers.face = ''"),
         ("", {"providers": {"fcae": "cpu"}}, {}, "^--provider: providers.fcae"),
-        ("", {}, {"MERA_EDGE_PROVIDERS": "face"}, "^MERA_EDGE_PROVIDERS: .*ROLE=PROVIDER"),
+        ("", {}, {"MERA_EDGE_PROVIDERS": "face"}, "^MERA_EDGE_PROVIDERS: .*ROLE=VALUE"),
         ("", {"mic": ["0", "1", "2"], "camera": ["0", "1"]}, {}, "^--camera and --mic: 2 cameras"),
     ],
 )

@@ -12,12 +12,12 @@ from mera_edge.errors import BundleError, EngineError, InputError
 from mera_edge.events import Evidence
 from mera_edge.features.face import Box, Face, align, crop
 from mera_edge.sources.base import VideoFrame
+from mera_edge.stages.adapters.yunet import YuNet
 from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceSearch, FaceStage
 from mera_edge.stages.face_detector import (
     SURE,
     FaceDetector,
     OnnxFaceDetector,
-    YuNet,
     face_detector,
     find_near,
 )
@@ -316,7 +316,7 @@ def test_a_file_that_is_no_detector_is_refused(bundle: Bundle) -> None:
 def test_a_pulled_detector_is_used_by_its_name(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="models pull yunet"):
         FaceStage(bundle, "yunet")
-    with pytest.raises(InputError, match="no face detector"):
+    with pytest.raises(InputError, match="for the role asr, not face_detector"):
         FaceStage(bundle, "zipformer-en")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +31,10 @@ class Published(BaseModel):
     """ISO 639-1 codes, of what recognizes speech or reads text."""
     files: dict[str, str] = {}
     """SHA-256 of each file, by name."""
+    labels: tuple[str, ...] = ()
+    """Of its answers, in their order."""
+    preprocess: dict[str, Any] = {}
+    """What its adapter has to know of its input."""
     archive_sha256: str | None = None
     """Instead of ``files``: of the archive that is unpacked."""
 

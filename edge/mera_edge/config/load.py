@@ -64,6 +64,8 @@ def load(
 
 
 _LISTS = frozenset({*OF_ROOMS, "sink"})
+_RENAMED = {"face_detector": 'published, for example published = { face_detector = "yunet" }'}
+"""Keys of before, and what to write now."""
 _FLAGS = {"providers": "--provider", "recognition": "--asr"}
 """Flags that have another name than the setting."""
 
@@ -81,6 +83,8 @@ class _Given:
 
     def take(self, key: str, value: Any, where: str) -> None:
         """Take a value in place of an earlier one; a table goes beside what it does not name."""
+        if key in _RENAMED:
+            raise ConfigError(f"{where}: {key} is now {_RENAMED[key]}", "rename it")
         if key not in Settings.model_fields:
             raise ConfigError(f"{where}: unknown key {redacted(key)!r}", _known(key, Settings))
         before = self.values.get(key)

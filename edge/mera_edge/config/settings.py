@@ -23,7 +23,7 @@ def _pairs(value: Any) -> Any:
         return value
     pairs = [pair.partition("=") for pair in value.split(",")]
     if not all(equals for _, equals, _ in pairs):
-        raise ValueError("write ROLE=PROVIDER, for example face=cpu")
+        raise ValueError("write ROLE=VALUE, for example face=cpu")
     return {name.strip(): provider.strip() for name, _, provider in pairs}
 
 
@@ -132,6 +132,10 @@ class RoomSettings(BaseModel):
         return with_password(self.camera, secret), with_password(self.mic, secret)
 
 
+PublishedRole = Literal["vad", "face_detector", "face"]
+"""Roles in which a published model may stand in place of the bundle's."""
+
+
 class Settings(BaseModel):
     """Everything about a run that a user may choose."""
 
@@ -169,8 +173,10 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="what is logged on stderr: messages of this level and above"
     )
-    face_detector: str | None = Field(
-        None, description="name of a pulled model, as `yunet`; the bundle's if unset", min_length=1
+    published: Annotated[dict[PublishedRole, str], BeforeValidator(_pairs)] = Field(
+        {},
+        description="pulled models in place of the bundle's, by role (vad, face_detector, face), "
+        'as `face_detector = "yunet"`',
     )
     recognition: RecognitionSettings = Field(
         RECOGNITION, description="a table: how speech is recognized"

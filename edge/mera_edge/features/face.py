@@ -157,6 +157,15 @@ def align(image: Image, size: int, face: Face) -> NDArray[np.float32]:
     Returns:
         ``[size, size]``, from 0 to 255.
     """
+    return crop(upright(image, size, face), size)
+
+
+def upright(image: Image, size: int, face: Face) -> Image:
+    """Cut out a face, turned upright, in the picture's own colours.
+
+    Returns:
+        A square picture whose side is ``size`` or a multiple of it.
+    """
     import cv2
 
     # Larger faces are cut out at a multiple of the size, and averaged down to it.
@@ -167,10 +176,10 @@ def align(image: Image, size: int, face: Face) -> NDArray[np.float32]:
     matrix = np.array(
         [[cos, sin, side / 2 - cos * x - sin * y], [-sin, cos, side / 2 + sin * x - cos * y]]
     )
-    upright = cv2.warpAffine(
+    turned = cv2.warpAffine(
         image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return crop(cast(Image, upright), size)
+    return cast(Image, turned)
 
 
 def crop(image: Image, size: int) -> NDArray[np.float32]:

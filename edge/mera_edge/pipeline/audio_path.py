@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.pipeline.transcription import Transcriber, Words
 from mera_edge.sources.base import AudioChunk
-from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.vad import speech_detector
 from mera_edge.stages.voice import VoiceStage
 
 REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
@@ -48,15 +49,18 @@ class AudioPath:
     Args:
         stages: makes them.
         recognition: how speech is recognized.
+        detector: name of a pulled model in place of the bundle's speech detector.
 
     Attributes:
         speaking: whether somebody speaks. While voice activity detection fails it is not known
             whether what is heard is speech: words still are recognized, the voice is left out.
     """
 
-    def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
+    def __init__(
+        self, stages: Stages, recognition: RecognitionSettings, detector: str | None = None
+    ) -> None:
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
-        self._activity = stages.runner("vad", VoiceActivity)
+        self._activity = stages.runner("vad", partial(speech_detector, name=detector))
         self._transcription = Transcriber(stages, recognition)
         self._voice = stages.runner("voice", VoiceStage)
         self.reset()
@@ -81,7 +85,7 @@ class AudioPath:
         """Run every model once, and return what they made of noise."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         block = AudioBlock(log_mel(noise), 1.0, noise)
-        self._activity.call(0.0, lambda activity: activity.accept(block.frames))
+        self._activity.call(0.0, lambda activity: activity.listen(block))
         heard = self._voice.call(0.0, lambda voice: voice.accept(block.frames, block.end_s))
         read = self._transcription.warm_up(block)
         return [evidence for evidence in (heard, read) if evidence is not None]
@@ -152,7 +156,7 @@ class AudioPath:
             self._kept = AudioBlock(_NO_FRAMES, self._heard_s)
             return
         block = AudioBlock(frames, self._heard_s, sound.samples)
-        found = self._activity.call(now_s, lambda activity: activity.accept(block.frames))
+        found = self._activity.call(now_s, lambda activity: activity.listen(block))
         self.speaking = bool(found)
         if self.speaking or self._activity.reason is not None:
             self._spoke_s = self._heard_s

@@ -68,7 +68,7 @@ class Perception:
         stages: makes the stages.
         times: what they take.
         recognition: how speech is recognized.
-        face_detector: name of a pulled model in place of the bundle's.
+        published: names of pulled models in place of the bundle's, by role.
     """
 
     def __init__(
@@ -76,10 +76,12 @@ class Perception:
         stages: Stages,
         times: StageTimes,
         recognition: RecognitionSettings,
-        face_detector: str | None = None,
+        published: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._audio = AudioPath(stages, recognition)
-        self._video = VideoPath(stages, times, face_detector)
+        self._audio = AudioPath(stages, recognition, published.get("vad"))
+        self._video = VideoPath(
+            stages, times, published.get("face_detector"), published.get("face")
+        )
         self._off: set[ModalityName] = set()
 
     def reset(self) -> None:

@@ -28,15 +28,22 @@ class VideoPath:
     Args:
         stages: makes them.
         times: what the tick has taken so far.
-        detector: name of a pulled model in place of the bundle's face detector.
+        detector, encoder: names of pulled models in place of the bundle's.
 
     Attributes:
         left_out: whether the newest picture was not looked at for want of time.
     """
 
-    def __init__(self, stages: Stages, times: StageTimes, detector: str | None = None) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        times: StageTimes,
+        detector: str | None = None,
+        encoder: str | None = None,
+    ) -> None:
         self._times = times
-        self._face = stages.runner("face", partial(FaceStage, detector=detector))
+        make = partial(FaceStage, detector=detector, encoder=encoder)
+        self._face = stages.runner("face", make)
         self.reset()
 
     def reset(self) -> None:

@@ -152,8 +152,8 @@ class Service:
         """Return the rooms of a configuration; those that are what they were are the same."""
         made: list[tuple[_Made, Room]] = []
         for wanted in settings.rooms:
-            detector = settings.face_detector
-            of = (wanted, wanted.addresses(), settings.recognition, detector, models)
+            chosen = tuple(sorted(settings.published.items()))
+            of = (wanted, wanted.addresses(), settings.recognition, chosen, models)
             room = next((room for before, room in self._made if before == of), None)
             made.append((of, room or self._room(settings, *of)))
         return made
@@ -164,11 +164,11 @@ class Service:
         wanted: RoomSettings,
         addresses: tuple[str, str],
         recognition: RecognitionSettings,
-        detector: str | None,
+        chosen: tuple[tuple[str, str], ...],
         models: Bundle,
     ) -> Room:
         (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
-        pipeline = Pipeline(models, self._mode(settings), recognition, detector)
+        pipeline = Pipeline(models, self._mode(settings), recognition, dict(chosen))
         pipeline.warm_up()
         id = wanted.id
 
@@ -196,5 +196,7 @@ def _described(settings: Settings, bundle: Bundle) -> str:
     return f"mera-edge {what.version}, {models}; {rooms}"
 
 
-_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, str | None, Bundle]
+_Made = tuple[
+    RoomSettings, tuple[str, str], RecognitionSettings, tuple[tuple[str, str], ...], Bundle
+]
 """All that a room is made of. One that stays the same is kept, with its devices and its memory."""

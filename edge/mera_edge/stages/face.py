@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import Evidence
-from mera_edge.features.face import SPEC, Face, Image, align, crop, decode
+from mera_edge.features.face import Face, Image, align, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.active_speaker import ActiveSpeakerDetector
+from mera_edge.stages.adapters import adapter
 from mera_edge.stages.face_detector import (
     LIKELY,
     SAME,
@@ -25,6 +26,7 @@ from mera_edge.stages.face_detector import (
     face_detector,
     find_near,
 )
+from mera_edge.stages.face_encoder import BundleFaceEncoder, FaceEncoder, FacePrediction
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import MotionGate
 
@@ -41,6 +43,9 @@ of expression shows at 63 % after this time and at 95 % after three times as lon
 MOST_FACES = 4
 """Faces that are read in one picture, the largest ones: the cost of a crowd stays bounded."""
 
+SPEAKER_SIZE = 48
+"""Side of the crops in which mouths are watched."""
+
 CROP_BELOW = 128
 """A picture file whose longest side is shorter, in pixels, is a face crop already."""
 
@@ -55,44 +60,25 @@ class FaceSearch:
     """Whether they are left out where nothing moved, but for one in `STILL_EVERY_S`."""
 
 
-@dataclass(frozen=True, slots=True)
-class FacePrediction:
-    """What the encoder says about one crop."""
-
-    probabilities: NDArray[np.float32]
-    """``[C]`` over the encoder's own labels."""
-    valence: float
-    """In [-1, 1]."""
-    embedding: NDArray[np.float32]
-    """``[D]``"""
-
-    def moved_to(self, newer: FacePrediction, share: float) -> FacePrediction:
-        """Return the mean of both, in which ``newer`` has the given share."""
-        return FacePrediction(
-            self.probabilities + share * (newer.probabilities - self.probabilities),
-            self.valence + share * (newer.valence - self.valence),
-            self.embedding + share * (newer.embedding - self.embedding),
-        )
-
-
 class FaceStage:
     """Finds faces, keeps them apart and reads them.
 
     Args:
         bundle: the models.
         detector: name of a pulled model in place of the bundle's detector.
+        encoder: the same of the encoder.
 
     Raises:
         BundleError: the bundle has no face encoder, or one for other features than ours.
         EngineError: a model cannot be loaded.
     """
 
-    def __init__(self, bundle: Bundle, detector: str | None = None) -> None:
-        role = bundle.role("face")
-        role.require_features(SPEC)
-        self.labels: tuple[str, ...] = role.entry.labels
-        self._engine = role.stage_engine()
-        self._size = self._engine.inputs["face"].shape[-1]
+    def __init__(
+        self, bundle: Bundle, detector: str | None = None, encoder: str | None = None
+    ) -> None:
+        self._encoder: FaceEncoder = (
+            BundleFaceEncoder(bundle) if encoder is None else adapter("face", encoder)
+        )
         self._open_detector = partial(face_detector, bundle, detector)
         if detector is not None:
             _ = self._detector  # What was asked for by name is missed now, not with the first face.
@@ -154,13 +140,13 @@ class FaceStage:
         self._in_view = len(tracks)
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
-        faces = {
-            track.person: align(image, self._size, face)
-            for track, face in zip(tracks, found, strict=True)
-        }
-        speaker = self._speaker.choose(faces, now_s, speech) if len(faces) > 1 else None
+        faces = {track.person: face for track, face in zip(tracks, found, strict=True)}
+        speaker = None
+        if len(faces) > 1:
+            crops = {person: align(image, SPEAKER_SIZE, face) for person, face in faces.items()}
+            speaker = self._speaker.choose(crops, now_s, speech)
         return [
-            self._evidence(person, self.read(faces[person]), now_s)
+            self._evidence(person, self.read(self._encoder.cut_out(image, faces[person])), now_s)
             for person in sorted(faces, key=lambda person: person != speaker)
         ]
 
@@ -206,12 +192,14 @@ class FaceStage:
             person=person,
         )
 
-    def read(self, face: NDArray[np.float32]) -> FacePrediction:
-        """Read one crop ``[S, S]``, grey from 0 to 255."""
-        answer = self._engine.run({"face": face[None, None]})
-        return FacePrediction(
-            answer["probabilities"][0], float(answer["valence"][0, 0]), answer["embedding"][0]
-        )
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The encoder's own."""
+        return self._encoder.labels
+
+    def read(self, crop: NDArray[np.float32]) -> FacePrediction:
+        """Read one crop; the bundle's encoder takes ``[S, S]``, grey from 0 to 255."""
+        return self._encoder.read(crop)
 
     def classify(self, image: Image) -> FacePrediction:
         """Read a picture that stands alone.
@@ -223,15 +211,15 @@ class FaceStage:
             image: ``[H, W, 3]`` blue first.
         """
         face = self.cut_out(image)
-        return self.read(crop(image, self._size) if face is None else face)
+        return self.read(self._encoder.cut_out(image, None) if face is None else face)
 
     def cut_out(self, image: Image) -> NDArray[np.float32] | None:
         """Return the face of a picture that stands alone as `classify` reads it, ``[S, S]``; or
         nothing where none is found."""
         if max(image.shape[:2]) < CROP_BELOW:
-            return crop(image, self._size)
+            return self._encoder.cut_out(image, None)
         found = self._detector.find(image)
-        return align(image, self._size, found[0]) if found else None
+        return self._encoder.cut_out(image, found[0]) if found else None
 
     def classify_file(self, path: Path) -> FacePrediction:
         """Read a picture file as `classify` does.

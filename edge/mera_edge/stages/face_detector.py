@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.catalogue import published, pulled
-from mera_edge.errors import EngineError, InputError
 from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
+from mera_edge.stages.adapters import adapter
 
 SURE, LIKELY = 0.6, 0.35
 """Confidence that a new face must reach, and one where a face was a moment ago."""
@@ -87,52 +85,14 @@ class OnnxFaceDetector:
         confidence = answer["confidence"][0]
         rows = np.flatnonzero(confidence >= least)
         sides = np.array([self._width, self._height], np.float32) / scale
-        return _without_repeats(
+        return without_repeats(
             answer["boxes"][0][rows].reshape(-1, 2, 2) * sides,
             answer["landmarks"][0][rows].reshape(-1, 5, 2) * sides,
             confidence[rows],
         )
 
 
-class YuNet:
-    """OpenCV's neural detector (Wu et al., 2023).
-
-    Raises:
-        EngineError: OpenCV cannot load the model.
-    """
-
-    LONGEST_SIDE = 320
-    """That a picture is brought to."""
-
-    def __init__(self, model: Path) -> None:
-        import cv2
-
-        try:
-            self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), LIKELY)
-            # A model of another kind is noticed only when it runs.
-            self._detector.detect(np.zeros((320, 320, 3), np.uint8))
-        except cv2.error as error:
-            raise EngineError(
-                f"OpenCV cannot load the face detector {model} ({error})",
-                "pull it again: mera-edge models pull yunet",
-            ) from error
-
-    def find(self, image: Image, least: float = SURE) -> list[Face]:
-        import cv2
-
-        height, width = image.shape[:2]
-        scale = min(1.0, self.LONGEST_SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        self._detector.setInputSize(size)
-        _, found = self._detector.detect(small)
-        rows: NDArray[Any] = np.zeros((0, 15), np.float32) if found is None else np.asarray(found)
-        rows = rows[rows[:, 14] >= least]
-        corners = np.stack([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1) / scale
-        return _without_repeats(corners, rows[:, 4:14].reshape(-1, 5, 2) / scale, rows[:, 14])
-
-
-def _without_repeats(
+def without_repeats(
     corners: NDArray[np.floating], landmarks: NDArray[np.floating], confidence: NDArray[np.floating]
 ) -> list[Face]:
     """Return the surest of all answers about the same face, the largest face first."""
@@ -163,11 +123,4 @@ def face_detector(bundle: Bundle, name: str | None = None) -> FaceDetector:
         InputError: it is not here, or no face detector.
         EngineError: it cannot be loaded.
     """
-    if name is None:
-        return OnnxFaceDetector(bundle)
-    if published(name).role != "face_detector":
-        raise InputError(f"{name} is no face detector", "see: mera-edge models list")
-    path = pulled(name)
-    if path is None:
-        raise InputError(f"{name} is not here", f"run: mera-edge models pull {name}")
-    return YuNet(path / next(iter(published(name).files)))
+    return OnnxFaceDetector(bundle) if name is None else adapter("face_detector", name)

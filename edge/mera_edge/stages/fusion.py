@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,9 @@ class FusionResult:
 
 class FusionStage:
     """From the evidence at hand to one answer. One modality alone keeps its own.
+
+    Beside the answer of a published encoder, whose embeddings the network does not know, the
+    probabilities alone are pooled, each modality as much as another.
 
     Raises:
         BundleError: the bundle has no fusion.
@@ -56,6 +59,8 @@ class FusionStage:
                 "fusion takes one piece of evidence per modality, and at least one piece",
                 f"it got {[piece.modality for piece in evidence]}",
             )
+        if any(not piece.embedding.size for piece in evidence):
+            return _pooled(by_modality)
         feeds = {name: value.copy() for name, value in self._blank.items()}
         for column, name in enumerate(MODALITIES):
             if piece := by_modality.get(name):
@@ -74,3 +79,14 @@ class FusionStage:
                 if name in by_modality
             },
         )
+
+
+def _pooled(evidence: Mapping[str, Evidence]) -> FusionResult:
+    """Return the logarithmic opinion pool: the geometric mean of the probabilities."""
+    logs = [np.log(np.maximum(piece.probabilities, 1e-6)) for piece in evidence.values()]
+    mean = np.exp(np.mean(logs, axis=0))
+    return FusionResult(
+        probabilities=(mean / mean.sum()).astype(np.float32),
+        valence=float(np.mean([piece.valence for piece in evidence.values()])),
+        weights=dict.fromkeys(evidence, 1 / len(evidence)),
+    )

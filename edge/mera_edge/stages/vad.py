@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
+from mera_edge.stages.adapters import adapter
 
 SURE, UNSURE = 0.5, 0.25
 """Probabilities of speech: it begins above the first and goes on down to the second."""
@@ -17,6 +21,37 @@ ONSET_S, HANGOVER_S = 0.08, 0.6
 are part of an utterance."""
 
 _BEFORE = 20
+
+
+class SpeechDetector(Protocol):
+    """Tells speech from all other sound."""
+
+    def listen(self, block: AudioBlock) -> bool:
+        """Listen on, and return whether somebody speaks."""
+
+    def reset(self) -> None:
+        """Forget the stream."""
+
+
+class Gate:
+    """From probabilities of speech, one each so many seconds, to whether somebody speaks."""
+
+    def __init__(self, every_s: float) -> None:
+        self._onset, self._hangover = round(ONSET_S / every_s), round(HANGOVER_S / every_s)
+        self.reset()
+
+    def reset(self) -> None:
+        self._likely = self._unlikely = 0
+        self.speaking = False
+
+    def decide(self, probability: float) -> None:
+        """Take the next probability."""
+        self._likely = self._likely + 1 if probability >= SURE else 0
+        self._unlikely = self._unlikely + 1 if probability < UNSURE else 0
+        if self.speaking:
+            self.speaking = self._unlikely < self._hangover
+        else:
+            self.speaking = self._likely >= self._onset
 
 
 class VoiceActivity:
@@ -33,8 +68,7 @@ class VoiceActivity:
         role.require_features(SPEC)
         engine = role.stage_engine()
         self._chunk = engine.inputs["frames"].shape[1]
-        seconds = self._chunk * FRAME_SHIFT_S
-        self._onset, self._hangover = round(ONSET_S / seconds), round(HANGOVER_S / seconds)
+        self._gate = Gate(self._chunk * FRAME_SHIFT_S)
         self._model = StreamModel(engine)
         self.reset()
 
@@ -42,8 +76,16 @@ class VoiceActivity:
         """Forget the stream."""
         self._model.reset()
         self._waiting = np.empty((0, BINS), np.float32)
-        self._likely = self._unlikely = 0
-        self.speaking = False
+        self._gate.reset()
+
+    @property
+    def speaking(self) -> bool:
+        """Whether somebody speaks."""
+        return self._gate.speaking
+
+    def listen(self, block: AudioBlock) -> bool:
+        """Do what `accept` does, with the frames of ``block``."""
+        return self.accept(block.frames)
 
     def accept(self, frames: NDArray[np.float32]) -> bool:
         """Listen on, and return whether somebody speaks.
@@ -56,7 +98,7 @@ class VoiceActivity:
         self._waiting = waiting[complete:]
         for start in range(0, complete, self._chunk):
             answer = self._model.step({"frames": waiting[None, start : start + self._chunk]})
-            self._decide(float(answer["speech"][0, 0]))
+            self._gate.decide(float(answer["speech"][0, 0]))
         return self.speaking
 
     def span(self, frames: NDArray[np.float32]) -> tuple[int, int] | None:
@@ -74,10 +116,13 @@ class VoiceActivity:
         # It began before the detector was sure of it.
         return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + self._chunk)
 
-    def _decide(self, probability: float) -> None:
-        self._likely = self._likely + 1 if probability >= SURE else 0
-        self._unlikely = self._unlikely + 1 if probability < UNSURE else 0
-        if self.speaking:
-            self.speaking = self._unlikely < self._hangover
-        else:
-            self.speaking = self._likely >= self._onset
+
+def speech_detector(bundle: Bundle, name: str | None = None) -> SpeechDetector:
+    """Return the bundle's detector, or a pulled one in its place.
+
+    Raises:
+        BundleError: the bundle has none, or one for other features than ours.
+        InputError: the pulled one is not here, or no speech detector.
+        EngineError: it cannot be loaded.
+    """
+    return VoiceActivity(bundle) if name is None else adapter("vad", name)
