@@ -6,9 +6,11 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 .PHONY: demo test lint bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
+	@echo 'Downloading a recognizer of English, once (56 MB) ...'
 	@$(VENV)/bin/mera-edge models pull moonshine-tiny-en \
 		|| echo 'The demo goes on without it: its words come from the bundled recognizer alone.'
-	$(VENV)/bin/mera-edge demo --report build/demo.html
+	@echo 'Playing the bundled sample through all models ...'
+	@$(VENV)/bin/mera-edge demo --report build/demo.html
 
 test: lint                       ## every check and every test
 	$(VENV)/bin/python -m pytest
@@ -25,12 +27,18 @@ clean:
 	rm -rf $(VENV) build
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import struct, sys; v = sys.version_info[:2]; \
+		v < (3, 10) and sys.exit(f"Python {v[0]}.{v[1]} is too old: run make PYTHON=python3.10 or newer, to 3.13"); \
+		v > (3, 13) and sys.exit(f"Python {v[0]}.{v[1]} has not been tried: run make PYTHON=python3.13 or older"); \
+		struct.calcsize("P") < 8 and sys.exit("this system has 32 bits: install the 64-bit one, its packages exist")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable .
+	@echo 'Installing the runtime into $(VENV), 700 MB ...'
+	@$(PIP) --editable .
 	touch $@
 
 $(VENV)/dev: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[dev]'
+	@echo 'Installing the development set into $(VENV) ...'
+	@$(PIP) --editable '.[dev]'
 	touch $(VENV)/runtime $@

@@ -40,6 +40,12 @@ def bench(
     ] = 100,
     json: options.Json = False,
     report: options.Report = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(
+            help="HTML page with the board and its figures, and a JSON beside it, to share."
+        ),
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Compare two outputs of `bench --json`.")
     ] = None,
@@ -60,9 +66,10 @@ def bench(
 
     Each bundle runs in its own process. The first two seconds are warm-up and are not counted.
     """
-    if sum((compare is not None, soak is not None, choose_providers, report is not None)) > 1:
+    chosen = (compare, soak, choose_providers or None, report, share)
+    if sum(one is not None for one in chosen) > 1:
         raise InputError(
-            "--compare, --soak, --choose-providers and --report are mutually exclusive",
+            "--compare, --soak, --choose-providers, --report and --share are mutually exclusive",
             "give one of them",
         )
     if (soak is not None or choose_providers) and len(bundle or ()) > 1:
@@ -77,7 +84,7 @@ def bench(
     elif choose_providers:
         _providers(first, json)
     else:
-        _bench(_clip(clip), bundle or [None], realtime, passes, budget_ms, json, report)
+        _bench(_clip(clip), bundle or [None], realtime, passes, budget_ms, json, report, share)
 
 
 def _clip(clip: Path | None) -> Path:
@@ -94,18 +101,24 @@ def _bench(
     budget_ms: int,
     json: bool,
     report: Path | None,
+    share: Path | None,
 ) -> None:
     from mera_edge.bench.bench import Job, bench
     from mera_edge.bench.report import report as write_report
+    from mera_edge.bench.share import share as write_share
+    from mera_edge.cli.console import say
     from mera_edge.sinks.page import refuse_no_file
 
-    if report is not None:
-        refuse_no_file(report)
+    for page in (report, share):
+        if page is not None:
+            refuse_no_file(page)
     jobs = [Job(clip, bundle, realtime, budget_ms) for bundle in bundles]
     results = bench(jobs, passes or (1 if realtime else 3))
     _print([result.facts for result in results], json, _results)
     if report is not None:
         write_report(report, results)
+    if share is not None:
+        say(f"to share: {share} and {write_share(share, results)}")
 
 
 def _compare(first: Path, second: Path, json: bool) -> None:

@@ -39,7 +39,9 @@ def demo(
     sinks: list[Sink] = [LiveView(console)] if console.is_terminal else []
     if report is not None:
         sinks.append(HtmlReport(report))
+    say("loading the models: speech, voice, face, words, fusion")
     predictor = Predictor(Bundle.open(bundle))
+    say(f"reading {file.name}: sound and picture, five answers a second")
     with stop_on_signals() as stop:
         prediction = predictor.predict(
             file,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mera_edge.cli import options
+from mera_edge.cli import complete, options
 from mera_edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    role: Annotated[str, typer.Argument(help="Role: asr, voice, face, text or fused.")],
+    role: Annotated[
+        str,
+        typer.Argument(
+            help="Role: asr, voice, face, text or fused.", autocompletion=complete.evaluated
+        ),
+    ],
     manifest: Annotated[
         Path,
         typer.Option(

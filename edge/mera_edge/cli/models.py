@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mera_edge.cli import options
+from mera_edge.cli import complete, options
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify and download models.")
 
@@ -60,7 +60,9 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
 
 @app.command()
 def show(
-    role: Annotated[str, typer.Argument(help="Role, for example face.")],
+    role: Annotated[
+        str, typer.Argument(help="Role, for example face.", autocompletion=complete.roles)
+    ],
     bundle: options.Bundle = None,
     json: options.Json = False,
 ) -> None:
@@ -92,7 +94,12 @@ def verify(bundle: options.Bundle = None) -> None:
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="Published model; see `models list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Published model; see `models list`.", autocompletion=complete.published
+        ),
+    ],
     source: Annotated[
         Path | None,
         typer.Option(

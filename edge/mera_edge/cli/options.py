@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mera_edge.cli import complete
 from mera_edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,12 +54,15 @@ Provider = Annotated[
         "--provider",
         help="ROLE=auto, cpu, cuda, onnx-tensorrt, openvino, tensorrt, tensorrt-rtx or webgpu; "
         "repeatable.",
+        autocompletion=complete.providers,
     ),
 ]
 Asr = Annotated[
     str | None,
     typer.Option(
-        "--asr", help="Speech recognizer: `sherpa:DIR`, or `sherpa:NAME` for a pulled model."
+        "--asr",
+        help="Speech recognizer: `sherpa:DIR`, or `sherpa:NAME` for a pulled model.",
+        autocompletion=complete.recognizers,
     ),
 ]
 Track = Annotated[

@@ -16,6 +16,7 @@ from mera_edge.bundle.catalogue import catalogue, pulled
 from mera_edge.config import Settings
 from mera_edge.doctor import environment
 from mera_edge.doctor.check import Check
+from mera_edge.doctor.installation import installation, packages
 from mera_edge.engine.cache import directory
 from mera_edge.engine.cuda import Cuda
 from mera_edge.engine.tensorrt import load_tensorrt
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> list[Check]:
     """
     checks: tuple[Iterator[Check], ...] = (
         _installation(),
+        installation(packages()),
         _providers(),
         _tensorrt(),
         _models(settings),

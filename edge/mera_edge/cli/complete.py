@@ -1,0 +1,41 @@
+"""What the shell completes beyond verbs and flags: roles, providers, models."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+
+def providers(incomplete: str) -> list[str]:
+    """Complete ``ROLE=PROVIDER``."""
+    from mera_edge.bundle.manifest import RoleName
+    from mera_edge.engine.factory import Provider
+
+    known = [f"{role}={name}" for role in get_args(RoleName) for name in get_args(Provider)]
+    return [pair for pair in known if pair.startswith(incomplete)]
+
+
+def evaluated(incomplete: str) -> list[str]:
+    """Complete a role of `evaluate`."""
+    return [r for r in ("asr", "voice", "face", "text", "fused") if r.startswith(incomplete)]
+
+
+def roles(incomplete: str) -> list[str]:
+    """Complete a role of a bundle."""
+    from mera_edge.bundle.manifest import RoleName
+
+    return [role for role in get_args(RoleName) if role.startswith(incomplete)]
+
+
+def published(incomplete: str) -> list[str]:
+    """Complete a name of the catalogue."""
+    from mera_edge.bundle.catalogue import catalogue
+
+    return [name for name in catalogue() if name.startswith(incomplete)]
+
+
+def recognizers(incomplete: str) -> list[str]:
+    """Complete ``sherpa:NAME``."""
+    from mera_edge.bundle.catalogue import catalogue
+
+    names = [f"sherpa:{name}" for name, model in catalogue().items() if model.kind == "sherpa"]
+    return [name for name in names if name.startswith(incomplete)]

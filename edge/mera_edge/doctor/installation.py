@@ -1,0 +1,79 @@
+"""Looks at the machine and the packages: what cannot work together, and what is too small."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+
+from mera_edge.doctor.check import Check
+from mera_edge.host.board import jetson_linux, memory_mb
+from mera_edge.host.sensors import SYSTEM
+
+OLDEST, NEWEST = (3, 10), (3, 13)
+SMALL_MB, TOO_SMALL_MB = 1500, 600
+"""Memory of the machine: below the first it is tight, below the second a run does not fit."""
+
+OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+def packages() -> dict[str, str]:
+    """Return every installed distribution with its version."""
+    return {(each.metadata["Name"] or "").lower(): each.version for each in distributions()}
+
+
+def installation(
+    installed: Mapping[str, str],
+    root: Path = SYSTEM,
+    python: tuple[int, int] = (sys.version_info[0], sys.version_info[1]),
+    bits: int = 8 * struct.calcsize("P"),
+) -> Iterator[Check]:
+    """Look for what is known not to work.
+
+    Args:
+        installed: versions by distribution, as of `packages`.
+        root: of the file system.
+        python: version of the interpreter.
+        bits: of its addresses.
+    """
+    if not OLDEST <= python <= NEWEST:
+        remedy = "make the environment with Python 3.10 to 3.13"
+        yield Check("Python", "fail", f"{python[0]}.{python[1]} has not been tried", remedy)
+    if bits < 64:
+        remedy = "install the 64-bit system of this board: there are no 32-bit packages"
+        yield Check("processor", "fail", f"this Python has {bits} bits", remedy)
+    yield from _memory(root)
+    yield from _twice("OpenCV", OPENCV, "opencv-python-headless", installed)
+    yield from _twice("ONNX Runtime", RUNTIMES, "onnxruntime", installed)
+    gpu, numpy = installed.get("onnxruntime-gpu"), installed.get("numpy", "")
+    release = jetson_linux(root) or ""
+    if gpu and release.startswith("36.") and int(numpy.partition(".")[0] or 0) >= 2:
+        found = f"onnxruntime-gpu {gpu} of JetPack 6 was made for NumPy 1, this is {numpy}"
+        yield Check("NumPy", "fail", found, "run: pip install 'numpy<2'")
+
+
+def _memory(root: Path) -> Iterator[Check]:
+    found = memory_mb(root)
+    if found is None:
+        return
+    if found < TOO_SMALL_MB:
+        remedy = "use a board with 1 GB or more"
+        yield Check("memory", "fail", f"{found} MB, a run takes up to 400", remedy)
+    elif found < SMALL_MB:
+        remedy = "keep desktop and browser closed, run one room, and remove pulled models"
+        yield Check("memory", "note", f"{found} MB, a run takes up to 400", remedy)
+    else:
+        yield Check("memory", "ok", f"{found / 1000:.1f} GB")
+
+
+def _twice(
+    what: str, names: tuple[str, ...], wanted: str, installed: Mapping[str, str]
+) -> Iterator[Check]:
+    """Look for distributions that write into the same folder: the last one installed wins."""
+    there = [name for name in names if name in installed]
+    if len(there) > 1:
+        remedy = f"run: pip uninstall {' '.join(there)}, then pip install {wanted}"
+        yield Check(what, "fail", f"{' and '.join(there)} overwrite each other", remedy)
