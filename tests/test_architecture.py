@@ -28,7 +28,7 @@ FLOORS = [
     {"asr", "stages", "sinks"},
     {"pipeline"},
     {"evaluation", "service"},
-    {"bench", "doctor", "sample"},
+    {"bench", "doctor", "notice", "sample"},
     {"cli"},
 ]
 """From the ground up: a module imports from its own floor or from below."""

@@ -19,6 +19,7 @@ from mera_edge.cli import (
     events,
     extras,
     models,
+    notice,
     predict,
     replay,
     run,
@@ -47,6 +48,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")
 app.command("wyoming")(wyoming.wyoming)
 app.add_typer(service.app, name="service")
+app.command("notice")(notice.notice)
 app.command("doctor")(doctor.doctor)
 for _verb in extras.VERBS:
     app.command(_verb, help=extras.VERBS[_verb].help, context_settings=extras.PASS_ON)(

@@ -56,6 +56,7 @@ def run(
     log files after rotation; SIGUSR2 pauses the run (cameras and microphones are closed) and
     resumes it.
     """
+    from mera_edge.cli.acknowledge import acknowledge
     from mera_edge.cli.answer import print_answer
     from mera_edge.cli.console import Notices, stderr
     from mera_edge.cli.logs import StderrHandler
@@ -94,6 +95,7 @@ def run(
                     "give one camera, or omit --report and --record",
                 )
             with signals.stop_at_once():
+                acknowledge(settings)
                 service = _service(settings, signals, notices, live, report, record)
             summary = service.run(read)
         if not notices.console.is_terminal:  # what was said does not belong into a journal

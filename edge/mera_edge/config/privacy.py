@@ -40,6 +40,11 @@ class PrivacySettings(BaseModel):
         description="folder of the audit log, and of switches that outlast a restart; systemd's "
         "`StateDirectory=` if unset, none without one",
     )
+    acknowledged: bool = Field(
+        False,
+        description="that Articles 5 and 50 of the EU's AI Act are known: `run` asks once in a "
+        "terminal, and warns elsewhere, until this is true",
+    )
 
 
 PRIVACY = PrivacySettings()

@@ -1,0 +1,1 @@
+"""The printable notice for the people in the room."""
