@@ -11,7 +11,7 @@ from mera_calibration import calibration, quality_gate
 from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration_set import Sample, draw
 from mera_calibration.precision_trial import Candidate, PrecisionTrial, RoleOutcome, some
-from mera_calibration.qdq import PRESETS, Target
+from mera_calibration.qdq import PRESETS, InstructionSet, Target
 from mera_calibration.report import FusedComparison, Report
 from mera_calibration.request import Dataset, PrecisionRequest
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
@@ -19,7 +19,6 @@ from mera_edge.bundle.manifest import FileEntry
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_edge.labels import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,15 @@ class PrecisionSearch:
             InputError: a corpus is missing, or there is too little material.
         """
         request = self._request
-        fused = request.fused
-        if not (request.gate and all(bundle.has(role) for role in (*MODALITIES, "fusion"))):
-            fused = None
+        roles = bundle.manifest.roles
+        fused = request.fused if request.compares_fused(roles) else None
         full = fused(bundle) if fused else {}
         entries: dict[RoleName, RoleEntry] = {}
         outcomes = []
-        for role in bundle.manifest.roles:
+        for role in roles:
+            if not request.tries(role):
+                entries[role] = roles[role]
+                continue
             outcome, entries[role] = self._role(bundle, role)
             outcomes.append(outcome)
             request.report(f"{role} … {_verdict(outcome)}")
@@ -70,20 +71,13 @@ class PrecisionSearch:
         if role not in ROLE_EVALUATORS:
             return RoleOutcome(role, why="it is so small that nothing would be saved"), entry
         request = self._request
-        given = request.datasets(role, bundle) if request.datasets else None
+        needs_data = request.compares(role) or request.calibrations is None
+        given = request.datasets(role, bundle) if request.datasets and needs_data else None
         dev = self._dev(role, given)
         # Beside the bundle: what is accepted gets there by rename.
         beside = bundle.directory.parent
         with tempfile.TemporaryDirectory(dir=beside, prefix=".trial-") as scratch:
-            trial = PrecisionTrial(
-                bundle,
-                role,
-                dev,
-                request.limits,
-                Path(scratch),
-                request.progress,
-                request.tensorrt_violations,
-            )
+            trial = PrecisionTrial(bundle, role, dev, request, Path(scratch))
             ranges = self._calibration(bundle, role, given) if request.int8 else None
             attempts: list[Candidate] = []
             for target in request.targets:
@@ -107,7 +101,9 @@ class PrecisionSearch:
             for target in request.targets:
                 if taken := outcome.taken(target):
                     path = Path(scratch) / f"{target}.onnx"
-                    entry = _placed(entry, taken, outcome, path, bundle.directory)
+                    entry = _placed(
+                        entry, taken, outcome, path, bundle.directory, request.instruction_set
+                    )
         return outcome, entry
 
     def _feeds(self, bundle: Bundle, role: RoleName, given: Dataset) -> list[dict[str, Array]]:
@@ -118,7 +114,7 @@ class PrecisionSearch:
         return [fed for stream in streams for fed in stream]
 
     def _dev(self, role: RoleName, given: Dataset | None) -> list[Sample] | None:
-        if given is None or not self._request.gate:
+        if given is None or not self._request.compares(role):
             return None
         if not given.dev:
             raise InputError(
@@ -160,7 +156,12 @@ def _attempts(
 
 
 def _placed(
-    entry: RoleEntry, taken: Candidate, outcome: RoleOutcome, path: Path, directory: Path
+    entry: RoleEntry,
+    taken: Candidate,
+    outcome: RoleOutcome,
+    path: Path,
+    directory: Path,
+    instruction_set: InstructionSet,
 ) -> RoleEntry:
     """Move an accepted model into the bundle and describe it."""
     key = "model" if taken.target == "cpu" else "tensorrt"
@@ -170,6 +171,7 @@ def _placed(
     facts: dict[str, Any] = {"gate": "passed" if taken.comparison else "not checked"}
     if taken.precision == "int8":
         facts |= {**outcome.calibration, "left": list(taken.left)}
+        facts |= {"instruction_set": instruction_set} if key == "model" else {}
         facts |= {"fine_tuned": True} if taken.fine_tuned else {}
     of = taken.precision if key == "model" else f"tensorrt_{taken.precision}"
     metrics = dict(entry.metrics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,13 +18,13 @@ from mera_calibration.fp16 import half
 from mera_calibration.instrumented_bundle import InstrumentedBundle
 from mera_calibration.qdq import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
 from mera_calibration.quality_gate import (
-    AcceptanceLimits,
     Comparison,
     Measurement,
     Score,
     benefit_failures,
     quality_failures,
 )
+from mera_calibration.request import PrecisionRequest
 from mera_calibration.timing import interleaved
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.onnx import OnnxEngine
@@ -34,8 +34,6 @@ from mera_edge.evaluation.role_evaluators import Output, RoleEvaluator
 
 _FEEDS = 48
 """Steps that time the models and rank their blocks."""
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -86,11 +84,9 @@ class PrecisionTrial:
     Args:
         bundle: in full precision.
         role: which role.
-        dev: what the gate hears; ``None`` to go without a gate.
-        limits: when it is content.
+        dev: dev examples for the gate; ``None`` to go without a gate.
+        request: limits, and what else the search was asked for.
         scratch: a directory for candidates.
-        progress: told what is being done.
-        violations: says what TensorRT would refuse of a model.
     """
 
     def __init__(
@@ -98,13 +94,11 @@ class PrecisionTrial:
         bundle: Bundle,
         role: RoleName,
         dev: Sequence[Sample] | None,
-        limits: AcceptanceLimits,
+        request: PrecisionRequest,
         scratch: Path,
-        progress: Progress = lambda message: None,
-        violations: Callable[[onnx.ModelProto], Sequence[str]] = lambda model: (),
     ) -> None:
-        self.bundle, self.role, self.limits = bundle, role, limits
-        self.scratch, self.progress, self.violations = scratch, progress, violations
+        self.bundle, self.role, self.request = bundle, role, request
+        self.limits, self.scratch, self.progress = request.limits, scratch, request.progress
         self.evaluator = quality_gate.evaluator(role)
         self.path = self.source = bundle.role(role).path()
         self.model = onnx.load(self.path)
@@ -113,7 +107,7 @@ class PrecisionTrial:
         self.labels = self.evaluator.labels(bundle)
         self.costs: tuple[sensitivity.Cost, ...] = ()
         if dev is not None:
-            progress(f"{role}: {len(dev)} dev examples in full precision")
+            self.progress(f"{role}: {len(dev)} dev examples in full precision")
             self.feeds = _steps(self.evaluator, bundle, role, dev)
             self.answers = quality_gate.answers(self.evaluator, bundle, dev)
             self.score = self._score(self.answers)
@@ -203,7 +197,8 @@ class PrecisionTrial:
     def _candidate(self, leave: frozenset[str], path: Path) -> OnnxEngine:
         """Quantize all layers but ``leave`` and load the result."""
         preset, ranges = PRESETS[self.role], self._calibration.ranges
-        write(quantize(self.model, ranges, preset, leave, self._target), path)
+        how = self._target, self.request.instruction_set
+        write(quantize(self.model, ranges, preset, leave, *how), path)
         return OnnxEngine(path)
 
     def _reasons(self, comparison: Comparison | None, out: Path) -> tuple[str, ...]:
@@ -214,7 +209,7 @@ class PrecisionTrial:
                 *benefit_failures(comparison, self.limits),
             ]
         if self._target == "tensorrt":
-            found = self.violations(onnx.load(out))
+            found = self.request.tensorrt_violations(onnx.load(out))
             reasons += [f"TensorRT would not take {refused}" for refused in found[:3]]
         return tuple(reasons)
 

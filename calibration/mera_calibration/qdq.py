@@ -17,6 +17,11 @@ from mera_edge.bundle import RoleName
 from mera_edge.errors import CheckFailed
 
 Target = Literal["cpu", "tensorrt"]
+InstructionSet = Literal["x86", "x86-vnni", "arm64"]
+
+WEIGHT_BITS: dict[InstructionSet, int] = {"x86": 7, "x86-vnni": 8, "arm64": 8}
+"""x86 without VNNI adds two products in 16 bits and saturates, unless weights have 7 bits. A
+model with 7 bits is right everywhere."""
 
 _ANSWERS = ("probabilities", "log_probs", "valence", "weights")
 """Outputs whose last layers, the heads, stay in float."""
@@ -91,6 +96,7 @@ def quantize(
     preset: Preset,
     leave: Collection[str] = (),
     target: Target = "cpu",
+    instruction_set: InstructionSet = "x86",
 ) -> onnx.ModelProto:
     """Return a copy with Q/DQ nodes, weights in S8 with a scale per channel.
 
@@ -99,9 +105,10 @@ def quantize(
         ranges: of its activations.
         preset: what to quantize.
         leave: names of layers to leave in full precision, beside the heads.
-        target: ``cpu`` has U8 activations, which is faster there, and 7 bits of S8 weights;
+        target: ``cpu`` has U8 activations, which is faster there, and weights of `WEIGHT_BITS`;
             ``tensorrt`` takes symmetric S8 only, biases and tables in float (`mera_export.legality`
             has its rules).
+        instruction_set: of the CPU; ``tensorrt`` ignores it.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorsData
@@ -125,8 +132,7 @@ def quantize(
         quantizer = QDQQuantizer(
             copy,
             per_channel=True,
-            # x86 without VNNI adds two products in 16 bits and cuts off what is larger.
-            reduce_range=cpu,
+            reduce_range=cpu and WEIGHT_BITS[instruction_set] == 7,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
             tensors_range=TensorsData(CalibrationMethod.MinMax, spans),

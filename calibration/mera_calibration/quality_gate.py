@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,8 @@ class Score:
     """Expected calibration error; ``None`` for a recognizer."""
     per_class: dict[str, float]
     """Recall by label."""
+    support: dict[str, int] = field(default_factory=dict)
+    """Examples by label."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class AcceptanceLimits:
 
     max_drop: float = 0.5
     """Points (hundredths) of the task metric."""
+    max_class_drop: float = 5.0
+    """Points of recall that any class may lose, or one example where that is more."""
     max_ece: float = 0.02
     """Rise of the expected calibration error."""
     prefer: Prefer = "speed"
@@ -107,6 +111,13 @@ def quality_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[s
         reasons.append(
             f"the task metric drops by {comparison.drop:.2f} points, {limits.max_drop:g} allowed"
         )
+    support = comparison.full.score.support
+    for name, lost in comparison.class_drops.items():
+        one = 100 / support[name] if support.get(name) else 0.0
+        if not lost <= max(limits.max_class_drop, one + 1e-9):
+            reasons.append(
+                f"the recall of {name} drops by {lost:.2f} points (limit {limits.max_class_drop:g})"
+            )
     before, after = comparison.full.score.ece, comparison.small.score.ece
     if before is not None and after is not None and not after - before <= limits.max_ece:
         reasons.append(
@@ -143,7 +154,8 @@ def score(
     """
     figures = role.figures(truth, found, labels)
     recall = {name: row["recall"] for name, row in figures.get("per_class", {}).items()}
-    return Score(role.value(figures), figures.get("ece"), recall)
+    support = {name: row["support"] for name, row in figures.get("per_class", {}).items()}
+    return Score(role.value(figures), figures.get("ece"), recall, support)
 
 
 def agreement(one: Sequence[Output], other: Sequence[Output]) -> float:

@@ -130,8 +130,9 @@ class Report:
             "",
             "![Size, time and accuracy of every role](export.svg)",
             "",
-            f"The gate: at most {limits.max_drop:g} points of the task metric and "
-            f"{limits.max_ece:g} of the calibration error (ECE) lost on the dev split, streaming "
+            f"The gate: at most {limits.max_drop:g} points of the task metric, "
+            f"{limits.max_class_drop:g} of the recall of any class and {limits.max_ece:g} of the "
+            "calibration error (ECE) lost on the dev split, streaming "
             f"equal to offline, and {'faster' if limits.prefer == 'speed' else 'smaller'}. Times "
             "are medians of runs of the model on one thread of this machine in which both "
             "precisions took turns. What is for TensorRT was compared in ONNX Runtime and not "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, get_args
@@ -11,11 +11,13 @@ import onnx
 
 from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration_set import Example
-from mera_calibration.qdq import Target
+from mera_calibration.qdq import InstructionSet, Target
 from mera_calibration.quality_gate import AcceptanceLimits, Prefer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
+from mera_edge.labels import MODALITIES
 
 Feeds = Mapping[str, Array]
 """Inputs of one run of a model, by name."""
@@ -31,8 +33,20 @@ class Dataset:
     """For the gate. A test split has no place here."""
 
 
-Datasets = Callable[[RoleName, Bundle], Dataset]
-"""Lists the examples of a role; raises `InputError` where a corpus is missing."""
+class Datasets(Protocol):
+    """The datasets of all roles."""
+
+    def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
+        """List the examples of a role; nothing is decoded yet.
+
+        Raises:
+            InputError: a corpus is missing.
+        """
+        ...
+
+    def missing(self, role: RoleName) -> Sequence[str]:
+        """Return the files or directories that a role's dataset needs and that are missing."""
+        ...
 
 
 class FineTune(Protocol):
@@ -62,6 +76,10 @@ class FusedScores(Protocol):
         """Return macro-F1 by condition."""
         ...
 
+    def missing(self) -> Sequence[str]:
+        """Return the files or directories that are needed and missing."""
+        ...
+
 
 def _no_violations(model: onnx.ModelProto) -> Sequence[str]:
     return ()
@@ -75,11 +93,17 @@ class PrecisionRequest:
         InputError: the request makes no sense; the message names the option.
     """
 
+    roles: tuple[str, ...] | None = None
+    """The roles to try; the others stay as they are. ``None``: all."""
     int8: bool = True
     targets: tuple[Target, ...] = ("cpu",)
+    instruction_set: InstructionSet = "x86"
+    """Of the CPU that runs the bundle."""
     limits: AcceptanceLimits = field(default_factory=AcceptanceLimits)
     gate: bool = True
     """Whether smaller precisions are compared with full precision at all."""
+    gated: tuple[str, ...] | None = None
+    """The roles that are compared; the others are accepted without. ``None``: all."""
     ranges: Method = "percentile"
     samples: int = 256
     dev: int = 1500
@@ -105,6 +129,8 @@ class PrecisionRequest:
             (self.targets, get_args(Target), "--target"),
             ((self.ranges,), METHODS, "--ranges"),
             ((self.limits.prefer,), get_args(Prefer), "--prefer"),
+            ((self.instruction_set,), get_args(InstructionSet), "--cpu"),
+            (self.gated or (), tuple(ROLE_EVALUATORS), "--gate"),
         ):
             for value in given:
                 if value not in known:
@@ -125,4 +151,44 @@ class PrecisionRequest:
             raise InputError(
                 "INT8 needs ranges, and there is no material to find them on",
                 "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
+            )
+
+    def tries(self, role: str) -> bool:
+        """Whether a role is tried in smaller precisions."""
+        return self.roles is None or role in self.roles
+
+    def compares(self, role: str) -> bool:
+        """Whether a role has to pass the gate."""
+        return self.gate and (self.gated is None or role in self.gated)
+
+    def compares_fused(self, roles: Collection[str]) -> bool:
+        """Whether the fused answer of a bundle with these roles is compared."""
+        complete = set(roles) >= {*MODALITIES, "fusion"}
+        return complete and self.fused is not None and all(map(self.compares, MODALITIES))
+
+    def require_corpora(self, roles: Collection[RoleName]) -> None:
+        """Refuse to start without the corpora that are needed in the end.
+
+        Args:
+            roles: those of the bundle.
+
+        Raises:
+            InputError: names every missing corpus by role.
+        """
+        if self.datasets is None:
+            return
+        missing = {
+            role: self.datasets.missing(role)
+            for role in roles
+            if role in ROLE_EVALUATORS
+            and self.tries(role)
+            and (self.compares(role) or (self.int8 and self.calibrations is None))
+        }
+        if self.fused is not None and self.compares_fused(roles):
+            missing["fused"] = self.fused.missing()  # type: ignore[index]
+        if named := [f"{role}: {', '.join(found)}" for role, found in missing.items() if found]:
+            raise InputError(
+                f"corpora are missing: {'; '.join(named)}",
+                "add them to the directory given with --data; compare fewer roles: --gate ROLE "
+                "with --calibration; or compare nothing: --no-gate with --calibration",
             )

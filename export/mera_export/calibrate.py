@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,16 +39,17 @@ def calibrate(
     from mera_calibration.request import PrecisionRequest
     from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
     from mera_export.bundle import export_bundle
-    from mera_export.datasets import material
+    from mera_export.datasets import Corpora
 
     if not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")
-    datasets = partial(material, data)
-    PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
+    datasets = Corpora(data)
+    request = PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     roles = role or list(ROLE_EVALUATORS)
     for name in roles:
         if name not in ROLE_EVALUATORS:
             raise InputError(f"{name!r} is not quantized", f"one of {', '.join(ROLE_EVALUATORS)}")
+    request.require_corpora(roles)  # type: ignore[arg-type]
     progress = Console(stderr=True)
     table = Table("role", "samples", "runs", "tensors", "file")
     with progress.status("calibrating") as status, tempfile.TemporaryDirectory() as scratch:

@@ -57,6 +57,16 @@ def export(
     no_gate: Annotated[
         bool, typer.Option("--no-gate", help="Skip the acceptance gate; the bundle records it.")
     ] = False,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare only this role and accept the others; repeatable."),
+    ] = None,
+    cpu: Annotated[
+        str,
+        typer.Option(
+            help="Instruction set of the target CPU: x86 (safe everywhere), x86-vnni or arm64."
+        ),
+    ] = "x86",
     fine_tune: Annotated[
         int,
         typer.Option(
@@ -66,6 +76,9 @@ def export(
     max_drop: Annotated[
         float, typer.Option(help="Largest accepted drop of the task metric, in points.")
     ] = (0.5),
+    max_class_drop: Annotated[
+        float, typer.Option(help="Largest accepted drop of any class's recall, in points.")
+    ] = 5.0,
     max_ece: Annotated[
         float, typer.Option(help="Largest accepted rise of the calibration error (ECE).")
     ] = 0.02,
@@ -131,12 +144,16 @@ def export(
         search = precision_search(
             data,
             checkpoints,
+            # Checked by `export_bundle`.
+            role or ROLES,  # type: ignore[arg-type]
             fine_tune,
             progress,
             int8=int8,
             targets=tuple(dict.fromkeys(target or ["cpu"])),
-            limits=AcceptanceLimits(max_drop, max_ece, prefer),  # type: ignore[arg-type]
+            instruction_set=cpu,
+            limits=AcceptanceLimits(max_drop, max_class_drop, max_ece, prefer),  # type: ignore[arg-type]
             gate=not no_gate,
+            gated=tuple(gate) if gate else None,
             ranges=ranges,
             samples=samples,
             seed=seed,

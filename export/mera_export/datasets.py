@@ -5,6 +5,8 @@ The test splits are never touched: a choice made on them would make their figure
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,53 @@ from mera_edge.labels import to_emotion
 from mera_edge.metrics.word_error_rate import normalized
 
 
-def material(data: Path, role: RoleName, bundle: Bundle) -> Dataset:
-    """List the examples of a role; nothing is decoded that is not drawn.
+@dataclass(frozen=True)
+class Corpora:
+    """The datasets of all roles, in one directory."""
 
-    Args:
-        data: the folder of the corpora, as for `mera-edge train`.
-        role: one that can be quantized.
-        bundle: whose models they are for.
+    data: Path
 
-    Raises:
-        InputError: a corpus is missing.
-    """
-    makers = {"voice": _voice, "face": _face, "text": _text, "asr": _asr}
-    return makers[role](data, bundle)
+    def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
+        """List the examples of a role; nothing is decoded that is not drawn.
+
+        Args:
+            role: one that can be quantized.
+            bundle: whose model they are for.
+
+        Raises:
+            InputError: a corpus is missing.
+        """
+        makers = {"voice": _voice, "face": _face, "text": _text, "asr": _asr}
+        return makers[role](self.data, bundle)
+
+    def missing(self, role: RoleName) -> list[str]:
+        """Return the corpora of a role that are not there."""
+        return absent(self.data, _names(role))
+
+
+def absent(data: Path, names: Iterable[str]) -> list[str]:
+    """Return the corpora that are neither a directory nor a zip in ``data``."""
+    return [
+        name for name in names if not (data / name).exists() and not (data / f"{name}.zip").exists()
+    ]
+
+
+def _names(role: RoleName) -> Iterable[str]:
+    if role == "voice":
+        from mera_train.voice import data as voices
+
+        return voices.DEV_SPEAKERS
+    if role == "asr":
+        from mera_train.asr import data as speeches
+
+        return speeches.TRAINING
+    if role == "face":
+        from mera_train.face import data as faces
+
+        return (faces.ARCHIVE,)
+    from mera_train.text import data as texts
+
+    return (texts.ARCHIVE,)
 
 
 def _voice(data: Path, bundle: Bundle) -> Dataset:

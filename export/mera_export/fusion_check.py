@@ -13,8 +13,9 @@ from mera_edge.events import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.metrics.classification import classification
 from mera_edge.stages.fusion import FusionStage
+from mera_export.datasets import absent
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
-from mera_train.fusion.evidence import Pool, collect
+from mera_train.fusion.evidence import CORPORA, Pool, collect
 
 EXAMPLES = 4200
 """Composed for every figure; a multiple of seven, so that every emotion is as frequent."""
@@ -41,6 +42,10 @@ class Fused:
         split: str = "dev",
     ) -> None:
         self.data, self.progress, self.split = data, progress, split
+
+    def missing(self) -> list[str]:
+        """Return the corpora of the encoders that are not there."""
+        return absent(self.data, CORPORA)
 
     def __call__(self, bundle: Bundle) -> dict[str, float]:
         """Let every encoder and the fusion of ``bundle`` answer; return macro-F1 by condition."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,32 @@ from rich.console import Console
 
 from mera_calibration.precision_search import PrecisionSearch, SearchResult
 from mera_calibration.request import PrecisionRequest
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
-from mera_export.datasets import material
+from mera_export.datasets import Corpora
 from mera_export.legality import violations
 
 
 def precision_search(
-    data: Path | None, checkpoints: Path, fine_tune: int, console: Console, **options: Any
+    data: Path | None,
+    checkpoints: Path,
+    roles: Collection[RoleName],
+    fine_tune: int,
+    console: Console,
+    **options: Any,
 ) -> Callable[[Bundle], SearchResult]:
     """Return what searches smaller precisions of a fresh bundle and shows its progress.
 
     Args:
         data: the folder of the corpora, if there is one.
         checkpoints: of the bundle.
+        roles: of the bundle that are tried.
         fine_tune: steps to fine-tune a role that INT8 degrades; 0: it stays in full precision.
         console: where progress goes.
         options: the other fields of `PrecisionRequest`.
 
     Raises:
-        InputError: the request makes no sense.
+        InputError: the request makes no sense, or a corpus is missing.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")
@@ -40,18 +46,20 @@ def precision_search(
     if data is not None:
         from mera_export.fusion_check import Fused
 
-        needs = {"datasets": partial(material, data), "fused": Fused(data, status.update)}
+        needs = {"datasets": Corpora(data), "fused": Fused(data, status.update)}
     if fine_tune:
         from mera_export.qat import QuantizationAwareTraining
 
         needs["fine_tune"] = QuantizationAwareTraining(checkpoints, fine_tune, status.update)
     request = PrecisionRequest(
+        roles=tuple(roles),
         **options,
         **needs,
         tensorrt_violations=_violations,
         progress=status.update,
         report=partial(console.print, style="dim"),
     )
+    request.require_corpora(roles)
 
     def search(bundle: Bundle) -> SearchResult:
         with status:

@@ -18,7 +18,7 @@ from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.bundle import ROLES, export_bundle
-from mera_export.datasets import material
+from mera_export.datasets import Corpora
 from mera_export.legality import violations
 from mera_export.onnx import TOLERANCE
 from mera_export.tensorrt_rtx import installed, judge
@@ -84,7 +84,7 @@ def verify(
                 checks.append(Check(role, "checkpoint = bundle", words, same))
             elif data is not None:
                 progress(f"{role}: {EXAMPLES} examples")
-                given = datasets(role, full) if datasets else material(data, role, full)
+                given = (datasets or Corpora(data))(role, full)
                 dev = some(given.dev, EXAMPLES, 0)
                 checks += _compared(role, full, bundle, dev, limits or AcceptanceLimits())
     return checks

@@ -30,10 +30,12 @@ from mera_calibration.timing import interleaved
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 
+RECALL = {"happy": 0.9, "sad": 0.7}
+
 
 def comparison(metric: float = 0.8, ece: float = 0.05, streaming: float = 0.0) -> Comparison:
     return Comparison(
-        full=Measurement(1000, Score(0.8, 0.05, {"happy": 0.9, "sad": 0.7}), 2.0),
+        full=Measurement(1000, Score(0.8, 0.05, RECALL, {"happy": 10, "sad": 10}), 2.0),
         small=Measurement(300, Score(metric, ece, {"happy": 0.9, "sad": 0.6}), 1.0),
         n=100,
         agreement=0.99,
@@ -57,6 +59,23 @@ def test_quality(measured: Comparison, reasons: list[str]) -> None:
     found = quality_failures(measured, AcceptanceLimits())
     assert len(found) == len(reasons)
     assert all(part in reason for part, reason in zip(reasons, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("limit", "support", "refused"),
+    [(5.0, 100, True), (10.1, 100, False), (5.0, 10, False), (5.0, 11, True)],
+)
+def test_a_class_may_lose_its_limit_or_one_example(
+    limit: float, support: int, refused: bool
+) -> None:
+    # The recall of sad drops by ten points.
+    full = replace(
+        comparison().full, score=replace(comparison().full.score, support={"sad": support})
+    )
+    found = quality_failures(
+        replace(comparison(), full=full), AcceptanceLimits(max_class_drop=limit)
+    )
+    assert [("recall of sad" in reason) for reason in found] == [True] * refused
 
 
 def test_worth_is_speed_or_size() -> None:

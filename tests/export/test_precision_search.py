@@ -15,8 +15,10 @@ from mera_calibration.qdq import PRESETS
 from mera_calibration.quality_gate import AcceptanceLimits
 from mera_calibration.report import SCHEMA, Report
 from mera_calibration.request import Dataset, PrecisionRequest
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
+from mera_export.datasets import Corpora
+from mera_export.fusion_check import Fused
 from mera_export.legality import violations
 
 BY_SIZE: dict[str, Any] = {"limits": AcceptanceLimits(prefer="size"), "samples": 64}
@@ -132,8 +134,77 @@ def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> No
         ({"limits": AcceptanceLimits(prefer="beauty")}, "--prefer 'beauty'"),  # type: ignore[arg-type]
         ({"targets": ("abacus",)}, "--target 'abacus'"),
         ({"samples": 0}, "at least one"),
+        ({"instruction_set": "abacus"}, "--cpu 'abacus'"),
+        ({"gated": ("fusion",)}, "--gate 'fusion'"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         PrecisionRequest(**options)
+
+
+def test_a_role_that_was_not_asked_for_stays_as_it_is(faces, tmp_path: Path) -> None:
+    bundle, dataset = faces()
+    before = bundle.manifest
+    found, bundle = search(bundle, dataset, **BY_SIZE, roles=("voice",))
+    assert bundle.manifest == before
+    assert found.outcomes == ()
+
+
+def test_one_role_is_compared_without_the_others(faces, tmp_path: Path) -> None:
+    bundle, dataset = faces()
+    calibrate(bundle, "face", dataset.train, PRESETS["face"].operators, count=64).save(
+        tmp_path / "r"
+    )
+    given = {**BY_SIZE, "calibrations": tmp_path / "r"}
+    _, bundle = search(bundle, Dataset([], []), **given, gated=("voice",))
+    entry = bundle.role("face").entry
+    assert entry.calibration["int8"]["gate"] == "not checked"
+    bundle, dataset = faces()
+    _, bundle = search(bundle, dataset, **given, gated=("face",))
+    assert bundle.role("face").entry.calibration["int8"]["gate"] == "passed"
+
+
+def test_the_bundle_names_the_instruction_set(faces, tmp_path: Path) -> None:
+    _, bundle = search(*faces(), **BY_SIZE, instruction_set="arm64")
+    assert bundle.role("face").entry.calibration["int8"]["instruction_set"] == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("options", "roles", "missing"),
+    [
+        ({}, ["face"], "face: ferplus.zip"),
+        ({}, ["face", "text"], "face: ferplus.zip; text: text.zip"),
+        ({"roles": ("text",)}, ["face", "text"], "corpora are missing: text: text.zip"),
+        ({"calibrations": Path("r"), "gated": ("text",)}, ["face", "text"], "missing: text: text"),
+        ({}, ["voice"], "voice: .*crema_d"),
+        ({}, ["asr"], "asr: speechocean762"),
+        ({"calibrations": Path("r"), "gate": False}, ["face", "text"], None),
+        ({}, ["vad", "fusion"], None),
+    ],
+)
+def test_missing_corpora_are_named_before_the_start(
+    tmp_path: Path, options: dict[str, Any], roles: list[RoleName], missing: str | None
+) -> None:
+    request = PrecisionRequest(datasets=Corpora(tmp_path), **options)
+    if missing is None:
+        request.require_corpora(roles)
+        return
+    with pytest.raises(InputError, match=missing):
+        request.require_corpora(roles)
+
+
+def test_the_fused_answer_needs_all_corpora(tmp_path: Path) -> None:
+    roles: list[RoleName] = ["voice", "face", "text", "fusion"]
+    request = PrecisionRequest(datasets=Corpora(tmp_path), fused=Fused(tmp_path))
+    with pytest.raises(InputError, match=r"fused: .*urbansound_noise, ferplus\.zip, text\.zip"):
+        request.require_corpora(roles)
+    some = PrecisionRequest(
+        datasets=Corpora(tmp_path),
+        fused=Fused(tmp_path),
+        gated=("face",),
+        calibrations=tmp_path,
+    )
+    assert not some.compares_fused(roles)
+    (tmp_path / "ferplus.zip").touch()
+    some.require_corpora(roles)

@@ -11,9 +11,17 @@ import pytest
 from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration import Calibration, calibrate, load
 from mera_calibration.precision_trial import Candidate, PrecisionTrial, some
-from mera_calibration.qdq import PRESETS, Target, layers, prove
+from mera_calibration.qdq import (
+    PRESETS,
+    WEIGHT_BITS,
+    InstructionSet,
+    Target,
+    layers,
+    prove,
+    quantize,
+)
 from mera_calibration.quality_gate import AcceptanceLimits
-from mera_calibration.request import Dataset
+from mera_calibration.request import Dataset, PrecisionRequest
 from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.errors import CheckFailed, InputError
@@ -27,6 +35,10 @@ def calibrated(bundle: Bundle, material: Dataset, method: Method = "minmax") -> 
     return calibrate(bundle, "face", material.train, OPERATORS, method, 64)
 
 
+def request(dataset: Dataset, limits: AcceptanceLimits) -> PrecisionRequest:
+    return PrecisionRequest(limits=limits, datasets=lambda role, bundle: dataset)
+
+
 def run(
     bundle: Bundle,
     material: Dataset,
@@ -36,7 +48,9 @@ def run(
     target: Target = "cpu",
 ) -> tuple[Candidate, PrecisionTrial, Path]:
     """Try eight bits."""
-    trial = PrecisionTrial(bundle, "face", some(material.dev, 400, 0), limits, tmp_path)
+    trial = PrecisionTrial(
+        bundle, "face", some(material.dev, 400, 0), request(material, limits), tmp_path
+    )
     out = tmp_path / "small.onnx"
     return trial.int8(target, calibrated(bundle, material, method), out), trial, out
 
@@ -75,6 +89,22 @@ def test_activations_have_u8_and_weights_a_scale_per_channel(faces, tmp_path: Pa
     }
 
 
+@pytest.mark.parametrize("instruction_set", WEIGHT_BITS)
+def test_weights_have_the_bits_of_the_instruction_set(
+    faces, tmp_path: Path, instruction_set: InstructionSet
+) -> None:
+    bundle, dataset = faces()
+    ranges = calibrated(bundle, dataset).ranges
+    model = onnx.load(bundle.role("face").path())
+    small = quantize(model, ranges, PRESETS["face"], instruction_set=instruction_set)
+    constants = {t.name: onnx.numpy_helper.to_array(t) for t in small.graph.initializer}
+    weights = [array for array in constants.values() if array.dtype == np.int8 and array.ndim > 1]
+    assert len(weights) == 3
+    bits = WEIGHT_BITS[instruction_set]
+    for stored in weights:
+        assert 2 ** (bits - 1) - 1 <= np.abs(stored.astype(int)).max() <= 2 ** (bits - 1)
+
+
 def test_tensorrt_gets_symmetric_eight_bits_that_are_legal_and_not_timed(
     faces, tmp_path: Path
 ) -> None:
@@ -86,7 +116,9 @@ def test_tensorrt_gets_symmetric_eight_bits_that_are_legal_and_not_timed(
 
 def test_half_precision_has_float_at_its_borders(faces, tmp_path: Path) -> None:
     bundle, material = faces()
-    trial = PrecisionTrial(bundle, "face", some(material.dev, 400, 0), BY_SIZE, tmp_path)
+    trial = PrecisionTrial(
+        bundle, "face", some(material.dev, 400, 0), request(material, BY_SIZE), tmp_path
+    )
     attempt = trial.fp16(tmp_path / "half.onnx")
     assert attempt.accepted, attempt.reasons
     found = attempt.comparison

@@ -21,6 +21,7 @@ from mera_edge.bundle.manifest import (
     read,
     sha256,
 )
+from mera_edge.bundle.processor import unsuited
 from mera_edge.bundle.unpack import Unpacked
 from mera_edge.engine import Engine
 from mera_edge.engine.factory import Provider, load_engine
@@ -79,6 +80,8 @@ class Role:
         if self.name not in self.engines:
             engine, reason = load_engine(self, self.provider)
             self._refuse(disagreements(self.entry, engine))
+            if engine.provider == "CPUExecutionProvider":
+                self._refuse(unsuited(self.entry))
             if reason is not None:
                 self.fallbacks[self.name] = reason
             self.engines[self.name] = engine

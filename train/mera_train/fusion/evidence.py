@@ -75,11 +75,15 @@ class Answer:
     of: Example
 
 
+SOUNDS = tuple(dict.fromkeys((*voices.DEV_SPEAKERS, *voices.TEST_SPEAKERS, voices.NOISE)))
+CORPORA = (*SOUNDS, faces.ARCHIVE, texts.ARCHIVE)
+"""What the encoders are asked about, by name."""
+
+
 def contents(data: Path) -> Made:
     """Return by corpus a digest of what the encoders are asked about."""
     digests = Digests()
-    names = (*voices.DEV_SPEAKERS, *voices.TEST_SPEAKERS, voices.NOISE)
-    found = {name: digests.of(voices.location(data, name)) for name in names}
+    found = {name: digests.of(voices.location(data, name)) for name in SOUNDS}
     return found | {name: digests.of(data / name) for name in (faces.ARCHIVE, texts.ARCHIVE)}
 
 
