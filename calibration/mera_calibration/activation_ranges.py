@@ -1,4 +1,4 @@
-"""Ranges of activations, found by ONNX Runtime's calibrators on what a device really computes."""
+"""Activation ranges, measured with ONNX Runtime's calibrators on what the device computes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Method = Literal["minmax", "entropy", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 _AT_ONCE = 32
-"""Steps whose inner tensors are held in memory together."""
+"""Runs of the model whose activations are held in memory at once."""
 
 
 @dataclass(frozen=True)
 class ActivationRanges:
-    """What calibration found."""
+    """The activation ranges of one model."""
 
     tensors: dict[str, tuple[float, float]]
-    """Least and greatest value of every tensor, by its name in the graph."""
+    """Minimum and maximum of every tensor, by its name in the graph."""
     method: Method
     samples: int
     steps: int
-    """Runs of the model: of a streaming one, chunks."""
+    """Runs of the model; one per chunk for a streaming model."""
 
 
 class Feeds:
-    """Feeds as ONNX Runtime's calibrators take them (its `CalibrationDataReader`)."""
+    """Implements ONNX Runtime's `CalibrationDataReader`."""
 
     def __init__(self, feeds: Sequence[dict[str, Array]]) -> None:
         self._rest = iter(feeds)
@@ -51,42 +51,44 @@ class Feeds:
 def recorded_feeds(
     evaluator: RoleEvaluator, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> Iterator[list[dict[str, Array]]]:
-    """Let the device's stage go through the samples; yield what its model was fed for each.
+    """Run the device's stage on the samples; yield the feeds of its model for each sample.
 
-    A stream is heard from its beginning, chunk by chunk, so its caches are those of the device.
+    Streams run from their beginning, chunk by chunk, so the caches are those of the device.
     """
     recorder = RecordingEngine(bundle.role(role).engine())
     predict = evaluator.predictor(InstrumentedBundle(bundle, role, recorder))
     recorder.take()
     for sample in samples:
-        predict(sample.given)
+        predict(sample.inputs)
         if fed := recorder.take():
             yield fed
 
 
-def find(
+def measure_ranges(
     evaluator: RoleEvaluator,
     bundle: Bundle,
     chosen: CalibrationSet,
     method: Method,
     operators: Sequence[str],
 ) -> ActivationRanges:
-    """Find the range of every tensor that the ``operators`` read or write.
+    """Measure the range of every tensor that the ``operators`` read or write.
 
     Args:
         bundle: in full precision.
         chosen: the samples.
-        method: least and greatest value, least divergence (entropy), or the 99.999th percentile.
-        operators: ONNX names of the operators that are to be quantized.
+        method: minimum and maximum, least divergence (entropy), or the 99.999th percentile.
+        operators: ONNX operators to quantize.
 
     Raises:
-        InputError: an unknown method, or samples that the model was never fed with.
+        InputError: an unknown method, or most samples are too short for one run of the model.
     """
     from onnxruntime import InferenceSession, SessionOptions
     from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
     if method not in METHODS:
-        raise InputError(f"ranges cannot be found by {method!r}", f"by {', '.join(METHODS)}")
+        raise InputError(
+            f"unknown calibration method {method!r}", f"choose one of {', '.join(METHODS)}"
+        )
     methods = {
         "minmax": CalibrationMethod.MinMax,
         "entropy": CalibrationMethod.Entropy,
@@ -101,26 +103,26 @@ def find(
             calibrate_method=methods[method],
             extra_options={"symmetric": False},
         )
-        # One thread: the same sums in the same order, so the same ranges, on every machine.
+        # One thread: sums in a fixed order give the same ranges everywhere.
         threads = SessionOptions()
         threads.intra_op_num_threads = 1
         calibrator.infer_session = InferenceSession(
             calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
         )
-        waiting: list[dict[str, Array]] = []
+        pending: list[dict[str, Array]] = []
         for fed in recorded_feeds(evaluator, bundle, chosen.role, chosen.samples):
             samples, steps = samples + 1, steps + len(fed)
-            waiting += fed
-            while len(waiting) >= _AT_ONCE:
-                calibrator.collect_data(Feeds(waiting[:_AT_ONCE]))
-                waiting = waiting[_AT_ONCE:]
-        if waiting:
-            calibrator.collect_data(Feeds(waiting))
+            pending += fed
+            while len(pending) >= _AT_ONCE:
+                calibrator.collect_data(Feeds(pending[:_AT_ONCE]))
+                pending = pending[_AT_ONCE:]
+        if pending:
+            calibrator.collect_data(Feeds(pending))
         if samples < len(chosen.samples) / 2:
             raise InputError(
                 f"{len(chosen.samples) - samples} of {len(chosen.samples)} calibration samples for "
-                f"{chosen.role} gave its model nothing to do",
-                "they are too short or empty: give other training material with --data",
+                f"{chosen.role} are too short for one run of its model",
+                "use longer training examples",
             )
         found = calibrator.compute_data()
     tensors = {}
@@ -132,6 +134,6 @@ def find(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """ONNX Runtime's calibrators print their progress on stdout, where only results belong."""
+    """Silence ONNX Runtime's calibrators, which print progress to stdout."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield

@@ -1,4 +1,4 @@
-"""The calibration of one role: found on training material, kept in a file that has none of it."""
+"""The calibration of one role, and its file, which contains no training data."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_calibration.activation_ranges import ActivationRanges, Method, find
+from mera_calibration.activation_ranges import ActivationRanges, Method, measure_ranges
 from mera_calibration.calibration_set import CalibrationSet, Example, draw
-from mera_calibration.quality_gate import answers, evaluator, score
+from mera_calibration.qdq import PRESETS
+from mera_calibration.quality_gate import evaluator, predictions, score
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import RoleEvaluator
 
 SCHEMA = "mera-edge/calibration/1"
 
-_AGAIN = "calibrate again: mera-edge calibrate"
+_AGAIN = "run `mera-edge calibrate` again"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Ranges, and what they were found on."""
+    """Activation ranges and the calibration set they were measured on."""
 
     role: RoleName
     model: str
-    """SHA-256 of the model in full precision: ranges fit no other."""
+    """SHA-256 of the full-precision model that the ranges belong to."""
     ranges: ActivationRanges
     drawn: dict[str, Any]
     """The manifest of the calibration set."""
 
     def facts(self) -> dict[str, Any]:
-        """Return how the ranges were found, for bundles and reports."""
+        """Return how the ranges were measured, for bundles and reports."""
         return {
             "ranges": self.ranges.method,
             "samples": self.ranges.samples,
@@ -54,41 +55,39 @@ def calibrate(
     bundle: Bundle,
     role: RoleName,
     examples: Sequence[Example],
-    operators: Sequence[str],
     method: Method = "percentile",
     count: int = 256,
     seed: int = 0,
     progress: Callable[[str], None] = lambda message: None,
 ) -> Calibration:
-    """Draw samples and find the ranges of a role's model on them.
+    """Draw a calibration set and measure the activation ranges of a role's model.
 
     Args:
         bundle: in full precision.
-        role: which role.
-        examples: training material.
-        operators: ONNX names of the operators that are to be quantized.
-        method: how ranges are found.
-        count: how many samples are wanted.
-        seed: of the drawing.
-        progress: told what is being done.
+        role: the role to calibrate.
+        examples: training examples.
+        method: calibration method.
+        count: number of samples.
+        seed: random seed of the calibration set.
+        progress: receives progress messages.
 
     Raises:
-        InputError: no material, or none that the model was trained for; the message says why.
+        InputError: no usable examples, or the model is no better than chance on them.
     """
-    asked = evaluator(role)
-    progress(f"{role}: drawing calibration samples")
-    chosen = draw(role, examples, count, seed, classes=asked.classifies)
-    _understood(asked, bundle, chosen)
-    progress(f"{role}: finding ranges ({method}, {len(chosen.samples)} samples)")
-    ranges = find(asked, bundle, chosen, method, operators)
+    judged = evaluator(role)
+    progress(f"{role}: drawing the calibration set")
+    chosen = draw(role, examples, count, seed, classes=judged.classifies)
+    _require_better_than_chance(judged, bundle, chosen)
+    progress(f"{role}: measuring activation ranges ({method}, {len(chosen.samples)} samples)")
+    ranges = measure_ranges(judged, bundle, chosen, method, PRESETS[role].operators)
     return Calibration(role, _model(bundle, role), ranges, chosen.manifest())
 
 
 def load(directory: Path, role: RoleName, bundle: Bundle) -> Calibration:
-    """Read the calibration of a role back.
+    """Read the calibration of a role.
 
     Raises:
-        InputError: there is none, it cannot be read, or it was found for another model.
+        InputError: the file is missing or invalid, or belongs to another model.
     """
     path = directory / f"{role}.json"
     try:
@@ -97,9 +96,9 @@ def load(directory: Path, role: RoleName, bundle: Bundle) -> Calibration:
         raise InputError(f"{path} cannot be read ({error})", _AGAIN) from error
     schema = facts.get("schema") if isinstance(facts, dict) else None
     if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema!r}, {SCHEMA!r} is read", _AGAIN)
+        raise InputError(f"{path} has schema {schema!r}; {SCHEMA!r} is supported", _AGAIN)
     if facts["model"] != _model(bundle, role):
-        raise InputError(f"{path} was found for another {role} model than this one", _AGAIN)
+        raise InputError(f"{path} was measured on another {role} model", _AGAIN)
     ranges = facts["ranges"]
     tensors = {name: (low, high) for name, (low, high) in ranges.pop("tensors").items()}
     return Calibration(role, facts["model"], ActivationRanges(tensors, **ranges), facts["drawn"])
@@ -109,19 +108,21 @@ def _model(bundle: Bundle, role: RoleName) -> str:
     return bundle.role(role).entry.files["model"].sha256
 
 
-def _understood(asked: RoleEvaluator, bundle: Bundle, chosen: CalibrationSet) -> None:
-    """Refuse material on which the full-precision model is no better than chance.
+def _require_better_than_chance(
+    judged: RoleEvaluator, bundle: Bundle, chosen: CalibrationSet
+) -> None:
+    """Refuse examples on which the full-precision model is no better than chance.
 
-    That is random data, wrong labels, or features of another kind.
+    Such examples are random data, or have wrong labels or other features.
     """
     truth = [sample.example.label for sample in chosen.samples]
-    found = score(asked, truth, answers(asked, bundle, chosen.samples), asked.labels(bundle))
+    found = score(judged, truth, predictions(judged, bundle, chosen.samples), judged.labels(bundle))
     chance = 1 / len(set(truth)) if found.per_class else 0.0
-    # Three standard deviations of pure luck.
-    luck = 3 * (chance * (1 - chance) / len(truth)) ** 0.5
-    if found.metric <= chance + luck:
+    # Three standard deviations of guessing.
+    margin = 3 * (chance * (1 - chance) / len(truth)) ** 0.5
+    if found.metric <= chance + margin:
         raise InputError(
-            f"on the calibration samples for {chosen.role} its model is no better than chance "
-            f"({asked.metric} {found.metric:.2f})",
-            "this is not what it was trained on: check --data, and that the checkpoint is trained",
+            f"the {chosen.role} model is no better than chance on its calibration set "
+            f"({judged.metric} {found.metric:.2f})",
+            "check that --data holds the training corpora and that the checkpoint is trained",
         )

@@ -1,4 +1,4 @@
-"""Calibration sets: drawn from training material, spread over classes, people and loudness."""
+"""Calibration sets: training samples, balanced over classes, speakers and loudness."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from mera_edge.bundle import RoleName
 from mera_edge.errors import InputError
 
 FEWEST = 16
-"""Samples below which ranges are a matter of luck."""
+"""Smallest calibration set. With fewer samples, activation ranges depend on chance."""
 
-_MORE = "give more training material with --data"
+_MORE = "add training data to the directory given with --data"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A labelled example that is read when it is needed."""
+    """A labelled example, loaded on demand."""
 
     name: str
     label: str
-    """The class; for speech recognition, the words."""
+    """The class, or the transcript for speech recognition."""
     group: str
-    """Who speaks, or which corpus it is from."""
+    """The speaker or the corpus."""
     load: Callable[[], Any]
     """Log-mel frames ``[n, 80]``, a face crop ``[S, S]`` or a sentence."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A drawn example."""
+    """An example that was drawn and loaded."""
 
     example: Example
     level: float
-    """Mean of its input: how loud, how bright; of a sentence, its length."""
-    given: Any
+    """Mean of the inputs (loudness, brightness), or the length of a sentence."""
+    inputs: Any
 
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """What ranges are found on."""
+    """The samples that activation ranges are measured on."""
 
     role: RoleName
     seed: int
     samples: tuple[Sample, ...]
 
     def manifest(self) -> dict[str, Any]:
-        """Return what was drawn, for the record: the same seed gives the same set."""
+        """Return the drawn samples as JSON data. The same seed gives the same set."""
         rows = [
             {
                 "name": sample.example.name,
@@ -79,26 +79,26 @@ def draw(
 ) -> CalibrationSet:
     """Draw a calibration set.
 
-    Twice as many as are wanted are drawn evenly over classes and groups and read; of those the
-    quiet, the middling and the loud (dark and bright, short and long) get equal shares.
+    First, twice the wanted number is drawn, balanced over classes and groups, and loaded. Of
+    these, equal shares of low, medium and high level are kept.
 
     Args:
-        role: what it is for, in messages and in the manifest.
-        examples: training material.
-        count: how many samples are wanted; there may be fewer.
-        seed: of the drawing.
+        role: named in messages and in the manifest.
+        examples: training examples.
+        count: number of samples; fewer if there are not enough examples.
+        seed: random seed.
         classes: whether labels are classes (not words).
 
     Raises:
-        InputError: no material, too little of it, one class only, nothing but repetition, or
-            values that are no numbers.
+        InputError: no examples, too few, one class only, repeated samples, or values that are
+            not finite.
     """
     if not examples:
-        raise InputError(f"there is no calibration material for {role}", _MORE)
+        raise InputError(f"there is no calibration data for {role}", _MORE)
     if classes and len({example.label for example in examples}) < 2:
         raise InputError(
-            f"the calibration material for {role} has the class {examples[0].label!r} only",
-            "ranges found on one class do not fit the others: give material of all classes",
+            f"the calibration data for {role} contains only the class {examples[0].label!r}",
+            "activation ranges of one class do not fit the others: add examples of all classes",
         )
     random = np.random.default_rng(seed)
     candidates = spread(
@@ -107,11 +107,11 @@ def draw(
     read = [_sample(role, example) for example in candidates]
     if len(read) < FEWEST:
         raise InputError(
-            f"the calibration material for {role} has {len(read)} samples, {FEWEST} are needed",
+            f"the calibration data for {role} has {len(read)} samples; {FEWEST} are needed",
             _MORE,
         )
-    if len({_bytes(sample.given) for sample in read}) < len(read) / 2:
-        raise InputError(f"the calibration material for {role} is mostly one sample", _MORE)
+    if len({_bytes(sample.inputs) for sample in read}) < len(read) / 2:
+        raise InputError(f"the calibration data for {role} mostly repeats one sample", _MORE)
     thirds = np.quantile([sample.level for sample in read], [1 / 3, 2 / 3])
     chosen = spread(
         read,
@@ -128,30 +128,32 @@ def spread(
     random: np.random.Generator,
     stratum: Callable[[Any], tuple[str, str]],
 ) -> list[Any]:
-    """Draw ``count`` items, equally many of every class and, within it, of every part."""
+    """Draw ``count`` items, balanced over classes and, within a class, over parts."""
     strata: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for index in random.permutation(len(items)):
         label, part = stratum(items[index])
         strata[label][part].append(items[index])
-    # Within a class its parts take turns, and so do the classes.
-    queues = [_in_turn([parts[p] for p in sorted(parts)]) for _, parts in sorted(strata.items())]
-    return _in_turn(queues)[:count]
+    # Round-robin over the parts of a class, then over the classes.
+    queues = [
+        _round_robin([parts[p] for p in sorted(parts)]) for _, parts in sorted(strata.items())
+    ]
+    return _round_robin(queues)[:count]
 
 
-def _in_turn(queues: Sequence[Sequence[Any]]) -> list[Any]:
+def _round_robin(queues: Sequence[Sequence[Any]]) -> list[Any]:
     longest = max(len(queue) for queue in queues)
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
 
 def _sample(role: str, example: Example) -> Sample:
-    given = example.load()
-    level = float(len(given)) if isinstance(given, str) else float(np.mean(given))
+    inputs = example.load()
+    level = float(len(inputs)) if isinstance(inputs, str) else float(np.mean(inputs))
     if not np.isfinite(level):
         raise InputError(
-            f"{example.name} ({role}) has values that are no numbers", "leave it out or repair it"
+            f"{example.name} ({role}) contains values that are not finite", "remove or repair it"
         )
-    return Sample(example, level, given)
+    return Sample(example, level, inputs)
 
 
-def _bytes(given: Any) -> bytes:
-    return given.encode() if isinstance(given, str) else given.tobytes()
+def _bytes(inputs: Any) -> bytes:
+    return inputs.encode() if isinstance(inputs, str) else inputs.tobytes()

@@ -1,4 +1,4 @@
-"""Eight bits for look-up tables (embeddings, n-gram weights), which quantizers leave in float."""
+"""INT8 for lookup tables (embeddings, n-gram weights), which ONNX Runtime leaves in float."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ WEIGHTED = ("Conv", "Gemm", "MatMul")
 """Operators with weights."""
 
 SMALLEST = 4096
-"""Elements below which a table is a constant and not worth eight bits."""
+"""Tables with fewer elements stay in float."""
 
 
 def table_gathers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the nodes that look up rows in a large constant table of float32."""
+    """Return the Gather nodes that read rows of a large constant float32 table."""
     large = {
         tensor.name
         for tensor in model.graph.initializer
@@ -34,10 +34,10 @@ def table_gathers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def quantize_tables(model: onnx.ModelProto, chosen: Collection[str]) -> None:
-    """Store the tables of the ``chosen`` nodes in eight bits, a scale per column, in place.
+    """Quantize the tables of the ``chosen`` nodes to INT8 with a scale per column, in place.
 
-    The rows that were looked up are widened, not the table: ONNX Runtime would otherwise widen
-    all of it at every run.
+    Only the rows that were read are dequantized; ONNX Runtime would otherwise dequantize the
+    whole table in every run.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -65,7 +65,7 @@ def quantize_tables(model: onnx.ModelProto, chosen: Collection[str]) -> None:
         nodes.insert(next(i for i, node in enumerate(nodes) if node.name == gather.name) + 1, widen)
     del graph.node[:]
     graph.node.extend(nodes)
-    # The types of what was looked up have changed: let them be inferred anew.
+    # The types of the rows have changed and have to be inferred again.
     changed = {name for node in graph.node for name in node.output if name.endswith("_quantized")}
     for value in [value for value in graph.value_info if value.name in changed]:
         graph.value_info.remove(value)

@@ -1,21 +1,21 @@
-"""Half precision for a network: what TensorRT runs where eight bits do not do."""
+"""FP16 for TensorRT, where INT8 fails the gate."""
 
 from __future__ import annotations
 
 import onnx
 
 
-def half(model: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy in FP16 whose inputs and outputs stay in FP32.
 
-    Since TensorRT 11 the precision is a fact of the graph and no flag of the builder.
+    Since TensorRT 11, precision is set in the graph and no longer by a flag of the builder.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    # Nothing is held back: the converter's own list is for operators that ONNX Runtime lacks.
+    # No exceptions: the default list is for operators that ONNX Runtime lacks.
     converted: onnx.ModelProto = convert_float_to_float16(
         copy, keep_io_types=True, op_block_list=[]
     )

@@ -1,4 +1,4 @@
-"""A bundle of which one role runs on another engine: a candidate, or one that is listened to."""
+"""A bundle with the engine of one role replaced: by a candidate, or by one that records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Replaced(Role):
 
 
 class InstrumentedBundle(Bundle):
-    """As ``bundle``, but ``role`` runs on ``engine``; the stages do not notice."""
+    """``bundle`` with ``role`` running on ``engine``."""
 
     def __init__(self, bundle: Bundle, role: RoleName, engine: Engine) -> None:
         super().__init__(bundle.directory, bundle.manifest)
@@ -35,7 +35,7 @@ class InstrumentedBundle(Bundle):
 
 
 class RecordingEngine:
-    """An engine that keeps what it is fed: real chunks with the caches they really met."""
+    """An engine that records its feeds: chunks together with their caches."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -58,11 +58,11 @@ class RecordingEngine:
         return self._engine.metadata
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        # Copied: a stage may use its buffers again.
+        # Copied, because stages reuse their buffers.
         self._fed.append({name: np.array(value) for name, value in feeds.items()})
         return self._engine.run(feeds)
 
     def take(self) -> list[dict[str, Array]]:
-        """Return what was fed since the last call, and forget it."""
+        """Return the feeds since the last call and clear them."""
         fed, self._fed = self._fed, []
         return fed

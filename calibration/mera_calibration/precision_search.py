@@ -1,4 +1,4 @@
-"""Every role of a bundle in smaller precisions: one way in, one way out."""
+"""The search for smaller precisions: a bundle and a request in, a bundle and a report out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mera_calibration import calibration, quality_gate
 from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration_set import Sample, draw
-from mera_calibration.precision_trial import Candidate, PrecisionTrial, RoleOutcome, some
+from mera_calibration.precision_trial import Candidate, PrecisionTrial, RoleOutcome, sample
 from mera_calibration.qdq import PRESETS, InstructionSet, Target
 from mera_calibration.report import FusedComparison, Report
 from mera_calibration.request import Dataset, PrecisionRequest
@@ -23,28 +23,30 @@ from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found."""
+    """The result of a search."""
 
     bundle: Bundle
-    """As it was, but for the models that were accepted."""
+    """The bundle with all accepted models."""
     report: Report
 
 
 class PrecisionSearch:
-    """Tries every role of a bundle in smaller precisions.
+    """Tries smaller precisions of every role of a bundle.
 
     Args:
-        request: which precisions, when to accept them, and what is needed for it.
+        request: options, limits and callables.
     """
 
     def __init__(self, request: PrecisionRequest) -> None:
         self._request = request
 
     def run(self, bundle: Bundle) -> SearchResult:
-        """Put the accepted models into the directory of ``bundle``; its manifest stays as it is.
+        """Search, and replace accepted models in the directory of ``bundle``.
+
+        The manifest on disk is left to the caller.
 
         Raises:
-            InputError: a corpus is missing, or there is too little material.
+            InputError: a corpus is missing, or there are too few examples.
         """
         request = self._request
         roles = bundle.manifest.roles
@@ -69,29 +71,29 @@ class PrecisionSearch:
     def _role(self, bundle: Bundle, role: RoleName) -> tuple[RoleOutcome, RoleEntry]:
         entry = bundle.role(role).entry
         if role not in ROLE_EVALUATORS:
-            return RoleOutcome(role, why="it is so small that nothing would be saved"), entry
+            return RoleOutcome(role, reason="the model is too small to benefit"), entry
         request = self._request
         needs_data = request.compares(role) or request.calibrations is None
         given = request.datasets(role, bundle) if request.datasets and needs_data else None
         dev = self._dev(role, given)
-        # Beside the bundle: what is accepted gets there by rename.
+        # Next to the bundle, so that accepted files are moved there by rename.
         beside = bundle.directory.parent
         with tempfile.TemporaryDirectory(dir=beside, prefix=".trial-") as scratch:
             trial = PrecisionTrial(bundle, role, dev, request, Path(scratch))
             ranges = self._calibration(bundle, role, given) if request.int8 else None
-            attempts: list[Candidate] = []
+            candidates: list[Candidate] = []
             for target in request.targets:
-                attempts += _attempts(trial, target, ranges, Path(scratch) / f"{target}.onnx")
-            spoilt = any(a.target == "cpu" and not a.accepted for a in attempts)
-            if spoilt and request.fine_tune and given:
+                candidates += _candidates(trial, target, ranges, Path(scratch) / f"{target}.onnx")
+            refused = any(c.target == "cpu" and not c.accepted for c in candidates)
+            if refused and request.fine_tune and given:
                 feeds = self._feeds(bundle, role, given)
                 tuned = request.fine_tune(role, bundle, feeds, Path(scratch))
                 trial.set_source(tuned.role(role).path())
                 ranges = self._calibration(tuned, role, given)
-                attempts.append(trial.int8("cpu", ranges, Path(scratch) / "cpu.onnx"))
+                candidates.append(trial.int8("cpu", ranges, Path(scratch) / "cpu.onnx"))
             outcome = RoleOutcome(
                 role,
-                tuple(attempts),
+                tuple(candidates),
                 trial.measure(),
                 len(dev or ()),
                 ranges.facts() if ranges else {},
@@ -99,15 +101,15 @@ class PrecisionSearch:
                 PRESETS[role].tensorrt if "tensorrt" in request.targets else "",
             )
             for target in request.targets:
-                if taken := outcome.taken(target):
+                if accepted := outcome.accepted(target):
                     path = Path(scratch) / f"{target}.onnx"
                     entry = _placed(
-                        entry, taken, outcome, path, bundle.directory, request.instruction_set
+                        entry, accepted, outcome, path, bundle.directory, request.instruction_set
                     )
         return outcome, entry
 
     def _feeds(self, bundle: Bundle, role: RoleName, given: Dataset) -> list[dict[str, Array]]:
-        """Return what the role's model is fed on training material."""
+        """Return the feeds of the role's model on training examples."""
         request, judged = self._request, ROLE_EVALUATORS[role]
         chosen = draw(role, given.train, request.samples, request.seed, judged.classifies)
         streams = recorded_feeds(judged, bundle, role, chosen.samples)
@@ -118,10 +120,10 @@ class PrecisionSearch:
             return None
         if not given.dev:
             raise InputError(
-                f"there is no dev material for {role}, so precisions cannot be compared",
-                "give the corpora that the model was trained on, or go without: --no-gate",
+                f"there are no dev examples for {role} to compare precisions on",
+                "give the corpora that the model was trained on, or skip the gate: --no-gate",
             )
-        return some(given.dev, self._request.dev, self._request.seed)
+        return sample(given.dev, self._request.dev, self._request.seed)
 
     def _calibration(
         self, bundle: Bundle, role: RoleName, given: Dataset | None
@@ -133,7 +135,6 @@ class PrecisionSearch:
             bundle,
             role,
             given.train if given else (),
-            PRESETS[role].operators,
             request.ranges,
             request.samples,
             request.seed,
@@ -141,45 +142,45 @@ class PrecisionSearch:
         )
 
 
-def _attempts(
+def _candidates(
     trial: PrecisionTrial, target: Target, ranges: calibration.Calibration | None, path: Path
 ) -> list[Candidate]:
-    """Try what a target could run, the smallest first; the last file stays at ``path``."""
+    """Try the precisions of a target, smallest first; ``path`` gets the last one."""
     if target == "tensorrt" and PRESETS[trial.role].tensorrt:
         return []
-    attempts = []
+    candidates: list[Candidate] = []
     if ranges is not None:
-        attempts.append(trial.int8(target, ranges, path))
-    if target == "tensorrt" and not (attempts and attempts[-1].accepted):
-        attempts.append(trial.fp16(path))
-    return attempts
+        candidates.append(trial.int8(target, ranges, path))
+    if target == "tensorrt" and not (candidates and candidates[-1].accepted):
+        candidates.append(trial.fp16(path))
+    return candidates
 
 
 def _placed(
     entry: RoleEntry,
-    taken: Candidate,
+    candidate: Candidate,
     outcome: RoleOutcome,
     path: Path,
     directory: Path,
     instruction_set: InstructionSet,
 ) -> RoleEntry:
-    """Move an accepted model into the bundle and describe it."""
-    key = "model" if taken.target == "cpu" else "tensorrt"
-    name = entry.files["model"].path if taken.target == "cpu" else f"{outcome.role}-tensorrt.onnx"
-    # A new file in place of the old: an engine that still has the old one mapped keeps it.
+    """Move an accepted model into the bundle and return its entry."""
+    key = "model" if candidate.target == "cpu" else "tensorrt"
+    name = entry.files["model"].path if key == "model" else f"{outcome.role}-tensorrt.onnx"
+    # Rename, not overwrite: an engine may still have the old file mapped.
     path.replace(directory / name)
-    facts: dict[str, Any] = {"gate": "passed" if taken.comparison else "not checked"}
-    if taken.precision == "int8":
-        facts |= {**outcome.calibration, "left": list(taken.left)}
+    facts: dict[str, Any] = {"gate": "passed" if candidate.comparison else "not checked"}
+    if candidate.precision == "int8":
+        facts |= {**outcome.calibration, "left": list(candidate.float_layers)}
         facts |= {"instruction_set": instruction_set} if key == "model" else {}
-        facts |= {"fine_tuned": True} if taken.fine_tuned else {}
-    of = taken.precision if key == "model" else f"tensorrt_{taken.precision}"
+        facts |= {"fine_tuned": True} if candidate.fine_tuned else {}
+    of = candidate.precision if key == "model" else f"tensorrt_{candidate.precision}"
     metrics = dict(entry.metrics)
-    if taken.comparison is not None:
-        metrics[of] = quality_gate.as_facts(taken.comparison, taken.precision)
+    if candidate.comparison is not None:
+        metrics[of] = quality_gate.as_facts(candidate.comparison, candidate.precision)
     return entry.model_copy(
         update={
-            "precision" if key == "model" else "tensorrt": taken.precision,
+            "precision" if key == "model" else "tensorrt": candidate.precision,
             "files": {**entry.files, key: FileEntry.of(directory / name)},
             "calibration": {**entry.calibration, of: facts},
             "metrics": metrics,
@@ -188,10 +189,10 @@ def _placed(
 
 
 def _verdict(outcome: RoleOutcome) -> str:
-    if not outcome.attempts:
-        return f"FP32: {outcome.why}" if outcome.why else "FP32"
-    words = []
-    for attempt in outcome.attempts:
-        told = "taken" if attempt.accepted else f"refused, {attempt.reasons[0]}"
-        words.append(f"{attempt.precision.upper()} for {attempt.target}: {told}")
-    return "; ".join(words)
+    if not outcome.candidates:
+        return f"FP32: {outcome.reason}" if outcome.reason else "FP32"
+    verdicts = []
+    for candidate in outcome.candidates:
+        verdict = "accepted" if candidate.accepted else f"refused, {candidate.reasons[0]}"
+        verdicts.append(f"{candidate.precision.upper()} for {candidate.target}: {verdict}")
+    return "; ".join(verdicts)

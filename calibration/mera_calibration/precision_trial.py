@@ -1,4 +1,4 @@
-"""One role in smaller precisions, each compared with the full one."""
+"""One role in smaller precisions, each compared with full precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_calibration import quality_gate, sensitivity
 from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration import Calibration
 from mera_calibration.calibration_set import Example, Sample
-from mera_calibration.fp16 import half
+from mera_calibration.fp16 import to_fp16
 from mera_calibration.instrumented_bundle import InstrumentedBundle
 from mera_calibration.qdq import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
 from mera_calibration.quality_gate import (
@@ -33,24 +33,24 @@ from mera_edge.errors import CheckFailed
 from mera_edge.evaluation.role_evaluators import Output, RoleEvaluator
 
 _FEEDS = 48
-"""Steps that time the models and rank their blocks."""
+"""Feeds for timing the models and ranking their blocks."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model in a smaller precision, for one target."""
+    """A model in a smaller precision for one target."""
 
     target: Target
     precision: Literal["int8", "fp16"]
     reasons: tuple[str, ...] = ()
-    """Why it is not taken; none when it is."""
+    """Why it is refused; empty if it is accepted."""
     comparison: Comparison | None = None
-    """``None`` without a gate, or when it did not come so far."""
+    """``None`` without a gate, or if the model could not be quantized."""
     proof: Proof | None = None
-    left: tuple[str, ...] = ()
-    """Layers that stay in float because the gate would not hold otherwise."""
+    float_layers: tuple[str, ...] = ()
+    """Layers kept in float so that the gate passes."""
     fine_tuned: bool = False
-    """Whether the network was trained on, to bear eight bits."""
+    """Whether it went through quantization-aware training."""
 
     @property
     def accepted(self) -> bool:
@@ -59,34 +59,34 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RoleOutcome:
-    """What became of one role."""
+    """The result for one role."""
 
     role: RoleName
-    attempts: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     full: Measurement | None = None
-    """In full precision; ``None`` without material."""
+    """In full precision; ``None`` without a gate."""
     n: int = 0
-    """Examples that the figures are of."""
+    """Number of dev examples."""
     calibration: dict[str, Any] = field(default_factory=dict)
     costs: tuple[sensitivity.Cost, ...] = ()
-    """What each block costs alone; empty when it was not asked."""
-    why: str = ""
+    """Sensitivity of every block; empty if it was not needed."""
+    reason: str = ""
     """Why nothing was tried."""
 
-    def taken(self, target: Target) -> Candidate | None:
-        """The attempt that a target runs; ``None`` for full precision."""
-        return next((a for a in self.attempts if a.target == target and a.accepted), None)
+    def accepted(self, target: Target) -> Candidate | None:
+        """Return the candidate that a target runs; ``None``: full precision."""
+        return next((a for a in self.candidates if a.target == target and a.accepted), None)
 
 
 class PrecisionTrial:
-    """Tries smaller precisions for one role.
+    """Tries smaller precisions of one role.
 
     Args:
         bundle: in full precision.
         role: which role.
         dev: dev examples for the gate; ``None`` to go without a gate.
-        request: limits, and what else the search was asked for.
-        scratch: a directory for candidates.
+        request: limits and options.
+        scratch: directory for candidates.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class PrecisionTrial:
         if dev is not None:
             self.progress(f"{role}: {len(dev)} dev examples in full precision")
             self.feeds = _steps(self.evaluator, bundle, role, dev)
-            self.answers = quality_gate.answers(self.evaluator, bundle, dev)
+            self.answers = quality_gate.predictions(self.evaluator, bundle, dev)
             self.score = self._score(self.answers)
 
     def measure(self) -> Measurement | None:
@@ -120,18 +120,18 @@ class PrecisionTrial:
         return Measurement(self.path.stat().st_size, self.score, took)
 
     def set_source(self, source: Path) -> None:
-        """Make smaller models of another one from now on; what they are compared with stays."""
+        """Quantize another model from now on; the reference for comparisons stays."""
         self.source, self.model = source, onnx.load(source)
 
     def int8(self, target: Target, calibration: Calibration, out: Path) -> Candidate:
-        """Quantize all layers, or as many as the gate bears; the file goes to ``out``."""
+        """Quantize to INT8 and write to ``out``; keep layers in float where the gate fails."""
         self._calibration, self._target = calibration, target
         names, left = layers(self.model), frozenset[str]()
         try:
             self._candidate(left, out)
             comparison = self.compare(out)
             if comparison is not None and quality_failures(comparison, self.limits):
-                left, comparison = self._rescue(names, comparison, out)
+                left, comparison = self._keep_in_float(names, comparison, out)
             proof = prove(self.source, out, left)
         except CheckFailed as error:
             return Candidate(target, "int8", (str(error),))
@@ -140,21 +140,21 @@ class PrecisionTrial:
         return Candidate(target, "int8", reasons, comparison, proof, kept, tuned)
 
     def fp16(self, out: Path) -> Candidate:
-        """Convert all of it to half precision; the file goes to ``out``."""
+        """Convert to FP16 and write to ``out``."""
         self._target = "tensorrt"
-        write(half(self.model), out)
+        write(to_fp16(self.model), out)
         comparison = self.compare(out)
         return Candidate("tensorrt", "fp16", self._reasons(comparison, out), comparison)
 
     def compare(self, path: Path) -> Comparison | None:
-        """Measure a candidate beside full precision; nothing without dev material."""
+        """Compare a candidate with full precision; ``None`` without a gate."""
         if self.dev is None:
             return None
         engine = OnnxEngine(path)
         bundle = InstrumentedBundle(self.bundle, self.role, engine)
         self.progress(f"{self.role}: {len(self.dev)} dev examples for {self._target}")
-        answers = quality_gate.answers(self.evaluator, bundle, self.dev)
-        # What TensorRT will run is timed on the device: here it would say nothing.
+        answers = quality_gate.predictions(self.evaluator, bundle, self.dev)
+        # ONNX Runtime's time says nothing about TensorRT's.
         full_ms = small_ms = None
         if self._target == "cpu":
             full_ms, small_ms = interleaved([self.engine, engine], self.feeds)
@@ -166,11 +166,11 @@ class PrecisionTrial:
             streaming=quality_gate.stream_difference(self.evaluator, bundle, self.dev),
         )
 
-    def _rescue(
+    def _keep_in_float(
         self, names: Sequence[str], refused: Comparison, out: Path
     ) -> tuple[frozenset[str], Comparison]:
-        """Find what must stay in full precision; as refused, if nothing helps."""
-        self.progress(f"{self.role}: {quality_failures(refused, self.limits)[0]}; ranking layers")
+        """Find the layers to keep in float; none if that does not help."""
+        self.progress(f"{self.role}: {quality_failures(refused, self.limits)[0]}; ranking blocks")
         scratch = self.scratch / f"{self.role}-block.onnx"
         ranked = sensitivity.rank(
             names, lambda leave: self._candidate(leave, scratch), self.engine, self.feeds[:16]
@@ -178,24 +178,24 @@ class PrecisionTrial:
         self.costs = tuple(ranked)
         seen: dict[frozenset[str], Comparison] = {frozenset(): refused}
 
-        def holds(leave: frozenset[str]) -> bool:
+        def passes(leave: frozenset[str]) -> bool:
             if leave not in seen:
                 self._candidate(leave, out)
                 found = self.compare(out)
                 if found is None:
-                    raise RuntimeError("a gate without dev material")
+                    raise RuntimeError("a gate without dev examples")
                 seen[leave] = found
             return not quality_failures(seen[leave], self.limits)
 
-        left = sensitivity.find_float_layers(ranked, holds)
-        left = (
-            sensitivity.prune_float_layers(left, sizes(self.model), holds) if left else frozenset()
-        )
+        left = sensitivity.find_float_layers(ranked, passes)
+        if left:
+            left = sensitivity.prune_float_layers(left, sizes(self.model), passes)
+        left = left or frozenset()
         self._candidate(left, out)
         return left, seen[left]
 
     def _candidate(self, leave: frozenset[str], path: Path) -> OnnxEngine:
-        """Quantize all layers but ``leave`` and load the result."""
+        """Quantize all layers except ``leave`` and load the result."""
         preset, ranges = PRESETS[self.role], self._calibration.ranges
         how = self._target, self.request.instruction_set
         write(quantize(self.model, ranges, preset, leave, *how), path)
@@ -210,7 +210,7 @@ class PrecisionTrial:
             ]
         if self._target == "tensorrt":
             found = self.request.tensorrt_violations(onnx.load(out))
-            reasons += [f"TensorRT would not take {refused}" for refused in found[:3]]
+            reasons += [f"TensorRT would refuse {refused}" for refused in found[:3]]
         return tuple(reasons)
 
     def _score(self, answers: Sequence[Output]) -> Score:
@@ -218,10 +218,10 @@ class PrecisionTrial:
         return quality_gate.score(self.evaluator, truth, answers, self.labels)
 
 
-def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
-    """Read up to ``most`` examples, drawn at random.
+def sample(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
+    """Load up to ``most`` random examples.
 
-    Not evenly over classes: confidence is calibrated for how often each occurs.
+    Classes keep their natural frequencies, for which confidence is calibrated.
     """
     order = np.random.default_rng(seed).permutation(len(examples))[:most]
     return [Sample(examples[i], 0.0, examples[i].load()) for i in sorted(order)]
@@ -230,6 +230,6 @@ def some(examples: Sequence[Example], most: int, seed: int) -> list[Sample]:
 def _steps(
     asked: RoleEvaluator, bundle: Bundle, role: RoleName, samples: Sequence[Sample]
 ) -> list[dict[str, Array]]:
-    """Return steps from the middle of samples of all kinds, where caches are filled."""
+    """Return feeds from the middle of samples, where caches are filled."""
     every = samples[:: max(1, len(samples) // _FEEDS)]
     return [steps[len(steps) // 2] for steps in recorded_feeds(asked, bundle, role, every)]

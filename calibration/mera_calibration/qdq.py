@@ -1,4 +1,4 @@
-"""Eight bits for a network: Q/DQ nodes with ranges from calibration, and the proof of it."""
+"""INT8 as Q/DQ nodes with calibrated activation ranges, and the check that it was done."""
 
 from __future__ import annotations
 
@@ -24,55 +24,55 @@ WEIGHT_BITS: dict[InstructionSet, int] = {"x86": 7, "x86-vnni": 8, "arm64": 8}
 model with 7 bits is right everywhere."""
 
 _ANSWERS = ("probabilities", "log_probs", "valence", "weights")
-"""Outputs whose last layers, the heads, stay in float."""
+"""Outputs whose last layers (the heads) stay in float."""
 
 LARGEST = 0.9
-"""Of the full-precision file's size. A file that is hardly smaller was hardly quantized."""
+"""Largest accepted size, as a share of the full-precision file."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What is quantized in a family of networks. All else stays in float."""
+    """What is quantized in a family of networks. Everything else stays in float."""
 
     operators: tuple[str, ...]
-    """Layers with weights are always meant as Conv, Gemm *and* MatMul: optimizers turn one into
-    the other, and a list without it would quantize nothing and not say so."""
+    """Always Conv, Gemm *and* MatMul for layers with weights: optimizers turn one into another,
+    and a missing operator would silently leave its layers in float."""
     tensorrt: str = ""
-    """Why TensorRT is not for them, if it is not."""
+    """Why there is no TensorRT model, if there is none."""
 
 
-# Convolutions swallow the Relu after them. Sums around blocks, norms, softmax and sigmoid are where
-# encoders lose their accuracy, and they cost little time.
+# Convolutions fuse the Relu after them. Residual sums, norms, softmax and sigmoid are where
+# encoders lose accuracy, and they take little time.
 _ENCODER = Preset((*WEIGHTED, "Relu"))
-# A network for pictures is one chain of convolutions: leaving eight bits for every sum and pooling
-# and coming back would cost more than the convolutions save.
+# An image network is one chain of convolutions: converting to float and back for every sum and
+# pooling would cost more than the convolutions save.
 _PICTURES = Preset((*WEIGHTED, "Relu", "Add", "AveragePool"))
 
 PRESETS: dict[RoleName, Preset] = {
     "asr": _ENCODER,
     "voice": _ENCODER,
     "face": _PICTURES,
-    "text": Preset(_ENCODER.operators, "it looks up hashed n-grams, which a CPU does at once"),
+    "text": Preset(_ENCODER.operators, "it mainly looks up hashed n-grams, which is fast on a CPU"),
 }
 
 
 @dataclass(frozen=True)
 class Proof:
-    """That a file is quantized."""
+    """How much of a file is quantized."""
 
     quantize: int
     """QuantizeLinear nodes."""
     dequantize: int
     """DequantizeLinear nodes."""
     layers: int
-    """Conv, Gemm, MatMul and table look-ups whose weights have eight bits."""
+    """Conv, Gemm, MatMul and table lookups with INT8 weights."""
     of: int
     """All such layers."""
     bytes: int
 
 
 def layers(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the nodes with weights that may be quantized, in graph order."""
+    """Return the names of the quantizable nodes with weights, in graph order."""
     heads = set(_heads(model))
     constants = {tensor.name for tensor in model.graph.initializer}
     return [
@@ -83,7 +83,7 @@ def layers(model: onnx.ModelProto) -> list[str]:
 
 
 def sizes(model: onnx.ModelProto) -> dict[str, int]:
-    """Return the bytes of the weights of every layer in `layers`."""
+    """Return the size in bytes of the weights of every layer in `layers`."""
     known = {tensor.name: tensor.ByteSize() for tensor in model.graph.initializer}
     place = {node.name: 0 if node.op_type == "Gather" else 1 for node in model.graph.node}
     inputs = {node.name: node.input for node in model.graph.node}
@@ -98,13 +98,13 @@ def quantize(
     target: Target = "cpu",
     instruction_set: InstructionSet = "x86",
 ) -> onnx.ModelProto:
-    """Return a copy with Q/DQ nodes, weights in S8 with a scale per channel.
+    """Return a copy with Q/DQ nodes and S8 weights with a scale per channel.
 
     Args:
         model: in full precision, every node with a name.
-        ranges: of its activations.
+        ranges: its activation ranges.
         preset: what to quantize.
-        leave: names of layers to leave in full precision, beside the heads.
+        leave: names of layers to keep in float, besides the heads.
         target: ``cpu`` has U8 activations, which is faster there, and weights of `WEIGHT_BITS`;
             ``tensorrt`` takes symmetric S8 only, biases and tables in float (`mera_export.legality`
             has its rules).
@@ -127,7 +127,7 @@ def quantize(
         if node.op_type in WEIGHTED and node.name not in chosen
     ]
     if any(node.op_type in WEIGHTED and node.name in chosen for node in copy.graph.node):
-        # Made anew every time: the quantizer changes it.
+        # A new copy each time, because the quantizer changes it.
         spans = {name: tuple(map(np.float32, span)) for name, span in ranges.tensors.items()}
         quantizer = QDQQuantizer(
             copy,
@@ -155,12 +155,12 @@ def quantize(
 
 
 def write(model: onnx.ModelProto, path: Path) -> None:
-    """Write a model: the same model gives the same bytes."""
+    """Write a model deterministically."""
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def prove(full: Path, quantized: Path, leave: Collection[str] = ()) -> Proof:
-    """Check that what was to be quantized is, and that the file is smaller for it.
+    """Check that all chosen layers are quantized and that the file is smaller.
 
     Raises:
         CheckFailed: names the layers that are still in float, or the sizes.
@@ -172,15 +172,15 @@ def prove(full: Path, quantized: Path, leave: Collection[str] = ()) -> Proof:
         raise CheckFailed(
             f"{full.name}: {len(missed)} of {len(meant)} layers were not quantized "
             f"({', '.join(missed[:5])})",
-            "look for weights that are no constants of the graph, or another operator's name",
+            "look for weights that are not constants, or for other operators",
         )
     if not meant:
-        raise CheckFailed(f"{full.name} has no layer to quantize", "leave it in full precision")
+        raise CheckFailed(f"{full.name} has no layer to quantize", "keep it in full precision")
     small, large = quantized.stat().st_size, full.stat().st_size
     if small > LARGEST * large:
         raise CheckFailed(
-            f"{full.name} hardly became smaller ({large} bytes, then {small})",
-            "too little of it can be quantized: leave it in full precision",
+            f"{full.name} is hardly smaller ({small} of {large} bytes)",
+            "too little of it can be quantized: keep it in full precision",
         )
     counts = Counter(node.op_type for node in after.graph.node)
     every = sum(node.op_type in WEIGHTED for node in before.graph.node)
@@ -194,7 +194,7 @@ def prove(full: Path, quantized: Path, leave: Collection[str] = ()) -> Proof:
 
 
 def _eight_bit(model: onnx.ModelProto) -> Iterator[str]:
-    """Yield the layers whose weights are stored in eight bits."""
+    """Yield the layers with INT8 weights."""
     small = {
         tensor.name
         for tensor in model.graph.initializer
@@ -213,7 +213,7 @@ def _eight_bit(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _heads(model: onnx.ModelProto) -> Iterator[str]:
-    """Yield the layers nearest to the answers: the first that lie on any way back from them."""
+    """Yield the heads: the first layers with weights on every path back from the outputs."""
     makers = {output: node for node in model.graph.node for output in node.output}
     waiting = [value.name for value in model.graph.output if value.name in _ANSWERS]
     seen: set[str] = set()
@@ -230,9 +230,9 @@ def _heads(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _beside(model: onnx.ModelProto, stays: set[str]) -> list[str]:
-    """Return nodes without weights whose neighbours all stay in float.
+    """Return the nodes without weights whose neighbours all stay in float.
 
-    Eight bits for a sum or a Relu between two layers in float would cost accuracy for nothing.
+    Quantizing a sum or a Relu between two float layers would lose accuracy for nothing.
     """
     makers = {output: node for node in model.graph.node for output in node.output}
     readers: dict[str, list[onnx.NodeProto]] = {}
@@ -249,7 +249,7 @@ def _beside(model: onnx.ModelProto, stays: set[str]) -> list[str]:
             continue
         above = [makers.get(name) for name in node.input]
         below = [reader for name in node.output for reader in readers.get(name, [])]
-        # A sum may follow another sum's Relu: what matters is what its inputs come from.
+        # A sum may follow the Relu of another sum: look at the sources of its inputs.
         above += [makers.get(n) for up in above if up is not None for n in up.input]
         if not any(quantized(other) for other in [*above, *below]):
             found.append(node.name)

@@ -1,4 +1,4 @@
-"""Whether a smaller precision is as good as the full one and worth having."""
+"""The quality gate: is a smaller precision as accurate as full precision, and is it a benefit?"""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from mera_edge.evaluation.role_evaluators import (
 Prefer = Literal["speed", "size"]
 
 STREAMING_TOLERANCE = 1e-4
-"""Largest difference between a stream in uneven pieces and the same sound at once."""
+"""Largest accepted difference between streaming in uneven chunks and offline."""
 
-_PIECE = 7
-"""Frames: no divisor of any chunk."""
+_CHUNK = 7
+"""Frames; not a divisor of any model's chunk size."""
 _STREAMS = 8
 
 
 def evaluator(role: RoleName) -> RoleEvaluator:
-    """Return how a role is judged.
+    """Return the evaluator of a role.
 
     Raises:
         InputError: the role stays in full precision.
     """
     if role not in ROLE_EVALUATORS:
         raise InputError(
-            f"{role} is not quantized: it is so small that INT8 would save nothing",
+            f"{role} is not quantized: the model is too small to benefit",
             f"INT8 is for {', '.join(ROLE_EVALUATORS)}",
         )
     return ROLE_EVALUATORS[role]
@@ -44,9 +44,10 @@ def evaluator(role: RoleName) -> RoleEvaluator:
 
 @dataclass(frozen=True)
 class Score:
-    """How good answers are. Shares from 0 to 1, more is better, but for `ece`."""
+    """Quality of predictions on labelled examples."""
 
     metric: float
+    """The role's task metric, 0 to 1; higher is better."""
     ece: float | None
     """Expected calibration error; ``None`` for a recognizer."""
     per_class: dict[str, float]
@@ -57,59 +58,60 @@ class Score:
 
 @dataclass(frozen=True)
 class AcceptanceLimits:
-    """What a smaller precision may cost."""
+    """The losses that are accepted in a smaller precision."""
 
     max_drop: float = 0.5
-    """Points (hundredths) of the task metric."""
+    """Largest drop of the task metric, in percentage points."""
     max_class_drop: float = 5.0
-    """Points of recall that any class may lose, or one example where that is more."""
+    """Largest drop of the recall of any class, in percentage points; one example is always
+    accepted."""
     max_ece: float = 0.02
-    """Rise of the expected calibration error."""
+    """Largest rise of the expected calibration error."""
     prefer: Prefer = "speed"
-    """What it must win: time, or at least size."""
+    """What has to improve."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One precision, measured."""
+    """Size, quality and run time of one precision."""
 
     bytes: int
     score: Score
     median_ms: float | None
-    """Of one run of the model on one thread; the two sides took turns. ``None``: not timed."""
+    """Of one run on one thread, interleaved with the other precision; ``None``: not timed."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two precisions side by side, on the same development material."""
+    """Two precisions on the same dev examples."""
 
     full: Measurement
     small: Measurement
     n: int
     agreement: float
-    """Share of examples with the same answer."""
+    """Share of examples with the same prediction."""
     streaming: float | None
-    """Largest difference between the smaller in pieces and at once; ``None`` without memory."""
+    """Largest difference between streaming and offline; ``None`` for models without state."""
 
     @property
     def drop(self) -> float:
-        """Points of the task metric lost."""
+        """Drop of the task metric, in points."""
         return 100 * (self.full.score.metric - self.small.score.metric)
 
     @property
     def class_drops(self) -> dict[str, float]:
-        """Points of recall lost, by class."""
+        """Drop of recall by class, in points."""
         before, after = self.full.score.per_class, self.small.score.per_class
         return {name: 100 * (before[name] - after[name]) for name in before}
 
 
 def quality_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[str]:
-    """Return why the smaller is not as good; nothing when it is."""
+    """Return the reasons why the smaller precision is not accurate enough, if any."""
     reasons = []
-    # Written this way round so that NaN fails too.
+    # `not <=` rather than `>`: NaN fails too.
     if not comparison.drop <= limits.max_drop:
         reasons.append(
-            f"the task metric drops by {comparison.drop:.2f} points, {limits.max_drop:g} allowed"
+            f"the task metric drops by {comparison.drop:.2f} points (limit {limits.max_drop:g})"
         )
     support = comparison.full.score.support
     for name, lost in comparison.class_drops.items():
@@ -121,7 +123,7 @@ def quality_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[s
     before, after = comparison.full.score.ece, comparison.small.score.ece
     if before is not None and after is not None and not after - before <= limits.max_ece:
         reasons.append(
-            f"the calibration error rises by {after - before:.3f}, {limits.max_ece:g} allowed"
+            f"the calibration error rises by {after - before:.3f} (limit {limits.max_ece:g})"
         )
     if comparison.streaming is not None and not comparison.streaming <= STREAMING_TOLERANCE:
         reasons.append(f"streaming and offline differ by {comparison.streaming:.2g}")
@@ -129,25 +131,25 @@ def quality_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[s
 
 
 def benefit_failures(comparison: Comparison, limits: AcceptanceLimits) -> list[str]:
-    """Return why the smaller is not worth having; nothing when it is."""
+    """Return the reasons why the smaller precision is no benefit, if any."""
     full, small = comparison.full, comparison.small
     if limits.prefer == "size" or full.median_ms is None or small.median_ms is None:
         ratio = small.bytes / full.bytes
         return [] if ratio < 1 else [f"it is not smaller (ratio {ratio:.2f})"]
     ratio = small.median_ms / full.median_ms
-    return [] if ratio < 1 else [f"it is not faster (ratio of times {ratio:.2f})"]
+    return [] if ratio < 1 else [f"it is not faster (time ratio {ratio:.2f})"]
 
 
-def answers(role: RoleEvaluator, bundle: Bundle, samples: Sequence[Sample]) -> list[Output]:
-    """Ask a bundle about every sample."""
+def predictions(role: RoleEvaluator, bundle: Bundle, samples: Sequence[Sample]) -> list[Output]:
+    """Predict every sample with a bundle."""
     predict = role.predictor(bundle)
-    return [predict(sample.given) for sample in samples]
+    return [predict(sample.inputs) for sample in samples]
 
 
 def score(
     role: RoleEvaluator, truth: Sequence[str], found: Sequence[Output], labels: Sequence[str]
 ) -> Score:
-    """Compare answers with the truth.
+    """Compare predictions with the truth.
 
     Raises:
         InputError: there is nothing to compare.
@@ -159,19 +161,19 @@ def score(
 
 
 def agreement(one: Sequence[Output], other: Sequence[Output]) -> float:
-    """Return the share of equal answers."""
-    return sum(same(a, b) for a, b in zip(one, other, strict=True)) / len(one)
+    """Return the share of equal predictions."""
+    return sum(agree(a, b) for a, b in zip(one, other, strict=True)) / len(one)
 
 
-def same(one: Output, other: Output) -> bool:
-    """Whether two answers come to the same: the same words, or the same likeliest label."""
+def agree(one: Output, other: Output) -> bool:
+    """Whether two predictions have the same most likely label, or the same words."""
     if isinstance(one, Prediction) and isinstance(other, Prediction):
         return bool(one.probabilities.argmax() == other.probabilities.argmax())
     return one == other
 
 
 def difference(one: Output, other: Output) -> float:
-    """How far two answers are apart: 0 or 1 for words, else the largest gap of a probability."""
+    """Return the largest difference of a probability; for words, 0 if equal and else 1."""
     if isinstance(one, Prediction) and isinstance(other, Prediction):
         return float(np.abs(one.probabilities - other.probabilities).max())
     return float(one != other)
@@ -180,20 +182,24 @@ def difference(one: Output, other: Output) -> float:
 def stream_difference(
     role: RoleEvaluator, bundle: Bundle, samples: Sequence[Sample]
 ) -> float | None:
-    """Hear a few samples in uneven pieces and at once; return the largest difference."""
+    """Run a few samples in uneven chunks and at once; return the largest difference."""
     if not role.streaming:
         return None
     predict = role.predictor(bundle)
     return max(
-        difference(predict(sample.given, _PIECE), predict(sample.given))
+        difference(predict(sample.inputs, _CHUNK), predict(sample.inputs))
         for sample in samples[:_STREAMS]
     )
 
 
 def as_facts(comparison: Comparison, precision: str) -> dict[str, Any]:
-    """Return what does not depend on the machine, for the manifest; ``precision`` is the smaller's.
+    """Return the machine-independent figures for the manifest.
 
-    Times are left out: they would make every bundle another one.
+    Times are left out, so that the same inputs give the same bundle.
+
+    Args:
+        comparison: of full precision and ``precision``.
+        precision: name of the smaller precision.
     """
     sides = {"fp32": comparison.full, precision: comparison.small}
     return {

@@ -1,4 +1,4 @@
-"""What an export came to: a table for the terminal, JSON, Markdown and a picture."""
+"""The report of a search: a terminal table, JSON, Markdown and a chart."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mera_calibration.report_chart import draw
 from mera_calibration.request import PrecisionRequest
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 
-SCHEMA = "mera-edge/export-report/2"
+SCHEMA = "mera-edge/export-report/3"
 COLUMNS = (
     "role", "target", "precision", "verdict", "n", "metric", "FP32", "smaller", "drop (points)",
     "ECE FP32", "ECE smaller", "agreement", "worst class (points)", "MB FP32", "MB smaller",
-    "ms FP32", "ms smaller", "ratio of times", "layers in INT8", "Q / DQ",
+    "ms FP32", "ms smaller", "time ratio", "layers in INT8", "Q / DQ",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FusedComparison:
-    """Macro-F1 of the fused answer by condition, in full precision and in INT8."""
+    """Macro-F1 of the fused prediction by condition, in full precision and in INT8."""
 
     split: str
     full: dict[str, float]
@@ -35,7 +35,7 @@ class FusedComparison:
 
     @property
     def drop(self) -> float:
-        """Points that INT8 loses, under the condition where it loses most."""
+        """Points lost in INT8, in the condition with the largest loss."""
         return max((100 * (self.full[name] - f1) for name, f1 in self.small.items()), default=0.0)
 
     @property
@@ -46,17 +46,17 @@ class FusedComparison:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured."""
+    """All measurements of a search."""
 
     request: PrecisionRequest
     outcomes: tuple[RoleOutcome, ...]
     fused: FusedComparison | None = None
 
     def refused(self, roles: Sequence[str]) -> list[str]:
-        """Return why the bundle is not what was demanded; nothing when it is.
+        """Return the reasons why the bundle is not as requested, if any.
 
         Args:
-            roles: those that were asked for by name: they must be INT8.
+            roles: roles that were named explicitly; they must be INT8.
         """
         reasons = []
         if self.request.int8:
@@ -65,14 +65,14 @@ class Report:
                 for outcome in self.outcomes
                 for target in self.request.targets
                 if outcome.role in roles
-                and ((taken := outcome.taken(target)) is None or taken.precision != "int8")
+                and ((accepted := outcome.accepted(target)) is None or accepted.precision != "int8")
             ]
         if self.fused is not None and self.fused.drop > self.request.limits.max_drop:
-            reasons.append(f"the fused answer loses {self.fused.drop:.2f} points")
+            reasons.append(f"the fused prediction loses {self.fused.drop:.2f} points")
         return reasons
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return the report as JSON data."""
         fused = None
         if self.fused is not None:
             fused = {"split": self.fused.split, "macro_f1": self.fused.scores}
@@ -84,7 +84,7 @@ class Report:
         }
 
     def rows(self) -> list[list[str]]:
-        """Return the table, a row per attempt; what was not measured is empty."""
+        """Return one table row per candidate; cells without a measurement are empty."""
         return [
             row + [""] * (len(COLUMNS) - len(row))
             for outcome in self.outcomes
@@ -92,27 +92,18 @@ class Report:
         ]
 
     def terminal(self) -> Table:
-        """Return what fits a terminal: a row per attempt, and the fused answer."""
-        table = Table(title="Full precision against smaller ones")
-        for name in (
-            "role",
-            "target",
-            "runs as",
-            "metric",
-            "FP32",
-            "smaller",
-            "drop",
-            "MB",
-            "time",
-        ):
+        """Return a table for the terminal."""
+        table = Table(title="Smaller precisions compared with full precision")
+        shown = ("role", "target", "runs as", "metric", "FP32", "smaller", "drop", "MB", "time")
+        for name in shown:
             table.add_column(name, no_wrap=name == "target")
         for row in self.rows():
             named = dict(zip(COLUMNS, row, strict=True))
-            taken = "FP32" if named["verdict"] == "refused" else named["precision"]
+            runs_as = "FP32" if named["verdict"] == "refused" else named["precision"]
             size = " → ".join(filter(None, (named["MB FP32"], named["MB smaller"])))
-            ratio = f"× {named['ratio of times']}" if named["ratio of times"] else ""
+            ratio = f"× {named['time ratio']}" if named["time ratio"] else ""
             figures = (named[name] for name in ("metric", "FP32", "smaller", "drop (points)"))
-            table.add_row(named["role"], named["target"], taken, *figures, size, ratio)
+            table.add_row(named["role"], named["target"], runs_as, *figures, size, ratio)
         if self.fused is not None:
             for name, full in self.fused.full.items():
                 small = self.fused.small.get(name)
@@ -126,17 +117,17 @@ class Report:
         """Return the report as Markdown."""
         limits = self.request.limits
         lines = [
-            "# Full precision against smaller ones",
+            "# Smaller precisions compared with full precision",
             "",
             "![Size, time and accuracy of every role](export.svg)",
             "",
-            f"The gate: at most {limits.max_drop:g} points of the task metric, "
-            f"{limits.max_class_drop:g} of the recall of any class and {limits.max_ece:g} of the "
-            "calibration error (ECE) lost on the dev split, streaming "
-            f"equal to offline, and {'faster' if limits.prefer == 'speed' else 'smaller'}. Times "
-            "are medians of runs of the model on one thread of this machine in which both "
-            "precisions took turns. What is for TensorRT was compared in ONNX Runtime and not "
-            "timed: *not run with TensorRT*.",
+            f"Acceptance limits on the dev split: a drop of {limits.max_drop:g} points of the task "
+            f"metric and of {limits.max_class_drop:g} points of the recall of any class, a rise of "
+            f"{limits.max_ece:g} of the calibration error (ECE), streaming equal to offline. The "
+            f"model has to be {'faster' if limits.prefer == 'speed' else 'smaller'}. Times are "
+            "medians of single runs on one thread of this machine, interleaved between both "
+            "precisions. Models for TensorRT were compared in ONNX Runtime and not timed: *not run "
+            "with TensorRT*.",
             "",
             "| " + " | ".join(COLUMNS) + " |",
             "|" + " --- |" * len(COLUMNS),
@@ -145,9 +136,9 @@ class Report:
         if self.fused is not None:
             lines += [
                 "",
-                "The fused answer, macro-F1 on composed examples of the split "
+                "Macro-F1 of the fused prediction on composed examples of the split "
                 f"{self.fused.split}"
-                + (", on which the fusion was trained too" if self.fused.split == "dev" else "")
+                + (", which the fusion was also trained on" if self.fused.split == "dev" else "")
                 + ":",
                 "",
                 *(f"* {name}: {scores}" for name, scores in _by_condition(self.fused)),
@@ -167,11 +158,11 @@ class Report:
 
 def _rows(outcome: RoleOutcome) -> Iterator[list[str]]:
     metric = ROLE_EVALUATORS[outcome.role].metric if outcome.full else ""
-    for attempt in outcome.attempts:
-        row = [outcome.role, attempt.target, attempt.precision.upper()]
-        row.append("taken" if attempt.accepted else "refused")
-        yield row + _figures(outcome, attempt, metric)
-    if not outcome.attempts:
+    for candidate in outcome.candidates:
+        row = [outcome.role, candidate.target, candidate.precision.upper()]
+        row.append("accepted" if candidate.accepted else "refused")
+        yield row + _figures(outcome, candidate, metric)
+    if not outcome.candidates:
         row = [outcome.role, "cpu", "FP32", "", str(outcome.n) if outcome.n else "", metric]
         if full := outcome.full:
             ece = "" if full.score.ece is None else f"{full.score.ece:.3f}"
@@ -180,8 +171,8 @@ def _rows(outcome: RoleOutcome) -> Iterator[list[str]]:
         yield row
 
 
-def _figures(outcome: RoleOutcome, attempt: Candidate, metric: str) -> list[str]:
-    found, proof = attempt.comparison, attempt.proof
+def _figures(outcome: RoleOutcome, candidate: Candidate, metric: str) -> list[str]:
+    found, proof = candidate.comparison, candidate.proof
     proved = ["", ""]
     if proof is not None:
         proved = [f"{proof.layers} of {proof.of}", f"{proof.quantize} / {proof.dequantize}"]
@@ -223,34 +214,34 @@ def _by_condition(fused: FusedComparison) -> Iterator[tuple[str, str]]:
 
 
 def _story(outcome: RoleOutcome) -> Iterator[str]:
-    if not outcome.attempts:
-        yield f"FP32{': ' + outcome.why if outcome.why else ''}."
-    for attempt in outcome.attempts:
-        name = f"{attempt.precision.upper()} for {attempt.target}"
-        name += ", fine-tuned" if attempt.fine_tuned else ""
-        if attempt.accepted:
-            yield f"* {name}: taken" + ("." if attempt.comparison else ", **without a gate**.")
+    if not outcome.candidates:
+        yield f"FP32{': ' + outcome.reason if outcome.reason else ''}."
+    for candidate in outcome.candidates:
+        name = f"{candidate.precision.upper()} for {candidate.target}"
+        name += ", fine-tuned" if candidate.fine_tuned else ""
+        if candidate.accepted:
+            yield f"* {name}: accepted" + ("." if candidate.comparison else ", **without a gate**.")
         else:
-            yield f"* {name}: refused, because {'; '.join(attempt.reasons)}."
-        if attempt.left:
-            yield f"  Left in float for the gate's sake: {', '.join(attempt.left)}."
-        if attempt.comparison and attempt.comparison.class_drops:
-            drops = attempt.comparison.class_drops.items()
+            yield f"* {name}: refused: {'; '.join(candidate.reasons)}."
+        if candidate.float_layers:
+            yield f"  Layers kept in float: {', '.join(candidate.float_layers)}."
+        if candidate.comparison and candidate.comparison.class_drops:
+            drops = candidate.comparison.class_drops.items()
             lost = ", ".join(f"{name} {drop:+.1f}" for name, drop in drops)
-            yield f"  Recall lost by class, in points: {lost}."
-    if outcome.attempts and outcome.why:
-        yield f"* Nothing for TensorRT: {outcome.why}."
+            yield f"  Drop of recall by class, in points: {lost}."
+    if outcome.candidates and outcome.reason:
+        yield f"* No TensorRT model: {outcome.reason}."
     if facts := outcome.calibration:
         yield ""
         yield (
-            f"Ranges by {facts['ranges']} on {facts['samples']} training samples, "
+            f"Activation ranges: {facts['ranges']}, {facts['samples']} training samples, "
             f"{facts['steps']} runs of the model, seed {facts['seed']}."
         )
     if outcome.costs:
         yield ""
-        yield "What quantizing a block alone costs, and what it saves:"
+        yield "Effect of quantizing a single block:"
         yield ""
-        yield "| divergence of the answers, nats | microseconds saved | block |"
+        yield "| divergence of the outputs, nats | microseconds saved | block |"
         yield "| --- | --- | --- |"
         for cost in outcome.costs:
             yield f"| {cost.divergence:.2g} | {cost.saved_us:.0f} | {', '.join(cost.block)} |"

@@ -1,4 +1,4 @@
-"""The export report as a picture: bars of both precisions beside each other."""
+"""The report as a bar chart of both precisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BAR = _PANEL - 78
 
 
 def draw(outcomes: Sequence[RoleOutcome]) -> str:
-    """Return an SVG with a row per role that was compared, and a panel per figure."""
+    """Return an SVG with one row per compared role and one panel per figure."""
     compared = [outcome for outcome in outcomes if outcome.full is not None]
     height = TOP + ROW * len(compared) + 12
     return "".join(
@@ -36,7 +36,7 @@ def draw(outcomes: Sequence[RoleOutcome]) -> str:
 def _legend() -> Iterator[str]:
     for column, name in enumerate(PANELS):
         yield _text(LEFT + column * _PANEL, 46, name, "#1f2937", bold=True)
-    for at, colour, name in ((LEFT, _FULL, "FP32"), (LEFT + 84, _SMALL, "as the bundle runs it")):
+    for at, colour, name in ((LEFT, _FULL, "FP32"), (LEFT + 84, _SMALL, "in the bundle")):
         yield f'<rect x="{at}" y="12" width="12" height="12" rx="3" fill="{colour}"/>'
         yield _text(at + 18, 23, name, "#4b5563")
 
@@ -44,11 +44,11 @@ def _legend() -> Iterator[str]:
 def _row(row: int, outcome: RoleOutcome) -> Iterator[str]:
     y = TOP + row * ROW
     yield _text(16, y + 27, outcome.role, "#1f2937", bold=True)
-    taken = outcome.taken("cpu")
+    accepted = outcome.accepted("cpu")
     full = outcome.full
     small: Measurement | None = None
-    if taken is not None and taken.comparison is not None:
-        full, small = taken.comparison.full, taken.comparison.small
+    if accepted is not None and accepted.comparison is not None:
+        full, small = accepted.comparison.full, accepted.comparison.small
     if full is None:
         return
     for column, (name, of) in enumerate(_values(full, small, ROLE_EVALUATORS[outcome.role].metric)):

@@ -1,4 +1,4 @@
-"""What export asks of the search for smaller precisions, and what only export can do for it."""
+"""The request of a search for smaller precisions, with what only the caller can provide."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Dataset:
     """Examples of one role."""
 
     train: Sequence[Example]
-    """For calibration and fine-tuning."""
+    """For calibration and quantization-aware training."""
     dev: Sequence[Example]
-    """For the gate. A test split has no place here."""
+    """For the gate. Test splits are never used."""
 
 
 class Datasets(Protocol):
@@ -50,7 +50,7 @@ class Datasets(Protocol):
 
 
 class FineTune(Protocol):
-    """Fine-tunes a role for eight bits and exports it again."""
+    """Quantization-aware training of a role, and its export."""
 
     def __call__(
         self, role: RoleName, bundle: Bundle, feeds: Sequence[Feeds], scratch: Path
@@ -58,9 +58,9 @@ class FineTune(Protocol):
         """Return a bundle in ``scratch`` with the new model of ``role`` in full precision.
 
         Args:
-            role: which role.
-            bundle: with the model in full precision: the teacher.
-            feeds: what the model is fed on training material.
+            role: the role to train.
+            bundle: contains the model in full precision, the teacher.
+            feeds: recorded on training examples.
             scratch: an empty directory.
         """
         ...
@@ -70,7 +70,7 @@ class FusedScores(Protocol):
     """Macro-F1 of the fused answer of a whole bundle."""
 
     split: str
-    """What it is measured on."""
+    """The split it is measured on."""
 
     def __call__(self, bundle: Bundle) -> dict[str, float]:
         """Return macro-F1 by condition."""
@@ -87,10 +87,10 @@ def _no_violations(model: onnx.ModelProto) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class PrecisionRequest:
-    """Which precisions to try, when to accept them, and what is needed for it.
+    """Options, acceptance limits and callables of a search.
 
     Raises:
-        InputError: the request makes no sense; the message names the option.
+        InputError: an option is invalid; the message names it.
     """
 
     roles: tuple[str, ...] | None = None
@@ -101,28 +101,28 @@ class PrecisionRequest:
     """Of the CPU that runs the bundle."""
     limits: AcceptanceLimits = field(default_factory=AcceptanceLimits)
     gate: bool = True
-    """Whether smaller precisions are compared with full precision at all."""
+    """Whether smaller precisions are compared with full precision."""
     gated: tuple[str, ...] | None = None
-    """The roles that are compared; the others are accepted without. ``None``: all."""
+    """The roles to compare; the others are accepted without. ``None``: all."""
     ranges: Method = "percentile"
     samples: int = 256
     dev: int = 1500
-    """Most dev examples that the gate predicts."""
+    """Most dev examples per role."""
     seed: int = 0
     datasets: Datasets | None = None
     """``None``: there are no corpora."""
     calibrations: Path | None = None
     """A directory that `mera-edge calibrate` wrote; ``None`` to calibrate."""
     fine_tune: FineTune | None = None
-    """The last resort for a role that INT8 degrades; ``None``: it stays in full precision."""
+    """For a role that fails the gate in INT8; ``None``: it stays in full precision."""
     fused: FusedScores | None = None
     """``None``: the fused answer is not compared."""
     tensorrt_violations: Callable[[onnx.ModelProto], Sequence[str]] = _no_violations
-    """Says what TensorRT would refuse of a model."""
+    """Names what TensorRT would refuse in a model."""
     progress: Callable[[str], None] = lambda message: None
-    """Told what is being done."""
+    """Receives progress messages."""
     report: Callable[[str], None] = lambda message: None
-    """Told a line for every role that is done."""
+    """Receives one line per finished role."""
 
     def __post_init__(self) -> None:
         for given, known, name in (
@@ -134,23 +134,27 @@ class PrecisionRequest:
         ):
             for value in given:
                 if value not in known:
-                    raise InputError(f"{name} {value!r} is unknown", f"give {' or '.join(known)}")
+                    raise InputError(
+                        f"unknown value {value!r} for {name}", f"choose {' or '.join(known)}"
+                    )
         if self.samples < 1 or self.dev < 1:
-            raise InputError("at least one sample is needed", "give --samples a positive number")
+            raise InputError(
+                "at least one sample is needed", "give a positive number for --samples"
+            )
         if self.datasets is None and self.gate:
             raise InputError(
-                "there is no material to compare with full precision",
-                "give the directory with the corpora as --data, or go without: --no-gate",
+                "the gate needs the corpora",
+                "give their directory as --data, or skip the gate: --no-gate",
             )
         if self.fine_tune and (self.datasets is None or self.calibrations is not None):
             raise InputError(
-                "a network that is trained on needs ranges of its own",
-                "give --data, and no --calibration",
+                "quantization-aware training changes the activation ranges",
+                "give --data instead of --calibration",
             )
         if self.datasets is None and self.int8 and self.calibrations is None:
             raise InputError(
-                "INT8 needs ranges, and there is no material to find them on",
-                "give --data, or the directory that `mera-edge calibrate` wrote: --calibration",
+                "INT8 needs activation ranges",
+                "give --data, or the output of `mera-edge calibrate` as --calibration",
             )
 
     def tries(self, role: str) -> bool:
@@ -164,10 +168,11 @@ class PrecisionRequest:
     def compares_fused(self, roles: Collection[str]) -> bool:
         """Whether the fused answer of a bundle with these roles is compared."""
         complete = set(roles) >= {*MODALITIES, "fusion"}
-        return complete and self.fused is not None and all(map(self.compares, MODALITIES))
+        compared = all(self.tries(role) and self.compares(role) for role in MODALITIES)
+        return complete and compared and self.fused is not None
 
     def require_corpora(self, roles: Collection[RoleName]) -> None:
-        """Refuse to start without the corpora that are needed in the end.
+        """Check before the start that all needed corpora are there.
 
         Args:
             roles: those of the bundle.
@@ -177,7 +182,7 @@ class PrecisionRequest:
         """
         if self.datasets is None:
             return
-        missing = {
+        missing: dict[str, Sequence[str]] = {
             role: self.datasets.missing(role)
             for role in roles
             if role in ROLE_EVALUATORS
@@ -185,10 +190,10 @@ class PrecisionRequest:
             and (self.compares(role) or (self.int8 and self.calibrations is None))
         }
         if self.fused is not None and self.compares_fused(roles):
-            missing["fused"] = self.fused.missing()  # type: ignore[index]
+            missing["fused"] = self.fused.missing()
         if named := [f"{role}: {', '.join(found)}" for role, found in missing.items() if found]:
             raise InputError(
                 f"corpora are missing: {'; '.join(named)}",
-                "add them to the directory given with --data; compare fewer roles: --gate ROLE "
-                "with --calibration; or compare nothing: --no-gate with --calibration",
+                "add them to the directory given with --data, or use --calibration and compare "
+                "fewer roles (--gate ROLE) or none (--no-gate)",
             )

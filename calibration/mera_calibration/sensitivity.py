@@ -1,4 +1,4 @@
-"""Which blocks of a model bear eight bits badly, and how few must stay in full precision."""
+"""Which blocks of a model are sensitive to INT8, and the fewest layers to keep in float."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from mera_edge.engine import Engine
 from mera_edge.engine.protocol import Array
 
 MOST_BLOCKS = 24
-"""Every block costs one quantization and a few runs."""
+"""Ranking costs one quantization and a few runs per block."""
 
 Block = tuple[str, ...]
-"""Names of neighbouring nodes."""
+"""Names of adjacent nodes."""
 
 Candidate = Callable[[frozenset[str]], Engine]
-"""From the names of nodes to leave in full precision to the engine of the quantized rest."""
+"""From the names of the float nodes to the engine of the otherwise quantized model."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What it costs to quantize one block and nothing else, and what it brings."""
+    """Effect of quantizing a single block."""
 
     block: Block
     divergence: float
-    """Of the answers from those in full precision, nats."""
+    """Of the outputs from those in full precision, in nats."""
     saved_us: float = 0.0
-    """Microseconds that a run of the model is shorter, on one thread; negative: longer."""
+    """Time saved per run on one thread, in microseconds; negative if slower."""
 
 
 def blocks(nodes: Sequence[str], most: int = MOST_BLOCKS) -> list[Block]:
@@ -45,7 +45,7 @@ def rank(
     reference: Engine,
     feeds: Sequence[Mapping[str, Array]],
 ) -> list[Cost]:
-    """Quantize each block alone and compare with full precision; the costliest first.
+    """Quantize each block alone and compare with full precision; most sensitive first.
 
     Args:
         nodes: all that could be quantized.
@@ -58,37 +58,37 @@ def rank(
     for block in blocks(nodes):
         engine = candidate(frozenset(nodes) - frozenset(block))
         got = [engine.run(fed) for fed in feeds]
-        parted = [divergence(a, b) for a, b in zip(wanted, got, strict=True)]
+        divergences = [divergence(a, b) for a, b in zip(wanted, got, strict=True)]
         before, after = interleaved([reference, engine], feeds, rounds=2)
-        costs.append(Cost(block, float(np.mean(parted)), 1000 * (before - after)))
-    # NaN, if any, is the worst of all.
+        costs.append(Cost(block, float(np.mean(divergences)), 1000 * (before - after)))
+    # NaN counts as worst.
     return sorted(costs, key=lambda cost: -np.nan_to_num(cost.divergence, nan=np.inf))
 
 
 def find_float_layers(
-    costs: Sequence[Cost], holds: Callable[[frozenset[str]], bool]
+    costs: Sequence[Cost], passes: Callable[[frozenset[str]], bool]
 ) -> frozenset[str] | None:
-    """Return the fewest costliest blocks, as node names, without which the gate holds.
+    """Return the fewest sensitive blocks, as node names, with which in float the gate passes.
 
-    Their number is doubled until it does and then halved back in.
+    The number of blocks is doubled until the gate passes, then found by bisection.
 
     Returns:
-        ``None`` when not even one quantized block is bearable.
+        ``None`` if the gate fails with a single quantized block.
     """
 
     def worst(count: int) -> frozenset[str]:
         return frozenset(name for cost in costs[:count] for name in cost.block)
 
     bad, good = 0, 1
-    while good < len(costs) and not holds(worst(good)):
+    while good < len(costs) and not passes(worst(good)):
         bad, good = good, 2 * good
     if good >= len(costs):
         good = len(costs) - 1
-        if good <= bad or not holds(worst(good)):
+        if good <= bad or not passes(worst(good)):
             return None
     while good - bad > 1:
         middle = (good + bad) // 2
-        if holds(worst(middle)):
+        if passes(worst(middle)):
             good = middle
         else:
             bad = middle
@@ -96,29 +96,31 @@ def find_float_layers(
 
 
 def prune_float_layers(
-    left: frozenset[str], sizes: Mapping[str, int], holds: Callable[[frozenset[str]], bool]
+    float_layers: frozenset[str],
+    sizes: Mapping[str, int],
+    passes: Callable[[frozenset[str]], bool],
 ) -> frozenset[str]:
-    """Return what must really stay in full precision of what `find_float_layers` left there.
+    """Return the layers of `find_float_layers` that really have to stay in float.
 
-    A block is as bad as its worst node. The others are quantized again, the largest first, as long
-    as the gate holds.
+    Not every layer of a sensitive block is sensitive. Layers are quantized again, the largest
+    first, while the gate passes.
 
     Args:
-        left: names of nodes.
+        float_layers: names of nodes.
         sizes: bytes of their weights.
-        holds: whether the gate does when these nodes stay in full precision.
+        passes: whether the gate passes with these nodes in float.
     """
-    for name in sorted(left, key=lambda name: (-sizes[name], name)):
-        if holds(left - {name}):
-            left = left - {name}
-    return left
+    for name in sorted(float_layers, key=lambda name: (-sizes[name], name)):
+        if passes(float_layers - {name}):
+            float_layers = float_layers - {name}
+    return float_layers
 
 
 def divergence(wanted: Mapping[str, Array], got: Mapping[str, Array]) -> float:
-    """Return the Kullback-Leibler divergence of the answers, in nats, mean over distributions.
+    """Return the Kullback-Leibler divergence of the outputs in nats, averaged over distributions.
 
-    Distributions are outputs named ``probabilities`` and ``log_probs``; a model without any is
-    compared by the relative squared error of its outputs.
+    Distributions are the outputs ``probabilities`` and ``log_probs``. Without one, this is the
+    relative squared error of all outputs.
     """
     if "probabilities" in wanted:
         return _kl(np.log(wanted["probabilities"] + 1e-9), np.log(got["probabilities"] + 1e-9))

@@ -1,4 +1,4 @@
-"""Times of two engines that take turns, so that what slows the machine slows both."""
+"""Interleaved timing of engines, so that load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ WARM_UP = 3
 def interleaved(
     engines: Sequence[Engine], feeds: Sequence[Mapping[str, Array]], rounds: int = 5
 ) -> list[float]:
-    """Return the median time of one run of each engine in milliseconds.
+    """Return the median run time of each engine, in milliseconds.
 
     Args:
         engines: all with the same inputs.
-        feeds: real ones; every engine gets each of them ``rounds`` times, in turn with the others.
+        feeds: recorded feeds; every engine runs each of them ``rounds`` times.
+        rounds: repetitions.
 
     Raises:
         InputError: there are no feeds.
     """
     if not feeds:
-        raise InputError("there is nothing to time the models with", "give calibration samples")
+        raise InputError("there are no feeds to time the models with", "give dev examples")
     times: list[list[float]] = [[] for _ in engines]
     for engine in engines:
         for _ in range(WARM_UP):
             engine.run(feeds[0])
     for turn in range(rounds):
         for number, fed in enumerate(feeds):
-            # Who goes first changes: the second finds the inputs in the cache.
+            # The order alternates: the second run finds the inputs in the cache.
             order = range(len(engines)) if (turn + number) % 2 else reversed(range(len(engines)))
             for index in order:
                 began = time.perf_counter()

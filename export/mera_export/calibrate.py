@@ -35,7 +35,6 @@ def calibrate(
 ) -> None:
     """Measure the activation ranges that INT8 needs, on training data only."""
     from mera_calibration.calibration import calibrate as find
-    from mera_calibration.qdq import PRESETS
     from mera_calibration.request import PrecisionRequest
     from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
     from mera_export.bundle import export_bundle
@@ -60,7 +59,6 @@ def calibrate(
                 bundle,
                 name,
                 given,
-                PRESETS[name].operators,
                 ranges,  # type: ignore[arg-type]
                 samples,
                 seed,

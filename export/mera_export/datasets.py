@@ -1,6 +1,6 @@
-"""The corpora as material for calibration (training split) and for the gate (dev split).
+"""The corpora as datasets: the train split for calibration, the dev split for the gate.
 
-The test splits are never touched: a choice made on them would make their figures worthless.
+Test splits are never used: a choice made on them would invalidate their figures.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Corpora:
     data: Path
 
     def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
-        """List the examples of a role; nothing is decoded that is not drawn.
+        """List the examples of a role; nothing is decoded yet.
 
         Args:
-            role: one that can be quantized.
-            bundle: whose model they are for.
+            role: a role that can be quantized.
+            bundle: the bundle whose model they are for.
 
         Raises:
             InputError: a corpus is missing.
@@ -42,7 +42,7 @@ class Corpora:
         return makers[role](self.data, bundle)
 
     def missing(self, role: RoleName) -> list[str]:
-        """Return the corpora of a role that are not there."""
+        """Return the missing corpora of a role."""
         return absent(self.data, _names(role))
 
 
@@ -135,7 +135,7 @@ def _text(data: Path, bundle: Bundle) -> Dataset:
 
     parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
     for number, row in enumerate(texts.sentences(data)):
-        # As in training's own measuring: one emotion, or it cannot be right or wrong.
+        # As in the evaluation of training: only sentences with exactly one emotion.
         if len(row.emotions) == 1:
             name = f"{row.corpus}/{row.split}/{number}"
             parts[row.split].append(

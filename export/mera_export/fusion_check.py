@@ -1,4 +1,4 @@
-"""The fused answer of whole bundles, compared on the same composed examples."""
+"""The fused prediction of whole bundles on the same composed examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
 from mera_train.fusion.evidence import CORPORA, Pool, collect
 
 EXAMPLES = 4200
-"""Composed for every figure; a multiple of seven, so that every emotion is as frequent."""
+"""Composed examples per condition; a multiple of seven, for equal class frequencies."""
 
 CONDITIONS = {
     "clean": CLEAN.model_copy(update={"examples": EXAMPLES}),
@@ -27,12 +27,12 @@ CONDITIONS = {
 
 
 class Fused:
-    """Macro-F1 of the fused answer under two conditions.
+    """Macro-F1 of the fused prediction in two conditions.
 
     Args:
-        data: the folder of the corpora.
-        progress: told what is being done.
-        split: ``dev``, which the fusion was trained on too, or ``test``.
+        data: directory of the corpora.
+        progress: receives progress messages.
+        split: ``dev``, which the fusion was also trained on, or ``test``.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Fused:
         self.data, self.progress, self.split = data, progress, split
 
     def missing(self) -> list[str]:
-        """Return the corpora of the encoders that are not there."""
+        """Return the missing corpora."""
         return absent(self.data, CORPORA)
 
     def __call__(self, bundle: Bundle) -> dict[str, float]:
-        """Let every encoder and the fusion of ``bundle`` answer; return macro-F1 by condition."""
-        self.progress("fused answer")
+        """Run all encoders and the fusion of ``bundle``; return macro-F1 by condition."""
+        self.progress("fused prediction")
         with tempfile.TemporaryDirectory() as scratch:
             pools = collect(bundle, self.data, self.split, Path(scratch) / "evidence")
         stage = FusionStage(bundle)
@@ -57,7 +57,7 @@ class Fused:
 
 
 def fuse(stage: FusionStage, pools: dict[str, Pool], how: Composition) -> float:
-    """Return the macro-F1 of the fused answers to composed examples."""
+    """Return the macro-F1 of the fused predictions on composed examples."""
     examples = compose(pools, how, 7)
     now_s = 1000.0
     answers = [

@@ -26,18 +26,18 @@ def precision_search(
     console: Console,
     **options: Any,
 ) -> Callable[[Bundle], SearchResult]:
-    """Return what searches smaller precisions of a fresh bundle and shows its progress.
+    """Return a function that searches smaller precisions of a bundle and shows its progress.
 
     Args:
-        data: the folder of the corpora, if there is one.
-        checkpoints: of the bundle.
-        roles: of the bundle that are tried.
-        fine_tune: steps to fine-tune a role that INT8 degrades; 0: it stays in full precision.
-        console: where progress goes.
-        options: the other fields of `PrecisionRequest`.
+        data: directory of the corpora, if any.
+        checkpoints: directory with one checkpoint per role.
+        roles: roles to try.
+        fine_tune: steps of quantization-aware training; 0: none.
+        console: for progress.
+        options: other fields of `PrecisionRequest`.
 
     Raises:
-        InputError: the request makes no sense, or a corpus is missing.
+        InputError: an option is invalid, or a corpus is missing.
     """
     if data is not None and not data.is_dir():
         raise InputError(f"{data} is no directory", "give the directory with the corpora")

@@ -1,7 +1,7 @@
-"""Quantization-aware fine-tuning: the last resort for a role that eight bits spoil.
+"""Quantization-aware training, the last resort for a role that degrades under INT8.
 
-The network learns to answer through eight bits what it answers in full precision. It needs no
-labels: its own answers to training material, chunk by chunk with real caches, are the truth.
+The network in full precision is the teacher: its outputs on training examples, chunk by chunk with
+real caches, are the targets. No labels are needed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from mera_export.onnx import Prepared
 from mera_train import checkpoint
 
 _ACCUMULATE = 8
-"""Runs of the model that a step of the optimizer is made of."""
+"""Runs of the model per optimizer step."""
 _OBSERVED = 128
-"""Runs of the model that the ranges of activations are taken from."""
+"""Runs of the model that activation ranges are measured on."""
 _LEARNING_RATE = 1e-3
-"""Of a weight, relative to what it is, at the first step."""
+"""Initial learning rate, relative to the weights."""
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _DISTRIBUTIONS = ("probabilities", "log_probs")
 
 
 class _Weights(nn.Module):
-    """Changes weights a little and rounds them to eight bits, with a scale per output channel.
+    """Fake quantization of weights to INT8 with a scale per output channel.
 
-    What is learnt is the change relative to each weight: channels whose weights are very small
-    because what they read is very large, the ones that eight bits spoil, need smaller steps.
+    The change relative to each weight is learnt: channels with very small weights and very large
+    inputs, which are the sensitive ones, need smaller steps.
     """
 
     def __init__(self, weights: Tensor) -> None:
@@ -57,7 +57,7 @@ class _Weights(nn.Module):
 
 
 class _Activations:
-    """Rounds what goes into a layer to eight bits, over the range of what went there at first."""
+    """Fake quantization of a layer's inputs to INT8, over the range observed at first."""
 
     def __init__(self) -> None:
         self.low, self.high, self.rounds = 0.0, 0.0, False
@@ -76,13 +76,13 @@ class _Activations:
 
 @dataclass(frozen=True)
 class QuantizationAwareTraining:
-    """Fine-tunes checkpoints until they bear eight bits better, as far as they can.
+    """Fine-tunes checkpoints for INT8.
 
     Attributes:
-        checkpoints: a directory with one checkpoint per role.
-        steps: of the optimizer.
-        progress: told how far it is.
-        seed: of the order.
+        checkpoints: directory with one checkpoint per role.
+        steps: optimizer steps.
+        progress: receives progress messages.
+        seed: random seed of the order of examples.
     """
 
     checkpoints: Path
@@ -96,9 +96,9 @@ class QuantizationAwareTraining:
         """Return a bundle in ``scratch`` with the fine-tuned model of ``role``.
 
         Args:
-            role: which role.
-            bundle: with the role's model in full precision: the teacher.
-            feeds: what that model is fed on training material.
+            role: the role to train.
+            bundle: contains the model in full precision, the teacher.
+            feeds: recorded on training examples.
             scratch: an empty directory.
 
         Raises:
@@ -111,7 +111,7 @@ class QuantizationAwareTraining:
         teacher = bundle.role(role).engine().run
         _learn(prepared, teacher, feeds, self.steps, self.seed, self.progress)
         shutil.copytree(directory, out, dirs_exist_ok=True)
-        card = f"{loaded.card.rstrip()}\n\nFine-tuned for eight bits in {self.steps} steps.\n"
+        card = f"{loaded.card.rstrip()}\n\nFine-tuned for INT8 in {self.steps} steps.\n"
         config = loaded.settings(exporter.Config)
         checkpoint.save(out, prepared.network, config, loaded.metrics, card)
         return export_bundle(out.parent, scratch / "exported", [role])
@@ -138,7 +138,7 @@ def _learn(
     rounding = {layer: _Weights(layer.weight) for layer in layers}
     for layer in layers:
         parametrize.register_parametrization(layer, "weight", rounding[layer])
-    # Norms and running statistics stay: with few samples they would only drift.
+    # Norms and running statistics are frozen: with few samples they would drift.
     optimizer = torch.optim.Adam([of.change for of in rounding.values()], _LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
     for step, chosen in enumerate(_batches(len(feeds), steps, seed)):
@@ -152,11 +152,11 @@ def _learn(
             (loss / len(chosen)).backward()  # type: ignore[union-attr]
         optimizer.step()
         schedule.step()
-        progress(f"fine-tuning for eight bits: step {step + 1} of {steps}")
+        progress(f"quantization-aware training: step {step + 1} of {steps}")
     for layer, hook in zip(layers, hooks, strict=True):
         hook.remove()
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-        # Before rounding: the exporter rounds them the same way.
+        # Unrounded: the quantizer rounds them the same way.
         layer.weight.data.copy_(rounding[layer].changed(layer.weight))
 
 
@@ -174,7 +174,7 @@ def _batches(count: int, steps: int, seed: int, size: int = _ACCUMULATE) -> Iter
 
 
 def _apart(name: str, wanted: Tensor, given: Tensor) -> Tensor:
-    """Divergence of a distribution, relative squared error of anything else."""
+    """Kullback-Leibler divergence of distributions, relative squared error otherwise."""
     if name in _DISTRIBUTIONS:
         logs = name == "log_probs"
         truth = wanted if logs else wanted.clamp(min=1e-9).log()

@@ -1,4 +1,4 @@
-"""`mera-edge export --verify BUNDLE`: whether a bundle still answers as its checkpoints do."""
+"""`mera-edge export --verify BUNDLE`: does a bundle still predict what its checkpoints do?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx
 
 from mera_calibration import quality_gate
 from mera_calibration.calibration_set import Sample
-from mera_calibration.precision_trial import some
+from mera_calibration.precision_trial import sample
 from mera_calibration.quality_gate import AcceptanceLimits
 from mera_calibration.request import Datasets
 from mera_edge.bundle import Bundle, Role, RoleName
@@ -24,7 +24,7 @@ from mera_export.onnx import TOLERANCE
 from mera_export.tensorrt_rtx import installed, judge
 
 EXAMPLES = 1500
-"""Most dev examples that both sides hear, as many as the gate does."""
+"""Most dev examples per role, as in the gate."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def verify(
             elif data is not None:
                 progress(f"{role}: {EXAMPLES} examples")
                 given = (datasets or Corpora(data))(role, full)
-                dev = some(given.dev, EXAMPLES, 0)
+                dev = sample(given.dev, EXAMPLES, 0)
                 checks += _compared(role, full, bundle, dev, limits or AcceptanceLimits())
     return checks
 
@@ -98,7 +98,10 @@ def _compared(
     limits: AcceptanceLimits,
 ) -> Iterator[Check]:
     asked = ROLE_EVALUATORS[role]
-    one, other = quality_gate.answers(asked, full, dev), quality_gate.answers(asked, bundle, dev)
+    one, other = (
+        quality_gate.predictions(asked, full, dev),
+        quality_gate.predictions(asked, bundle, dev),
+    )
     precision = bundle.role(role).entry.precision
     name = f"FP32 = {precision.upper()}"
     if precision == "fp32":

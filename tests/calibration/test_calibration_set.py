@@ -48,12 +48,12 @@ def test_there_may_be_fewer_than_wanted() -> None:
 @pytest.mark.parametrize(
     ("examples", "message"),
     [
-        ([], "no calibration material"),
-        (some(1), "'b' only"),
-        (some(5), "has 5 samples, 16 are needed"),
-        (some(50, labels="a"), "has the class 'a' only"),
-        ([example(0, "ab"[i % 2], "x") for i in range(50)], "mostly one sample"),
-        ([example(i, "ab"[i % 2], "x", float("nan")) for i in range(50)], "no numbers"),
+        ([], "no calibration data"),
+        (some(1), "only the class 'b'"),
+        (some(5), "has 5 samples; 16 are needed"),
+        (some(50, labels="a"), "only the class 'a'"),
+        ([example(0, "ab"[i % 2], "x") for i in range(50)], "mostly repeats one sample"),
+        ([example(i, "ab"[i % 2], "x", float("nan")) for i in range(50)], "not finite"),
     ],
 )
 def test_poor_material_is_refused(examples: list[Example], message: str) -> None:

@@ -81,7 +81,7 @@ def test_a_class_may_lose_its_limit_or_one_example(
 def test_worth_is_speed_or_size() -> None:
     slow = replace(comparison(), small=replace(comparison().small, median_ms=2.5))
     assert benefit_failures(comparison(), AcceptanceLimits()) == []
-    assert "not faster (ratio of times 1.25)" in benefit_failures(slow, AcceptanceLimits())[0]
+    assert "not faster (time ratio 1.25)" in benefit_failures(slow, AcceptanceLimits())[0]
     assert benefit_failures(slow, AcceptanceLimits(prefer="size")) == []
     large = replace(slow, small=replace(slow.small, bytes=1200))
     assert "not smaller" in benefit_failures(large, AcceptanceLimits(prefer="size"))[0]
@@ -139,5 +139,5 @@ def test_divergence_is_zero_for_equal_answers_and_grows() -> None:
 
 
 def test_nothing_to_time_is_an_error() -> None:
-    with pytest.raises(InputError, match="nothing to time"):
+    with pytest.raises(InputError, match="no feeds to time"):
         interleaved([], [])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mera_calibration import quality_gate
-from mera_calibration.activation_ranges import find, recorded_feeds
+from mera_calibration.activation_ranges import measure_ranges, recorded_feeds
 from mera_calibration.calibration_set import CalibrationSet, Example, Sample
 from mera_calibration.instrumented_bundle import InstrumentedBundle
 from mera_edge.bundle import SCHEMA, Bundle, Manifest, RoleEntry
@@ -113,7 +113,7 @@ def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
         assert not stream[0]["cache_sum"].any(), "every sample begins a stream of its own"
         model = StreamModel(engine)
         for number, fed in enumerate(stream):
-            part = sample.given[number * CHUNK : (number + 1) * CHUNK]
+            part = sample.inputs[number * CHUNK : (number + 1) * CHUNK]
             np.testing.assert_array_equal(fed["frames"][0], part)
             if number + 1 < len(stream):
                 wanted = engine.run(fed)
@@ -127,10 +127,10 @@ def test_every_chunk_is_recorded_with_the_caches_it_met(bundle: Bundle) -> None:
 @pytest.mark.parametrize("method", ["minmax", "percentile"])
 def test_ranges_span_what_the_stream_computed(bundle: Bundle, method: str) -> None:
     calibration = chosen(20, frames=5 * CHUNK)
-    found = find(ROLE_EVALUATORS["voice"], bundle, calibration, method, ["Conv"])  # type: ignore[arg-type]
+    found = measure_ranges(ROLE_EVALUATORS["voice"], bundle, calibration, method, ["Conv"])  # type: ignore[arg-type]
     assert (found.samples, found.steps) == (20, 100)
     low, high = found.tensors["seen"]
-    every = np.concatenate([sample.given for sample in calibration.samples])
+    every = np.concatenate([sample.inputs for sample in calibration.samples])
     assert high == pytest.approx(every.max(), rel=0.05)
     # Caches start at zero, which chunks without their past would never show.
     assert low <= 0
@@ -138,12 +138,14 @@ def test_ranges_span_what_the_stream_computed(bundle: Bundle, method: str) -> No
 
 def test_samples_too_short_for_a_chunk_are_refused(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="20 of 20 calibration samples for voice"):
-        find(ROLE_EVALUATORS["voice"], bundle, chosen(20, frames=CHUNK - 1), "minmax", ["Conv"])
+        measure_ranges(
+            ROLE_EVALUATORS["voice"], bundle, chosen(20, frames=CHUNK - 1), "minmax", ["Conv"]
+        )
 
 
 def test_an_unknown_method_is_named(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="'guess'"):
-        find(ROLE_EVALUATORS["voice"], bundle, chosen(20, CHUNK), "guess", ["Conv"])  # type: ignore[arg-type]
+        measure_ranges(ROLE_EVALUATORS["voice"], bundle, chosen(20, CHUNK), "guess", ["Conv"])  # type: ignore[arg-type]
 
 
 def test_a_stream_in_pieces_equals_the_whole(bundle: Bundle) -> None:

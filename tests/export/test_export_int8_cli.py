@@ -49,14 +49,14 @@ def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
     assert "FP32" in printed.out
     assert Bundle.open(out).role("fusion").entry.precision == "fp32", "it falls back"
     facts = json.loads((report / "export.json").read_text())
-    assert "so small" in facts["roles"]["fusion"]["why"]
-    assert "FP32: it is so small" in (report / "export.md").read_text()
+    assert "too small" in facts["roles"]["fusion"]["reason"]
+    assert "FP32: the model is too small" in (report / "export.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give the directory with the corpora as --data"),
+        ([], "give their directory as --data"),
         (["--no-gate"], "mera-edge calibrate"),
         (["--data", "nowhere"], "nowhere is no directory"),
         (["--data", ".", "--ranges", "guess"], "'guess'"),

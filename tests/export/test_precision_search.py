@@ -11,7 +11,6 @@ import pytest
 
 from mera_calibration.calibration import calibrate
 from mera_calibration.precision_search import PrecisionSearch
-from mera_calibration.qdq import PRESETS
 from mera_calibration.quality_gate import AcceptanceLimits
 from mera_calibration.report import SCHEMA, Report
 from mera_calibration.request import Dataset, PrecisionRequest
@@ -48,12 +47,12 @@ def test_a_bundle_is_refined_and_the_report_tells(faces, tmp_path: Path) -> None
     assert found.refused(["face"]) == []
     found.save(tmp_path / "report")
     text = (tmp_path / "report" / "export.md").read_text()
-    assert "| face | cpu | INT8 | taken | 400 | accuracy |" in text
+    assert "| face | cpu | INT8 | accepted | 400 | accuracy |" in text
     assert "64 training samples" in text
     facts = json.loads((tmp_path / "report" / "export.json").read_text())
     assert facts["schema"] == SCHEMA
-    attempt = facts["roles"]["face"]["attempts"][0]
-    assert attempt["proof"]["layers"] + len(attempt["left"]) == 3
+    candidate = facts["roles"]["face"]["candidates"][0]
+    assert candidate["proof"]["layers"] + len(candidate["float_layers"]) == 3
     picture = ElementTree.fromstring((tmp_path / "report" / "export.svg").read_text())
     words = " ".join(element.text or "" for element in picture.iter())
     assert "face" in words and "accuracy" in words
@@ -77,8 +76,8 @@ def test_tensorrt_falls_back_to_half_precision(faces, tmp_path: Path) -> None:
     limits = AcceptanceLimits(-0.001, prefer="size")
     found, _ = search(*faces(outlier=3000.0), samples=64, limits=limits, targets=("tensorrt",))
     (outcome,) = found.outcomes
-    assert not outcome.attempts[0].accepted
-    assert [a.precision for a in outcome.attempts] == ["int8", "fp16"]
+    assert not outcome.candidates[0].accepted
+    assert [a.precision for a in outcome.candidates] == ["int8", "fp16"]
     assert found.refused(["face"]) == ["no INT8 for face on tensorrt"]
     assert found.refused([]) == [], "who does not ask for a role by name accepts its fallback"
 
@@ -106,7 +105,7 @@ def test_without_int8_the_report_has_full_precision(faces, tmp_path: Path) -> No
 def test_without_a_gate_the_bundle_says_so(faces, tmp_path: Path) -> None:
     bundle, dataset = faces()
     blind = Dataset(dataset.train, [])
-    with pytest.raises(InputError, match=r"no dev material for face.*--no-gate"):
+    with pytest.raises(InputError, match=r"no dev examples for face.*--no-gate"):
         search(bundle, blind, **BY_SIZE)
     found, bundle = search(bundle, blind, **BY_SIZE, gate=False)
     entry = bundle.role("face").entry
@@ -119,7 +118,7 @@ def test_without_a_gate_the_bundle_says_so(faces, tmp_path: Path) -> None:
 
 def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> None:
     bundle, dataset = faces()
-    found = calibrate(bundle, "face", dataset.train, PRESETS["face"].operators, count=64)
+    found = calibrate(bundle, "face", dataset.train, count=64)
     found.save(tmp_path / "ranges")
     _, bundle = search(bundle, None, **BY_SIZE, gate=False, calibrations=tmp_path / "ranges")
     entry = bundle.role("face").entry
@@ -130,12 +129,12 @@ def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ranges": "guess"}, "--ranges 'guess'"),
-        ({"limits": AcceptanceLimits(prefer="beauty")}, "--prefer 'beauty'"),  # type: ignore[arg-type]
-        ({"targets": ("abacus",)}, "--target 'abacus'"),
+        ({"ranges": "guess"}, "'guess' for --ranges"),
+        ({"limits": AcceptanceLimits(prefer="beauty")}, "'beauty' for --prefer"),  # type: ignore[arg-type]
+        ({"targets": ("abacus",)}, "'abacus' for --target"),
         ({"samples": 0}, "at least one"),
-        ({"instruction_set": "abacus"}, "--cpu 'abacus'"),
-        ({"gated": ("fusion",)}, "--gate 'fusion'"),
+        ({"instruction_set": "abacus"}, "'abacus' for --cpu"),
+        ({"gated": ("fusion",)}, "'fusion' for --gate"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, Any], message: str) -> None:
@@ -153,9 +152,7 @@ def test_a_role_that_was_not_asked_for_stays_as_it_is(faces, tmp_path: Path) -> 
 
 def test_one_role_is_compared_without_the_others(faces, tmp_path: Path) -> None:
     bundle, dataset = faces()
-    calibrate(bundle, "face", dataset.train, PRESETS["face"].operators, count=64).save(
-        tmp_path / "r"
-    )
+    calibrate(bundle, "face", dataset.train, count=64).save(tmp_path / "r")
     given = {**BY_SIZE, "calibrations": tmp_path / "r"}
     _, bundle = search(bundle, Dataset([], []), **given, gated=("voice",))
     entry = bundle.role("face").entry

@@ -10,7 +10,7 @@ import pytest
 
 from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration import Calibration, calibrate, load
-from mera_calibration.precision_trial import Candidate, PrecisionTrial, some
+from mera_calibration.precision_trial import Candidate, PrecisionTrial, sample
 from mera_calibration.qdq import (
     PRESETS,
     WEIGHT_BITS,
@@ -32,7 +32,7 @@ OPERATORS = PRESETS["face"].operators
 
 
 def calibrated(bundle: Bundle, material: Dataset, method: Method = "minmax") -> Calibration:
-    return calibrate(bundle, "face", material.train, OPERATORS, method, 64)
+    return calibrate(bundle, "face", material.train, method, 64)
 
 
 def request(dataset: Dataset, limits: AcceptanceLimits) -> PrecisionRequest:
@@ -49,7 +49,7 @@ def run(
 ) -> tuple[Candidate, PrecisionTrial, Path]:
     """Try eight bits."""
     trial = PrecisionTrial(
-        bundle, "face", some(material.dev, 400, 0), request(material, limits), tmp_path
+        bundle, "face", sample(material.dev, 400, 0), request(material, limits), tmp_path
     )
     out = tmp_path / "small.onnx"
     return trial.int8(target, calibrated(bundle, material, method), out), trial, out
@@ -57,26 +57,30 @@ def run(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_good_model_becomes_int8_and_proves_it(faces, tmp_path: Path, method: Method) -> None:
-    attempt, trial, path = run(*faces(), tmp_path, method=method)
-    assert attempt.accepted, attempt.reasons
-    found, proof = attempt.comparison, attempt.proof
+    candidate, trial, path = run(*faces(), tmp_path, method=method)
+    assert candidate.accepted, candidate.reasons
+    found, proof = candidate.comparison, candidate.proof
     assert found is not None and proof is not None
     assert found.full.score.metric > 0.9
     assert abs(found.drop) <= 0.5 and found.agreement > 0.97
     # Without VNNI, products of eight bits saturate, and the search may leave a layer in float.
-    assert proof.layers + len(attempt.left) == 3 and proof.of == 5, "the heads stay in float"
+    assert proof.layers + len(candidate.float_layers) == 3 and proof.of == 5, (
+        "the heads stay in float"
+    )
     assert proof.quantize > 0 and proof.dequantize > proof.quantize
     assert found.small.bytes == path.stat().st_size < 0.7 * found.full.bytes
-    assert set(attempt.left) <= {"conv1"} and bool(trial.costs) == bool(attempt.left)
+    assert set(candidate.float_layers) <= {"conv1"} and bool(trial.costs) == bool(
+        candidate.float_layers
+    )
 
 
 def test_activations_have_u8_and_weights_a_scale_per_channel(faces, tmp_path: Path) -> None:
-    attempt, _, path = run(*faces(), tmp_path)
+    candidate, _, path = run(*faces(), tmp_path)
     model = onnx.load(path)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     widen = {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear"}
     convolutions = {"conv1": 16, "conv2": 32}
-    quantized = convolutions.keys() - set(attempt.left)
+    quantized = convolutions.keys() - set(candidate.float_layers)
     weights = {n.name: widen[n.input[1]] for n in model.graph.node if n.name in quantized}
     assert "conv2" in weights
     for name, channels in ((name, convolutions[name]) for name in quantized):
@@ -108,20 +112,20 @@ def test_weights_have_the_bits_of_the_instruction_set(
 def test_tensorrt_gets_symmetric_eight_bits_that_are_legal_and_not_timed(
     faces, tmp_path: Path
 ) -> None:
-    attempt, _, path = run(*faces(), tmp_path, target="tensorrt")
-    assert attempt.accepted, attempt.reasons
+    candidate, _, path = run(*faces(), tmp_path, target="tensorrt")
+    assert candidate.accepted, candidate.reasons
     assert violations(onnx.load(path)) == []
-    assert attempt.comparison is not None and attempt.comparison.small.median_ms is None
+    assert candidate.comparison is not None and candidate.comparison.small.median_ms is None
 
 
 def test_half_precision_has_float_at_its_borders(faces, tmp_path: Path) -> None:
     bundle, material = faces()
     trial = PrecisionTrial(
-        bundle, "face", some(material.dev, 400, 0), request(material, BY_SIZE), tmp_path
+        bundle, "face", sample(material.dev, 400, 0), request(material, BY_SIZE), tmp_path
     )
-    attempt = trial.fp16(tmp_path / "half.onnx")
-    assert attempt.accepted, attempt.reasons
-    found = attempt.comparison
+    candidate = trial.fp16(tmp_path / "half.onnx")
+    assert candidate.accepted, candidate.reasons
+    found = candidate.comparison
     assert found is not None and found.agreement > 0.99
     assert found.small.bytes < 0.65 * found.full.bytes
     engine = OnnxEngine(tmp_path / "half.onnx")
@@ -146,7 +150,7 @@ def test_a_calibration_comes_back_from_its_file(faces, tmp_path: Path) -> None:
     assert load(tmp_path / "found", "face", bundle) == found
     assert found.facts()["samples"] == 64
     other, _ = faces(outlier=2.0)
-    with pytest.raises(InputError, match="another face model"):
+    with pytest.raises(InputError, match="measured on another face model"):
         load(tmp_path / "found", "face", other)
     path.write_text(path.read_text()[:100])
     with pytest.raises(InputError, match=r"face\.json cannot be read"):
@@ -155,21 +159,21 @@ def test_a_calibration_comes_back_from_its_file(faces, tmp_path: Path) -> None:
 
 def test_sensitivity_rescues_a_fragile_model(faces, tmp_path: Path) -> None:
     bundle, material = faces(outlier=3000.0)
-    attempt, trial, path = run(bundle, material, tmp_path)
-    assert attempt.accepted, attempt.reasons
-    assert set(attempt.left) == {"conv1", "conv2"}
+    candidate, trial, path = run(bundle, material, tmp_path)
+    assert candidate.accepted, candidate.reasons
+    assert set(candidate.float_layers) == {"conv1", "conv2"}
     costs = {cost.block[0]: cost.divergence for cost in trial.costs}
     assert min(costs["conv1"], costs["conv2"]) > 5 * costs["embed"]
-    assert attempt.comparison is not None and attempt.comparison.drop <= 0.5
-    assert prove(bundle.role("face").path(), path, attempt.left).layers == 1
+    assert candidate.comparison is not None and candidate.comparison.drop <= 0.5
+    assert prove(bundle.role("face").path(), path, candidate.float_layers).layers == 1
 
 
 def test_the_gate_refuses_what_cannot_be_rescued(faces, tmp_path: Path) -> None:
     bundle, material = faces(outlier=3000.0)
     limits = AcceptanceLimits(max_drop=-50.0, prefer="size")
-    attempt, _, _ = run(bundle, material, tmp_path, limits)
-    assert not attempt.accepted
-    assert "the task metric drops by" in attempt.reasons[0]
+    candidate, _, _ = run(bundle, material, tmp_path, limits)
+    assert not candidate.accepted
+    assert "the task metric drops by" in candidate.reasons[0]
 
 
 def test_without_a_layer_to_quantize_there_is_no_proof(faces, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spoilt(bundle: Bundle, full: Bundle, tmp_path: Path) -> float:
     """Return how far the answers in eight bits are from those in full precision, nats."""
-    ranges = calibrate(bundle, "face", examples(400, 1000), PRESETS["face"].operators, count=128)
+    ranges = calibrate(bundle, "face", examples(400, 1000), count=128)
     model = onnx.load(bundle.role("face").path())
     write(quantize(model, ranges.ranges, PRESETS["face"]), tmp_path / "small.onnx")
     small, large = OnnxEngine(tmp_path / "small.onnx"), full.role("face").engine()
@@ -91,7 +91,7 @@ def test_a_spoilt_network_learns_to_answer_through_eight_bits(
     tuned = QuantizationAwareTraining(checkpoints, 60)("face", full, feeds, tmp_path)
     before, after = spoilt(full, full, tmp_path), spoilt(tuned, full, tmp_path)
     assert after < before / 2
-    assert "Fine-tuned for eight bits in 60 steps" in tuned.role("face").entry.card
+    assert "Fine-tuned for INT8 in 60 steps" in tuned.role("face").entry.card
 
 
 def test_a_role_that_is_refused_is_fine_tuned_when_asked(checkpoints: Path, tmp_path: Path) -> None:
@@ -105,5 +105,5 @@ def test_a_role_that_is_refused_is_fine_tuned_when_asked(checkpoints: Path, tmp_
     )
     found = PrecisionSearch(request).run(bundle)
     assert found.bundle.role("face").entry.precision == "fp32"
-    attempts = found.report.outcomes[0].attempts
+    attempts = found.report.outcomes[0].candidates
     assert [(a.fine_tuned, a.accepted) for a in attempts] == [(False, False), (True, False)]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mera_calibration.calibration_set import Example
-from mera_calibration.fp16 import half
+from mera_calibration.fp16 import to_fp16
 from mera_calibration.qdq import write
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle
@@ -79,7 +79,7 @@ def test_other_weights_are_noticed(bundle: Bundle, checkpoints: Path) -> None:
 
 
 def test_half_precision_for_tensorrt_is_looked_through(bundle: Bundle, checkpoints: Path) -> None:
-    model = half(onnx.load(bundle.role("face").path()))
+    model = to_fp16(onnx.load(bundle.role("face").path()))
     changed(bundle, model, "tensorrt", tensorrt="fp16")
     assert failed(bundle, checkpoints) == []
     model.graph.node[3].domain = "com.example"
@@ -102,7 +102,7 @@ def test_the_verb_says_yes_and_no(
         main(given)
     assert left.value.code == 0
     assert "torch = ONNX" in capsys.readouterr().out
-    model = half(onnx.load(bundle.role("face").path()))
+    model = to_fp16(onnx.load(bundle.role("face").path()))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     changed(bundle, model, "tensorrt", tensorrt="fp16")
     with pytest.raises(SystemExit) as left:
