@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -82,33 +82,13 @@ def measure_ranges(
     Raises:
         InputError: an unknown method, or most samples are too short for one run of the model.
     """
-    from onnxruntime import InferenceSession, SessionOptions
-    from onnxruntime.quantization import CalibrationMethod, create_calibrator
-
     if method not in METHODS:
         raise InputError(
             f"unknown calibration method {method!r}", f"choose one of {', '.join(METHODS)}"
         )
-    methods = {
-        "minmax": CalibrationMethod.MinMax,
-        "entropy": CalibrationMethod.Entropy,
-        "percentile": CalibrationMethod.Percentile,
-    }
     samples = steps = 0
     with tempfile.TemporaryDirectory() as scratch, _quiet():
-        calibrator = create_calibrator(
-            bundle.role(chosen.role).path(),
-            list(operators),
-            augmented_model_path=str(Path(scratch) / "augmented.onnx"),
-            calibrate_method=methods[method],
-            extra_options={"symmetric": False},
-        )
-        # One thread: sums in a fixed order give the same ranges everywhere.
-        threads = SessionOptions()
-        threads.intra_op_num_threads = 1
-        calibrator.infer_session = InferenceSession(
-            calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
-        )
+        calibrator = _calibrator(bundle.role(chosen.role).path(), method, operators, Path(scratch))
         pending: list[dict[str, Array]] = []
         for fed in recorded_feeds(evaluator, bundle, chosen.role, chosen.samples):
             samples, steps = samples + 1, steps + len(fed)
@@ -130,6 +110,31 @@ def measure_ranges(
         least, greatest = data.range_value
         tensors[name] = (np.asarray(least).item(), np.asarray(greatest).item())
     return ActivationRanges(tensors, method, samples, steps)
+
+
+def _calibrator(model: Path, method: Method, operators: Sequence[str], scratch: Path) -> Any:
+    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime.quantization import CalibrationMethod, create_calibrator
+
+    methods = {
+        "minmax": CalibrationMethod.MinMax,
+        "entropy": CalibrationMethod.Entropy,
+        "percentile": CalibrationMethod.Percentile,
+    }
+    calibrator = create_calibrator(
+        model,
+        list(operators),
+        augmented_model_path=str(scratch / "augmented.onnx"),
+        calibrate_method=methods[method],
+        extra_options={"symmetric": False},
+    )
+    # One thread: sums in a fixed order give the same ranges everywhere.
+    threads = SessionOptions()
+    threads.intra_op_num_threads = 1
+    calibrator.infer_session = InferenceSession(
+        calibrator.augmented_model_path, threads, providers=["CPUExecutionProvider"]
+    )
+    return calibrator
 
 
 @contextlib.contextmanager

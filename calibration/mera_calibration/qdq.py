@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,48 +110,58 @@ def quantize(
             has its rules).
         instruction_set: of the CPU; ``tensorrt`` ignores it.
     """
-    from onnxruntime.quantization import CalibrationMethod, QuantType
-    from onnxruntime.quantization.calibrate import TensorsData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     chosen = [name for name in layers(model) if name not in set(leave)]
-    cpu = target == "cpu"
-    if cpu:
+    if target == "cpu":
         quantize_tables(copy, chosen)
-    stays = [
-        node.name
-        for node in copy.graph.node
-        if node.op_type in WEIGHTED and node.name not in chosen
-    ]
-    if any(node.op_type in WEIGHTED and node.name in chosen for node in copy.graph.node):
-        # A new copy each time, because the quantizer changes it.
-        spans = {name: tuple(map(np.float32, span)) for name, span in ranges.tensors.items()}
-        quantizer = QDQQuantizer(
-            copy,
-            per_channel=True,
-            reduce_range=cpu and WEIGHT_BITS[instruction_set] == 7,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
-            nodes_to_quantize=[],
-            nodes_to_exclude=[*stays, *_beside(copy, set(stays))],
-            op_types_to_quantize=list(preset.operators),
-            extra_options={
-                "ActivationSymmetric": not cpu,
-                "WeightSymmetric": True,
-                "QuantizeBias": cpu,
-                # TensorRT fuses what follows a layer into it, in float, unless Q/DQ is between.
-                "OpTypesToExcludeOutputQuantization": [] if cpu else list(WEIGHTED),
-                "DedicatedQDQPair": not cpu,
-            },
-        )
-        copy = quantizer.quantize_model()
+    weighted = [node.name for node in copy.graph.node if node.op_type in WEIGHTED]
+    stays = [name for name in weighted if name not in chosen]
+    if len(stays) < len(weighted):
+        copy = _with_qdq(copy, ranges, preset, stays, target, instruction_set)
     del copy.metadata_props[:]
     onnx.helper.set_model_props(copy, dict(sorted(metadata.items())))
     return copy
+
+
+def _with_qdq(
+    model: onnx.ModelProto,
+    ranges: ActivationRanges,
+    preset: Preset,
+    stays: Sequence[str],
+    target: Target,
+    instruction_set: InstructionSet,
+) -> onnx.ModelProto:
+    """Add Q/DQ nodes to all layers except ``stays``."""
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    cpu = target == "cpu"
+    # A new copy each time, because the quantizer changes it.
+    spans = {name: tuple(map(np.float32, span)) for name, span in ranges.tensors.items()}
+    quantizer = QDQQuantizer(
+        model,
+        per_channel=True,
+        reduce_range=cpu and WEIGHT_BITS[instruction_set] == 7,
+        weight_qType=QuantType.QInt8,
+        activation_qType=QuantType.QUInt8 if cpu else QuantType.QInt8,
+        tensors_range=TensorsData(CalibrationMethod.MinMax, spans),
+        nodes_to_quantize=[],
+        nodes_to_exclude=[*stays, *_beside(model, set(stays))],
+        op_types_to_quantize=list(preset.operators),
+        extra_options={
+            "ActivationSymmetric": not cpu,
+            "WeightSymmetric": True,
+            "QuantizeBias": cpu,
+            # TensorRT fuses what follows a layer into it, in float, unless Q/DQ is between.
+            "OpTypesToExcludeOutputQuantization": [] if cpu else list(WEIGHTED),
+            "DedicatedQDQPair": not cpu,
+        },
+    )
+    quantized: onnx.ModelProto = quantizer.quantize_model()
+    return quantized
 
 
 def write(model: onnx.ModelProto, path: Path) -> None:

@@ -62,12 +62,7 @@ def export_bundle(
     with room_for(out, remedy), beside as scratch:
         new = Path(scratch) / "new"
         new.mkdir()
-        entries: dict[RoleName, RoleEntry] = {}
-        for other in base.manifest.roles if base is not None else ():
-            if base is not None and other not in roles:
-                entries[other] = base.role(other).entry
-                for key in entries[other].files:
-                    shutil.copy2(base.role(other).path(key), new)
+        entries = _copied(base, roles, new) if base is not None else {}
         for role in sorted(roles, key=get_args(RoleName).index):
             progress(role)
             module = importlib.import_module(f"mera_export.{role}")
@@ -90,3 +85,12 @@ def export_bundle(
             shutil.move(out, Path(scratch) / "old")
         new.rename(out)
     return Bundle.open(out)
+
+
+def _copied(base: Bundle, roles: Sequence[RoleName], new: Path) -> dict[RoleName, RoleEntry]:
+    """Copy all other roles of ``base`` to ``new``."""
+    entries = {name: entry for name, entry in base.manifest.roles.items() if name not in roles}
+    for name, entry in entries.items():
+        for key in entry.files:
+            shutil.copy2(base.role(name).path(key), new)
+    return entries

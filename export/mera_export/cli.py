@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +12,9 @@ from rich.table import Table
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import CheckFailed, InputError
+
+if TYPE_CHECKING:
+    from mera_calibration.report import Report
 
 app = typer.Typer()
 
@@ -176,21 +180,25 @@ def export(
         base=None if base is None else Bundle.open(base),
         chunk=chunk,
     )
-    if result is not None:
-        Console().print(result.report.terminal())
-        if report is not None:
-            result.report.save(report)
     _show(exported, out)
-    if result is not None and (reasons := result.report.refused(role or ())):
-        raise CheckFailed(
-            f"{out} is not what was asked for: {'; '.join(reasons)}",
-            "the report says why; a role that is not asked for by name may fall back",
-        )
+    if result is not None:
+        _report(result.report, report, role or (), out)
     if "tensorrt" in (target or ()):
         if installed():
             _check(out, progress)
         remedy = f"mera-edge export --target tensorrt --bundle {out}"
         progress.print(f"engines are built on the device: {remedy}", style="dim")
+
+
+def _report(found: Report, directory: Path | None, roles: Sequence[str], out: Path) -> None:
+    Console().print(found.terminal())
+    if directory is not None:
+        found.save(directory)
+    if reasons := found.refused(roles):
+        raise CheckFailed(
+            f"{out} is not as requested: {'; '.join(reasons)}",
+            "the report gives the reasons; only roles named with --role have to be INT8",
+        )
 
 
 def _build(bundle: Path, progress: Console) -> None:

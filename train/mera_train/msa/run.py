@@ -52,7 +52,7 @@ def get_config(model: str, dataset: str) -> dict[str, Any]:
     return defaults(model, dataset).model_dump(mode="json", by_alias=True)
 
 
-def MSA_run(
+def MSA_run(  # noqa: N802 (the name that users of MMSA know)
     model: str,
     dataset: str,
     config: Mapping[str, Any],

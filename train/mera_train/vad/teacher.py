@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def speech(samples: NDArray[np.float32], model: Path, frames: int) -> NDArray[np
 
 
 @lru_cache
-def _session(model: Path):  # type: ignore[no-untyped-def]  # onnxruntime has no types
+def _session(model: Path) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

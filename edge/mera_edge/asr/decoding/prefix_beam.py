@@ -106,7 +106,7 @@ class PrefixBeam:
             self._step(row)
             self.frames += 1
 
-    def _step(self, row: NDArray[np.float32]) -> None:
+    def _step(self, row: NDArray[np.float32]) -> None:  # noqa: C901 (one loop, the hot one)
         likely = np.flatnonzero(row >= _LEAST)
         if len(likely) > _MOST:
             likely = likely[np.argsort(row[likely], kind="stable")[-_MOST:]]
