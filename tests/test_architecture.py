@@ -1,6 +1,7 @@
 """Who may import whom, and what the runtime must not carry."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,6 +111,25 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
         order.prepare()
     except CycleError as circle:
         pytest.fail(" -> ".join(circle.args[1]))
+
+
+def test_the_map_names_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    questions = text.split("## Where is ...?")[1].split("## ")[0]
+    answers = re.findall(r"`(mera_\w+)/([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", questions)
+    assert len(answers) > 20
+    for package, path, names in answers:
+        source = ast.parse((PACKAGES[package] / path).read_text())
+        there = {getattr(node, "name", None) for node in ast.walk(source)}
+        there |= {
+            target.id
+            for node in source.body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        }
+        missing = set(re.findall(r"\w+", names)) - there
+        assert not missing, f"{path} has no {missing}"
 
 
 def test_precision_is_decided_without_training() -> None:

@@ -15,7 +15,7 @@ from mera_edge.bundle.manifest import MANIFEST
 from mera_edge.errors import InputError
 from mera_train.disk import room_for
 
-ROLES: tuple[RoleName, ...] = ("vad", "asr", "voice", "face_detector", "face", "text", "fusion")
+ROLES: tuple[RoleName, ...] = tuple(role for role in get_args(RoleName) if role != "asr_final")
 """The roles with a model of ours; each has a module of its name with ``export``."""
 
 _MADE_WITH = ("mera-edge", "torch", "onnx")

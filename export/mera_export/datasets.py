@@ -5,7 +5,7 @@ Test splits are never used: a choice made on them would invalidate their figures
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
+from mera_edge.features.face import crop
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
 from mera_edge.metrics.word_error_rate import normalized
+from mera_train import audio
+from mera_train.asr import data as speeches
+from mera_train.asr.corpora import location
+from mera_train.face import data as faces
+from mera_train.text import data as texts
+from mera_train.voice import data as voices
 
 
 @dataclass(frozen=True)
@@ -38,12 +45,13 @@ class Corpora:
         Raises:
             InputError: a corpus is missing.
         """
-        makers = {"voice": _voice, "face": _face, "text": _text, "asr": _asr}
-        return makers[role](self.data, bundle)
+        _, examples = _DATASETS[role]
+        return examples(self.data, bundle)
 
     def missing(self, role: RoleName) -> list[str]:
         """Return the missing corpora of a role."""
-        return absent(self.data, _names(role))
+        corpora, _ = _DATASETS[role]
+        return absent(self.data, corpora)
 
 
 def absent(data: Path, names: Iterable[str]) -> list[str]:
@@ -53,27 +61,7 @@ def absent(data: Path, names: Iterable[str]) -> list[str]:
     ]
 
 
-def _names(role: RoleName) -> Iterable[str]:
-    if role == "voice":
-        from mera_train.voice import data as voices
-
-        return voices.DEV_SPEAKERS
-    if role == "asr":
-        from mera_train.asr import data as speeches
-
-        return speeches.TRAINING
-    if role == "face":
-        from mera_train.face import data as faces
-
-        return (faces.ARCHIVE,)
-    from mera_train.text import data as texts
-
-    return (texts.ARCHIVE,)
-
-
 def _voice(data: Path, bundle: Bundle) -> Dataset:
-    from mera_train.voice import data as voices
-
     train, dev = [], []
     for corpus, chosen in voices.DEV_SPEAKERS.items():
         tested = voices.TEST_SPEAKERS.get(corpus, ())
@@ -93,9 +81,6 @@ def _voice(data: Path, bundle: Bundle) -> Dataset:
 
 
 def _asr(data: Path, bundle: Bundle) -> Dataset:
-    from mera_train.asr import data as speeches
-    from mera_train.asr.corpora import location
-
     parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
     for row in speeches.speech(data):
         where = location(data, row.corpus)
@@ -111,9 +96,6 @@ def _asr(data: Path, bundle: Bundle) -> Dataset:
 
 
 def _face(data: Path, bundle: Bundle) -> Dataset:
-    from mera_edge.features.face import crop
-    from mera_train.face import data as faces
-
     size = bundle.role("face").engine().inputs["face"].shape[-1]
     parts = faces.load(data)
 
@@ -131,8 +113,6 @@ def _face(data: Path, bundle: Bundle) -> Dataset:
 
 
 def _text(data: Path, bundle: Bundle) -> Dataset:
-    from mera_train.text import data as texts
-
     parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
     for number, row in enumerate(texts.sentences(data)):
         # As in the evaluation of training: only sentences with exactly one emotion.
@@ -145,7 +125,14 @@ def _text(data: Path, bundle: Bundle) -> Dataset:
 
 
 def _frames(corpus: Path, file: str) -> NDArray[np.float32]:
-    from mera_train import audio
-
     frames: Any = log_mel(audio.read(corpus, file))
     return np.asarray(frames, np.float32)
+
+
+_DATASETS: dict[RoleName, tuple[Collection[str], Callable[[Path, Bundle], Dataset]]] = {
+    "voice": (voices.DEV_SPEAKERS, _voice),
+    "asr": (speeches.TRAINING, _asr),
+    "face": ((faces.ARCHIVE,), _face),
+    "text": ((texts.ARCHIVE,), _text),
+}
+"""By role: the names of its corpora, and how their examples are listed."""
