@@ -13,6 +13,7 @@ from mera_edge.bundle.catalogue import Published
 from mera_edge.bundle.manifest import sha256
 from mera_edge.config import load
 from mera_edge.errors import ConfigError, EngineError, InputError, MeraError
+from mera_edge.evaluation.compare import compare
 from mera_edge.events import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.face import Box, Face
@@ -164,7 +165,7 @@ def test_sound_is_heard_alike_however_it_is_cut() -> None:
 @pytest.mark.usefixtures("models")
 def test_a_run_uses_them_and_says_so_by_its_answers() -> None:
     chosen = load(None, {"published": {"face": "colour", "vad": "gate"}}, {}).published
-    pipeline = Pipeline(Bundle.open(), Offline(), published=chosen)
+    pipeline = Pipeline(Bundle.open(published=chosen), Offline())
     pipeline.warm_up()
     media = MediaFile(CLIP)
     media.open()
@@ -220,3 +221,31 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         load(None, {"published": {"text": "grey"}}, {})
     with pytest.raises(ConfigError, match="face_detector is now published"):
         load(None, {"face_detector": "yunet"}, {})
+
+
+def test_models_are_compared_on_the_same_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        picture = np.full((48, 48, 3), 40 * number, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    labels = ("happy", "sad", "angry", "neutral")
+    rows = [f"{number}.png,{label}" for number, label in enumerate(labels)]
+    manifest = tmp_path / "faces.csv"
+    manifest.write_text("file,label\n" + "\n".join(rows) + "\n")
+    one, two = compare("face", ["ours", "ours"], manifest, None)
+    assert one.figures == two.figures
+    assert one.figures["n"] == 4
+    assert one.cpu_s > 0.1
+    assert 20 < one.memory_mb < 2000
+    monkeypatch.setenv("MERA_EDGE_MODELS", str(tmp_path))
+    for role, name, match in (
+        ("face", "silero", "silero is for the role vad, not face"),
+        ("face", "ferplus", "run: mera-edge models pull ferplus"),
+        ("face", "feplus", "no published model is called 'feplus'"),
+    ):
+        with pytest.raises(InputError, match=match):
+            compare(role, ["ours", name], manifest, None)
+    (tmp_path / "0.png").write_bytes(b"")
+    with pytest.raises(InputError, match="ours could not be evaluated"):
+        compare("face", ["ours"], manifest, None)

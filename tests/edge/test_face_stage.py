@@ -315,9 +315,9 @@ def test_a_file_that_is_no_detector_is_refused(bundle: Bundle) -> None:
 
 def test_a_pulled_detector_is_used_by_its_name(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="models pull yunet"):
-        FaceStage(bundle, "yunet")
+        FaceStage(Bundle.open(published={"face_detector": "yunet"}))
     with pytest.raises(InputError, match="for the role asr, not face_detector"):
-        FaceStage(bundle, "zipformer-en")
+        FaceStage(Bundle.open(published={"face_detector": "zipformer-en"}))
 
 
 def test_a_bundle_for_other_features_is_refused(bundle: Bundle) -> None:

@@ -16,6 +16,7 @@ from mera_edge.bundle.manifest import (
     MANIFEST,
     FileEntry,
     Manifest,
+    PublishedRole,
     RoleEntry,
     RoleName,
     read,
@@ -148,14 +149,20 @@ class Bundle:
     """A verified bundle. Make one with `Bundle.open`.
 
     Attributes:
+        published: names of pulled models that run in place of its own, by role.
         fallbacks: why a role runs on the CPU and not on what was asked for, once it was loaded.
     """
 
     def __init__(
-        self, directory: Path, manifest: Manifest, providers: Providers = MappingProxyType({})
+        self,
+        directory: Path,
+        manifest: Manifest,
+        providers: Providers = MappingProxyType({}),
+        published: Mapping[PublishedRole, str] = MappingProxyType({}),
     ) -> None:
         self.directory = directory
         self.manifest = manifest
+        self.published = published
         self.fallbacks: dict[RoleName, str] = {}
         self._engines: dict[RoleName, Engine] = {}
         self._shared: dict[Path, Any] = {}
@@ -163,12 +170,18 @@ class Bundle:
         self._unpacked: Unpacked | None = None
 
     @classmethod
-    def open(cls, path: Path | None = None, providers: Providers = MappingProxyType({})) -> Bundle:
+    def open(
+        cls,
+        path: Path | None = None,
+        providers: Providers = MappingProxyType({}),
+        published: Mapping[PublishedRole, str] = MappingProxyType({}),
+    ) -> Bundle:
         """Open and verify a bundle.
 
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
             providers: what a role's model shall run on; ``auto`` for those not named.
+            published: names of pulled models that run in place of its own, by role.
 
         Raises:
             BundleError: a file is missing or altered, the schema is unknown, a path leaves the
@@ -177,15 +190,21 @@ class Bundle:
         path = DEFAULT if path is None else path
         if path.is_file() and zipfile.is_zipfile(path):
             unpacked = Unpacked(path)
-            bundle = cls._verified(unpacked.path, unpacked.manifest, providers)
+            bundle = cls._verified(unpacked.path, unpacked.manifest, providers, published)
             bundle._unpacked = unpacked
             return bundle
         if not path.is_dir():
             raise BundleError(f"{path} is no bundle", "give a bundle's directory or its zip")
-        return cls._verified(path, read(path / MANIFEST), providers)
+        return cls._verified(path, read(path / MANIFEST), providers, published)
 
     @classmethod
-    def _verified(cls, directory: Path, manifest: Manifest, providers: Providers) -> Bundle:
+    def _verified(
+        cls,
+        directory: Path,
+        manifest: Manifest,
+        providers: Providers,
+        published: Mapping[PublishedRole, str],
+    ) -> Bundle:
         for name, role in manifest.roles.items():
             if "model" not in role.files:
                 raise BundleError(f"{directory / MANIFEST}: {name} has no model", _AGAIN)
@@ -203,7 +222,7 @@ class Bundle:
             raise BundleError(
                 f"{directory}: {reason}", "export the fusion and its encoders together"
             )
-        return cls(directory, manifest, providers)
+        return cls(directory, manifest, providers, published)
 
     def has(self, role: str) -> bool:
         """Whether the bundle has a model for a role."""

@@ -13,6 +13,7 @@ import typer
 from mera_edge import __version__
 from mera_edge.cli import (
     bench,
+    compare,
     demo,
     doctor,
     evaluate,
@@ -44,6 +45,7 @@ app.command("replay")(replay.replay)
 app.command("transcribe")(transcribe.transcribe)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.add_typer(models.app, name="models")
 app.add_typer(events.app, name="events")
 app.command("wyoming")(wyoming.wyoming)

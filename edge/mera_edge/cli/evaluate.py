@@ -33,6 +33,7 @@ def evaluate(
     ] = 0,
     json: options.Json = False,
     asr: options.Asr = None,
+    published: options.Published = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
@@ -46,8 +47,9 @@ def evaluate(
 
     if role not in EVALUATORS:
         raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(EVALUATORS)}")
-    settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
-    models = Bundle.open(settings.bundle)
+    flags = {"bundle": bundle, "recognition": {"model": asr}, "published": options.pairs(published)}
+    settings = load(config, flags)
+    models = Bundle.open(settings.bundle, published=settings.published)
     result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)
     if json:
         print(to_json.dumps(result, ensure_ascii=False))

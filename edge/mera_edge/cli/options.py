@@ -57,6 +57,14 @@ Provider = Annotated[
         autocompletion=complete.providers,
     ),
 ]
+Published = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--published",
+        help="ROLE=NAME: a pulled model in place of the bundle's (face, face_detector, vad); "
+        "may be given again.",
+    ),
+]
 Asr = Annotated[
     str | None,
     typer.Option(

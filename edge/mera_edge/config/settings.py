@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mera_edge.bundle.manifest import RoleName
+from mera_edge.bundle.manifest import PublishedRole, RoleName
 from mera_edge.config.privacy import PRIVACY, PrivacySettings
 from mera_edge.config.sink import SinkSettings, tables
 from mera_edge.credentials import PLACE, password, wants_password, with_password
@@ -130,10 +130,6 @@ class RoomSettings(BaseModel):
             )
         secret = password(self.password_file)
         return with_password(self.camera, secret), with_password(self.mic, secret)
-
-
-PublishedRole = Literal["vad", "face_detector", "face"]
-"""Roles in which a published model may stand in place of the bundle's."""
 
 
 class Settings(BaseModel):

@@ -95,7 +95,7 @@ def _tensorrt() -> Iterator[Check]:
 
 def _models(settings: Settings) -> Iterator[Check]:
     try:
-        opened = Bundle.open(settings.bundle, settings.providers)
+        opened = Bundle.open(settings.bundle, settings.providers, settings.published)
     except MeraError as error:
         yield Check("bundle", "fail", error.what, error.remedy)
         return

@@ -20,13 +20,14 @@ from mera_edge.asr.protocol import finalized
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.features.audio import AudioBlock
-from mera_edge.features.face import crop, decode
+from mera_edge.features.face import decode
 from mera_edge.features.fbank import FRAME_SHIFT_S, log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.metrics.classification import classification
 from mera_edge.metrics.word_error_rate import normalized, word_error_rate
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.face import FaceStage
+from mera_edge.stages.face_encoder import face_encoder
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
@@ -185,17 +186,11 @@ def _face(bundle: Bundle) -> Predictor:
 
 
 def _face_crop(bundle: Bundle) -> Prepare:
-    stage, size = FaceStage(bundle), bundle.role("face").engine().inputs["face"].shape[-1]
-
-    def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        face = stage.cut_out(image)
-        return crop(image, size) if face is None else face
-
-    return prepare
+    return FaceStage(bundle).crop
 
 
 def _face_labels(bundle: Bundle) -> Sequence[str]:
-    return bundle.role("face").entry.labels
+    return face_encoder(bundle).labels
 
 
 def _read_picture(file: str) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -49,18 +48,15 @@ class AudioPath:
     Args:
         stages: makes them.
         recognition: how speech is recognized.
-        detector: name of a pulled model in place of the bundle's speech detector.
 
     Attributes:
         speaking: whether somebody speaks. While voice activity detection fails it is not known
             whether what is heard is speech: words still are recognized, the voice is left out.
     """
 
-    def __init__(
-        self, stages: Stages, recognition: RecognitionSettings, detector: str | None = None
-    ) -> None:
+    def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
-        self._activity = stages.runner("vad", partial(speech_detector, name=detector))
+        self._activity = stages.runner("vad", speech_detector)
         self._transcription = Transcriber(stages, recognition)
         self._voice = stages.runner("voice", VoiceStage)
         self.reset()

@@ -68,7 +68,6 @@ class Perception:
         stages: makes the stages.
         times: what they take.
         recognition: how speech is recognized.
-        published: names of pulled models in place of the bundle's, by role.
     """
 
     def __init__(
@@ -76,12 +75,9 @@ class Perception:
         stages: Stages,
         times: StageTimes,
         recognition: RecognitionSettings,
-        published: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self._audio = AudioPath(stages, recognition, published.get("vad"))
-        self._video = VideoPath(
-            stages, times, published.get("face_detector"), published.get("face")
-        )
+        self._audio = AudioPath(stages, recognition)
+        self._video = VideoPath(stages, times)
         self._off: set[ModalityName] = set()
 
     def reset(self) -> None:

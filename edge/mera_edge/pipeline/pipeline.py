@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 from mera_edge.bundle import Bundle
@@ -44,7 +43,6 @@ class Pipeline:
         bundle: the models.
         mode: whether a recording is read or people wait for the answer.
         recognition: how speech is recognized.
-        published: names of pulled models in place of the bundle's, by role.
 
     Attributes:
         about: which models it runs.
@@ -55,7 +53,6 @@ class Pipeline:
         bundle: Bundle,
         mode: Mode,
         recognition: RecognitionSettings = RECOGNITION,
-        published: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.about = about(bundle)
         self._mode = mode
@@ -63,7 +60,7 @@ class Pipeline:
         self._budget = mode.budget()
         self._times = StageTimes()
         stages = Stages(bundle, self._times, mode.isolate)
-        self._perception = Perception(stages, self._times, recognition, published)
+        self._perception = Perception(stages, self._times, recognition)
         self._event_builder = EventBuilder(stages)
         self._plan = self._budget.plan()
 

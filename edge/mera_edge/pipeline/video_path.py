@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -28,22 +27,14 @@ class VideoPath:
     Args:
         stages: makes them.
         times: what the tick has taken so far.
-        detector, encoder: names of pulled models in place of the bundle's.
 
     Attributes:
         left_out: whether the newest picture was not looked at for want of time.
     """
 
-    def __init__(
-        self,
-        stages: Stages,
-        times: StageTimes,
-        detector: str | None = None,
-        encoder: str | None = None,
-    ) -> None:
+    def __init__(self, stages: Stages, times: StageTimes) -> None:
         self._times = times
-        make = partial(FaceStage, detector=detector, encoder=encoder)
-        self._face = stages.runner("face", make)
+        self._face = stages.runner("face", FaceStage)
         self.reset()
 
     def reset(self) -> None:

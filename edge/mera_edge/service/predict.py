@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -43,7 +42,6 @@ class Predictor:
     Args:
         bundle: the models; those in the package if not given.
         recognition: how speech is recognized.
-        published: names of pulled models in place of the bundle's, by role.
 
     Raises:
         MeraError: a model cannot be loaded.
@@ -53,10 +51,9 @@ class Predictor:
         self,
         bundle: Bundle | None = None,
         recognition: RecognitionSettings = RECOGNITION,
-        published: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.bundle = Bundle.open() if bundle is None else bundle
-        self._pipeline = Pipeline(self.bundle, Offline(), recognition, published)
+        self._pipeline = Pipeline(self.bundle, Offline(), recognition)
         self._pipeline.warm_up()
 
     def predict(

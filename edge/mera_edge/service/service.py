@@ -66,7 +66,7 @@ class Service:
         self._devices, self._load = Devices(), LoadMonitor()
         self._made: list[tuple[_Made, Room]] = []
         self._settings = settings
-        self.models = Bundle.open(settings.bundle, settings.providers)
+        self.models = _models(settings)
         _LOG.info("%s", _described(settings, self.models))
         if configured_sinks:
             sinks.use(settings.sinks, sinks.open(settings.sinks))
@@ -124,8 +124,8 @@ class Service:
         try:
             with self._signals.stop_at_once():
                 settings = read()
-                if (settings.bundle, settings.providers) != (before.bundle, before.providers):
-                    models = Bundle.open(settings.bundle, settings.providers)
+                if _of_models(settings) != _of_models(before):
+                    models = _models(settings)
                 new_sinks = self._sinks.open(settings.sinks)
                 made = self._make(settings, models)
                 session.use_rooms([room for _, room in made])
@@ -152,8 +152,7 @@ class Service:
         """Return the rooms of a configuration; those that are what they were are the same."""
         made: list[tuple[_Made, Room]] = []
         for wanted in settings.rooms:
-            chosen = tuple(sorted(settings.published.items()))
-            of = (wanted, wanted.addresses(), settings.recognition, chosen, models)
+            of = (wanted, wanted.addresses(), settings.recognition, models)
             room = next((room for before, room in self._made if before == of), None)
             made.append((of, room or self._room(settings, *of)))
         return made
@@ -164,11 +163,10 @@ class Service:
         wanted: RoomSettings,
         addresses: tuple[str, str],
         recognition: RecognitionSettings,
-        chosen: tuple[tuple[str, str], ...],
         models: Bundle,
     ) -> Room:
         (sources,) = select_rooms([(wanted.id, *addresses)], self._devices)
-        pipeline = Pipeline(models, self._mode(settings), recognition, dict(chosen))
+        pipeline = Pipeline(models, self._mode(settings), recognition)
         pipeline.warm_up()
         id = wanted.id
 
@@ -185,6 +183,14 @@ class Service:
         return Live(self._load, settings.room_budget_ms, len(settings.rooms))
 
 
+def _of_models(settings: Settings) -> tuple[object, ...]:
+    return settings.bundle, settings.providers, settings.published
+
+
+def _models(settings: Settings) -> Bundle:
+    return Bundle.open(settings.bundle, settings.providers, settings.published)
+
+
 def _described(settings: Settings, bundle: Bundle) -> str:
     """Return the first line of a run: what runs, on what."""
     what = about(bundle)
@@ -196,7 +202,5 @@ def _described(settings: Settings, bundle: Bundle) -> str:
     return f"mera-edge {what.version}, {models}; {rooms}"
 
 
-_Made = tuple[
-    RoomSettings, tuple[str, str], RecognitionSettings, tuple[tuple[str, str], ...], Bundle
-]
+_Made = tuple[RoomSettings, tuple[str, str], RecognitionSettings, Bundle]
 """All that a room is made of. One that stays the same is kept, with its devices and its memory."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,6 @@ class Stream:
         budget_ms: what a tick may take, in milliseconds: stages are left out to keep to it, and one
             that fails is tried again later. Without it everything runs, and what fails raises.
         recognition: how speech is recognized.
-        published: names of pulled models in place of the bundle's, by role.
         sinks: each gets every event, and the summary at the end.
 
     Raises:
@@ -56,14 +54,13 @@ class Stream:
         sample_rate: int = SAMPLE_RATE,
         budget_ms: int | None = None,
         recognition: RecognitionSettings = RECOGNITION,
-        published: Mapping[str, str] = MappingProxyType({}),
         sinks: Sequence[Sink] = (),
     ) -> None:
         if not 2_000 <= sample_rate <= 768_000:
             raise InputError(f"no speech at {sample_rate} Hz", "give 16000, or the device's rate")
         mode = Offline() if budget_ms is None else Live(LoadMonitor(), budget_ms)
         bundle = Bundle.open() if bundle is None else bundle
-        pipeline = Pipeline(bundle, mode, recognition, published)
+        pipeline = Pipeline(bundle, mode, recognition)
         pipeline.warm_up()
         self._resampler = None if sample_rate == SAMPLE_RATE else AudioResampler(sample_rate, 1)
         self._source, self._clock = PushedSource(audio, video), SteppedClock()

@@ -17,7 +17,6 @@ from mera_edge.features.face import Face, Image, align, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.active_speaker import ActiveSpeakerDetector
-from mera_edge.stages.adapters import adapter
 from mera_edge.stages.face_detector import (
     LIKELY,
     SAME,
@@ -26,7 +25,7 @@ from mera_edge.stages.face_detector import (
     face_detector,
     find_near,
 )
-from mera_edge.stages.face_encoder import BundleFaceEncoder, FaceEncoder, FacePrediction
+from mera_edge.stages.face_encoder import FacePrediction, face_encoder
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import MotionGate
 
@@ -65,22 +64,16 @@ class FaceStage:
 
     Args:
         bundle: the models.
-        detector: name of a pulled model in place of the bundle's detector.
-        encoder: the same of the encoder.
 
     Raises:
         BundleError: the bundle has no face encoder, or one for other features than ours.
         EngineError: a model cannot be loaded.
     """
 
-    def __init__(
-        self, bundle: Bundle, detector: str | None = None, encoder: str | None = None
-    ) -> None:
-        self._encoder: FaceEncoder = (
-            BundleFaceEncoder(bundle) if encoder is None else adapter("face", encoder)
-        )
-        self._open_detector = partial(face_detector, bundle, detector)
-        if detector is not None:
+    def __init__(self, bundle: Bundle) -> None:
+        self._encoder = face_encoder(bundle)
+        self._open_detector = partial(face_detector, bundle)
+        if "face_detector" in bundle.published:
             _ = self._detector  # What was asked for by name is missed now, not with the first face.
         self._tracker = FaceTracker()
         self._speaker = ActiveSpeakerDetector()
@@ -210,8 +203,12 @@ class FaceStage:
         Args:
             image: ``[H, W, 3]`` blue first.
         """
+        return self.read(self.crop(image))
+
+    def crop(self, image: Image) -> NDArray[np.float32]:
+        """Return what of a picture that stands alone `classify` reads."""
         face = self.cut_out(image)
-        return self.read(self._encoder.cut_out(image, None) if face is None else face)
+        return self._encoder.cut_out(image, None) if face is None else face
 
     def cut_out(self, image: Image) -> NDArray[np.float32] | None:
         """Return the face of a picture that stands alone as `classify` reads it, ``[S, S]``; or

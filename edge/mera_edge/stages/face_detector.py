@@ -116,11 +116,12 @@ def _square(x: float, y: float, width: float, height: float) -> Box:
     return Box(x + (width - height) / 2, y, height, height)
 
 
-def face_detector(bundle: Bundle, name: str | None = None) -> FaceDetector:
-    """Return the bundle's detector, or a pulled one in its place.
+def face_detector(bundle: Bundle) -> FaceDetector:
+    """Return the bundle's detector, or the pulled one in its place.
 
     Raises:
         InputError: it is not here, or no face detector.
         EngineError: it cannot be loaded.
     """
+    name = bundle.published.get("face_detector")
     return OnnxFaceDetector(bundle) if name is None else adapter("face_detector", name)

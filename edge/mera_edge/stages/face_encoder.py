@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.face import SPEC, Face, Image, align, crop
+from mera_edge.stages.adapters import adapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +75,15 @@ class BundleFaceEncoder:
         return FacePrediction(
             answer["probabilities"][0], float(answer["valence"][0, 0]), answer["embedding"][0]
         )
+
+
+def face_encoder(bundle: Bundle) -> FaceEncoder:
+    """Return the bundle's encoder, or the pulled one in its place.
+
+    Raises:
+        BundleError: the bundle has none, or one for other features than ours.
+        InputError: the pulled one is not here, or no face encoder.
+        EngineError: it cannot be loaded.
+    """
+    name = bundle.published.get("face")
+    return BundleFaceEncoder(bundle) if name is None else adapter("face", name)

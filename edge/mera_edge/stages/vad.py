@@ -117,12 +117,13 @@ class VoiceActivity:
         return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + self._chunk)
 
 
-def speech_detector(bundle: Bundle, name: str | None = None) -> SpeechDetector:
-    """Return the bundle's detector, or a pulled one in its place.
+def speech_detector(bundle: Bundle) -> SpeechDetector:
+    """Return the bundle's detector, or the pulled one in its place.
 
     Raises:
         BundleError: the bundle has none, or one for other features than ours.
         InputError: the pulled one is not here, or no speech detector.
         EngineError: it cannot be loaded.
     """
+    name = bundle.published.get("vad")
     return VoiceActivity(bundle) if name is None else adapter("vad", name)

@@ -1,0 +1,79 @@
+"""Models beside each other on the same labelled examples, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mera_edge.bundle.catalogue import published, pulled
+from mera_edge.errors import InputError
+
+OURS = "ours"
+"""The bundle's model, among the names of published ones."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One model on all examples."""
+
+    name: str
+    figures: dict[str, Any]
+    """Of `mera_edge.evaluation.evaluate`."""
+    cpu_s: float
+    """Processor time of the whole evaluation, loading included."""
+    memory_mb: float
+    """Largest resident set of its process."""
+
+
+def compare(role: str, names: Sequence[str], manifest: Path, bundle: Path | None) -> list[Compared]:
+    """Evaluate each model as `mera-edge evaluate` does.
+
+    Args:
+        role: of `mera_edge.evaluation.evaluate.EVALUATORS`.
+        names: `OURS`, or pulled models for the role.
+        manifest: the examples.
+        bundle: the one in the package when ``None``.
+
+    Raises:
+        InputError: a model is not here or for another role, or one of them fails.
+    """
+    chosen = [_arguments(role, name) for name in names]
+    common = ["evaluate", role, "--manifest", str(manifest), "--json"]
+    common += [] if bundle is None else ["--bundle", str(bundle)]
+    return [_run(name, [*common, *more]) for name, more in zip(names, chosen, strict=True)]
+
+
+def _arguments(role: str, name: str) -> list[str]:
+    """Return what makes `evaluate` take a model."""
+    if name == OURS:
+        return []
+    model = published(name)
+    if model.role != role:
+        raise InputError(
+            f"{name} is for the role {model.role}, not {role}", "see: mera-edge models list"
+        )
+    if pulled(name) is None:
+        raise InputError(f"{name} is not here", f"run: mera-edge models pull {name}")
+    return ["--asr", f"sherpa:{name}"] if role == "asr" else ["--published", f"{role}={name}"]
+
+
+def _run(name: str, arguments: Sequence[str]) -> Compared:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mera_edge", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    said = process.stdout.read() if process.stdout else ""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise InputError(f"{name} could not be evaluated", "its error is above")
+    # Kibibytes on Linux.
+    memory_mb = used.ru_maxrss * 1024 / 1e6
+    return Compared(name, json.loads(said), used.ru_utime + used.ru_stime, memory_mb)
