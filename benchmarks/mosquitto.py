@@ -108,6 +108,12 @@ class Listener:
         """Publish something."""
         self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(LIMIT_S)
 
+    def forget(self) -> None:
+        """Forget all that came so far."""
+        with self._changed:
+            self.newest.clear()
+            self.all.clear()
+
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()

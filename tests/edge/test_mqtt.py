@@ -44,7 +44,9 @@ BASE = "mera-edge/attic"
 STATE = f"{BASE}/hall/state"
 
 
-def event(label: str | None, words: str = "", camera: str = "live") -> EmotionEvent:
+def event(
+    label: str | None, words: str = "", camera: str = "live", lasts_s: float = 0.0
+) -> EmotionEvent:
     shares = np.full(7, 0.05)
     shares[1] += 0.65
     missing = Modality(state="missing", reason="nobody is speaking", reason_code="not_speaking")
@@ -56,7 +58,9 @@ def event(label: str | None, words: str = "", camera: str = "live") -> EmotionEv
         room_id="hall",
         emotion=label and Emotion.of(shares, 0.321),
         moment=label
-        and Moment(label=label, confidence=0.784, since="2026-11-30T11:59:00.000Z", lasts_s=60.0),
+        and Moment(
+            label=label, confidence=0.784, since="2026-11-30T11:59:00.000Z", lasts_s=lasts_s
+        ),
         why="only the face (70% happy, 0.1 s old)",
         modalities={"voice": missing, "face": Modality(state="used", age_ms=80), "text": missing},
         transcript=Transcript(text=words, final=True, confidence=0.5),
@@ -220,6 +224,23 @@ def test_states_come_at_changes_and_else_once_a_second(heard: Listener, broker: 
     with mosquitto.listener(broker.port) as later:
         later.wait(STATE, presence="OFF")
         assert f"{BASE}/hall/event" not in later.newest, "an event is not retained"
+    to.close(None)
+
+
+@needs_broker
+def test_a_mood_that_goes_on_is_no_news(heard: Listener, broker: Mosquitto) -> None:
+    """Neither for a sink that starts late, nor when Home Assistant asks for everything again."""
+    to = sink(broker.port)
+    to.publish(event("happy", lasts_s=60))
+    to.publish(event("sad"))
+    heard.wait(f"{BASE}/hall/event", before="happy", event_type="sad")
+    heard.send("homeassistant/status", "online")
+    deadline = time.monotonic() + 10
+    while sum(topic == STATE for _, topic, *_ in heard.all) < 4:
+        assert time.monotonic() < deadline
+        to.publish(event("sad", lasts_s=1))
+        time.sleep(0.05)
+    assert sum(topic == f"{BASE}/hall/event" for _, topic, *_ in heard.all) == 1
     to.close(None)
 
 

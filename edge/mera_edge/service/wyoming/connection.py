@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 20
 """Of a chunk of sound, or of the data of an event."""
 MOST_CONNECTIONS = 16
 
-_NO_EVENT = (
+NO_EVENT = (
     *(AttributeError, EOFError, KeyError, OverflowError, RecursionError, TypeError, ValueError),
     *(OSError, av.FFmpegError),
 )
@@ -75,7 +75,7 @@ class Connection(AsyncEventHandler):
         except MeraError as error:
             self._say(str(error))
             await self._tell(error.what)
-        except (asyncio.TimeoutError, *_NO_EVENT) as error:
+        except (asyncio.TimeoutError, *NO_EVENT) as error:
             await self._tell(f"{type(error).__name__}: this is not understood")
         finally:
             Connection.open_now -= 1

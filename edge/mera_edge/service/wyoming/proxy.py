@@ -16,7 +16,7 @@ from wyoming.event import Event, async_write_event
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import Unreachable
-from mera_edge.service.wyoming.connection import LONGEST_S, Connection, Sound
+from mera_edge.service.wyoming.connection import LONGEST_S, NO_EVENT, Connection, Sound
 from mera_edge.service.wyoming.spoken import SpokenEmotion
 
 LATEST_S = 0.03
@@ -82,7 +82,7 @@ class ProxyConnection(Connection):
 
     async def _hand_back(self, client: AsyncClient) -> None:
         """Hand on what the recognizer says until one of both leaves."""
-        with contextlib.suppress(OSError, EOFError):
+        with contextlib.suppress(*NO_EVENT):
             while (event := await client.read_event()) is not None:
                 if Transcript.is_type(event.type):
                     event = await self._with_emotion(event)

@@ -143,7 +143,8 @@ class Broker:
         """Say goodbye, if there is a connection."""
         if self._client is not None and self._client.is_connected():
             last = self._client.publish(self._status, OFFLINE, 1, retain=True)
-            last.wait_for_publish(_LEAVE_S)
+            if not last.rc:
+                last.wait_for_publish(_LEAVE_S)
         self._leave()
 
     def _leave(self) -> None:

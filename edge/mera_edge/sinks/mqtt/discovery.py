@@ -34,7 +34,7 @@ def box(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
             "running": {
                 "platform": "binary_sensor",
                 "unique_id": f"{id}_running",
-                "default_entity_id": f"binary_sensor.mera_edge_{address.node}_running".lower(),
+                "default_entity_id": _entity("binary_sensor", f"{address.node}_running"),
                 "name": "Running",
                 "device_class": "running",
                 "entity_category": "diagnostic",
@@ -79,7 +79,7 @@ def room(
     for key, component in components.items():
         platform = component["platform"]
         component["unique_id"] = f"{unique}_{key}"
-        component["default_entity_id"] = f"{platform}.mera_edge_{id}_{key}".lower()
+        component["default_entity_id"] = _entity(platform, f"{id}_{key}")
     device = {
         "identifiers": [unique],
         "name": name or f"mera-edge {address.node}",
@@ -97,6 +97,10 @@ def room(
         "qos": 0,
         "components": components,
     }
+
+
+def _entity(platform: str, name: str) -> str:
+    return f"{platform}.mera_edge_{name}".lower().replace("-", "_")
 
 
 def _origin() -> dict[str, Any]:

@@ -82,7 +82,8 @@ class MqttSink:
             self._bundle = event.about.bundle
         if self._broker.connect() or self._asked.is_set():
             self._asked.clear()
-            self._rooms.clear()
+            for room in self._rooms.values():
+                room.announced, room.said_s = None, -math.inf
             self._announce(*discovery.box(self._address, self._bundle))
         self._publish(event, time.monotonic())
 
@@ -124,10 +125,10 @@ class MqttSink:
         self._tell_change(event, said, base)
 
     def _tell_change(self, event: EmotionEvent, said: _Room, base: str) -> None:
-        """Publish what happened. What happened before the connection is none of it."""
+        """Publish what has just happened."""
         changed = change(said.label, event)
+        said.label = event.moment.label if event.moment else None
         if changed is not None:
-            said.label = changed["event_type"]
             self._broker.publish(f"{base}/event", _json(changed), lasts_s=discovery.EXPIRES_S)
         words = event.transcript.text if event.transcript.final else ""
         if self._words and words and words != said.words:

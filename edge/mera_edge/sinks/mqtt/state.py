@@ -11,6 +11,8 @@ from mera_edge.reasons import OFF
 from mera_edge.sinks.switchboard import SwitchStates
 
 LABELS = (*EMOTIONS, UNCLEAR)
+FRESH_S = 5.0
+"""A moment that began earlier is no news: after an outage it is only the state."""
 LONGEST_WORDS = 255
 """Characters that a state of Home Assistant may have."""
 
@@ -57,9 +59,9 @@ def standing(state: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def change(before: str | None, event: EmotionEvent) -> dict[str, Any] | None:
-    """Return what is told of a moment that has begun, if one has."""
+    """Return what is told of a moment that has just begun, if one has."""
     moment = event.moment
-    if moment is None or moment.label == before:
+    if moment is None or moment.label == before or moment.lasts_s > FRESH_S:
         return None
     return {
         "event_type": moment.label,
