@@ -135,7 +135,19 @@ class Transcript(_Message):
     final: bool = Field(description="whether the speaker has come to an end")
     confidence: Share = Field(description="of the recognizer in its words")
     recognized_by: Literal["streaming", "final"] = Field(
-        "streaming", description="the pass that the text comes from"
+        "streaming", description="the pass that the text comes from, or most of it while it grows"
+    )
+    settled_words: int = Field(
+        0,
+        ge=0,
+        description="of a text that is not final: how many words from the first on the final pass "
+        "heard twice, so that they will probably stay",
+    )
+    final_pass_ms: float = Field(
+        0.0,
+        ge=0,
+        description="time that the final pass took for this utterance so far, in a thread of its "
+        "own beside the ticks",
     )
     withheld: Literal[True] | None = Field(
         None, description="there may be words, which this sink does not get: `privacy.transcript`"

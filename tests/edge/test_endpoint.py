@@ -46,7 +46,8 @@ def speech() -> list[NDArray[np.float32]]:
     """The sample's voice without a pause, a tick long each."""
     media = MediaFile(CLIP, video=False)
     media.open()
-    samples = media.poll(12.0).audio[0].samples[round(0.4 * SAMPLE_RATE) :]
+    begin, end = round(0.4 * SAMPLE_RATE), 7 * SAMPLE_RATE
+    samples = media.poll(12.0).audio[0].samples[begin:end]
     media.close()
     return list(np.resize(samples, (150, TICK)))
 

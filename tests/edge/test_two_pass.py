@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY
 from mera_edge.asr.protocol import Hypothesis, Word, finalized
-from mera_edge.asr.two_pass import LEAST_LOG_PROBABILITY, TwoPass
+from mera_edge.asr.two_pass import TwoPass
 from mera_edge.asr.utterance import UtteranceText
 from mera_edge.features.audio import AudioBlock
 
 RATE, BLOCK_S = 16_000, 0.2
 
 
+def said(text: str, log_probability: float) -> UtteranceText:
+    return UtteranceText(text, log_probability, (log_probability,) * len(text.split()))
+
+
 class Streaming:
-    """Hears a word in every second of sound that is not silent."""
+    """Hears a word in every block of sound that is not silent."""
 
     def __init__(self) -> None:
         self.reset()
@@ -55,7 +62,7 @@ class Final:
     """Answers with a given text, when it is let."""
 
     def __init__(self, text: str = "Truly said, so.", log_probability: float = -0.1) -> None:
-        self.said = UtteranceText(text, log_probability)
+        self.said = said(text, log_probability)
         self.heard: list[NDArray[np.float32]] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
@@ -122,7 +129,7 @@ def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> 
     assert finalized(recognizer).confidence == 0
     now = speak(recognizer, now, [0.5] * 3)
     assert recognizer.partial().confidence == 0
-    final.said = UtteranceText("Streamed streamed streamed.", -0.1)
+    final.said = said("Streamed streamed streamed.", -0.1)
     now = speak(recognizer, now, [0] * 5)
     assert finalized(recognizer).recognized_by == "final"
     speak(recognizer, now, [0.5])
@@ -169,12 +176,12 @@ def test_a_final_pass_that_fails_is_raised_where_stages_are_guarded() -> None:
     assert recognizer.partial().text == ""
 
 
-def test_what_is_kept_of_endless_speech_is_bounded() -> None:
+def test_of_speech_without_an_end_no_word_is_lost() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0.5] * 500)
-    finalized(recognizer)
-    assert len(final.heard[0]) / RATE <= 31
+    assert len(finalized(recognizer).words) == 500
+    assert final.heard == []
 
 
 def test_all_recognizers_of_a_process_share_one_thread() -> None:
@@ -206,3 +213,100 @@ def test_a_reset_forgets_what_was_under_way() -> None:
         speak(recognizer, now, [0] * 5)
         assert finalized(recognizer).text == ""
         assert isinstance(pool.submit(int), Future)
+
+
+class Growing(Final):
+    """Hears a word in every quarter of a second of speech, "w0 w1 ..."; the newest is a guess."""
+
+    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+        words = round(4 * np.count_nonzero(samples) / RATE)
+        self.said = said(" ".join([*(f"w{i}" for i in range(words)), f"guess{words}"]), -0.1)
+        return super().recognize(samples)
+
+
+def grow(recognizer: TwoPass, levels: list[float], within_s: float = math.inf) -> list[Hypothesis]:
+    """Feed blocks, let the final pass settle after each, and return what is shown."""
+    shown = []
+    for number in range(len(levels)):
+        speak(recognizer, number * BLOCK_S, levels[number : number + 1])
+        recognizer.settle(within_s)
+        shown.append(recognizer.partial())
+    return shown
+
+
+def test_words_that_two_runs_agree_on_are_settled_and_newer_ones_are_streamed() -> None:
+    shown = grow(TwoPass(Streaming(), Growing()), [0.5] * 25)
+    assert {s.recognized_by for s in shown[:5]} == {"streaming"}
+    newest = shown[-1]
+    assert newest.recognized_by == "final" and not newest.final and newest.took_s > 0
+    assert newest.text.startswith("w0 w1 w2") and newest.text.endswith("streamed")
+    assert newest.settled > 4
+    for earlier, later in pairwise(shown):
+        kept = [word.text for word in earlier.words[: earlier.settled]]
+        assert kept == [word.text for word in later.words[: len(kept)]]
+    times = [word.start_s for word in newest.words]
+    assert times == sorted(times)
+
+
+def test_where_the_final_pass_is_unsure_of_the_growing_words_the_streamed_ones_are_shown() -> None:
+    final = Final(log_probability=LEAST_LOG_PROBABILITY - 0.1)
+    shown = grow(TwoPass(Streaming(), final), [0.5] * 25)
+    assert len(final.heard) > 2
+    assert {s.recognized_by for s in shown} == {"streaming"}
+    assert {s.settled for s in shown} == {0}
+
+
+def test_the_longer_an_utterance_the_less_often_it_is_heard_again() -> None:
+    final = Growing()
+    grow(TwoPass(Streaming(), final), [0.5] * 100)
+    heard_s = sum(len(samples) for samples in final.heard) / RATE
+    assert 4 < len(final.heard) < 14
+    assert heard_s < 5 * 20
+
+
+def test_silence_is_not_heard_again_and_the_last_run_is_the_final_one() -> None:
+    final = Growing()
+    recognizer = TwoPass(Streaming(), final)
+    grow(recognizer, [0.5] * 10 + [0] * 30)
+    runs = len(final.heard)
+    assert runs <= 3
+    ended = finalized(recognizer)
+    assert len(final.heard) == runs
+    assert ended.text.split()[:8] == [f"w{i}" for i in range(8)]
+
+
+def test_a_tick_does_not_wait_for_the_growing_words() -> None:
+    final = Growing()
+    final.may_answer.clear()
+    recognizer = TwoPass(Streaming(), final)
+    shown = grow(recognizer, [0.5] * 25, within_s=0.01)
+    assert {s.recognized_by for s in shown} == {"streaming"}
+    assert len(final.heard) <= 1, "one run at a time"
+    final.may_answer.set()
+    assert finalized(recognizer).recognized_by == "final"
+
+
+def test_a_run_that_takes_long_makes_the_next_wait() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        final = Growing()
+        final.may_answer.clear()
+        recognizer = TwoPass(Streaming(), final, pool.submit)
+        grow(recognizer, [0.5] * 10, within_s=0.01)
+        time.sleep(0.2)
+        final.may_answer.set()
+        pool.submit(int).result()
+        for _ in range(20):
+            recognizer.settle(0.01)
+        assert len(final.heard) == 1
+
+
+def test_the_next_utterance_hears_no_word_of_the_one_before() -> None:
+    final = Final()
+    recognizer = TwoPass(Streaming(), final)
+    now = speak(recognizer, 0.0, [0.5] * 10)
+    finalized(recognizer)
+    speak(recognizer, now, [0.25] * 10)
+    finalized(recognizer)
+    first, second = final.heard
+    assert set(np.unique(first)) == {0.5}
+    assert set(np.unique(second)) == {0.25}

@@ -22,6 +22,7 @@ FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 _BEGIN, _END = 1, 2
 _TOKENS_A_SECOND = 6.5
 """More are not said: what goes on longer is the decoder repeating itself."""
+_WORD_START = "\u2581".encode()
 _SHORTEST = SAMPLE_RATE // 4
 """Samples that the encoder needs at least; less is filled up with silence."""
 
@@ -68,9 +69,11 @@ class Moonshine:
         feeds: dict[str, Any] = {"input_values": samples[None].astype(np.float32)}
         (hidden,) = self._encoder.run(None, feeds | dict.fromkeys(self._masked, mask))
         said, log_probabilities = self._decode(hidden, mask)
+        words = self._words(said, log_probabilities)
         return UtteranceText(
-            text=self._spelled(said),
+            text=" ".join(text for text, _ in words),
             log_probability=float(np.mean(log_probabilities)),
+            words=tuple(log_probability for _, log_probability in words),
         )
 
     def _decode(
@@ -99,10 +102,19 @@ class Moonshine:
                     feeds[name] = answer[name.replace("past_key_values", "present")]
         return said, log_probabilities
 
-    def _spelled(self, said: list[int]) -> str:
-        parts = [self._tokens[token] for token in said if token < len(self._tokens)]
-        words = [part for part in parts if not (part.startswith(b"<") and part.endswith(b">"))]
-        return b"".join(words).decode("utf-8", "ignore").replace("\u2581", " ").strip()
+    def _words(self, said: list[int], log_probabilities: list[float]) -> list[tuple[str, float]]:
+        """Return the words, each with the log-probability of its least likely token."""
+        words: list[tuple[bytes, float]] = []
+        for token, log_probability in zip(said, log_probabilities, strict=False):
+            part = self._tokens[token] if token < len(self._tokens) else b""
+            if part.startswith(b"<") and part.endswith(b">"):
+                continue
+            if part.startswith(_WORD_START) or not words:
+                words.append((b"", 0.0))
+            before, least = words[-1]
+            words[-1] = before + part.replace(_WORD_START, b" "), min(least, log_probability)
+        spelled = [(part.decode("utf-8", "ignore").split(), p) for part, p in words]
+        return [(word, p) for parts, p in spelled for word in parts]
 
 
 def _read_tokens(path: Path) -> list[bytes]:

@@ -29,7 +29,9 @@ class Hypothesis:
         confidence: mean of the words' confidences, 0 without words.
         end_s: stream time up to which sound has been decoded.
         final: nothing will be added or changed.
-        recognized_by: which pass the text comes from.
+        recognized_by: which pass the text comes from, or most of it while it grows.
+        settled: of words that are not final, how many from the first on will probably stay.
+        took_s: seconds that a final pass took for it, beside the stream.
     """
 
     text: str
@@ -38,6 +40,8 @@ class Hypothesis:
     end_s: float
     final: bool
     recognized_by: Pass = "streaming"
+    settled: int = 0
+    took_s: float = 0.0
 
 
 class SpeechRecognizer(Protocol):
@@ -48,6 +52,14 @@ class SpeechRecognizer(Protocol):
 
     def partial(self) -> Hypothesis:
         """Return what has been understood of the utterance so far. Cheap, and changes nothing."""
+
+    def settle(self, within_s: float) -> None:
+        """Work on better partial words, where there are any to be had. Asked once a tick.
+
+        Args:
+            within_s: as of `finalize`; infinite where the time does not matter and every run
+                should give the same.
+        """
 
     def is_endpoint(self) -> bool:
         """Whether the utterance is over. Cheap, and changes nothing."""

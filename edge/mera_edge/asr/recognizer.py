@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mera_edge.asr.decoding.ctc import Decoder, Greedy, Token
 from mera_edge.asr.decoding.subwords import WORD_START, read_symbols, spell, words
+from mera_edge.asr.endpoint import Decoded, Endpoint
 from mera_edge.asr.protocol import Hypothesis, Word
 from mera_edge.asr.steps import Steps, Work
 from mera_edge.bundle import Bundle
@@ -67,7 +68,7 @@ class Recognizer:
         role = bundle.role("asr")
         role.require_features(SPEC)
         self._engine = role.stage_engine()
-        self._settings = settings
+        self._endpoint = Endpoint(settings)
         self._symbols = role.read("tokens", read_symbols)
         inputs, outputs = self._engine.inputs, list(self._engine.outputs)
         self._log_probabilities, self._next_attention, self._next_convolution = outputs
@@ -98,11 +99,13 @@ class Recognizer:
         self._filled = 0
         self._start_s = self._heard_s = 0.0
         self._final: Work[Hypothesis] | None = None
+        self._endpoint.reset()
         self._begin()
 
     def accept(self, block: AudioBlock) -> None:
         """Take the frames of the next piece of the stream."""
         frames = block.frames
+        self._endpoint.accept(block)
         if self._decoder.frames == 0:
             self._start_s = block.end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = block.end_s
@@ -145,17 +148,15 @@ class Recognizer:
             self._push(np.full((silence, self._window.shape[1]), FLOOR, np.float32))
         self._filled = 0
 
+    def settle(self, within_s: float) -> None:
+        """Do nothing: partial words are as good as they get."""
+
     def is_endpoint(self) -> bool:
-        """Whether one of the endpoint rules says that the utterance is over."""
-        tokens, frames = self._decoder.tokens, self._decoder.frames
-        silent = frames - 1 - tokens[-1].last if tokens else frames
-        silence_s, length_s = silent * self._encoder_frame_s, frames * self._encoder_frame_s
-        rules = self._settings
-        return (
-            silence_s >= rules.rule1_min_trailing_silence
-            or (bool(tokens) and silence_s >= rules.rule2_min_trailing_silence)
-            or length_s >= rules.rule3_min_utterance_length
-        )
+        """Whether the utterance is over, see `Endpoint`."""
+        tokens = self._decoder.tokens
+        word_end_s = self._place.time(tokens[-1].last + 1) if tokens else None
+        end_s = self._place.time(self._decoder.frames)
+        return self._endpoint.reached(Decoded(self._start_s, end_s, word_end_s))
 
     def _begin(self) -> None:
         """Begin an utterance."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mera_edge.asr.decoding.subwords import WORD_START
+from mera_edge.asr.endpoint import Decoded, Endpoint
 from mera_edge.asr.protocol import Hypothesis, Word
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError, MissingExtra
@@ -23,7 +24,7 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE
 
 _TAIL_S = 0.8
-"""Silence after the end of a stream: networks look ahead."""
+"""How far networks look ahead: silence after the end of a stream, and sound not decoded yet."""
 
 
 class SherpaRecognizer:
@@ -40,6 +41,7 @@ class SherpaRecognizer:
 
     def __init__(self, directory: Path, settings: RecognitionSettings = RECOGNITION) -> None:
         self._recognizer = _open(directory, settings)
+        self._endpoint = Endpoint(settings)
         self.reset()
 
     def reset(self) -> None:
@@ -48,6 +50,7 @@ class SherpaRecognizer:
         self._start_s = self._heard_s = 0.0
         self._begun = self._ended = False
         self._known: Hypothesis | None = None
+        self._endpoint.reset()
 
     def accept(self, block: AudioBlock) -> None:
         """Take the samples of the next piece of the stream."""
@@ -55,6 +58,7 @@ class SherpaRecognizer:
             self._start_s = block.end_s - len(block.samples) / SAMPLE_RATE
             self._begun = True
         self._heard_s = block.end_s
+        self._endpoint.accept(block)
         self._stream.accept_waveform(SAMPLE_RATE, block.samples)
         self._decode()
 
@@ -67,9 +71,17 @@ class SherpaRecognizer:
             self._known = Hypothesis(text, words, confidence, self._heard_s, final=False)
         return self._known
 
+    def settle(self, within_s: float) -> None:
+        """Do nothing: partial words are as good as they get."""
+
     def is_endpoint(self) -> bool:
-        """Whether one of the endpoint rules says that the utterance is over."""
-        return bool(self._recognizer.is_endpoint(self._stream))
+        """Whether the utterance is over: see `Endpoint`, and without a detector sherpa-onnx."""
+        if not self._endpoint.informed:
+            return bool(self._recognizer.is_endpoint(self._stream))
+        times = self._times() if self.partial().words else []
+        word_end_s = self._start_s + times[-1] if times else None
+        decoded_s = max(self._start_s, self._heard_s - _TAIL_S)
+        return self._endpoint.reached(Decoded(self._start_s, decoded_s, word_end_s))
 
     def finalize(self, within_s: float) -> Hypothesis:
         """End the utterance: its text is final at once."""
@@ -95,9 +107,15 @@ class SherpaRecognizer:
             self._recognizer.decode_stream(self._stream)
         self._known = None
 
+    def _times(self) -> list[float]:
+        """Return when each token begins, in seconds after the first; some models do not say."""
+        times = list(self._recognizer.timestamps(self._stream))
+        missing = len(self._recognizer.tokens(self._stream)) - len(times)
+        return times + [self._heard_s - self._start_s] * missing
+
     def _words(self) -> list[Word]:
         tokens = [str(token) for token in self._recognizer.tokens(self._stream)]
-        times = list(self._recognizer.timestamps(self._stream))
+        times = self._times()
         # Only transducers say how sure they are.
         sure = [math.exp(value) for value in self._recognizer.ys_probs(self._stream)]
         sure = sure if len(sure) == len(tokens) else [1.0] * len(tokens)

@@ -19,6 +19,7 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.sources.choice import Tracks
 from mera_edge.sources.media import MediaFile
+from mera_edge.stages.vad import VoiceActivity
 
 PIECE_S = 0.2
 """Sound is read in pieces of this length, as a live run would hear it."""
@@ -63,6 +64,9 @@ class SpeechStream:
 
     Args:
         recognizer: is reset first; the one of the bundle in the package if not given.
+        activity: is reset first; says where somebody speaks. Utterances end where nobody does, and
+            what is found in other sound is no words. If neither is given it is the bundle's,
+            without it all sound is taken for speech.
 
     Raises:
         MeraError: a model cannot be loaded.
@@ -71,10 +75,20 @@ class SpeechStream:
         heard_s: stream time, in seconds, of the end of the sound so far.
     """
 
-    def __init__(self, recognizer: SpeechRecognizer | None = None) -> None:
-        self._recognizer = open_recognizer(Bundle.open()) if recognizer is None else recognizer
-        self._recognizer.reset()
+    def __init__(
+        self,
+        recognizer: SpeechRecognizer | None = None,
+        activity: VoiceActivity | None = None,
+    ) -> None:
+        if recognizer is None:
+            bundle = Bundle.open()
+            recognizer, activity = open_recognizer(bundle), activity or VoiceActivity(bundle)
+        self._recognizer, self._activity = recognizer, activity
+        recognizer.reset()
+        if activity is not None:
+            activity.reset()
         self._log_mel = LogMel()
+        self._spoken = False
         self.heard_s = 0.0
 
     def accept(self, samples: NDArray[np.float32], at_s: float | None = None) -> list[Hypothesis]:
@@ -87,8 +101,10 @@ class SpeechStream:
         at_s = self.heard_s if at_s is None else at_s
         self.heard_s = at_s + len(samples) / SAMPLE_RATE
         frames = self._log_mel.accept(samples)
-        self._recognizer.accept(AudioBlock(frames, self.heard_s, samples))
-        return _spoken(self._recognizer) if self._recognizer.is_endpoint() else []
+        speaking = None if self._activity is None else self._activity.accept(frames)
+        self._spoken |= speaking is not False
+        self._recognizer.accept(AudioBlock(frames, self.heard_s, samples, speaking))
+        return self._final() if self._recognizer.is_endpoint() else []
 
     def partial(self) -> Hypothesis:
         """Return what has been understood of the present utterance."""
@@ -98,12 +114,13 @@ class SpeechStream:
         """End the sound and return its last utterance, if something was said."""
         self._recognizer.accept(AudioBlock(self._log_mel.flush(), self.heard_s))
         self._recognizer.flush()
-        return _spoken(self._recognizer)
+        return self._final()
 
-
-def _spoken(recognizer: SpeechRecognizer) -> list[Hypothesis]:
-    final = finalized(recognizer)
-    return [final] if final.text else []
+    def _final(self) -> list[Hypothesis]:
+        """End the utterance, and return it if something was said."""
+        final, spoken = finalized(self._recognizer), self._spoken
+        self._spoken = False
+        return [final] if final.text and spoken else []
 
 
 def transcribe(
@@ -122,11 +139,15 @@ def transcribe(
         MeraError: the file or a model cannot be used; the message says why and what to do.
     """
     bundle = Bundle.open() if bundle is None else bundle
-    return transcribe_file(open_recognizer(bundle, recognition), Path(path))
+    recognizer, activity = open_recognizer(bundle, recognition), VoiceActivity(bundle)
+    return transcribe_file(recognizer, Path(path), activity=activity)
 
 
 def transcribe_file(
-    recognizer: SpeechRecognizer, path: Path, tracks: Tracks | None = None
+    recognizer: SpeechRecognizer,
+    path: Path,
+    tracks: Tracks | None = None,
+    activity: VoiceActivity | None = None,
 ) -> FileTranscript:
     """Recognize the speech of a file (sound or video), streaming.
 
@@ -134,6 +155,7 @@ def transcribe_file(
         recognizer: is reset first.
         path: see `mera_edge.sources.media.MediaFile`.
         tracks: which of several is heard.
+        activity: see `SpeechStream`.
 
     Raises:
         InputError: the file cannot be used or has no sound.
@@ -143,7 +165,7 @@ def transcribe_file(
     try:
         if not source.has_audio:
             raise InputError(f"{path} has no sound", "give a file with a sound track")
-        stream = SpeechStream(recognizer)
+        stream = SpeechStream(recognizer, activity)
         utterances: list[Hypothesis] = []
         until_s = 0.0
         while not source.ended:

@@ -8,24 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word
-from mera_edge.asr.utterance import UtteranceRecognizer, UtteranceText
+from mera_edge.asr.final_text import chosen
+from mera_edge.asr.growing import Growing, Run, run
+from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer
+from mera_edge.asr.sound_buffer import SoundBuffer
+from mera_edge.asr.utterance import UtteranceRecognizer
 from mera_edge.features.audio import AudioBlock
-from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.metrics.word_error_rate import distance, normalized
-
-LEAST_LOG_PROBABILITY = -0.3
-"""Mean log-probability of a token from which the final pass is believed; below it the streaming
-pass's text stands. Chosen on training speakers: see docs/results/asr.md."""
+from mera_edge.stages.vad import HANGOVER_S
 
 _MARGIN_S = 0.8
 """Sound before the first word and after the last that the final pass hears too."""
 
 _LONGEST_S = 30.0
-"""Sound that is kept at the most: the streaming pass ends utterances long before."""
+"""Sound that is kept. The streaming text of an utterance that is longer stands."""
 
 
 @cache
@@ -38,16 +33,18 @@ def _thread() -> ThreadPoolExecutor:
 class _Ending:
     """An utterance that is over, and what is known of its end."""
 
-    blocks: list[AudioBlock]
+    growing: Growing
+    begin_s: float
+    spoke_s: float
     streamed: Hypothesis | None = None
-    final: Future[UtteranceText] | None = None
 
 
 class TwoPass:
-    """A streaming recognizer whose finished utterances are recognized again as a whole.
+    """A streaming recognizer whose utterances are recognized again as a whole.
 
-    The final pass runs in a thread beside the ticks, over the sound of the utterance. Its text is
-    taken where its decoder is sure of it, the streaming pass's elsewhere.
+    The final pass runs in a thread beside the ticks, over the sound of the utterance so far
+    (`settle`), and once more when it is over. Its text is taken where its decoder is sure of it,
+    the streaming pass's elsewhere.
 
     Args:
         streaming: the first pass.
@@ -59,30 +56,41 @@ class TwoPass:
         self,
         streaming: SpeechRecognizer,
         final: UtteranceRecognizer,
-        submit: Callable[..., Future[UtteranceText]] | None = None,
+        submit: Callable[..., Future[Run]] | None = None,
     ) -> None:
         self._streaming, self._final = streaming, final
         self._submit = submit or _thread().submit
-        self._blocks: list[AudioBlock] = []
+        self._sound = SoundBuffer(_LONGEST_S)
+        self._begin_s = self._spoke_s = -math.inf
+        self._growing = Growing()
         self._ending: _Ending | None = None
-        self._trust = 1.0
         self.reset()
 
     def accept(self, block: AudioBlock) -> None:
         """Take the next piece of the stream."""
-        self._blocks.append(block)
-        while self._kept_s(block) > _LONGEST_S:
-            self._blocks.pop(0)
+        self._sound.accept(block)
+        if block.speaking:
+            self._spoke_s = block.end_s
         self._streaming.accept(block)
 
     def partial(self) -> Hypothesis:
-        """Return what the streaming pass has understood so far.
+        """Return what has been understood so far: by the final pass, and since then.
 
-        It is doubted as far as the final pass heard other words in the utterance before: whoever
-        speaks another language goes on doing so.
+        The streaming pass is doubted as far as the final pass heard other words in the utterance
+        before: whoever speaks another language goes on doing so.
         """
         said = self._streaming.partial()
-        return said if self._trust == 1 else replace(said, confidence=said.confidence * self._trust)
+        if self._trust < 1:
+            said = replace(said, confidence=said.confidence * self._trust)
+        return self._growing.shown(said)
+
+    def settle(self, within_s: float) -> None:
+        """Let the final pass hear the utterance so far; see `SpeechRecognizer.settle`."""
+        if self._ending is not None or not self._growing.take(within_s):
+            return
+        streamed, now_s = self._streaming.partial(), self._sound.end_s
+        if streamed.words and self._growing.is_due(streamed, now_s):
+            self._hear(self._growing, self._begin_s, streamed, now_s)
 
     def is_endpoint(self) -> bool:
         """Whether the streaming pass says that the utterance is over."""
@@ -91,22 +99,22 @@ class TwoPass:
     def finalize(self, within_s: float) -> Hypothesis | None:
         """End the utterance; see `SpeechRecognizer.finalize`."""
         if self._ending is None:
-            self._ending, self._blocks = _Ending(self._blocks), []
+            self._ending = _Ending(self._growing, self._begin_s, self._spoke_s)
+            self._growing, self._begin_s = Growing(), self._streaming.partial().end_s
         ending = self._ending
         if ending.streamed is None:
             ending.streamed = self._streaming.finalize(within_s)
             if ending.streamed is None:
                 return None
-            if ending.streamed.words:
-                samples = _sound(ending.blocks, ending.streamed)
-                ending.final = self._submit(self._final.recognize, samples)
-        if ending.final is not None and not (math.isinf(within_s) or ending.final.done()):
+            self._hear_out(ending, ending.streamed)
+        if not ending.growing.take(within_s):
             return None
         self._ending = None
-        if ending.final is None:
+        said = ending.growing.newest
+        if said is None:
             return ending.streamed
-        said, self._trust = _chosen(ending.streamed, ending.final.result())
-        return said
+        final, self._trust = chosen(ending.streamed, said)
+        return replace(final, took_s=ending.growing.took_s)
 
     def flush(self) -> None:
         """End the stream."""
@@ -114,52 +122,23 @@ class TwoPass:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._blocks, self._ending, self._trust = [], None, 1.0
+        self._sound.reset()
+        self._growing, self._ending, self._trust = Growing(), None, 1.0
+        self._begin_s = self._spoke_s = -math.inf
         self._streaming.reset()
 
-    def _kept_s(self, newest: AudioBlock) -> float:
-        return newest.end_s - self._blocks[0].end_s
+    def _hear_out(self, ending: _Ending, streamed: Hypothesis) -> None:
+        """Let the final pass hear the whole utterance, unless it has."""
+        if not streamed.words or self._sound.begin_s > streamed.words[0].start_s:
+            ending.growing = Growing()
+            return
+        speech_s = max(streamed.words[-1].end_s, ending.spoke_s - HANGOVER_S)
+        if not ending.growing.covers(speech_s):
+            # The next utterance begins where the streaming pass ended this one.
+            until_s = min(speech_s + _MARGIN_S, streamed.end_s)
+            self._hear(ending.growing, ending.begin_s, streamed, until_s)
 
-
-def _sound(blocks: list[AudioBlock], streamed: Hypothesis) -> NDArray[np.float32]:
-    """Return the samples from a little before the first word to a little after the last."""
-    begin_s = streamed.words[0].start_s - _MARGIN_S
-    end_s = streamed.words[-1].end_s + _MARGIN_S
-    parts = []
-    for block in blocks:
-        starts_s = block.end_s - len(block.samples) / SAMPLE_RATE
-        first = max(0, round((begin_s - starts_s) * SAMPLE_RATE))
-        last = max(0, round((end_s - starts_s) * SAMPLE_RATE))
-        parts.append(block.samples[first:last])
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
-
-
-def _chosen(streamed: Hypothesis, said: UtteranceText) -> tuple[Hypothesis, float]:
-    """Return what was said, and how far the streaming pass is to be trusted with what follows."""
-    if not said.text or said.log_probability < LEAST_LOG_PROBABILITY:
-        # Two that hear different words, as of another language, are both to be doubted.
-        trust = _agreement(streamed.text, said)
-        return replace(streamed, confidence=streamed.confidence * trust), trust
-    words = _timed(said, streamed.words[0].start_s, streamed.words[-1].end_s)
-    final = replace(
-        streamed, text=said.text, words=words, confidence=words[0].confidence, recognized_by="final"
-    )
-    return final, 1.0
-
-
-def _agreement(streamed: str, said: UtteranceText) -> float:
-    """Return the share of words, from 0 to 1, that both passes heard."""
-    one, other = normalized(streamed).split(), normalized(said.text).split()
-    return 1 - distance(one, other) / max(len(one), len(other), 1)
-
-
-def _timed(said: UtteranceText, start_s: float, end_s: float) -> tuple[Word, ...]:
-    """Spread the words over the utterance by their lengths: the final pass has no times."""
-    words = said.text.split()
-    ends = np.cumsum([len(word) + 1 for word in words])
-    at = [start_s + (end_s - start_s) * float(end / ends[-1]) for end in (0, *ends)]
-    confidence = math.exp(said.log_probability)
-    return tuple(
-        Word(word, begin, end, confidence)
-        for word, begin, end in zip(words, at[:-1], at[1:], strict=True)
-    )
+    def _hear(self, growing: Growing, begin_s: float, streamed: Hypothesis, until_s: float) -> None:
+        begin_s = max(begin_s, streamed.words[0].start_s - _MARGIN_S)
+        samples = self._sound.between(begin_s, until_s)
+        growing.hear(lambda: self._submit(run, self._final, samples), until_s)

@@ -19,10 +19,12 @@ class UtteranceText:
     Attributes:
         text: with capitals and punctuation where the recognizer has them.
         log_probability: mean log-probability of a token, 0 (certain) and below.
+        words: log-probability of each word of ``text.split()``, that of its least likely token.
     """
 
     text: str
     log_probability: float
+    words: tuple[float, ...]
 
 
 class UtteranceRecognizer(Protocol):

@@ -33,14 +33,16 @@ def transcribe(
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import Attempts, say, stdout
     from mera_edge.config import load
+    from mera_edge.stages.vad import VoiceActivity
 
     flags = {"bundle": bundle, "recognition": {"model": asr, "hot_words": hot_word}}
     settings = load(config, flags)
-    recognizer = open_recognizer(Bundle.open(settings.bundle), settings.recognition)
+    models = Bundle.open(settings.bundle)
+    recognizer, activity = open_recognizer(models, settings.recognition), VoiceActivity(models)
     tracks, attempts = options.tracks(track), Attempts()
     for file in files:
         with attempts.at(file):
-            transcript = transcribe_file(recognizer, file, tracks)
+            transcript = transcribe_file(recognizer, file, tracks, activity)
             if json:
                 print(to_json.dumps(transcript.to_dict(str(file)), ensure_ascii=False), flush=True)
             else:

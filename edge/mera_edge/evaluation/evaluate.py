@@ -29,6 +29,7 @@ from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import VirtualClock
 from mera_edge.service.run_loop import run
 from mera_edge.sources.media import MediaFile
+from mera_edge.stages.vad import VoiceActivity
 
 Progress = Callable[[Sequence[labelled_csv.Row]], "Sequence[labelled_csv.Row]"]
 
@@ -65,7 +66,8 @@ def evaluate(
     labels = evaluator.labels(bundle)
     rows = progress(labelled_csv.read(manifest, evaluator.given, evaluator.truth, labels, skipped))
     if role == "asr":
-        found = _recognition(rows, manifest, open_recognizer(bundle, recognition), skipped)
+        recognizer, activity = open_recognizer(bundle, recognition), VoiceActivity(bundle)
+        found = _recognition(rows, manifest, recognizer, activity, skipped)
     else:
         found = _prediction(rows, manifest, evaluator, bundle, skipped)
     return {"role": role, **found, "skipped": skipped.faults}
@@ -108,6 +110,7 @@ def _recognition(
     rows: Sequence[labelled_csv.Row],
     manifest: Path,
     recognizer: SpeechRecognizer,
+    activity: VoiceActivity,
     skipped: table.Skipped,
 ) -> dict[str, Any]:
     references: list[str] = []
@@ -115,7 +118,7 @@ def _recognition(
     began, heard_s = time.perf_counter(), 0.0
     for row in rows:
         try:
-            transcript = transcribe_file(recognizer, Path(row.given))
+            transcript = transcribe_file(recognizer, Path(row.given), activity=activity)
         except InputError as error:
             skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
             continue

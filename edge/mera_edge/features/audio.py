@@ -18,3 +18,5 @@ class AudioBlock:
     """Stream time, in seconds, at which it ends."""
     samples: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     """``[n]``, mono, 16 kHz, in [-1, 1]. Whoever hears frames needs none."""
+    speaking: bool | None = None
+    """Whether somebody speaks at its end; ``None`` where no speech detector was asked."""

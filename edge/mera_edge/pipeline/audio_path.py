@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -154,8 +154,10 @@ class AudioPath:
         block = AudioBlock(frames, self._heard_s, sound.samples)
         found = self._activity.call(now_s, lambda activity: activity.listen(block))
         self.speaking = bool(found)
-        if self.speaking or self._activity.reason is not None:
+        known = self._activity.reason is None
+        if self.speaking or not known:
             self._spoke_s = self._heard_s
+        block = replace(block, speaking=self.speaking if known else None)
         silent_s = self._heard_s - self._spoke_s
         if plan.power_saving and silent_s >= REST_AFTER_S and self._transcription.is_idle:
             self._rest(block, now_s)
@@ -171,7 +173,8 @@ class AudioPath:
             self._kept = AudioBlock(_NO_FRAMES, block.end_s)
         frames = np.concatenate([self._kept.frames, block.frames])[-_PRE_ROLL:]
         samples = np.concatenate([self._kept.samples, block.samples])
-        self._kept = AudioBlock(frames, block.end_s, samples[-_PRE_ROLL * _SAMPLES_A_FRAME :])
+        samples = samples[-_PRE_ROLL * _SAMPLES_A_FRAME :]
+        self._kept = AudioBlock(frames, block.end_s, samples, block.speaking)
 
     def _wake(self, now_s: float) -> None:
         """Make up for the newest of the sound that was not listened to."""

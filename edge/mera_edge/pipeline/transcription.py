@@ -103,6 +103,8 @@ class Transcriber:
             return self._show(_joined(said), now_s, plan) if said else Words()
         if self._finalizing:
             return self._finalize(now_s, plan) or Words()
+        if plan.partial_text and spoken:
+            self._recognizer.call(now_s, lambda recognizer: recognizer.settle(plan.finalize_s))
         found = self._recognizer.call(
             now_s, lambda recognizer: (recognizer.partial(), recognizer.is_endpoint())
         )
@@ -128,14 +130,18 @@ class Transcriber:
         if not self._was_spoken:
             hypothesis = replace(hypothesis, text="")
         shown, self._shown = self._shown, "" if hypothesis.final else hypothesis.text
-        if not hypothesis.text or (hypothesis.text == shown and not hypothesis.final):
+        if not hypothesis.text:
             return Words()
         self.transcript = Transcript(
             text=hypothesis.text,
             final=hypothesis.final,
             confidence=round(hypothesis.confidence, 4),
             recognized_by=hypothesis.recognized_by,
+            settled_words=hypothesis.settled,
+            final_pass_ms=round(1000 * hypothesis.took_s, 1),
         )
+        if hypothesis.text == shown and not hypothesis.final:
+            return Words()
         if hypothesis.confidence < LEAST_CONFIDENCE:
             return Words(ended=hypothesis.final)
         if not (hypothesis.final or plan.partial_text):

@@ -1,0 +1,54 @@
+"""Which pass's text is taken, and how sure it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from mera_edge.asr.protocol import Hypothesis, Word
+from mera_edge.asr.utterance import UtteranceText
+from mera_edge.metrics.word_error_rate import distance, normalized
+
+LEAST_LOG_PROBABILITY = -0.3
+"""Mean log-probability of a token from which the final pass is believed; below it the streaming
+pass's text stands. Chosen on training speakers: see docs/results/asr.md."""
+
+
+def is_sure(said: UtteranceText) -> bool:
+    """Whether the final pass is to be believed."""
+    return bool(said.text) and said.log_probability >= LEAST_LOG_PROBABILITY
+
+
+def chosen(streamed: Hypothesis, said: UtteranceText) -> tuple[Hypothesis, float]:
+    """Return what was said, and how far the streaming pass is to be trusted with what follows."""
+    if not is_sure(said):
+        # Two that hear different words, as of another language, are both to be doubted.
+        trust = _agreement(streamed.text, said.text)
+        return replace(streamed, confidence=streamed.confidence * trust), trust
+    words = timed(said, streamed.words[0].start_s, streamed.words[-1].end_s)
+    confidence = sum(word.confidence for word in words) / len(words)
+    final = replace(
+        streamed, text=said.text, words=words, confidence=confidence, recognized_by="final"
+    )
+    return final, 1.0
+
+
+def timed(said: UtteranceText, start_s: float, end_s: float) -> tuple[Word, ...]:
+    """Spread the words over the utterance by their lengths: the final pass has no times."""
+    words = said.text.split()
+    ends = np.cumsum([len(word) + 1 for word in words])
+    at = [start_s + (end_s - start_s) * float(end / ends[-1]) for end in (0, *ends)]
+    return tuple(
+        Word(word, begin, end, math.exp(log_probability))
+        for word, begin, end, log_probability in zip(
+            words, at[:-1], at[1:], said.words, strict=True
+        )
+    )
+
+
+def _agreement(one: str, other: str) -> float:
+    """Return the share of words, from 0 to 1, that both passes heard."""
+    words, others = normalized(one).split(), normalized(other).split()
+    return 1 - distance(words, others) / max(len(words), len(others), 1)
