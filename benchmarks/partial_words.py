@@ -14,6 +14,7 @@ import csv
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,22 +42,31 @@ def hear(
     """Return what was shown of each utterance, and the final texts."""
     recognizer.reset()
     activity.reset()
-    log_mel, shown, finals, now_s = LogMel(), [[]], [], 0.0
+    log_mel, shown, finals, now_s, spoken = LogMel(), [[]], [], 0.0, False
+
+    def end() -> None:
+        final = finalized(recognizer)
+        finals.append(final if spoken else replace(final, text="", words=()))
+
     size = round(TICK_S * SAMPLE_RATE)
     for start in range(0, len(samples), size):
         piece = samples[start : start + size]
         now_s += len(piece) / SAMPLE_RATE
         frames = log_mel.accept(piece)
-        recognizer.accept(AudioBlock(frames, now_s, piece, activity.accept(frames)))
-        if settle:
+        speaking = activity.accept(frames)
+        spoken |= speaking
+        recognizer.accept(AudioBlock(frames, now_s, piece, speaking))
+        if settle and spoken:
             recognizer.settle(math.inf)
-        shown[-1].append(recognizer.partial())
+        if spoken:
+            shown[-1].append(recognizer.partial())
         if recognizer.is_endpoint():
-            finals.append(finalized(recognizer))
+            end()
             shown.append([])
+            spoken = False
     recognizer.accept(AudioBlock(log_mel.flush(), now_s))
     recognizer.flush()
-    finals.append(finalized(recognizer))
+    end()
     return shown, finals
 
 

@@ -130,10 +130,13 @@ class Transcript(_Message):
 
     text: str = Field(
         description="in lower case without punctuation from the streaming pass, with both from the "
-        "final one"
+        "final one; a final text is empty where what was shown turned out to be no words that the "
+        "recognizers know, as of another language"
     )
     final: bool = Field(description="whether the speaker has come to an end")
-    confidence: Share = Field(description="of the recognizer in its words")
+    confidence: Share = Field(
+        description="the share of the words that is expected to be right; from 0.5 on they count"
+    )
     recognized_by: Literal["streaming", "final"] = Field(
         "streaming", description="the pass that the text comes from, or most of it while it grows"
     )

@@ -131,8 +131,8 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     source.mkdir()
     published(source, {1: 3, 3: 4, 4: 2})
     files = {name: sha256(source / name) for name in FILES}
-    final = Published(role="asr_final", kind="moonshine", licence="MIT", what="w",
-                      sources=(f"{source.as_uri()}/",), files=files)  # fmt: skip
+    final = Published(role="asr_final", kind="moonshine", licence="MIT", languages=("en",),
+                      what="w", sources=(f"{source.as_uri()}/",), files=files)  # fmt: skip
     other = Published(role="face_detector", kind="yunet", licence="MIT", what="w",
                       sources=("https://x.invalid/",), files=files)  # fmt: skip
     known = {"made-up": final, "detector": other}

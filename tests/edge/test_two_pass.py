@@ -10,9 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY
+from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY, confidence
 from mera_edge.asr.protocol import Hypothesis, Word, finalized
 from mera_edge.asr.two_pass import TwoPass
 from mera_edge.asr.utterance import UtteranceText
@@ -94,7 +96,7 @@ def test_the_final_text_replaces_the_streamed_one_with_times_inside_the_utteranc
     assert recognizer.is_endpoint()
     said = finalized(recognizer)
     assert (said.text, said.final, said.recognized_by) == ("Truly said, so.", True, "final")
-    assert said.confidence == pytest.approx(math.exp(-0.1))
+    assert 0.9 < said.confidence < 1
     starts = [word.start_s for word in said.words]
     assert starts == sorted(starts)
     assert (said.words[0].start_s, said.words[-1].end_s) == pytest.approx((12.0, 13.0))
@@ -110,14 +112,30 @@ def test_it_hears_the_utterance_and_a_little_around_it() -> None:
     assert np.count_nonzero(heard) == 5 * BLOCK_S * RATE
 
 
-@pytest.mark.parametrize(
-    "final", [Final(log_probability=LEAST_LOG_PROBABILITY - 0.01), Final(text="")]
-)
-def test_where_the_final_pass_is_unsure_the_streamed_text_stands(final: Final) -> None:
+def test_where_the_final_pass_is_unsure_the_streamed_text_stands() -> None:
+    final = Final("Streamed streamed words.", LEAST_LOG_PROBABILITY - 0.01)
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
-    said = finalized(recognizer)
-    assert (said.text, said.recognized_by) == (" ".join(["streamed"] * 3), "streaming")
+    ended = finalized(recognizer)
+    assert (ended.text, ended.recognized_by) == (" ".join(["streamed"] * 3), "streaming")
+    assert ended.confidence == pytest.approx(0.5 * 2 / 3)
+
+
+@pytest.mark.parametrize("text", ["", "Gut so, oder?"])
+def test_what_neither_pass_understands_is_no_words(text: str) -> None:
+    final = Final(text, LEAST_LOG_PROBABILITY - 0.01)
+    recognizer = TwoPass(Streaming(), final)
+    speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
+    ended = finalized(recognizer)
+    assert (ended.text, ended.words, ended.confidence) == ("", (), 0.0)
+
+
+@given(st.floats(-10, 0), st.floats(-10, 0), st.floats(0, 5))
+def test_a_less_likely_word_is_less_surely_right(
+    word: float, utterance: float, less: float
+) -> None:
+    assert 0 < confidence(word - less, utterance) <= confidence(word, utterance) < 1
+    assert confidence(word, utterance - less) <= confidence(word, utterance)
 
 
 def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> None:

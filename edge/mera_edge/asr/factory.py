@@ -13,6 +13,9 @@ from mera_edge.bundle.catalogue import catalogue, published, pulled
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import ConfigError, InputError
 
+BUNDLED_LANGUAGES = ("en",)
+"""What the recognizer of a bundle is taken to know."""
+
 
 def open_recognizer(
     bundle: Bundle, settings: RecognitionSettings = RECOGNITION
@@ -47,26 +50,52 @@ def _streaming(bundle: Bundle, settings: RecognitionSettings) -> SpeechRecognize
 def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
     if settings.final == "none":
         return None
+    languages = _languages(settings)
     if settings.final == "auto":
-        # A published streaming model may know another language, and hot words only the first pass.
-        if settings.model is not None or settings.hot_words:
+        # Hot words are for the first pass only.
+        if not languages or settings.hot_words:
             return None
-        found = (pulled(name) for name, m in catalogue().items() if m.role == "asr_final")
-        path = next((path for path in found if path is not None), None)
-        return None if path is None else _moonshine(path)
-    if published(settings.final).role != "asr_final":
+        for name, model in catalogue().items():
+            if model.role == "asr_final" and set(languages) <= set(model.languages):
+                path = pulled(name)
+                if path is not None:
+                    return _utterances(model.kind, path, languages)
+        return None
+    kind, _, directory = settings.final.partition(":")
+    if kind == "sherpa" and directory:
+        return _utterances(kind, Path(directory), languages)
+    chosen = published(settings.final)
+    if chosen.role != "asr_final":
         raise ConfigError(f"{settings.final} is no model for whole utterances", "see models list")
     path = pulled(settings.final)
     if path is None:
         raise InputError(
             f"{settings.final} is not here", f"run: mera-edge models pull {settings.final}"
         )
-    return _moonshine(path)
+    if languages and not set(languages) & set(chosen.languages):
+        raise ConfigError(
+            f"{settings.final} knows {', '.join(chosen.languages)}, the streaming recognizer "
+            f"{', '.join(languages)}",
+            "choose two that share a language: see models list",
+        )
+    return _utterances(chosen.kind, path, languages)
+
+
+def _languages(settings: RecognitionSettings) -> tuple[str, ...]:
+    """Return what the streaming recognizer knows; nothing where that is not known."""
+    if settings.model is None:
+        return BUNDLED_LANGUAGES
+    known = catalogue().get(settings.model.partition(":")[2])
+    return () if known is None else known.languages
 
 
 @cache
-def _moonshine(path: Path) -> UtteranceRecognizer:
+def _utterances(kind: str, path: Path, languages: tuple[str, ...]) -> UtteranceRecognizer:
     """Load a model once for all rooms: their final passes take turns in one thread."""
-    from mera_edge.asr.moonshine import Moonshine
+    if kind == "moonshine":
+        from mera_edge.asr.moonshine import Moonshine
 
-    return Moonshine(path)
+        return Moonshine(path)
+    from mera_edge.asr.sherpa_offline import SherpaUtterances
+
+    return SherpaUtterances(path, languages)

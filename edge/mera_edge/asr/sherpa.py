@@ -176,9 +176,9 @@ def _ctc(model: Path, common: dict[str, Any]) -> Any:
     """sherpa-onnx ends the process over a model of the wrong kind, so its metadata are asked."""
     from sherpa_onnx import OnlineRecognizer
 
-    from mera_edge.engine.onnx import OnnxEngine
+    from mera_edge.engine.onnx import read_metadata
 
-    facts = OnnxEngine(model).metadata
+    facts = read_metadata(model)
     if facts.get("model_type") == "zipformer2":
         return OnlineRecognizer.from_zipformer2_ctc(model=str(model), **common)
     if {"head", "num_blocks", "cnn_module_kernel", "right_context"} <= facts.keys():

@@ -67,8 +67,9 @@ class RecognitionSettings(BaseModel):
     )
     final: str = Field(
         "auto",
-        description="second pass over whole utterances: none, the name of a pulled model, or auto: "
-        "a pulled one beside the bundle's recognizer, unless there are hot words",
+        description="second pass over utterances: none, the name of a pulled model, `sherpa:DIR`, "
+        "or auto: a pulled one that knows the streaming recognizer's languages, unless there are "
+        "hot words",
     )
     search: Literal["words", "beam", "greedy"] | None = Field(
         None,
@@ -76,7 +77,9 @@ class RecognitionSettings(BaseModel):
         "beam for hot words",
     )
     beam: int = Field(16, ge=1, le=100, description="texts that a beam search keeps")
-    hot_words: tuple[str, ...] = Field((), description="words and phrases to be expected")
+    hot_words: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="words and phrases to be expected"
+    )
     hot_words_boost: float = Field(1.5, ge=0, description="nats for every unit of a hot word")
     rule1_min_trailing_silence: float = Field(
         2.4, gt=0, description="silence that ends an utterance, whether or not anything was said"

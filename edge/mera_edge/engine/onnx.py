@@ -24,6 +24,15 @@ ExecutionProvider = str | tuple[str, Mapping[str, Any]]
 """Name of an execution provider, or its name and options."""
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what an ONNX file says about itself, whatever its inputs are.
+
+    Raises:
+        EngineError: the file is no usable model.
+    """
+    return dict(open_session(path).get_modelmeta().custom_metadata_map)
+
+
 def open_session(
     path: Path,
     threads: int = 1,

@@ -115,7 +115,7 @@ class EventBuilder:
         if used := list(self._used.values()):
             self._fused = self._fusion.call(now_s, lambda fusion: fusion.fuse(used, now_s))
         self._transcript = observation.transcript
-        if observation.ended:
+        if observation.ended and observation.transcript.text:
             self._said.append(observation.transcript.text)
 
     def event(self, observation: Observation, cost: TickCost) -> EmotionEvent:

@@ -131,7 +131,11 @@ class Transcriber:
             hypothesis = replace(hypothesis, text="")
         shown, self._shown = self._shown, "" if hypothesis.final else hypothesis.text
         if not hypothesis.text:
-            return Words()
+            if not (hypothesis.final and shown):
+                return Words()
+            # What was shown was no words after all.
+            self.transcript = Transcript(text="", final=True, confidence=0.0)
+            return Words(ended=True)
         self.transcript = Transcript(
             text=hypothesis.text,
             final=hypothesis.final,

@@ -128,9 +128,11 @@ class Timeline:
         self._share *= 2
 
     def _hear(self, transcript: Transcript, at_s: float) -> None:
-        if not transcript.text:
-            return
         last = self.utterances[-1] if self.utterances else None
+        if not transcript.text:
+            if transcript.final and last is not None and not last.transcript.final:
+                self.utterances.pop()
+            return
         if last is None or (last.transcript.final and last.transcript != transcript):
             self.utterances.append(TimelineUtterance(at_s, transcript))
         elif not last.transcript.final:
