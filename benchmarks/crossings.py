@@ -1,8 +1,9 @@
 """How often the work of a command crosses from one package of this project to another.
 
     python benchmarks/crossings.py predict talk.wav
+    python benchmarks/crossings.py pytest tests/export/test_precision_search.py -k refined
 
-Runs a `mera-edge` command and counts the calls between packages: from `mera_export` to
+Runs a `mera-edge` command, or tests, and counts the calls between packages: from `mera_export` to
 `mera_calibration`, and inside `mera_edge` from `pipeline` to `stages`. Prints a Markdown table: the
 number of different pairs of functions that call each other across a border, and of calls. A
 callable that was handed in counts where it is called. Library frames in between are skipped.
@@ -13,9 +14,12 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Generator
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import pytest
 
 from mera_edge.cli import main as command
 
@@ -57,12 +61,29 @@ def counter(found: Counter[Pair]) -> Any:
 
 def main() -> None:
     found: Counter[Pair] = Counter()
+    if sys.argv[1] == "pytest":
+        pytest.main(sys.argv[2:], plugins=[Tests(found)])
+        show(found)
+        return
     sys.setprofile(counter(found))
     try:
         command(sys.argv[1:])
     finally:
         sys.setprofile(None)
         show(found)
+
+
+class Tests:
+    """Counts what tests call, without what prepares them."""
+
+    def __init__(self, found: Counter[Pair]) -> None:
+        self.found = found
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        sys.setprofile(counter(self.found))
+        yield
+        sys.setprofile(None)
 
 
 def show(found: Counter[Pair]) -> None:
