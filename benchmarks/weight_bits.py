@@ -1,6 +1,6 @@
 """What the 8 bits of `--cpu arm64` and `x86-vnni` bring over the 7 of `--cpu x86`.
 
-    python benchmarks/weight_bits.py DATA [EXAMPLES]
+    python benchmarks/weight_bits.py DATA [EXAMPLES [ROLE...]]
 
 Quantizes the models of the default bundle with the ranges that are kept in the project and compares
 them with full precision on dev examples. Prints a Markdown table. Needs a processor that adds
@@ -40,7 +40,7 @@ def main() -> None:
     bundle = Bundle.open()
     print("| role | bits | divergence from FP32, nats | equal predictions | n |")
     print("| --- | --- | --- | --- | --- |")
-    for role in PRESETS:
+    for role in [role for role in PRESETS if role in (sys.argv[3:] or PRESETS)]:
         compare(bundle, role, data, count)
 
 

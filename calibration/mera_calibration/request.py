@@ -11,9 +11,10 @@ import onnx
 
 from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration_set import Example
-from mera_calibration.qdq import InstructionSet, Target
+from mera_calibration.qdq import WEIGHT_BITS, InstructionSet, Target
 from mera_calibration.quality_gate import AcceptanceLimits, Prefer
 from mera_edge.bundle import Bundle, RoleName
+from mera_edge.bundle.processor import is_exact
 from mera_edge.engine.protocol import Array
 from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
@@ -140,6 +141,19 @@ class PrecisionRequest:
         if self.samples < 1 or self.dev < 1:
             raise InputError(
                 "at least one sample is needed", "give a positive number for --samples"
+            )
+        if self.gated and not self.gate:
+            raise InputError("--gate and --no-gate exclude each other", "give one of them")
+        if idle := [role for role in self.gated or () if not self.tries(role)]:
+            raise InputError(
+                f"--gate {idle[0]}: {idle[0]} is not exported", f"add --role {idle[0]}"
+            )
+        saturates = WEIGHT_BITS[self.instruction_set] == 8 and not is_exact()
+        if saturates and self.int8 and self.gate and "cpu" in self.targets:
+            raise InputError(
+                f"the gate cannot run models for {self.instruction_set} here: this processor has "
+                "no VNNI and would saturate",
+                "run it on a machine with VNNI or on 64-bit Arm, or choose --cpu x86",
             )
         if self.datasets is None and self.gate:
             raise InputError(

@@ -135,6 +135,8 @@ def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> No
         ({"samples": 0}, "at least one"),
         ({"instruction_set": "abacus"}, "'abacus' for --cpu"),
         ({"gated": ("fusion",)}, "'fusion' for --gate"),
+        ({"gated": ("face",), "gate": False}, "exclude each other"),
+        ({"gated": ("face",), "roles": ("text",)}, "face is not exported"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, Any], message: str) -> None:
@@ -163,7 +165,7 @@ def test_one_role_is_compared_without_the_others(faces, tmp_path: Path) -> None:
 
 
 def test_the_bundle_names_the_instruction_set(faces, tmp_path: Path) -> None:
-    _, bundle = search(*faces(), **BY_SIZE, instruction_set="arm64")
+    _, bundle = search(*faces(), **BY_SIZE, gate=False, instruction_set="arm64")
     assert bundle.role("face").entry.calibration["int8"]["instruction_set"] == "arm64"
 
 
@@ -205,3 +207,12 @@ def test_the_fused_answer_needs_all_corpora(tmp_path: Path) -> None:
     assert not some.compares_fused(roles)
     (tmp_path / "ferplus.zip").touch()
     some.require_corpora(roles)
+
+
+def test_the_gate_does_not_run_where_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mera_calibration.request.is_exact", lambda: False)
+    given: dict[str, Any] = {"calibrations": Path("ranges"), "datasets": Corpora(Path("data"))}
+    with pytest.raises(InputError, match="no VNNI"):
+        PrecisionRequest(**given, instruction_set="arm64")
+    PrecisionRequest(**given, instruction_set="arm64", gate=False)
+    PrecisionRequest(**given)
