@@ -13,10 +13,9 @@ import onnxruntime
 import pytest
 import sherpa_onnx
 import torch
-from mera_calibration.subjects import SUBJECTS
 from numpy.typing import NDArray
 
-from mera_calibration.activation_ranges import find
+from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import CalibrationSet, Example, Sample
 from mera_calibration.qdq import PRESETS, prove, quantize, write
 from mera_edge.asr import Recognizer, finalized
@@ -31,6 +30,7 @@ from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import BundleError, InputError
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import FLOOR, LogMel, log_mel
 from mera_export import asr
@@ -83,7 +83,7 @@ def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     directory = tmp_path_factory.mktemp("small")
     heard = [Sample(Example(str(s), "", "", int), 0.0, log_mel(sound(3.0, s))) for s in range(8)]
     chosen, operators = CalibrationSet("asr", 0, tuple(heard)), PRESETS["asr"].operators
-    ranges = find(SUBJECTS["asr"], bundle, chosen, "minmax", operators)
+    ranges = measure_ranges(ROLE_EVALUATORS["asr"], bundle, chosen, "minmax", operators)
     entry = bundle.role("asr").entry
     shutil.copyfile(bundle.role("asr").path("tokens"), directory / "asr-tokens.txt")
     full = bundle.role("asr").path()

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from mera_calibration.subjects import SUBJECTS
 from onnx import TensorProto, helper, numpy_helper
 
-from mera_calibration.activation_ranges import find
+from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import draw
 from mera_calibration.qdq import PRESETS, quantize, write
 from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.legality import violations
 from mera_export.tensorrt_rtx import installed, judge
 
@@ -30,7 +30,9 @@ def model(faces) -> onnx.ModelProto:
     """The face encoder as it goes to TensorRT."""
     bundle, material = faces()
     chosen = draw("face", material.train, 32, seed=0)
-    ranges = find(SUBJECTS["face"], bundle, chosen, "minmax", PRESETS["face"].operators)
+    ranges = measure_ranges(
+        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", PRESETS["face"].operators
+    )
     full = onnx.load(bundle.role("face").path())
     return quantize(full, ranges, PRESETS["face"], target="tensorrt")
 
@@ -62,7 +64,9 @@ def test_our_file_is_legal_and_still_answers(model: onnx.ModelProto, tmp_path: P
 def test_what_the_cpu_likes_is_not_legal(faces) -> None:
     bundle, material = faces()
     chosen = draw("face", material.train, 32, seed=0)
-    ranges = find(SUBJECTS["face"], bundle, chosen, "minmax", PRESETS["face"].operators)
+    ranges = measure_ranges(
+        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", PRESETS["face"].operators
+    )
     full = onnx.load(bundle.role("face").path())
     found = violations(quantize(full, ranges, PRESETS["face"]))
     assert any("unsigned" in violation.what for violation in found)
