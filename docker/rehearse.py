@@ -1,0 +1,171 @@
+"""Goes through the steps of a Dockerfile without Docker, in roots of debootstrap.
+
+    sudo python3 docker/rehearse.py docker/Dockerfile DIR [ARCHITECTURE]
+
+Every stage becomes a root in DIR; ``FROM`` takes Debian 12, Ubuntu 22.04 or 24.04 from their
+archives, so bases of other makers (NVIDIA's) cannot be rehearsed. ``RUN`` runs in a chroot. Then
+the last stage's entry point runs its demo as the image's user, in a root that is mounted read-only
+with an empty /tmp, and its size is told. Needs debootstrap; for arm64 qemu-user-static, and then
+``QEMU_CPU=cortex-a76``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONTEXT = Path(__file__).parents[1]
+SUITES = {
+    "debian:12": ("bookworm", "http://deb.debian.org/debian"),
+    "ubuntu:22.04": ("jammy", "http://archive.ubuntu.com/ubuntu"),
+    "ubuntu:24.04": ("noble", "http://archive.ubuntu.com/ubuntu"),
+}
+
+
+@dataclass
+class Stage:
+    """One ``FROM``, and what has been set since."""
+
+    root: Path
+    environment: dict[str, str] = field(
+        default_factory=lambda: {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        }
+    )
+    directory: str = "/"
+    user: str = "0"
+    entry: list[str] = field(default_factory=list)
+
+    def set(self, pairs: str) -> None:
+        """Take what ``ENV`` says, with the variables that it refers to."""
+        for pair in shlex.split(pairs):
+            key, _, value = pair.partition("=")
+            known = dict(self.environment)
+            self.environment[key] = re.sub(r"\$(\w+)", lambda m: known.get(m[1], ""), value)  # noqa: B023
+
+    def run(self, command: list[str], *, user: str = "0") -> None:
+        """Run a command in the stage's root; its failure ends the rehearsal."""
+        inside = f"cd {shlex.quote(self.directory)} && exec {shlex.join(command)}"
+        settings = [f"{name}={value}" for name, value in self.environment.items()]
+        subprocess.run(
+            ["chroot", f"--userspec={user}:{user}", str(self.root),
+             "/usr/bin/env", "-i", *settings, *passed_on(), "/bin/sh", "-c", inside],
+            check=True,
+        )  # fmt: skip
+
+
+def passed_on() -> list[str]:
+    """What the machine needs to reach a package index, and to be emulated."""
+    return [
+        f"{k}={v}" for k, v in os.environ.items() if re.match(r"(https?_proxy|PIP_|QEMU_)", k, re.I)
+    ]
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """Return the instructions of a Dockerfile, continued lines joined and comments left out."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]  # type: ignore[misc]
+
+
+def base(image: str, root: Path, architecture: str) -> None:
+    """Make a root of what an image begins with."""
+    found = next(
+        (s for name, s in SUITES.items() if re.match(rf"{name}[.\-]|{name}$", image)), None
+    )
+    if found is None:
+        sys.exit(f"{image} is nobody's archive: it cannot be rehearsed")
+    shutil.rmtree(root, ignore_errors=True)
+    suite, mirror = found
+    how = [f"--arch={architecture}", "--variant=minbase"]
+    subprocess.run(["debootstrap", *how, suite, str(root), mirror], check=True, stdout=sys.stderr)
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    # It trusts whom this machine trusts: a proxy may stand between it and the archives.
+    trusted = root / "etc/ssl/certs/ca-certificates.crt"
+    trusted.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", trusted)
+    os.environ.setdefault("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
+
+
+def copy(words: list[str], stage: Stage, stages: dict[str, Stage]) -> None:
+    origin = CONTEXT
+    if words[0].startswith("--from="):
+        origin = stages[words.pop(0).removeprefix("--from=")].root
+    *sources, target = words
+    place = stage.root / target.lstrip("/")
+    for source in sources:
+        path = origin / source.lstrip("/")
+        if path.is_dir():
+            shutil.copytree(path, place, symlinks=True, dirs_exist_ok=True)
+        else:
+            into = place / path.name if target.endswith("/") else place
+            into.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, into)
+
+
+def rehearse(dockerfile: Path, directory: Path, architecture: str) -> Stage:
+    """Go through all instructions and return the last stage."""
+    stages: dict[str, Stage] = {}
+    stage: Stage | None = None
+    for name, rest in instructions(dockerfile.read_text(encoding="utf-8")):
+        print(f"{name} {rest[:110]}", flush=True)
+        if name == "FROM":
+            image, _, alias = rest.partition(" AS ")
+            stage = Stage(directory / (alias or f"stage{len(stages)}"))
+            stages[alias or str(len(stages))] = stage
+            base(image, stage.root, architecture)
+            continue
+        if stage is None:
+            sys.exit(f"{name} before FROM")
+        if name == "RUN":
+            stage.run(["/bin/sh", "-e", "-c", rest], user=stage.user)
+        elif name == "COPY":
+            copy(shlex.split(rest), stage, stages)
+        elif name == "ENV":
+            stage.set(rest)
+        elif name == "WORKDIR":
+            stage.directory = rest
+            (stage.root / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        elif name == "USER":
+            stage.user = rest
+        elif name == "ENTRYPOINT":
+            stage.entry = json.loads(rest)
+        elif name not in ("CMD", "EXPOSE", "HEALTHCHECK", "VOLUME"):
+            sys.exit(f"{name} is not known here")
+    if stage is None:
+        sys.exit(f"{dockerfile} has no stage")
+    return stage
+
+
+def try_out(stage: Stage) -> None:
+    """Run the demo as the image's user, in a read-only root with an empty /tmp."""
+    root, mount = str(stage.root), "mount --make-rprivate / && "
+    settings = shlex.join(f"{k}={v}" for k, v in stage.environment.items())
+    extra = shlex.join(passed_on())
+    inner = (
+        f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && "
+        f"mount -t tmpfs tmpfs {root}/tmp && mount -t proc proc {root}/proc && "
+        f"mount --bind /dev {root}/dev && exec chroot --userspec={stage.user}:{stage.user} {root} "
+        f"/usr/bin/env -i HOME=/tmp {settings} {extra} {shlex.join([*stage.entry, 'demo'])}"
+    )
+    subprocess.run(
+        ["unshare", "--mount", "--net", "/bin/sh", "-e", "-c", mount + inner], check=True
+    )
+    used = subprocess.run(["du", "-sm", root], capture_output=True, text=True, check=True).stdout
+    print(
+        f"the root has {used.split()[0]} MB; the demo ran as user {stage.user}, read-only, offline"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
+    kind = sys.argv[3] if len(sys.argv) == 4 else "amd64"
+    try_out(rehearse(Path(sys.argv[1]), Path(sys.argv[2]).resolve(), kind))
