@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bundle clean
+.PHONY: demo test lint docs bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
 	@echo 'Downloading a recognizer of English, once (56 MB) ...'
@@ -19,6 +19,9 @@ lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/dev                ## the documentation, into build/site
+	$(VENV)/bin/mkdocs build --strict
 
 bundle: $(VENV)/dev              ## export train/checkpoints into the package's default bundle
 	$(VENV)/bin/mera-edge export --checkpoints train/checkpoints --out edge/mera_edge/bundle/default

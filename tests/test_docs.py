@@ -1,0 +1,113 @@
+"""The documentation builds without a warning, and its commands do what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import typer
+import typer.main
+
+from mera_edge.cli import app
+from mera_edge.cli.extras import VERBS
+from mera_edge.sample import CLIP
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+RUN = ("tutorials/first_run.md", "tutorials/share_benchmark.md")
+"""Pages whose commands run here, one after the other, but for what needs something else."""
+
+_BLOCK = re.compile(r"(?:<!-- (.*?) -->\n)?```bash\n(.*?)```", re.DOTALL)
+
+
+def blocks(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the mark before every block of commands, and its lines."""
+    for mark, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        lines = text.replace("\\\n", " ").splitlines()
+        yield mark, [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the words of every call of mera-edge on a page."""
+    for _, lines in blocks(page):
+        for line in lines:
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
+            lexer.whitespace_split = True
+            for separator, words in groupby(lexer, key=lambda word: set(word) <= set(";&|<>")):
+                called = [] if separator else list(words)
+                # Behind `sudo` and the like, but not as an argument of another program.
+                at = next((i for i, w in enumerate(called[:2]) if w.endswith("mera-edge")), None)
+                if at is not None and len(called) > at + 1 and called[0] not in ("rm", "pip"):
+                    yield called[at + 1 :]
+
+
+def verbs() -> dict[str, typer.core.TyperCommand]:
+    """Every verb, those of the extras with their own options."""
+    import importlib
+
+    group = typer.main.get_command(app)
+    found = dict(group.commands)  # type: ignore[attr-defined]
+    for name, extra in VERBS.items():
+        found[name] = typer.main.get_command(importlib.import_module(extra.module).app)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_flag_in_it_exists(page: Path) -> None:
+    known = verbs()
+    for words in commands(page):
+        command, flags = known.get(words[0]), [w for w in words if w.startswith("--")]
+        if command is None:
+            assert words[0].startswith("--"), f"{page}: there is no verb {words[0]}"
+            continue
+        for word in words[1:]:
+            command = getattr(command, "commands", {}).get(word, command)
+        options = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
+        unknown = {flag.partition("=")[0] for flag in flags} - options - {"--help"}
+        assert not unknown, f"{page}: {' '.join(words)}"
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_the_commands_of_a_tutorial_run(name: str, tmp_path: Path) -> None:
+    (tmp_path / "talk.mp4").write_bytes(CLIP.read_bytes())
+    bin_directory = tmp_path / "bin"
+    bin_directory.mkdir()
+    tool = bin_directory / "mera-edge"
+    tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m mera_edge "$@"\n')
+    tool.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{bin_directory}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+    }
+    for mark, lines in blocks(ROOT / "docs" / name):
+        if mark.startswith("needs: "):
+            continue
+        allowed = {0, 1} if mark == "exit: 0 or 1" else {0}
+        for line in lines:
+            done = subprocess.run(
+                line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode in allowed, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("name", ["install.md", "release.md"])
+def test_what_cannot_run_here_says_what_it_needs(name: str) -> None:
+    marks = [mark for mark, _ in blocks(ROOT / "docs" / name)]
+    assert marks and all(mark.startswith("needs: ") for mark in marks)
+
+
+def test_every_message_of_troubleshooting_is_one_of_the_code() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    code = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "edge").rglob("*.py"))
+    messages = re.findall(r"^\| `([^`]+)`( \(\w+\))? \|", text, re.MULTILINE)
+    assert len(messages) > 10
+    for message, elsewhere in messages:
+        assert elsewhere or message in code, f"nothing says {message!r}"
