@@ -38,7 +38,9 @@ class LoopConfig(BaseModel):
 class Task(Protocol):
     """What a role brings: a model, its batches, its loss, its evaluation on the dev set."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The network that is trained."""
 
     def plan(self, epoch: int) -> Sequence[Any]:
         """Return one cheap description per batch, the same for the same epoch in every run."""
