@@ -23,11 +23,22 @@ Speech recognition alone:
     print(mera_edge.transcribe("talk.wav").text)
 
 A sink is any object with `publish(event)` and `close(summary)`. Every error is a `MeraError`, whose
-message says what is wrong and what to do. Names are imported when they are first used.
+message says what is wrong and what to do.
+
+Each name is loaded when it is first used; `help(mera_edge.predict)` describes one:
+
+    predict, Predictor, Prediction                          recorded files
+    run_live, Settings, RoomSettings, SinkSettings,
+        RecognitionSettings, Control                        cameras and microphones
+    Stream                                                  your own frames and sound
+    transcribe, SpeechStream, SpeechRecognizer,
+        FileTranscript, Hypothesis, Word                    speech recognition alone
+    EmotionEvent, Emotion, Moment, Summary, EMOTIONS        results
+    Bundle                                                  models
+    Sink, MeraError                                         what to implement, what to catch
 """
 
 import os
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -36,46 +47,32 @@ __version__ = "0.1.0"
 if os.environ.get("ORT_DISABLE_TELEMETRY") != "0":
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+TYPE_CHECKING = False  # typing's own, which takes longer to import than all of this
 if TYPE_CHECKING:
-    from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word
-    from mera_edge.asr.transcribe import FileTranscript, SpeechStream, transcribe
-    from mera_edge.bundle import Bundle
-    from mera_edge.config import RecognitionSettings, RoomSettings, Settings, SinkSettings
-    from mera_edge.errors import MeraError
-    from mera_edge.events import Emotion, EmotionEvent, Moment, Summary
-    from mera_edge.labels import EMOTIONS
-    from mera_edge.service.control import Control
-    from mera_edge.service.live import run_live
-    from mera_edge.service.predict import Prediction, Predictor, predict
-    from mera_edge.service.stream import Stream
-    from mera_edge.sinks import Sink
-
-__all__ = [
-    "EMOTIONS",
-    "Bundle",
-    "Control",
-    "Emotion",
-    "EmotionEvent",
-    "FileTranscript",
-    "Hypothesis",
-    "MeraError",
-    "Moment",
-    "Prediction",
-    "Predictor",
-    "RecognitionSettings",
-    "RoomSettings",
-    "Settings",
-    "Sink",
-    "SinkSettings",
-    "SpeechRecognizer",
-    "SpeechStream",
-    "Stream",
-    "Summary",
-    "Word",
-    "predict",
-    "run_live",
-    "transcribe",
-]
+    from mera_edge.asr.protocol import Hypothesis as Hypothesis
+    from mera_edge.asr.protocol import SpeechRecognizer as SpeechRecognizer
+    from mera_edge.asr.protocol import Word as Word
+    from mera_edge.asr.transcribe import FileTranscript as FileTranscript
+    from mera_edge.asr.transcribe import SpeechStream as SpeechStream
+    from mera_edge.asr.transcribe import transcribe as transcribe
+    from mera_edge.bundle import Bundle as Bundle
+    from mera_edge.config import RecognitionSettings as RecognitionSettings
+    from mera_edge.config import RoomSettings as RoomSettings
+    from mera_edge.config import Settings as Settings
+    from mera_edge.config import SinkSettings as SinkSettings
+    from mera_edge.errors import MeraError as MeraError
+    from mera_edge.events import Emotion as Emotion
+    from mera_edge.events import EmotionEvent as EmotionEvent
+    from mera_edge.events import Moment as Moment
+    from mera_edge.events import Summary as Summary
+    from mera_edge.labels import EMOTIONS as EMOTIONS
+    from mera_edge.service.control import Control as Control
+    from mera_edge.service.live import run_live as run_live
+    from mera_edge.service.predict import Prediction as Prediction
+    from mera_edge.service.predict import Predictor as Predictor
+    from mera_edge.service.predict import predict as predict
+    from mera_edge.service.stream import Stream as Stream
+    from mera_edge.sinks import Sink as Sink
 
 _HOMES = {
     "asr.protocol": ("Hypothesis", "SpeechRecognizer", "Word"),
@@ -94,16 +91,16 @@ _HOMES = {
 """Where each public name lives: it is loaded when it is first used."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     from importlib import import_module
 
     for home, names in _HOMES.items():
         if name in names:
-            value = getattr(import_module(f"{__name__}.{home}"), name)
+            value: object = getattr(import_module(f"{__name__}.{home}"), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *(name for names in _HOMES.values() for name in names)})
