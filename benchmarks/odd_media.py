@@ -583,7 +583,7 @@ def name_cases() -> Iterator[Case]:
     yield Case("pipes", "stdin that is empty", lambda to: b"", code=2, says="empty")
     yield Case("pipes", "a FIFO", lambda to: fed(to, write(to / "x.mkv").read_bytes()))
     yield Case(
-        "pipes", "a FIFO without writer", lambda to: fed(to, None), code=2, says="nobody writes"
+        "pipes", "a FIFO without writer", lambda to: fed(to, None), code=2, says="nothing writes"
     )
     yield Case(
         "pipes",
@@ -769,7 +769,7 @@ def judged(case: Case, outcome: Outcome, verb: str) -> list[str]:
     """Return what is wrong with an outcome."""
     faults = []
     # Without sound there is nothing to write down.
-    soundless = verb == "transcribe" and case.code == 0 and "has no sound" in outcome.err
+    soundless = verb == "transcribe" and case.code == 0 and "has no audio" in outcome.err
     if outcome.code != (2 if soundless else case.code):
         faults.append(f"exit code {case.code} wanted")
     if "Traceback" in outcome.err or "unexpected" in outcome.err:

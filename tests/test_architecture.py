@@ -79,6 +79,21 @@ def test_imports_in_the_runtime_only_go_down(path: Path) -> None:
     assert not found, f"{inside} imports {found}"
 
 
+def test_the_documentation_draws_the_same_layers() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    start = page.index("`cli` |")
+    layers = page[start : page.index("\n\n", start)].split("|")
+    assert [set(re.findall(r"\w+", layer)) for layer in reversed(layers)] == FLOORS
+    inside = page.split("## Inside `mera_edge`")[1].split("```")[1]
+    parts = {
+        path.stem
+        for path in PACKAGES["mera_edge"].iterdir()
+        if path.suffix in ("", ".py") and path.stem[0] != "_"
+    }
+    assert parts == set().union(*FLOORS)
+    assert parts <= set(re.findall(r"\w+", inside))
+
+
 def resolved(path: Path, package: str) -> set[str]:
     """The modules of ``package`` that a file imports, as dotted names of files."""
     root = PACKAGES[package].parent

@@ -18,7 +18,7 @@ from mera_edge.reasons import ReasonCode
 SCHEMA: Final = "mera-edge/event/1"
 
 SourceState = Literal["connecting", "live", "stalled", "gone", "off"]
-"""How a camera or microphone is doing: not there yet, giving, silent or stuck, lost, off."""
+"""State of a camera or microphone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ Probabilities = Annotated[
 ]
 Code = Annotated[
     ReasonCode | str | None,
-    Field(description="the reason for machines: one of few, and a reader takes others for unknown"),
+    Field(description="reason code for programs; readers must accept codes they do not know"),
 ]
 
 
@@ -98,12 +98,12 @@ class _Line(_Message):
 
 
 class Emotion(_Message):
-    """An emotion with its doubts."""
+    """An emotion with its probabilities."""
 
     label: str = Field(description="the most probable of the seven emotions")
-    confidence: Share = Field(description="its probability")
+    confidence: Share = Field(description="probability of the label")
     valence: float = Field(ge=-1, le=1, description="from unpleasant (-1) to pleasant (1)")
-    probabilities: Probabilities = Field(description="of each of the seven emotions")
+    probabilities: Probabilities = Field(description="probability of each of the seven emotions")
 
     @classmethod
     def of(cls, probabilities: NDArray[np.floating], valence: float) -> Emotion:
@@ -115,25 +115,27 @@ class Emotion(_Message):
 
 
 class Modality(_Message):
-    """What became of one modality in an event."""
+    """One modality in an event."""
 
-    state: Literal["used", "missing"] = Field(description="whether it is in the answer")
-    reason: str | None = Field(None, description="why it is missing, or nothing newer comes")
+    state: Literal["used", "missing"] = Field(description="whether it is part of the answer")
+    reason: str | None = Field(None, description="why it is missing, or why nothing newer arrives")
     reason_code: Code = None
-    age_ms: int | None = Field(None, ge=0, description="since its newest sample was captured")
-    weight: Share | None = Field(None, description="its share in the fused answer")
-    probabilities: Probabilities | None = Field(None, description="of each of the seven emotions")
+    age_ms: int | None = Field(None, ge=0, description="age of its newest sample, from capture")
+    weight: Share | None = Field(None, description="weight in the fused answer")
+    probabilities: Probabilities | None = Field(
+        None, description="probability of each of the seven emotions"
+    )
 
 
 class Transcript(_Message):
-    """The words heard so far."""
+    """The words recognized so far."""
 
     text: str = Field(
         description="in lower case without punctuation from the streaming pass, with both from the "
         "final one; a final text is empty where what was shown turned out to be no words that the "
         "recognizers know, as of another language"
     )
-    final: bool = Field(description="whether the speaker has come to an end")
+    final: bool = Field(description="whether the utterance has ended")
     confidence: Share = Field(
         description="the share of the words that is expected to be right; from 0.5 on they count"
     )
@@ -158,134 +160,138 @@ class Transcript(_Message):
 
 
 class Latency(_Message):
-    """How old the answer is, and what it cost."""
+    """Age and cost of an answer."""
 
-    compute_ms: float = Field(ge=0, description="time this tick took to compute")
+    compute_ms: float = Field(ge=0, description="compute time of this tick")
     staleness_ms: int | None = Field(
         None, ge=0, description="age of the newest evidence at publication, from its capture"
     )
-    budget_ms: int = Field(ge=0, description="what compute_ms should stay under")
-    late: bool = Field(description="whether it did not")
-    skipped: tuple[str, ...] = Field((), description="stages left out of this tick")
+    budget_ms: int = Field(ge=0, description="limit for compute_ms")
+    late: bool = Field(description="whether compute_ms exceeded the budget")
+    skipped: tuple[str, ...] = Field((), description="stages skipped in this tick")
 
 
 UNCLEAR: Final = "unclear"
 
 
 class Moment(_Message):
-    """How a person is, without the flicker of single answers."""
+    """The state of a person, smoothed over single answers."""
 
-    label: str = Field(description="one of the seven emotions, or `unclear`: none is sure enough")
+    label: str = Field(
+        description="one of the seven emotions, or `unclear` if none is confident enough"
+    )
     confidence: Share = Field(
-        description="mean probability of the label over the last seconds; while it is `unclear`, "
-        "of the likeliest emotion"
+        description="mean probability of the label over the last seconds; for `unclear`, of the "
+        "most likely emotion"
     )
-    since: str | None = Field(
-        None, description="`at` of the event in which it began; not for files"
-    )
-    lasts_s: float = Field(ge=0, description="how long it has lasted, in seconds")
+    since: str | None = Field(None, description="`at` of the event that began it; not for files")
+    lasts_s: float = Field(ge=0, description="duration so far, in seconds")
     changed_by: ModalityName | None = Field(
-        None, description="the modality that spoke most for the change; none for the first"
+        None, description="the modality that contributed most to the change; absent for the first"
     )
 
 
 class SourceStatus(_Message):
-    """How a camera or microphone is doing."""
+    """State of a camera or microphone."""
 
-    name: str | None = Field(None, description="device or address, without its secrets")
+    name: str | None = Field(None, description="device or address, without secrets")
     state: SourceState = Field(
-        description="not there yet, giving, silent or stuck, lost, switched off"
+        description="not ready yet, delivering, silent or frozen, lost, switched off"
     )
     reason: str | None = Field(None, description="why it is not live")
     reason_code: Code = None
 
 
 class About(_Message):
-    """What is the same in all events of a run."""
+    """Facts about the run, the same for all of its events."""
 
-    version: str = Field(description="of mera-edge")
+    version: str = Field(description="version of mera-edge")
     bundle: str = Field(description="name of the bundle")
-    bundle_id: str = Field(description="of the bundle's models: others have another one")
+    bundle_id: str = Field(description="hash of the bundle's models")
 
 
 class EmotionEvent(_Line):
     """One answer of the pipeline: one JSON object on one line."""
 
     schema_: Literal["mera-edge/event/1"] = Field(
-        SCHEMA, alias="schema", description="what the line is"
+        SCHEMA, alias="schema", description="schema of the line"
     )
-    run: str | None = Field(None, description="id of the run: another one after every start")
+    run: str | None = Field(None, description="id of the run, new after every start")
     sequence: int | None = Field(
-        None, ge=0, description="counts the events of a run, over all its rooms: a gap is a loss"
+        None,
+        ge=0,
+        description="counts the events of a run over all rooms; a gap means lost "
+        "or filtered events",
     )
-    about: About | None = Field(None, description="in the first event of a run only")
-    at: str = Field(description="time of day, ISO 8601 in UTC")
-    media_time_s: float | None = Field(None, description="position in the file, for files only")
-    room: str | None = Field(None, description="which room, when there are several")
+    about: About | None = Field(None, description="only in the first event of a run")
+    at: str = Field(description="wall-clock time, ISO 8601 in UTC")
+    media_time_s: float | None = Field(
+        None, description="position in the file in seconds; only for files"
+    )
+    room: str | None = Field(None, description="name of the room, if there are several")
     room_id: str | None = Field(
         None,
-        description="the same after a restart: `room_1`, or from the room's name; not for files",
+        description="id of the room, stable across restarts; not for files",
     )
-    person: int | None = Field(None, description="the tracked face, stable while it is in view")
-    emotion: Emotion | None = Field(None, description="null while there is no evidence at all")
+    person: int | None = Field(
+        None, description="id of the tracked face, stable while it is in view"
+    )
+    emotion: Emotion | None = Field(None, description="null if there is no evidence at all")
     moment: Moment | None = Field(
-        None, description="the state of the person, or the room, that the answer is a part of"
+        None, description="the state of the person or room that the answer belongs to"
     )
     why: str | None = Field(
-        None, description="what carried the answer, in a line for people: it may change"
+        None, description="what the answer rests on, in one line for people; the wording may change"
     )
-    modalities: dict[ModalityName, Modality] = Field(description="what each of the three said")
-    transcript: Transcript = Field(description="the words of the current utterance, or the last")
-    latency: Latency = Field(description="how old the answer is, and what it cost")
+    modalities: dict[ModalityName, Modality] = Field(description="state of each modality")
+    transcript: Transcript = Field(description="words of the current or the last utterance")
+    latency: Latency = Field(description="age and cost of the answer")
     sources: dict[str, SourceStatus] | None = Field(
         None,
-        description="every camera and microphone by its id, `room_1_camera`; not for files",
+        description="state of every camera and microphone, by id; not for files",
     )
     fallbacks: dict[str, str] | None = Field(
-        None, description="by role, why its model runs on the CPU and not on what was asked for"
+        None, description="by role, why a model runs on the CPU instead of the requested provider"
     )
 
 
 class Segment(_Message):
-    """A moment that was: a part of the course of a run."""
+    """A past moment: one part of the course of a run."""
 
-    begin_s: float = Field(
-        ge=0, description="at which it was shown first: seconds since its room began"
-    )
-    end_s: float = Field(ge=0, description="of the last event that showed it")
+    begin_s: float = Field(ge=0, description="start, in seconds since its room began")
+    end_s: float = Field(ge=0, description="time of its last event")
     label: str = Field(description="one of the seven emotions, or `unclear`")
-    confidence: Share = Field(description="mean of the moment's confidence")
-    room: str | None = Field(None, description="which room, when there are several")
-    person: int | None = Field(None, description="the tracked face, where there was one")
-    why: str | None = Field(None, description="what carried the answer that began it")
+    confidence: Share = Field(description="mean confidence of the moment")
+    room: str | None = Field(None, description="name of the room, if there are several")
+    person: int | None = Field(None, description="id of the tracked face, if there was one")
+    why: str | None = Field(None, description="what its first answer rested on")
 
 
 class Summary(_Line):
-    """What a whole file or run amounts to."""
+    """Summary of a whole file or run."""
 
     schema_: Literal["mera-edge/summary/1"] = Field(
-        "mera-edge/summary/1", alias="schema", description="what the line is"
+        "mera-edge/summary/1", alias="schema", description="schema of the line"
     )
-    file: str | None = Field(None, description="the file, when it was one")
+    file: str | None = Field(None, description="name of the file, for files")
     emotion: Emotion | None = Field(
         None,
-        description="mean of the events' answers, weighted by confidence; none of several rooms",
+        description="mean of all answers, weighted by confidence; absent if "
+        "there are several rooms",
     )
     rooms: dict[str, Emotion] | None = Field(
-        None, description="the same for each room that had answers, where there are several"
+        None, description="the same per room, if there are several"
     )
-    course: tuple[Segment, ...] | None = Field(
-        None, description="the moments in their order; of a long run the newest 100"
-    )
-    transcript: str = Field(description="everything that was said")
+    course: tuple[Segment, ...] | None = Field(None, description="moments in order, the newest 100")
+    transcript: str = Field(description="full transcript")
     duration_s: float = Field(ge=0, description="length of the stream")
-    events: int = Field(ge=0, description="answers given")
+    events: int = Field(ge=0, description="number of events")
     evidence: dict[ModalityName, Share] = Field(
-        description="share of events that had each modality"
+        description="share of events that used each modality"
     )
-    real_time_factor: float = Field(ge=0, description="processing time over duration")
-    compute_ms: dict[str, float] = Field(description="p50, p95 and max over the events")
-    interrupted: bool = Field(False, description="whether it was ended before its end")
+    real_time_factor: float = Field(ge=0, description="processing time divided by duration")
+    compute_ms: dict[str, float] = Field(description="p50, p95 and maximum over the events")
+    interrupted: bool = Field(False, description="whether the run was stopped early")
 
 
 def json_schema() -> dict[str, Any]:

@@ -35,7 +35,8 @@ class Skipped:
             return
         if self.limit:
             raise InputError(
-                f"{len(self.faults) + 1} rows cannot be used, and {self.limit} may; the last: "
+                f"{len(self.faults) + 1} rows are unusable, more than the {self.limit} "
+                "allowed; the last: "
                 f"{fault.what}",
                 fault.remedy,
             ) from fault
@@ -73,14 +74,14 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
             _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error})", "give a CSV in UTF-8") from error
+        raise InputError(f"{path} cannot be read ({error})", "use a CSV file in UTF-8") from error
     if not rows:
         raise InputError(f"{path} has no rows, only a header", "give at least one")
     for line, row in rows:
         if None in row:
             raise InputError(
                 f"{path}, line {line}: more fields than the {len(found)} columns {','.join(found)}",
-                'put quotes around a text with commas: "well, fine"',
+                'quote text that contains commas: "well, fine"',
             )
     return rows
 

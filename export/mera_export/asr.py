@@ -129,7 +129,7 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
 def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
     if chunk < 1 or shape.left % chunk:
         raise InputError(
-            f"a past of {shape.left} encoder frames is no whole number of chunks of {chunk}",
+            f"a past of {shape.left} encoder frames is not a whole number of chunks of {chunk}",
             f"choose of {', '.join(str(n) for n in (2, 4, 8, 16) if shape.left % n == 0)}",
         )
     return shape.model_copy(update={"chunk": chunk, "left_chunks": shape.left // chunk})

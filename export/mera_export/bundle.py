@@ -55,7 +55,9 @@ def export_bundle(
         if role not in ROLES:
             raise InputError(f"no model is trained for {role!r}", f"one of {', '.join(ROLES)}")
     if out.exists() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise InputError(f"{out} is not empty and holds no bundle", "choose another directory")
+        raise InputError(
+            f"{out} is not empty and does not hold a bundle", "choose another directory"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
     remedy = "make room there, or choose another directory; an old bundle is as it was"

@@ -41,7 +41,7 @@ def calibrate(
     from mera_export.datasets import Corpora
 
     if not data.is_dir():
-        raise InputError(f"{data} is no directory", "give the directory with the corpora")
+        raise InputError(f"{data} is not a directory", "give the directory with the corpora")
     datasets = Corpora(data)
     request = PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     roles = role or list(ROLE_EVALUATORS)

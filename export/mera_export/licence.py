@@ -25,7 +25,7 @@ def require(wanted: str, checkpoints: Path, roles: Sequence[RoleName], base: Bun
         CheckFailed: names every role whose weights do not allow it, with their licence.
     """
     if wanted != "commercial":
-        raise InputError(f"no class of licences is called {wanted!r}", "give --licence commercial")
+        raise InputError(f"unknown licence class {wanted!r}", "give --licence commercial")
     licences: dict[RoleName, str] = {
         role: entry.licence
         for role, entry in (base.manifest.roles if base is not None else {}).items()

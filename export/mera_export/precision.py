@@ -40,7 +40,7 @@ def precision_search(
         InputError: an option is invalid, or a corpus is missing.
     """
     if data is not None and not data.is_dir():
-        raise InputError(f"{data} is no directory", "give the directory with the corpora")
+        raise InputError(f"{data} is not a directory", "give the directory with the corpora")
     status = console.status("comparing precisions")
     needs: dict[str, Any] = {}
     if data is not None:

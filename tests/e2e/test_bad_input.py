@@ -47,7 +47,7 @@ def test_a_file_that_cannot_be_used_is_named(
 def test_an_address_is_sent_to_the_verb_for_it(cli: Callable, verb: str, address: str) -> None:
     result = cli(verb, address)
     assert result.code == 2
-    assert "127.0.0.1:9/… is an address" in result.err and "run --camera URL" in result.err
+    assert "127.0.0.1:9/… is a URL" in result.err and "run --camera URL" in result.err
     assert "s3cret" not in result.err
 
 
@@ -193,7 +193,7 @@ def test_a_spoiled_bundle_is_refused(cli: Callable, tmp_path: Path) -> None:
         (["evaluate", "vois", "--manifest", "a.csv"], "voice"),
     ],
 )
-def test_a_typing_error_names_the_nearest(
+def test_unknown_key_suggests_the_nearest(
     cli: Callable, arguments: list[str], nearest: str
 ) -> None:
     result = cli(*arguments)

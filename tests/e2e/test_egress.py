@@ -31,12 +31,14 @@ def nobody_asked_for_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
 
 
-def test_what_leaves_is_seen() -> None:
+def test_egress_trace_sees_sockets_and_files() -> None:
     control()
 
 
 @pytest.mark.parametrize("verb", ["predict", "transcribe", "bench", "run"])
-def test_nothing_leaves_a_device(verb: str, media: Callable[..., Path], tmp_path: Path) -> None:
+def test_egress_of_the_device_commands_is_empty(
+    verb: str, media: Callable[..., Path], tmp_path: Path
+) -> None:
     clip, sink = media(), tmp_path / "events.jsonl"
     given: dict[str, tuple[object, ...]] = {
         "predict": (clip, "--json"),
@@ -49,7 +51,7 @@ def test_nothing_leaves_a_device(verb: str, media: Callable[..., Path], tmp_path
     assert sink.exists() == (verb == "run")
 
 
-def test_nothing_leaves_an_export(tmp_path: Path) -> None:
+def test_egress_of_export_is_empty(tmp_path: Path) -> None:
     checkpoints, out = ROOT / "train" / "checkpoints", tmp_path / "bundle"
     given = ["--role", "fusion", "--checkpoints", str(checkpoints), "--out", str(out)]
     found = trace([*COMMAND, "export", *given], [tmp_path])
@@ -101,13 +103,13 @@ def test_where_strace_is_missing_or_blind_nothing_is_claimed(
     blind = Trace(("x",), 0, "", 1.0, ("x",), (), ())
     with monkeypatch.context() as patch:
         patch.setattr(egress, "trace", lambda command: blind)
-        with pytest.raises(CheckFailed, match="did not see"):
+        with pytest.raises(CheckFailed, match="missed the test traffic"):
             control()
     fake = tmp_path / "strace"
     fake.write_text("#!/bin/sh\necho not permitted >&2; exit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match=r"cannot watch here \(not permitted\)"):
+    with pytest.raises(InputError, match=r"does not work here \(not permitted\)"):
         trace(["true"])
     fake.unlink()
     with pytest.raises(InputError, match="apt install strace"):

@@ -144,7 +144,7 @@ def test_a_folder_of_clips_becomes_a_bundle_that_predicts(
     assert '"schema":"mera-edge/summary/1"' in capfd.readouterr().out
 
 
-def test_what_is_done_is_not_done_again(sims: Path, tmp_path: Path) -> None:
+def test_finished_work_is_not_repeated(sims: Path, tmp_path: Path) -> None:
     label(tmp_path, [row(0), row(2)])
     (tmp_path / "Raw").symlink_to(sims / "Raw")
     extraction = FeatureExtraction(ExtractionConfig(words="heard"))
@@ -281,5 +281,5 @@ def test_features_of_other_models_are_refused(sims: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="voice model is 'another' there"):
         features.require(Bundle.open())
     (tmp_path / "half.npz").write_bytes((tmp_path / "own.npz").read_bytes()[:200])
-    with pytest.raises(InputError, match="is no file of features"):
+    with pytest.raises(InputError, match="is not a feature file"):
         load(tmp_path / "half.npz")

@@ -38,7 +38,7 @@ def test_predict_prints_events_and_a_summary(cli: Callable) -> None:
     assert sum(facts["emotion"]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def test_predict_is_the_same_every_time(cli: Callable) -> None:
+def test_predict_is_deterministic(cli: Callable) -> None:
     def answers() -> list[dict]:
         events = lines(cli("predict", CLIP, "--json").out)[:-1]
         return [{**event, "run": None, "at": None, "latency": None} for event in events]
@@ -49,8 +49,8 @@ def test_predict_is_the_same_every_time(cli: Callable) -> None:
 def test_a_clip_without_sound_says_so(cli: Callable, media: Callable) -> None:
     *events, summary = lines(cli("predict", media(sound=False), "--json").out)
     for event in events:
-        assert event["modalities"]["voice"]["reason"] == "no sound in this source"
-        assert event["modalities"]["text"]["reason"] == "no sound in this source"
+        assert event["modalities"]["voice"]["reason"] == "no audio in this source"
+        assert event["modalities"]["text"]["reason"] == "no audio in this source"
     assert summary["events"] == len(events)
 
 
@@ -58,7 +58,7 @@ def test_a_recording_without_picture_says_so(cli: Callable, media: Callable) -> 
     result = cli("predict", media(picture=False), "--json")
     assert result.code == 0
     for event in lines(result.out)[:-1]:
-        assert event["modalities"]["face"]["reason"] == "no picture in this source"
+        assert event["modalities"]["face"]["reason"] == "no video in this source"
 
 
 def test_people_get_a_sentence(cli: Callable) -> None:
@@ -100,7 +100,7 @@ def test_run_takes_a_recording_as_microphone(cli: Callable, media: Callable) -> 
     assert lines(result.out)[-1]["schema"] == "mera-edge/summary/1"
 
 
-def test_ctrl_c_ends_it_with_what_was_learnt(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_checkpoint(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     arguments = ["run", "--camera", str(CLIP), "--mic", str(CLIP), "--sink", str(file)]
     process = subprocess.Popen(

@@ -54,7 +54,7 @@ def test_a_recorded_run_is_replayed_bit_for_bit(
     assert "sample.mp4" in page.read_text()
 
 
-def test_a_live_run_is_replayed_bit_for_bit(cli: Callable, media: Callable, tmp_path: Path) -> None:
+def test_replay_is_bit_identical(cli: Callable, media: Callable, tmp_path: Path) -> None:
     path = tmp_path / "evidence.jsonl"
     source = ("--camera", media(), "--mic", "none", "--budget-ms", 10)
     printed = cli("run", *source, "--sink", "-", "--record", path).out
@@ -82,14 +82,14 @@ def test_a_recording_that_was_cut_off_is_replayed_as_far_as_it_goes(
     ("change", "wrong"),
     [
         (lambda text: "", "is empty"),
-        (lambda text: "sound\n" + text, "line 1 is no JSON"),
-        (lambda text: text.partition("\n")[2], "no recording of schema"),
+        (lambda text: "sound\n" + text, "line 1 is not JSON"),
+        (lambda text: text.partition("\n")[2], "not a recording of schema"),
         (lambda text: text.replace('"fusion": "', '"fusion": "0', 1), "another fusion model"),
-        (lambda text: text.replace('"now_s": 0.4', '"then": 0.4', 1), "line 3: no tick"),
-        (lambda text: text.replace('"captured_s"', '"at"', 1), "no tick"),
+        (lambda text: text.replace('"now_s": 0.4', '"then": 0.4', 1), "line 3: not a valid tick"),
+        (lambda text: text.replace('"captured_s"', '"at"', 1), "not a valid tick"),
     ],
 )
-def test_what_is_no_recording_is_refused(
+def test_invalid_recording_is_refused(
     cli: Callable, recorded: tuple[Path, str], change: Callable[[str], str], wrong: str
 ) -> None:
     path, _ = recorded
@@ -140,4 +140,4 @@ def test_a_tick_that_makes_no_sense_is_named(
     path.write_text(f"{head}\n{json.dumps(json.loads(tick) | spoil)}\n")
     result = cli("replay", path)
     assert result.code == 2
-    assert "line 2: no tick" in result.err
+    assert "line 2: not a valid tick" in result.err

@@ -65,7 +65,7 @@ def gone(sources: int) -> Callable[[list[dict]], bool]:
     return holds
 
 
-def test_no_form_of_an_address_shows_its_password(tmp_path: Path) -> None:
+def test_redaction_hides_passwords_in_every_url_form(tmp_path: Path) -> None:
     rooms = [
         f"[[room]]\nname = 'room {index}'\ncamera = '''{form.replace('{}', SECRET)}'''\n"
         for index, form in enumerate(FORMS)

@@ -81,7 +81,7 @@ def written(file: Path) -> int:
     return file.read_text().count("\n") if file.exists() else 0
 
 
-def test_cameras_that_are_not_there_are_waited_for(service: Callable) -> None:
+def test_absent_camera_is_retried(service: Callable) -> None:
     cameras = ["7", "http://me:secret@127.0.0.1:9/video", "rtsp://127.0.0.1:9/a"]
     named = [argument for camera in cameras for argument in ("--camera", camera)]
     process = service(*named, "--mic", "none", "--sink", "-")
@@ -94,9 +94,9 @@ def test_cameras_that_are_not_there_are_waited_for(service: Callable) -> None:
             assert event["modalities"]["face"]["reason_code"] == source["reason_code"]
             seen[event["room_id"]] = reason
     assert [seen[f"room_{number}"] for number in (1, 2, 3)] == [
-        "camera 7 gone: there is no device /dev/video7",
-        "camera http://127.0.0.1:9/… gone: it refuses the connection",
-        "camera rtsp://127.0.0.1:9/… gone: it refuses the connection",
+        "camera 7 gone: no such device: /dev/video7",
+        "camera http://127.0.0.1:9/… gone: connection refused",
+        "camera rtsp://127.0.0.1:9/… gone: connection refused",
     ]
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
@@ -107,7 +107,7 @@ def test_cameras_that_are_not_there_are_waited_for(service: Callable) -> None:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pyaudio"), reason="PyAudio is not installed")
-def test_a_microphone_that_is_not_there_is_waited_for(service: Callable) -> None:
+def test_absent_microphone_is_retried(service: Callable) -> None:
     process = service("--camera", "none", "--mic", "no such microphone", "--sink", "-")
     state = "connecting"
     while state == "connecting":
@@ -139,7 +139,7 @@ def test_a_full_disk_and_a_new_configuration(service: Callable, tmp_path: Path) 
     wait_for(lambda: written(first) > 3)
     config.write_text(f'{clip}budgetms = 90\nsink = "{second}"\n')
     process.send_signal(signal.SIGHUP)
-    err = read_until(process, "the old one stays")
+    err = read_until(process, "keeping the old one")
     before = written(first)
     wait_for(lambda: written(first) > before)
     config.write_text(f'{clip}budget_ms = 90\nsink = ["{second}"]\n')
@@ -160,7 +160,7 @@ def test_a_full_disk_and_a_new_configuration(service: Callable, tmp_path: Path) 
     assert times == sorted(times)
 
 
-def test_a_hang_up_keeps_what_did_not_change(service: Callable, tmp_path: Path) -> None:
+def test_sighup_keeps_unchanged_rooms(service: Callable, tmp_path: Path) -> None:
     """Cameras that are not there stand for others: their processes show what is kept."""
     events, config = tmp_path / "events.jsonl", tmp_path / "config.toml"
     kept, changed, new = (f"http://127.0.0.1:9/{name}" for name in ("kept", "changed", "new"))
@@ -213,7 +213,7 @@ def test_a_restart_goes_on_with_the_file_and_a_second_run_is_refused(
     second = service(*arguments)
     _, err = second.communicate(timeout=60)
     assert second.returncode == 2
-    assert f"{file.name} is written by another run already" in " ".join(err.split())
+    assert f"{file.name} is in use by another run" in " ".join(err.split())
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     with file.open("a") as crashed:
@@ -230,14 +230,14 @@ def test_a_restart_goes_on_with_the_file_and_a_second_run_is_refused(
     assert summary["events"] == len(events)
 
 
-def test_sinks_that_never_worked_end_the_run(cli: Callable) -> None:
+def test_run_ends_if_no_sink_ever_worked(cli: Callable) -> None:
     result = cli("run", "--camera", CLIP, "--mic", "none", "--sink", "/dev/full")
     assert result.code == 2
     assert "error /dev/full cannot be written (No space left on device)" in result.err
 
 
 @pytest.mark.parametrize("stderr", ["full", "without a reader", "on a full disk"])
-def test_nothing_that_hangs_or_is_gone_delays_answers_or_the_end(
+def test_hanging_sink_or_stderr_does_not_delay_events_or_exit(
     service: Callable, tmp_path: Path, stderr: str
 ) -> None:
     """Nobody reads stdout, and nobody opens the named pipe."""
@@ -261,7 +261,7 @@ def test_nothing_that_hangs_or_is_gone_delays_answers_or_the_end(
     assert summary["events"] == len(events)
 
 
-def test_a_terminal_that_stopped_does_not_delay_the_end(service: Callable) -> None:
+def test_blocked_terminal_does_not_delay_exit(service: Callable) -> None:
     master, terminal = pty.openpty()
     process = service("--camera", CLIP, "--mic", "none", stdout=terminal, stderr=terminal)
     shown = b""
@@ -288,7 +288,7 @@ def test_where_nothing_works_it_says_what_to_do(service: Callable) -> None:
     assert "--mic none" in read_until(process, "no camera and no microphone works so far")
 
 
-def test_it_ends_when_nobody_reads_any_more(service: Callable, tmp_path: Path) -> None:
+def test_broken_pipe_ends_the_run(service: Callable, tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     alone = service("--camera", CLIP, "--mic", "none", "--sink", "-")
     both = service("--camera", CLIP, "--mic", "none", "--sink", "-", "--sink", file)

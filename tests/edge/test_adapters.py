@@ -200,7 +200,7 @@ def test_without_embeddings_probabilities_are_pooled() -> None:
 def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     for role, name, error, match in (
         ("face", "gate", InputError, "gate is for the role vad, not face"),
-        ("face", "nobody", InputError, "no published model is called 'nobody'"),
+        ("face", "nobody", InputError, "there is no published model named 'nobody'"),
     ):
         with pytest.raises(error, match=match):
             adapter(role, name)
@@ -242,7 +242,7 @@ def test_models_are_compared_on_the_same_examples(
     for role, name, match in (
         ("face", "silero", "silero is for the role vad, not face"),
         ("face", "ferplus", "run: mera-edge models pull ferplus"),
-        ("face", "feplus", "no published model is called 'feplus'"),
+        ("face", "feplus", "there is no published model named 'feplus'"),
     ):
         with pytest.raises(InputError, match=match):
             compare(role, ["ours", name], manifest, None)

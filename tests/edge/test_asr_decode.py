@@ -25,7 +25,7 @@ def peaked(path: list[int], confidence: float = 0.9) -> NDArray[np.float32]:
 
 
 @given(PATHS, st.lists(st.integers(0, 60), max_size=8))
-def test_chunks_give_what_the_whole_gives(path: list[int], cuts: list[int]) -> None:
+def test_chunked_equals_whole(path: list[int], cuts: list[int]) -> None:
     greedy = Greedy()
     for part in np.split(peaked(path), sorted(min(cut, len(path)) for cut in cuts)):
         greedy.accept(part)

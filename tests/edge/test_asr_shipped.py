@@ -66,7 +66,7 @@ def test_nothing_is_heard_in_silence(bundle: Bundle) -> None:
     assert (final.text, final.confidence, final.final) == ("", 0.0, True)
 
 
-def test_clipped_sound_does_no_harm(bundle: Bundle, speech: NDArray[np.float32]) -> None:
+def test_clipped_audio_keeps_the_label(bundle: Bundle, speech: NDArray[np.float32]) -> None:
     recognizer = Recognizer(bundle)
     recognizer.accept(AudioBlock(log_mel(np.clip(speech * 100, -1, 1)), 12.0))
     recognizer.flush()

@@ -130,5 +130,5 @@ def test_a_language_model_backs_off_and_refuses_what_is_none(tmp_path: Path) -> 
     with pytest.raises(BundleError, match="other units"):
         LanguageModel(path, 2)
     path.write_bytes(b"PK")
-    with pytest.raises(BundleError, match="no language model"):
+    with pytest.raises(BundleError, match="not a valid language model"):
         LanguageModel(path, 3)

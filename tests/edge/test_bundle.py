@@ -65,15 +65,15 @@ def test_a_whole_bundle_opens_as_directory_and_as_zip(bundle: Path, tmp_path: Pa
 
 def test_a_missing_role_and_a_missing_file_of_a_role_are_named(bundle: Path) -> None:
     opened = Bundle.open(bundle)
-    with pytest.raises(BundleError, match="has no asr: it has voice"):
+    with pytest.raises(BundleError, match="has no model for asr: it has voice"):
         opened.role("asr")
     with pytest.raises(BundleError, match="voice has no file 'tokens'"):
         opened.role("voice").path("tokens")
 
 
-def test_a_changed_byte_is_found(bundle: Path) -> None:
+def test_altered_file_fails_its_hash(bundle: Path) -> None:
     (bundle / "voice.onnx").write_bytes(b"a modem")
-    with pytest.raises(BundleError, match=r"voice\.onnx \(voice\) is not the file"):
+    with pytest.raises(BundleError, match=r"voice\.onnx \(voice\) does not match"):
         Bundle.open(bundle)
 
 
@@ -83,10 +83,10 @@ def test_a_missing_file_is_named(bundle: Path) -> None:
         Bundle.open(bundle)
 
 
-def test_a_link_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_symlink_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
     (bundle / "voice.onnx").rename(tmp_path / "outside")
     (bundle / "voice.onnx").symlink_to(tmp_path / "outside")
-    with pytest.raises(BundleError, match="leads out of the bundle"):
+    with pytest.raises(BundleError, match="points outside the bundle"):
         Bundle.open(bundle)
 
 
@@ -124,7 +124,7 @@ def test_a_manifest_that_is_no_json_object_is_refused(bundle: Path, text: str) -
         Bundle.open(bundle)
 
 
-def test_a_zip_that_climbs_out_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_zip_slip_is_refused(bundle: Path, tmp_path: Path) -> None:
     archive = tmp_path / "evil.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("../evil", "x")
@@ -133,10 +133,10 @@ def test_a_zip_that_climbs_out_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_nothing_and_something_else_are_no_bundle(tmp_path: Path) -> None:
+def test_missing_or_foreign_path_is_not_a_bundle(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("hello")
     for path in (tmp_path / "absent", tmp_path, tmp_path / "note.txt"):
-        with pytest.raises(BundleError, match="no bundle"):
+        with pytest.raises(BundleError, match="not a bundle"):
             Bundle.open(path)
 
 
@@ -186,7 +186,7 @@ def test_a_zip_is_unpacked_no_further_than_its_manifest_says(bundle: Path, scrat
     (bundle / "voice.onnx").write_bytes(bytes(50_000_000))
     (bundle / "more").write_bytes(b"what nobody asked for")
     archive = zipped(bundle)
-    with pytest.raises(BundleError, match=r"voice\.onnx has more than the 7 bytes"):
+    with pytest.raises(BundleError, match=r"voice\.onnx is larger than the 7 bytes"):
         Bundle.open(archive)
     assert not list(scratch.iterdir())
     (bundle / "voice.onnx").write_bytes(b"a model")
@@ -195,16 +195,14 @@ def test_a_zip_is_unpacked_no_further_than_its_manifest_says(bundle: Path, scrat
 
 
 @pytest.mark.parametrize(("size", "message"), [(LIMIT + 1, "more than"), (10**30, "more than")])
-def test_a_zip_that_would_be_too_large_is_refused_before_it_is(
-    bundle: Path, scratch: Path, size: int, message: str
-) -> None:
+def test_zip_bomb_is_refused(bundle: Path, scratch: Path, size: int, message: str) -> None:
     edit(bundle, lambda facts: facts["roles"]["voice"]["files"]["model"].update(bytes=size))
     with pytest.raises(BundleError, match=message):
         Bundle.open(zipped(bundle))
     assert not list(scratch.iterdir())
 
 
-def test_a_zip_for_which_there_is_no_room_is_refused(
+def test_zip_larger_than_free_disk_space_is_refused(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = type("Usage", (), {"free": 6})
@@ -298,7 +296,7 @@ def test_a_manifest_that_describes_another_model_is_refused(
 ) -> None:
     bundle = shipped("fusion")
     edit(bundle, lambda facts: change(facts["roles"]["fusion"]))
-    with pytest.raises(BundleError, match=f"model fusion does not fit: .*{message}"):
+    with pytest.raises(BundleError, match=f"model fusion does not match the manifest: .*{message}"):
         Bundle.open(bundle).role("fusion").engine()
 
 
@@ -361,9 +359,7 @@ def test_what_a_reader_chokes_on_is_said_with_the_file(bundle: Path) -> None:
         role.read("model", lambda path: arrays.read_arrays(path, {}))
 
 
-def test_arrays_that_unpack_to_too_much_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_npz_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "zeros.npz", zeros=np.zeros(1000))
     shapes = {"zeros": "N"}
     assert arrays.read_arrays(tmp_path / "zeros.npz", shapes)["zeros"].shape == (1000,)

@@ -74,13 +74,13 @@ def test_rooms_may_have_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[room]]\ncamera = '1'\n", "every room needs a name of its own"),
-        ("[[room]]\nname = 'a'\n[[room]]\nname = 'a'\n", "every room needs a name of its own"),
-        ("camera = '1'\n[[room]]\nname = 'a'\n", "not both"),
-        ("camera = ['0', '1', '2']\nmic = ['0', '1']\n", "3 cameras take one mic or as many"),
-        ("[[room]]\nname = 'a'\n[[room]]\nname = 'A'\n", "every room needs a name of its own"),
+        ("[[room]]\ncamera = '1'\n", "every room needs a unique name"),
+        ("[[room]]\nname = 'a'\n[[room]]\nname = 'a'\n", "every room needs a unique name"),
+        ("camera = '1'\n[[room]]\nname = 'a'\n", "give either rooms, or camera and mic"),
+        ("camera = ['0', '1', '2']\nmic = ['0', '1']\n", "3 cameras need one mic"),
+        ("[[room]]\nname = 'a'\n[[room]]\nname = 'A'\n", "every room needs a unique name"),
         ("[room]\nname = 'a'\n", r"config.toml: room: write \[\[room\]\]"),
-        ("camera = [0, 1]\npassword_file = ['a', 'b', 'c']\n", "2 cameras take one password_file"),
+        ("camera = [0, 1]\npassword_file = ['a', 'b', 'c']\n", "2 cameras need one password_file"),
         ("[[room]]\nnamme = 'a'\n", r"config.toml: unknown key room\[0\].namme: .* 'name'"),
         ("camera = []\n", "config.toml: camera: .*at least 1"),
     ],
@@ -114,7 +114,7 @@ def test_lists_in_the_environment_have_commas() -> None:
 @pytest.mark.parametrize(
     ("text", "flags", "environment", "message"),
     [
-        ("camera = '-1'", {}, {}, r"config.toml: camera\[0\] = '-1': an index is 0 or more"),
+        ("camera = '-1'", {}, {}, r"config.toml: camera\[0\] = '-1': an index must be 0 or more"),
         ("camera = true", {}, {}, r"config.toml: camera\[0\] = True: write an index"),
         ("camera = ''", {}, {}, r"config.toml: camera\[0\] = '': it is empty"),
         ("[recognition]\nserach = 'beam'", {}, {}, "unknown key recognition.serach: .*'search'"),
@@ -164,8 +164,8 @@ def test_a_password_comes_from_a_file(tmp_path: Path, address: str, whole: str) 
     [
         ("rtsp://cam@host/1", None, "secret cannot be read"),
         ("rtsp://cam@host/1", "\n", "secret is empty"),
-        ("rtsp://host/1", "s3cret", "neither camera nor mic has a place for it"),
-        ("rtsp://cam:other@host/1", "s3cret", "neither camera nor mic has a place for it"),
+        ("rtsp://host/1", "s3cret", "neither camera nor mic has a place for a password"),
+        ("rtsp://cam:other@host/1", "s3cret", "neither camera nor mic has a place for a password"),
     ],
 )
 def test_a_password_that_cannot_be_used_is_an_error(
@@ -202,7 +202,7 @@ def test_a_sink_is_a_text_a_url_with_options_or_a_table(tmp_path: Path) -> None:
     [
         ("sink = [{to = '-', evry_s = 1}]", r"unknown key sink\[0\].evry_s: did you mean 'every_s"),
         ("sink = 'mqtt://host?nod=a'", r"unknown key sink\[0\].nod: did you mean 'node'"),
-        ("sink = 'mqtt://host?node'", "write options of a URL as"),
+        ("sink = 'mqtt://host?node'", "write URL options as"),
         ("sink = 'mqtt://host?node=a/b'", r"sink\[0\].node = 'a/b'"),
         ("sink = [3]", r"sink\[0\] = 3"),
         ("sink = []", "at least 1 item"),

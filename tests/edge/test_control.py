@@ -166,7 +166,7 @@ def test_a_device_that_serves_nothing_wanted_is_not_opened(camera: str) -> None:
         assert not capturing()
 
 
-def test_a_signal_pauses_and_goes_on(camera: str) -> None:
+def test_sigusr2_pauses_and_resumes(camera: str) -> None:
     main = "from mera_edge.cli import main; main()"
     arguments = ["run", "--camera", camera, "--mic", "none", "--sink", "-"]
     command = [sys.executable, "-c", main, *arguments]

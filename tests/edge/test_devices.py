@@ -166,7 +166,7 @@ def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
         assert watch(camera, lambda pictures: any(p.at_s > 9.8 for p in pictures))
 
 
-def test_a_camera_that_went_away_is_gone_and_comes_back() -> None:
+def test_lost_camera_is_gone_and_reconnects() -> None:
     with network_camera() as (url, _):
         camera = Camera(url)
         camera.open()
@@ -195,13 +195,13 @@ def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatc
         assert len({first, second, *children()}) == 3
 
 
-def test_a_camera_that_freezes_has_stalled_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frozen_camera_is_stalled_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_process, "STALLED_AFTER_S", 0.4)
     with network_camera() as (url, frozen), opened(url) as camera:
         is_live(camera)
         frozen.set()
         watch(camera, lambda _: camera.condition.state == "stalled")
-        assert camera.condition.reason == "nothing comes any more"
+        assert camera.condition.reason == "no more data"
         frozen.clear()
         assert is_live(camera)
 
@@ -217,7 +217,7 @@ def test_the_same_picture_again_and_again_is_not_passed_on(
         opened(url) as camera,
     ):
         is_live(camera)
-        watch(camera, lambda _: camera.condition.reason == "always the same picture")
+        watch(camera, lambda _: camera.condition.reason == "the image does not change")
         assert camera.condition.state == "stalled"
         time.sleep(0.3)
         assert camera.poll(10.0).frame is None
@@ -239,7 +239,7 @@ def test_a_camera_may_be_huge_and_change_its_resolution() -> None:
     assert {picture.image.shape for picture in pictures} == {(960, 1920, 3)}
 
 
-def test_no_process_outlives_its_parent() -> None:
+def test_capture_process_ends_with_its_parent() -> None:
     orphaned = """
 import sys, time
 from mera_edge.sources.camera import Camera
@@ -272,7 +272,7 @@ time.sleep(60)
         st.tuples(st.integers(1, 64), st.integers(1, 64), st.booleans()), min_size=1, max_size=8
     )
 )
-def test_a_slot_gives_the_newest_picture_once(puts: list[tuple[int, int, bool]]) -> None:
+def test_shared_frame_gives_the_newest_frame_once(puts: list[tuple[int, int, bool]]) -> None:
     writer = SharedFrame()
     reader = SharedFrame(os.dup(writer.descriptor))
     assert reader.take() is None

@@ -25,12 +25,12 @@ def test_sources_that_are_asked_for_must_work(tmp_path: Path) -> None:
     settings = Settings(camera=(str(CLIP), deaf, str(mute)), mic=(str(CLIP), str(mute), "none"))
     told = list(sources(settings))
     by_state = {state: [f.found for f in told if f.state == state] for state in ("ok", "fail")}
-    assert "gives pictures of" in by_state["ok"][0]
-    assert "gives sound, -" in by_state["ok"][1]
+    assert "delivers frames of" in by_state["ok"][0]
+    assert "delivers sound, -" in by_state["ok"][1]
     assert sorted(text.split(";")[0] for text in by_state["fail"]) == [
-        "gives nothing but zeros: it may be muted",
-        "has nothing of what is wanted of it",
-        "it refuses the connection",
+        "connection refused",
+        "only digital silence: it may be muted",
+        "provides neither the requested video nor audio",
     ]
     assert all(check.remedy for check in told if check.state == "fail")
 
@@ -48,11 +48,11 @@ def test_sinks_must_be_writable(tmp_path: Path) -> None:
     assert told[f"sink {tmp_path}"].state == "fail"
     assert "GB free at" in told["disk"].found
     (refused, _) = sinks(Settings(sink=("gopher://me:secret@host/a",)))
-    assert (refused.state, refused.found) == ("fail", "gopher:// is not a sink of this version")
+    assert (refused.state, refused.found) == ("fail", "gopher:// is not supported as a sink")
     assert "secret" not in refused.what
 
 
-def test_a_hot_board_is_pointed_out(tmp_path: Path) -> None:
+def test_doctor_reports_a_hot_board(tmp_path: Path) -> None:
     zone = tmp_path / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
     for name, text in (("type", "cpu"), ("trip_point_0_type", "passive")):

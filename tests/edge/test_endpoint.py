@@ -107,7 +107,7 @@ def play(
 
 
 @pytest.mark.parametrize("length_s", [3, 6, 12, 20])
-def test_no_tick_pays_for_a_long_utterance(
+def test_finalize_of_a_long_utterance_is_split_over_ticks(
     bundle: Bundle, speech: list[NDArray[np.float32]], length_s: int
 ) -> None:
     ticks = 5 * length_s + 25

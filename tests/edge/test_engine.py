@@ -49,7 +49,7 @@ def test_a_cache_without_its_way_back_is_refused(tmp_path: Path) -> None:
         StreamModel(engine)
 
 
-def test_wrong_inputs_are_errors(tmp_path: Path) -> None:
+def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
     engine = OnnxEngine(write(tmp_path / "sum.onnx", [1, 2]))
     for feeds in ({}, {"x": np.ones((1, 3), np.float32), "cache_sum": np.ones((1, 2), np.float32)}):
         with pytest.raises(EngineError, match=r"sum\.onnx did not run"):

@@ -25,9 +25,13 @@ def test_an_error_does_not_show_the_password_of_an_address() -> None:
 
 
 def test_an_error_about_something_endless_can_be_read() -> None:
-    error = ConfigError("config.toml: camera = '" + "a" * 100_000 + "' is no camera", "give a URL")
+    error = ConfigError(
+        "config.toml: camera = '" + "a" * 100_000 + "' is not a camera", "give a URL"
+    )
     assert len(str(error)) < 2000
-    assert str(error).startswith("config.toml: camera") and "is no camera: give a URL" in str(error)
+    assert str(error).startswith("config.toml: camera") and "is not a camera: give a URL" in str(
+        error
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_an_error_about_something_endless_can_be_read() -> None:
         InputError("a is wrong", "use b"),
         CheckFailed("no", "try again"),
         MissingExtra("PyAudio", "mic"),
-        SourceError("refused", "it refuses the connection"),
+        SourceError("refused", "connection refused"),
     ],
 )
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -94,7 +94,7 @@ def test_intervals_are_those_of_the_books_and_of_simulation() -> None:
 
 
 def test_nothing_to_evaluate_and_unknown_labels_are_errors() -> None:
-    with pytest.raises(InputError, match="nothing to evaluate"):
+    with pytest.raises(InputError, match="no rows to evaluate"):
         classification([], np.zeros((0, 3)), NAMES)
     with pytest.raises(InputError, match="'bored'"):
         classification(["bored"], np.ones((1, 3)), NAMES)

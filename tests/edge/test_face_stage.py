@@ -169,7 +169,7 @@ def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> Non
     assert find_near(detector, np.full_like(large, 110), box) is None
 
 
-def test_who_is_lost_is_not_taken_for_the_one_beside(
+def test_lost_face_is_not_confused_with_its_neighbour(
     stage: FaceStage, detector: FaceDetector
 ) -> None:
     both = stage.accept(VideoFrame(scene((200, 150, 120), (290, 150, 120)), 0.0))
@@ -183,7 +183,7 @@ def test_who_is_lost_is_not_taken_for_the_one_beside(
     assert find_near(detector, beside, lost, [there.box]) is None
 
 
-def test_people_keep_their_numbers_and_the_largest_comes_first(stage: FaceStage) -> None:
+def test_person_ids_are_stable_and_the_largest_face_comes_first(stage: FaceStage) -> None:
     first = stage.accept(VideoFrame(scene((60, 100, 120), (400, 150, 180)), 0.0))
     assert [evidence.person for evidence in first] == [1, 2]
     for step in range(1, 12):
@@ -210,7 +210,7 @@ def test_the_speaker_comes_first_and_stays_so_in_silence(stage: FaceStage) -> No
     assert 20 < changes[1] <= 30
 
 
-def test_who_chews_all_the_time_is_not_the_speaker(stage: FaceStage) -> None:
+def test_chewing_person_is_not_the_active_speaker(stage: FaceStage) -> None:
     for step in range(40):
         speech = 10 <= step < 40
         chewing, speaking = (
@@ -270,7 +270,7 @@ def test_smoothing_delays_by_its_time_constant(bundle: Bundle) -> None:
     assert np.linalg.norm(late - after) / step < 0.2
 
 
-def test_of_a_crowd_only_the_largest_are_read(stage: FaceStage) -> None:
+def test_only_the_largest_faces_of_a_crowd_are_classified(stage: FaceStage) -> None:
     crowd = [(x, y, 110) for y in (30, 250) for x in (20, 220, 420)]
     assert len(stage.accept(VideoFrame(scene(*crowd), 0.0))) == MOST_FACES
 
@@ -324,5 +324,5 @@ def test_a_bundle_for_other_features_is_refused(bundle: Bundle) -> None:
     entry = bundle.manifest.roles["face"].model_copy(update={"features": {"kind": "other"}})
     roles = {**bundle.manifest.roles, "face": entry}
     changed = Bundle(bundle.directory, bundle.manifest.model_copy(update={"roles": roles}))
-    with pytest.raises(BundleError, match="other features"):
+    with pytest.raises(BundleError, match="different features"):
         FaceStage(changed)

@@ -21,7 +21,7 @@ def test_people_keep_their_numbers_in_any_order_and_while_they_move() -> None:
         assert people(tracker, [Box(20.0 * step, 0, 100, 100)], 0.2 + step / 10) == [1]
 
 
-def test_a_short_absence_is_forgiven_and_a_long_one_is_not() -> None:
+def test_track_survives_a_short_gap_only() -> None:
     tracker = FaceTracker()
     assert people(tracker, [LEFT], 0.0) == [1]
     assert people(tracker, [], 0.5) == []

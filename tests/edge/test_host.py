@@ -51,9 +51,7 @@ def test_heat_is_measured_from_where_the_board_slows_down(tmp_path: Path) -> Non
     assert sensors.headroom(tmp_path) == pytest.approx(27.5)
 
 
-def test_a_hot_board_stays_so_until_it_has_cooled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thermal_hysteresis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "EVERY_S", 0.0)
     trip = {f"{ZONE}/trip_point_0_type": "passive", f"{ZONE}/trip_point_0_temp": 99000}
     write(tmp_path, {f"{ZONE}/type": "cpu-thermal", f"{ZONE}/temp": 50000, **trip})

@@ -263,7 +263,7 @@ def test_a_proxy_that_checks_its_users_is_trusted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("to", "token", "words"),
     [
-        ("http://0.0.0.0:0", None, "can be reached from other machines.*token_file"),
+        ("http://0.0.0.0:0", None, "is reachable from other machines.*token_file"),
         ("http://127.0.0.1:0", "short", "at least 16"),
         ("http://127.0.0.1:0", "ä" * 20, "printable ASCII"),
         ("http://me:secret@127.0.0.1:0", None, "user or a password"),

@@ -51,7 +51,9 @@ def test_full_service_is_back_ten_seconds_after_calm(
 
 
 @given(TICKS)
-def test_misses_lead_to_sound_only(ticks: list[tuple[float, float, SystemLoad]]) -> None:
+def test_repeated_budget_misses_lead_to_audio_only(
+    ticks: list[tuple[float, float, SystemLoad]],
+) -> None:
     run = Run()
     run.through(ticks)
     assert [run.tick(SLOW) for _ in range(2 * len(LADDER))][-1] == len(LADDER) - 1
@@ -59,7 +61,7 @@ def test_misses_lead_to_sound_only(ticks: list[tuple[float, float, SystemLoad]])
 
 
 @given(TICKS, st.sampled_from([SystemLoad(contention=1.0), SystemLoad(hot=True)]))
-def test_no_step_up_under_load(
+def test_service_level_does_not_rise_under_load(
     ticks: list[tuple[float, float, SystemLoad]], load: SystemLoad
 ) -> None:
     run = Run()
@@ -82,7 +84,7 @@ def test_the_same_cost_is_too_much_when_others_want_the_processor() -> None:
     assert [run.tick(FULL, SystemLoad(contention=0.9)) for _ in range(20)][-1] == len(LADDER) - 1
 
 
-def test_one_slow_tick_changes_nothing() -> None:
+def test_single_slow_tick_keeps_the_service_level() -> None:
     run = Run()
     for _ in range(10):
         assert run.tick(SLOW) == 0
@@ -95,7 +97,7 @@ def test_heat_takes_a_step_every_ten_seconds() -> None:
     assert (steps[0], steps[-1]) == (1, 3)
 
 
-def test_a_level_that_does_not_hold_is_tried_less_and_less() -> None:
+def test_service_level_that_fails_is_retried_with_backoff() -> None:
     run = Run()
     changes, before = 0, 0
     for _ in range(round(60 / TICK_S)):
@@ -106,14 +108,14 @@ def test_a_level_that_does_not_hold_is_tried_less_and_less() -> None:
     assert changes <= 2 * 60 / 5
 
 
-def test_the_face_is_left_out_of_a_tick_that_has_no_time_left() -> None:
+def test_face_is_skipped_when_the_budget_is_spent() -> None:
     run = Run()
     run.tick(FULL, face_ms=40.0)
     assert 60 <= run.budget.plan().face_before_ms < BUDGET_MS
 
 
 @given(st.floats(0, 10_000))
-def test_a_stage_that_was_once_dear_is_tried_again(face_ms: float) -> None:
+def test_expensive_stage_is_retried(face_ms: float) -> None:
     run = Run()
     run.tick(FULL, face_ms=face_ms)
     while run.budget.plan().face_before_ms < BUDGET_MS / 2:

@@ -44,7 +44,7 @@ def test_however_it_is_polled_the_sound_is_the_same(steps: list[float]) -> None:
     assert np.array_equal(np.concatenate(parts), whole)
 
 
-def test_pictures_are_the_newest_and_never_from_the_future() -> None:
+def test_frames_are_the_newest_and_never_from_the_future() -> None:
     media, before = opened(CLIP), -1.0
     for step in range(1, 30):
         picture = media.poll(step * 0.2).frame
@@ -125,7 +125,7 @@ def test_a_file_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -> Non
     assert media.ended
 
 
-def test_what_is_no_media_is_refused(tmp_path: Path) -> None:
+def test_non_media_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("hello\n" * 100)
     (tmp_path / "empty.mp4").touch()
     for name in ("text.mp4", "empty.mp4", "absent.mp4", "."):

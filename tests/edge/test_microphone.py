@@ -127,7 +127,7 @@ def test_what_is_played_in_the_room_is_heard_in_time(room: dict[str, str], tmp_p
     assert len(loud) == pytest.approx(0.87 * 16_000, rel=0.1)
 
 
-def test_a_microphone_that_was_lost_is_gone_and_comes_back(tmp_path: Path) -> None:
+def test_lost_microphone_is_gone_and_reconnects(tmp_path: Path) -> None:
     environment = surroundings(tmp_path)
     server = sound_server(environment)
     ears = subprocess.Popen(

@@ -89,7 +89,7 @@ answers = st.tuples(LABELS, st.floats(0.2, 1.0))
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(answers, max_size=200), RATES)
-def test_a_state_lasts_for_its_hold_time(said: list[Said], rate: float) -> None:
+def test_moment_holds_for_its_hold_time(said: list[Said], rate: float) -> None:
     found = labels(shown(map(event, said), rate))
     changes = [i / rate for i, (a, b) in enumerate(pairwise(found)) if a != b]
     assert all(later - earlier >= HOLD_S - 1e-6 for earlier, later in pairwise(changes))
@@ -116,13 +116,15 @@ def test_a_clear_change_goes_straight_to_the_other_emotion(a: str, b: str, rate:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(LABELS, st.floats(0.2, LEVEL)), max_size=300), RATES)
-def test_below_the_level_it_is_unclear(said: list[Said], rate: float) -> None:
+def test_moment_below_the_threshold_is_unclear(said: list[Said], rate: float) -> None:
     assert set(labels(shown(map(event, said), rate))) <= {UNCLEAR}
 
 
 @settings(max_examples=60, deadline=None)
 @given(LABELS, answers, st.integers(0, 80), RATES)
-def test_one_odd_answer_changes_nothing(label: str, odd: Said, at: int, rate: float) -> None:
+def test_single_outlier_does_not_change_the_moment(
+    label: str, odd: Said, at: int, rate: float
+) -> None:
     said = [(label, 0.9)] * 120
     said[at] = odd
     found = labels(shown(map(event, said), rate))
@@ -137,7 +139,7 @@ def test_one_odd_answer_changes_nothing(label: str, odd: Said, at: int, rate: fl
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.none(), answers), max_size=100))
-def test_the_same_events_give_the_same_moments(said: list[Said | None]) -> None:
+def test_moments_are_deterministic(said: list[Said | None]) -> None:
     assert shown(map(event, said)) == shown(map(event, said))
 
 

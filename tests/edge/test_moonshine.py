@@ -158,7 +158,7 @@ def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) ->
     ("name", "message"),
     [
         ("made-up", "models pull made-up"),
-        ("detector", "no model for whole utterances"),
+        ("detector", "not a model for whole utterances"),
         ("nothing", "known: made-up, detector"),
     ],
 )

@@ -92,7 +92,7 @@ def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
     assert ages[-1] <= LONGEST_AGE_S["voice"] * 1000
 
 
-def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
+def test_nan_in_a_tensor_is_harmless(pipeline: Pipeline) -> None:
     pipeline.reset()
     for tick, value in enumerate((np.nan, np.inf, -np.inf, 1e9), start=1):
         sound = AudioChunk(np.full(TICK, value, np.float32), (tick - 1) * 0.2)
@@ -104,7 +104,7 @@ def test_numbers_that_are_none_do_no_harm(pipeline: Pipeline) -> None:
     assert np.isfinite(list(event.emotion.probabilities.values())).all()
 
 
-def test_a_frugal_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> None:
+def test_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> None:
     live = Pipeline(Bundle.open(), Live(SystemLoad))
     silence = np.random.default_rng(0).normal(0, 3e-4, 25 * TICK).astype(np.float32)
     sound = [*np.split(silence, 25), *speech(4.0)]
@@ -179,7 +179,7 @@ def test_in_an_empty_silent_room_almost_nothing_runs(pipeline: Pipeline) -> None
     assert set().union(*ran[20:]) == {"face"}
 
 
-def test_a_second_run_starts_afresh(pipeline: Pipeline) -> None:
+def test_second_run_starts_from_scratch(pipeline: Pipeline) -> None:
     def answers() -> list[EmotionEvent]:
         sink = Collected()
         run(pipeline, [MediaFile(CLIP)], VirtualClock(), [sink], threading.Event())
@@ -190,7 +190,7 @@ def test_a_second_run_starts_afresh(pipeline: Pipeline) -> None:
     assert [event.transcript for event in first] == [event.transcript for event in second]
 
 
-def test_stopping_gives_what_was_learnt_so_far(pipeline: Pipeline) -> None:
+def test_early_stop_keeps_the_best_weights(pipeline: Pipeline) -> None:
     stop = threading.Event()
 
     class StopsAfterTen(Collected):
@@ -254,12 +254,12 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
         assert (one.emotion, one.modalities) == (other.emotion, other.modalities)
 
 
-def test_a_face_that_the_budget_leaves_out_is_not_said_to_be_absent() -> None:
+def test_skipped_face_has_reason_no_time() -> None:
     slow, sink = Pipeline(Bundle.open(), Live(SystemLoad, 1)), Collected()
     run(slow, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [sink], threading.Event())
     last = sink.events[-1]
     assert last.latency.skipped and "face" in last.latency.skipped
-    assert last.modalities["face"].reason == "left out: no time in the budget"
+    assert last.modalities["face"].reason == "skipped: latency budget exhausted"
 
 
 def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
@@ -282,7 +282,7 @@ def test_rooms_take_turns_and_answer_as_if_alone(pipeline: Pipeline) -> None:
         assert second.emotion.probabilities == pytest.approx(single.emotion.probabilities, abs=0.05)
 
 
-def test_a_device_of_several_rooms_is_opened_once() -> None:
+def test_shared_source_is_opened_once() -> None:
     class Device:
         name, id, is_live, has_audio, has_video = "camera 0", "room_1_camera", True, True, True
         condition, ended = LIVE, False

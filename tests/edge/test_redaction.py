@@ -38,7 +38,7 @@ SECRETS = st.text(PRINTABLE, min_size=6).filter(lambda text: text.strip("/…") 
 
 
 @given(st.sampled_from(FORMS), SCHEMES, SECRETS, st.booleans())
-def test_no_secret_is_shown(form: str, scheme: str, secret: str, encode: bool) -> None:
+def test_no_secret_in_errors(form: str, scheme: str, secret: str, encode: bool) -> None:
     """Not even when it holds what URLs and pipelines are made of and is not encoded."""
     if "! " in form and not encode:
         secret = secret.replace('"', "").replace("\\", "")  # these end a quotation

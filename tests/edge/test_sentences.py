@@ -38,7 +38,7 @@ def test_it_begins_after_a_stop_or_a_pause(text: str, newest: str) -> None:
     assert " ".join(word.text for word in found) == newest
 
 
-def test_a_short_breath_is_no_end() -> None:
+def test_short_pause_is_no_endpoint() -> None:
     assert len(newest_sentence(said("i was | so happy", pause_s=0.3))) == 4
 
 

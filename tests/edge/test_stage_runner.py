@@ -115,7 +115,7 @@ def test_without_fusion_there_is_no_answer_and_a_reason(play: Any) -> None:
     assert play(3.0)[-1].emotion is not None
 
 
-def test_where_files_are_read_what_fails_is_raised() -> None:
+def test_offline_mode_raises_stage_failures() -> None:
     runner = StageRunner("voice", object, StageTimes(), isolate=False)
     with pytest.raises(ZeroDivisionError):
         runner.call(0.0, lambda _: 1 / 0)
@@ -123,15 +123,13 @@ def test_where_files_are_read_what_fails_is_raised() -> None:
         runner.call(0.0, lambda _: [{"valence": np.float32("nan")}])
 
 
-def test_nan_is_an_error_of_the_engine() -> None:
+def test_nan_output_is_an_engine_error() -> None:
     with pytest.raises(EngineError, match="text gave NaN as valence"):
         numbers({"valence": np.array([0.0, np.nan])}, "text")
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=300), st.floats(0.05, 20.0))
-def test_a_runner_never_raises_and_waits_longer_and_longer(
-    fails: list[bool], period_s: float
-) -> None:
+def test_stage_runner_backs_off_exponentially(fails: list[bool], period_s: float) -> None:
     made, forgotten = [], []
 
     def make() -> None:
@@ -155,7 +153,7 @@ def test_a_runner_never_raises_and_waits_longer_and_longer(
     assert forgotten == made[1:]
 
 
-def test_nobody_else_can_hold_a_stage() -> None:
+def test_stage_is_private_to_its_runner() -> None:
     runner = StageRunner("voice", object, StageTimes(), isolate=True)
     stage = runner.call(0.0, id)
     public = {name for name in dir(runner) if not name.startswith("_")}
@@ -251,7 +249,7 @@ def run_through(live: Pipeline, clip: list[Captured]) -> list[tuple[EmotionEvent
 
 
 @pytest.mark.parametrize(("name", "part"), PARTS)
-def test_whatever_of_a_stage_breaks_the_run_goes_on_and_says_so(
+def test_failing_stage_is_isolated_and_reported(
     live: Pipeline, clip: list[Captured], name: str, part: str
 ) -> None:
     for fault in ("raises", "NaN"):
@@ -260,7 +258,9 @@ def test_whatever_of_a_stage_breaks_the_run_goes_on_and_says_so(
             events = [event for event, _ in run_through(live, clip)]
         assert broken.calls, f"nothing asks for {part}: the list above is out of date"
         reasons = {m.reason or "" for event in events for m in event.modalities.values()}
-        why = f"{name} failed: " + ("RuntimeError" if fault == "raises" else f"{name} gave NaN")
+        why = f"{name} failed: " + (
+            "RuntimeError" if fault == "raises" else f"{name} returned NaN or infinity"
+        )
         if fault == "raises" or broken.spoiled:
             assert any(reason.startswith(why) for reason in reasons)
         assert len(events) == len(clip)
@@ -271,7 +271,7 @@ def test_whatever_of_a_stage_breaks_the_run_goes_on_and_says_so(
 
 
 @pytest.mark.parametrize(("name", "part"), PARTS)
-def test_whatever_of_a_stage_hangs_is_late_and_in_its_times(
+def test_slow_stage_is_timed_and_makes_the_tick_late(
     live: Pipeline, clip: list[Captured], name: str, part: str
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -207,7 +207,7 @@ def test_the_service_is_installed_and_removed(tmp_path: Path, systemctl: Path) -
         "disable --now mera-edge.service",
         "daemon-reload",
     ]
-    with pytest.raises(InputError, match="there is nothing to uninstall"):
+    with pytest.raises(InputError, match="nothing to uninstall"):
         manager.uninstall()
 
 
@@ -217,7 +217,7 @@ def test_without_systemd_or_root_it_is_said(
     with pytest.raises(InputError, match="was not started by systemd"):
         Manager(user=False, root=tmp_path / "nowhere").install(unit())
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(InputError, match=r"only root may .*: write `sudo` before it"):
+    with pytest.raises(InputError, match=r"only root may .*: use sudo, or --user"):
         Manager(user=False, root=tmp_path).install(unit())
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     Manager(user=True, root=tmp_path).install(unit(user=True))

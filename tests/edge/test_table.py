@@ -19,7 +19,7 @@ from mera_edge.evaluation import labelled_csv
         ("file;label\na.wav;happy\n", "has 'file;label': .*separated by semicolons"),
         ("file\tlabel\na.wav\thappy\n", "separated by tabs"),
         ("File,Label\na.wav,happy\n", "has 'File,Label': its first line must name .*file,label"),
-        ("file,label\na.wav,happy\nwell, fine,happy\n", "line 3: more fields .*put quotes"),
+        ("file,label\na.wav,happy\nwell, fine,happy\n", "line 3: more fields .*quote text"),
         ('file,label\n"a.wav,happy\n', "line 2"),
     ],
 )
@@ -41,7 +41,9 @@ def test_bad_rows_can_be_left_out_up_to_a_limit(tmp_path: Path) -> None:
     assert [row.line for row in rows] == [2, 5]
     assert "line 3: 'hapy'" in skipped.faults[0] and "did you mean 'happy'" in skipped.faults[0]
     assert "line 4: label is empty" in skipped.faults[1]
-    with pytest.raises(InputError, match=r"2 rows cannot be used, and 1 may; the last: .*line 4"):
+    with pytest.raises(
+        InputError, match=r"2 rows are unusable, more than the 1 allowed; the last: .*line 4"
+    ):
         labelled_csv.read(path, "text", "label", skipped=table.Skipped(1))
     with pytest.raises(InputError, match="line 3"):
         labelled_csv.read(path, "text", "label")

@@ -102,8 +102,8 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path: Path, change: object, me
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[" * 100_000, b"[]", b"null"])
-def test_what_is_no_tokenizer_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_invalid_tokenizer_is_refused(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_bytes(text)
-    with pytest.raises(InputError, match="no tokenizer"):
+    with pytest.raises(InputError, match="not a valid tokenizer"):
         Tokenizer.read(path)

@@ -96,7 +96,7 @@ def test_after_noise_speech_is_still_heard_and_silence_ends_it(
     assert not answers[-1]
 
 
-def test_reset_equals_a_new_one(activity: VoiceActivity, speech: Samples) -> None:
+def test_reset_equals_a_new_instance(activity: VoiceActivity, speech: Samples) -> None:
     heard(activity, speech[: 3 * SAMPLE_RATE])
     assert heard(activity, speech) == heard(VoiceActivity(Bundle.open()), speech)
 

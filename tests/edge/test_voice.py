@@ -43,12 +43,12 @@ def answer(heard: Heard, samples: Samples) -> NDArray[np.float32]:
 
 @given(st.floats(-45, 25))
 @settings(max_examples=12)
-def test_the_answer_does_not_depend_on_the_gain(heard: Heard, decibel: float) -> None:
+def test_voice_is_invariant_to_gain(heard: Heard, decibel: float) -> None:
     """Nothing is clipped here: samples may go beyond full scale."""
     here, there = answer(heard, heard[2]), answer(heard, heard[2] * 10 ** (decibel / 20))
     np.testing.assert_allclose(here, there, atol=0.02)
 
 
-def test_overdriven_by_20_db_it_is_the_same_emotion(heard: Heard) -> None:
+def test_audio_overdriven_by_20_db_keeps_the_label(heard: Heard) -> None:
     here, there = answer(heard, heard[2]), answer(heard, np.clip(heard[2] * 10, -1, 1))
     assert here.argmax() == there.argmax()

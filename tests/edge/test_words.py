@@ -143,7 +143,7 @@ def test_phones_are_named_from_the_cache(lexicon: Lexicon) -> None:
     np.testing.assert_allclose(shares, 1, rtol=1e-5)
 
 
-def test_what_is_no_lexicon_is_refused(tmp_path: Path) -> None:
+def test_invalid_lexicon_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.npz").write_bytes(b"no archive")
     with pytest.raises(BundleError, match="no lexicon"):
         Lexicon(tmp_path / "words.npz")

@@ -291,7 +291,7 @@ def test_a_proxy_before_nothing_says_so(bundle: Bundle, worker: ThreadPoolExecut
     assert re.search(r"does not answer: start it, or check --upstream", said[0])
 
 
-def test_who_never_stops_is_stopped(
+def test_rule3_ends_endless_speech(
     models: Models, speech: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mera_edge.service.wyoming import recognizer

@@ -186,7 +186,7 @@ def test_sherpa_onnx_writes_the_same_from_the_same_file(
     assert ours.partial().text
 
 
-def test_the_cut_of_the_stream_does_not_matter(bundle: Bundle) -> None:
+def test_result_is_independent_of_chunking(bundle: Bundle) -> None:
     samples = sound(4.0)
     texts = {transcribe(Recognizer(bundle), samples, piece) for piece in (160, 1234, 64_000)}
     assert len(texts) == 1
@@ -225,7 +225,7 @@ def test_words_lie_in_order_within_the_stream(bundle: Bundle) -> None:
     assert all(0 < word.confidence <= 1 for word in words)
 
 
-def test_no_sound_is_lost_at_an_endpoint(bundle: Bundle) -> None:
+def test_no_audio_is_lost_at_an_endpoint(bundle: Bundle) -> None:
     frames = log_mel(sound(4.0))
     recognizer, later = Recognizer(bundle), Recognizer(bundle)
     recognizer.accept(AudioBlock(frames[:100], 1.0))  # one window of 64 frames is decoded
@@ -376,7 +376,7 @@ def test_smaller_chunks_are_the_same_network(
     search = Greedy()
     search.accept(scores[0, : recognizer._decoder.frames].log_softmax(-1).numpy())
     assert [t.symbol for t in search.tokens] == [t.symbol for t in recognizer._decoder.tokens]
-    with pytest.raises(InputError, match="no whole number"):
+    with pytest.raises(InputError, match="not a whole number"):
         asr.export(trained, tmp_path, 5)
 
 

@@ -78,10 +78,10 @@ def test_an_export_that_fails_leaves_the_old_bundle_whole(
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoints", "bundle"}
 
 
-def test_what_is_no_bundle_is_not_replaced(checkpoints: Path, tmp_path: Path) -> None:
+def test_export_does_not_overwrite_a_non_bundle(checkpoints: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds no bundle"):
+    with pytest.raises(InputError, match="not hold a bundle"):
         export_bundle(checkpoints, tmp_path / "home", ["fusion"])
     assert (tmp_path / "home" / "letter.txt").exists()
 

@@ -58,7 +58,7 @@ def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
     [
         ([], "give their directory as --data"),
         (["--no-gate"], "mera-edge calibrate"),
-        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", "nowhere"], "nowhere is not a directory"),
         (["--data", ".", "--ranges", "guess"], "'guess'"),
         (["--data", ".", "--prefer", "beauty"], "'beauty'"),
         (["--data", ".", "--samples", "0"], "at least one"),

@@ -34,7 +34,9 @@ def bundle(model: FaceNet, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export_bundle(directory, directory / "bundle", ["face"])
 
 
-def test_a_file_gets_the_answer_of_training(model: FaceNet, bundle: Bundle, tmp_path: Path) -> None:
+def test_device_and_training_give_the_same_answer(
+    model: FaceNet, bundle: Bundle, tmp_path: Path
+) -> None:
     stage = FaceStage(bundle)
     assert stage.labels == LABELS
 

@@ -71,7 +71,7 @@ def test_any_text_gives_probabilities_or_nothing(stage: TextStage, text: str) ->
 @pytest.mark.parametrize(
     "text", ["!?...", "😂😭", "x" * 100_000, "so happy " * 12_000, "我 am 太happy了 мир", "\ud83d"]
 )
-def test_odd_texts_are_read_without_error(stage: TextStage, text: str) -> None:
+def test_unusual_texts_give_finite_features(stage: TextStage, text: str) -> None:
     stage.accept(text, 0.0)
 
 

@@ -90,7 +90,7 @@ def test_half_precision_for_tensorrt_is_looked_through(bundle: Bundle, checkpoin
 
 def test_an_altered_file_is_refused(bundle: Bundle, checkpoints: Path) -> None:
     (bundle.directory / "face.onnx").write_bytes(b"altered")
-    with pytest.raises(BundleError, match="is not the file"):
+    with pytest.raises(BundleError, match="does not match its hash"):
         failed(bundle, checkpoints)
 
 
@@ -127,7 +127,7 @@ def test_engines_are_for_a_bundle_and_for_tensorrt(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "nowhere"], "nowhere is no directory"),
+        (["--data", "nowhere"], "nowhere is not a directory"),
         (["--data", ".", "--ranges", "guess"], "'guess'"),
         (["--data", ".", "--role", "fusion"], "'fusion' is not quantized"),
         (["--data", ".", "--role", "face"], "ferplus.zip"),

@@ -89,7 +89,7 @@ def test_nothing_is_said_before_a_chunk_is_full(bundle: Bundle) -> None:
         pytest.param(np.zeros(SAMPLE_RATE, np.float32), id="silence"),
         pytest.param(np.sign(sound(1)), id="clipped"),
         pytest.param(sound(1) * 1e-5, id="nearly nothing"),
-        pytest.param(np.full(SAMPLE_RATE, np.nan, np.float32), id="no numbers"),
+        pytest.param(np.full(SAMPLE_RATE, np.nan, np.float32), id="not finite numbers"),
     ],
 )
 def test_any_sound_gives_probabilities(bundle: Bundle, samples: NDArray[np.float32]) -> None:
@@ -102,7 +102,7 @@ def test_any_sound_gives_probabilities(bundle: Bundle, samples: NDArray[np.float
         assert -1 <= evidence.valence <= 1
 
 
-def test_reset_equals_a_new_one(bundle: Bundle) -> None:
+def test_reset_equals_a_new_instance(bundle: Bundle) -> None:
     used = VoiceStage(bundle)
     used.accept(log_mel(sound(1.3, seed=1)), 1.3)
     used.reset()

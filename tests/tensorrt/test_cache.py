@@ -41,7 +41,7 @@ def test_what_is_stored_is_found_whatever_its_options(key: cache.Key) -> None:
         ({"l4t": "36.4.3"}, r"built for Jetson Linux None, this is 36\.4\.3"),
         ({"precision": "fp16"}, "precision int8, this is fp16"),
         ({"shapes": {"x": (2, 2)}}, "input shapes"),
-        ({"onnx": "0" * 64}, "no engine was built from this model"),
+        ({"onnx": "0" * 64}, "no engine has been built for this model"),
     ],
 )
 def test_why_there_is_none_is_told(key: cache.Key, parts: dict, message: str) -> None:

@@ -63,7 +63,7 @@ def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -
 @pytest.mark.parametrize(
     ("provider", "reason"),
     [
-        ("tensorrt", "tensorrt: there is no NVIDIA GPU here"),
+        ("tensorrt", "tensorrt: no NVIDIA GPU was found"),
         ("cuda", "cuda: CUDAExecutionProvider did not start for voice.onnx"),
         ("onnx-tensorrt", "onnx-tensorrt: TensorrtExecutionProvider did not start for voice.onnx"),
         ("webgpu", "webgpu: the plug-in onnxruntime-ep-webgpu is not installed"),
@@ -94,7 +94,7 @@ def test_an_engine_that_was_built_and_cannot_run_is_told(bundle: Callable[..., B
     key = cache.Key.of(opened.role("voice").entry, "10.3.0", Device("Orin", "8.7"))
     cache.store(key, b"engine", {}, {})
     opened.role("voice").engine()
-    assert opened.fallbacks == {"voice": "tensorrt: there is no NVIDIA GPU here"}
+    assert opened.fallbacks == {"voice": "tensorrt: no NVIDIA GPU was found"}
 
 
 def test_an_engine_that_fits_is_tried_once_then_loaded(

@@ -44,7 +44,7 @@ def test_an_array_need_not_lie_in_one_piece(stored: Path, trt: Callable, gpu: Cu
     assert answer["total"].tolist() == [[0, 2]]
 
 
-def test_wrong_inputs_are_errors(stored: Path, trt: Callable, gpu: Cuda) -> None:
+def test_wrong_inputs_are_refused(stored: Path, trt: Callable, gpu: Cuda) -> None:
     engine = TensorRtEngine(stored, trt(), gpu)
     good = np.zeros((1, 2), np.float32)
     for feeds, message in (

@@ -170,13 +170,15 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
     assert made.settings(Config).loop.select == "cer"
     assert made.licence == "unknown" and f"{tmp_path} (its licence is not recorded)" in made.card
     few = config.model_copy(update={"skip_bad": 2})
-    with pytest.raises(InputError, match=r"3 rows cannot be used, and 2 may; the last: .*line 18"):
+    with pytest.raises(
+        InputError, match=r"3 rows are unusable, more than the 2 allowed; the last: .*line 18"
+    ):
         train(few, tmp_path, tmp_path / "few", resume=True)
 
 
 def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path) -> None:
     (tmp_path / "own.tsv").write_text("file\ttext\n")
-    with pytest.raises(InputError, match=r"own\.tsv is no manifest: .*\.csv or \.jsonl"):
+    with pytest.raises(InputError, match=r"own\.tsv is not a manifest: .*\.csv or \.jsonl"):
         read(tmp_path, str(tmp_path / "own.tsv"))
     (tmp_path / "own.jsonl").write_text('{"sound": "a.wav", "text": "a"}\n')
     with pytest.raises(InputError, match=r"line 1: file is empty: .*has sound, text"):

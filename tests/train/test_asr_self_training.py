@@ -36,6 +36,6 @@ def test_what_is_heard_becomes_a_corpus(tmp_path: Path) -> None:
     assert len(samples) == len(np.concatenate(pieces))
     (utterance,) = synthetic(tmp_path, "heard")
     assert utterance.split == "synthetic" and len(utterance.text.split()) > 3
-    with pytest.raises(InputError, match="nothing was understood"):
+    with pytest.raises(InputError, match="nothing was recognized"):
         label(DEFAULT, tmp_path / "nothing.zip", 1.0, [silent])
     assert not (tmp_path / "nothing.zip").exists()

@@ -274,7 +274,7 @@ def test_what_was_trained_can_be_exported(trained: Path, tmp_path: Path) -> None
     assert entry.settings == {"chunk_size": 4, "left_chunks": 2}
 
 
-def test_the_device_hears_as_training_does(bundle: Bundle, network: Whisper) -> None:
+def test_device_and_training_compute_the_same_features(bundle: Bundle, network: Whisper) -> None:
     frames = log_mel(sound(6.0, seed=5))
     engine, parts = bundle.role("asr").engine(), []
     feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in engine.inputs.items()}

@@ -148,7 +148,7 @@ def test_fresh_evidence_counts_more_than_old(task: FusionTask, pools: dict[str, 
     assert answers(task.model.network, examples, SUBSETS[0])[2][:, 2].mean() < fresh
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(
+def test_interrupted_run_resumes_to_the_same_weights(
     pools: dict[str, Pool], tmp_path: Path
 ) -> None:
     def run(out: Path, epochs: list[int]) -> torch.Tensor:

@@ -52,7 +52,7 @@ def weights(task: SumTask) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("dies_at", [2, 5, 8, 13, 27])
-def test_a_killed_and_resumed_run_ends_with_the_same_weights(tmp_path: Path, dies_at: int) -> None:
+def test_killed_run_resumes_to_the_same_weights(tmp_path: Path, dies_at: int) -> None:
     whole = SumTask()
     best = fit(whole, CONFIG, tmp_path / "whole", {})
     with pytest.raises(KeyboardInterrupt):
@@ -148,7 +148,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     assert again.loaded == 0
 
 
-def test_a_loss_that_is_no_number_stops_and_names_the_batch(tmp_path: Path) -> None:
+def test_nan_loss_stops_and_names_the_batch(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="epoch 1, batch 5"):
         fit(SumTask(poison=5), CONFIG, tmp_path, {})
     assert (tmp_path / "last.safetensors").exists()

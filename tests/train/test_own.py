@@ -170,9 +170,9 @@ def two_splits(rows: Rows) -> Rows:
         (lambda rows: [*rows, {**rows[0], "file": "gone.png"}], ("--label", "Freude=happy"),
          "1 of 25 examples .*line 26: .*gone.png does not exist: .*--skip-bad 1"),
         (lambda rows: [*rows, {**rows[0], "file": "wall.png"}], ("--label", "Freude=happy"),
-         "line 26: no face is found in .*wall.png: .*128 pixels"),
+         "line 26: no face was found in .*wall.png: .*128 pixels"),
         (lambda rows: [*rows, {**rows[0], "file": "data.csv"}], ("--label", "Freude=happy"),
-         "line 26: .*data.csv is no picture"),
+         "line 26: .*data.csv is not an image"),
         (lambda rows: [*rows, {**rows[0], "label": ""}], ("--label", "Freude=happy"),
          "line 26: label is empty"),
         (lambda rows: [{**r, "weight": "-1"} for r in rows], ("--label", "Freude=happy"),
@@ -204,7 +204,7 @@ def test_sound_without_speech_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     args = ["train", "voice", "--data", str(data), "--out", str(tmp_path / "run")]
     assert run(*args, "--label", "Freude=happy") == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "line 22: no speech is heard in" in said and "--skip-bad 1" in said
+    assert "line 22: no speech was found in" in said and "--skip-bad 1" in said
 
 
 def test_another_delimiter_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,7 +235,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_capture_process_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "work.py"
     script.write_text(WORKERS)
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)

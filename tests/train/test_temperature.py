@@ -7,7 +7,7 @@ from mera_train.temperature import fit_temperature
 
 
 @pytest.mark.parametrize("boast", [0.5, 1.0, 3.0])
-def test_boasting_is_undone_whatever_mode_the_logits_come_from(boast: float) -> None:
+def test_temperature_scaling_reduces_overconfidence_of_any_logits(boast: float) -> None:
     with torch.inference_mode():
         generator = torch.Generator().manual_seed(0)
         honest = torch.randn(20_000, 4, generator=generator)

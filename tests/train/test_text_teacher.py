@@ -99,8 +99,8 @@ def test_a_teacher_has_no_opinion_on_corpora_that_it_did_not_learn_from(
 
 
 def test_a_directory_that_is_no_encoder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no Hugging Face encoder: it has no config\.json"):
+    with pytest.raises(InputError, match=r"not a Hugging Face encoder: it has no config\.json"):
         Teacher.of(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="no Hugging Face encoder"):
+    with pytest.raises(InputError, match="not a Hugging Face encoder"):
         Teacher.of(tmp_path)

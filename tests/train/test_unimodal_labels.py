@@ -66,7 +66,7 @@ def test_a_feature_between_the_centres_is_equally_far() -> None:
 
 
 @pytest.mark.parametrize("whole", [[0.5, 0.5, 0.5], [0.0, 0.0, 0.0], [0.5, -0.5, 0.0]])
-def test_an_empty_class_or_a_batch_of_one_gives_no_nan(whole: list[float]) -> None:
+def test_empty_class_or_batch_of_one_gives_no_nan(whole: list[float]) -> None:
     labels = UnimodalLabels(torch.tensor(whole), WIDTHS)
     for epoch in (1, 2, 3):
         for row in range(3):

@@ -42,7 +42,7 @@ def test_in_pieces_as_in_one() -> None:
         torch.testing.assert_close(mine, theirs, msg=name)
 
 
-def test_no_answer_depends_on_the_future() -> None:
+def test_model_is_causal() -> None:
     model = encoder()
     frames = torch.randn(1, 4 * 32, 80) * 4 + 8
     other = frames.clone()
@@ -62,7 +62,7 @@ def test_how_loud_it_is_makes_no_difference(gain: float) -> None:
     torch.testing.assert_close(here, there, atol=1e-3, rtol=1e-3)
 
 
-def test_an_endless_stream_stays_finite() -> None:
+def test_long_stream_stays_finite() -> None:
     model, caches = encoder(), encoder().empty()
     with torch.no_grad():
         for _ in range(300):
@@ -80,7 +80,7 @@ def test_folds_keep_actors_apart_and_test_each_once() -> None:
     assert sorted(tested) == [f"{actor:02d}" for actor in range(1, 25)]
 
 
-def test_temperature_makes_a_boaster_modest() -> None:
+def test_temperature_scaling_reduces_overconfidence() -> None:
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(500, 8, generator=generator)
     drawn = torch.multinomial(scores.softmax(1), 1, generator=generator).squeeze(1)

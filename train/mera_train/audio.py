@@ -37,7 +37,9 @@ def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
         why = getattr(error, "error_string", error)
         raise InputError(f"{file} of {corpus} cannot be read ({why})", "copy it again") from error
     if not np.isfinite(samples).all():
-        raise InputError(f"{file} of {corpus} has samples that are no numbers", "record it again")
+        raise InputError(
+            f"{file} of {corpus} has samples that are not finite numbers", "record it again"
+        )
     mono = samples.mean(axis=1)
     if rate * speed != SAMPLE_RATE:
         mono = soxr.resample(mono, rate * speed, SAMPLE_RATE)

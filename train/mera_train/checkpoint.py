@@ -125,5 +125,5 @@ def load(directory: Path) -> Checkpoint:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise InputError(f"{directory} cannot be read: {error}", "train it again") from error
     if not isinstance(metrics, dict):
-        raise InputError(f"{directory}: metrics.json is no JSON object", "train it again")
+        raise InputError(f"{directory}: metrics.json is not a JSON object", "train it again")
     return Checkpoint(directory, weights, metrics, card)

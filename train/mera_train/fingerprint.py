@@ -159,7 +159,7 @@ def check(there: Made, here: Made, where: Path) -> None:
         raise InputError(
             f"{where} was made with other settings or data: "
             + "; ".join(_difference(name, there.get(name), here.get(name)) for name in names),
-            "begin anew there with --fresh (in Python resume=False), or choose another folder",
+            "start over with --fresh (in Python resume=False), or choose another folder",
         )
 
 

@@ -23,7 +23,7 @@ from mera_train.fingerprint import Made
 LAST, BEFORE, BEST, LOG = "last.safetensors", "before.safetensors", "best.safetensors", "log.jsonl"
 BOARD = "tensorboard"
 
-ANEW = "begin anew with --fresh (in Python resume=False)"
+ANEW = "start over with --fresh (in Python resume=False)"
 
 
 class Unreadable(InputError):
@@ -147,7 +147,7 @@ def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | P
     else:
         raise InputError(
             f"{where} holds a run that does not say with which settings and data it was made",
-            f"{ANEW}, choose another folder, or go on all the same with --resume {where}",
+            f"{ANEW}, choose another folder, or resume anyway with --resume {where}",
         )
 
 

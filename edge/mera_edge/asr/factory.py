@@ -38,10 +38,12 @@ def _streaming(bundle: Bundle, settings: RecognitionSettings) -> SpeechRecognize
         return Recognizer(bundle, settings)
     kind, _, directory = settings.model.partition(":")
     if kind != "sherpa" or not directory:
-        raise ConfigError(f"no recognizer {settings.model!r}", "give sherpa:DIR, or nothing")
+        raise ConfigError(f"unknown recognizer {settings.model!r}", "give sherpa:DIR, or nothing")
     path = pulled(directory) if directory in catalogue() else Path(directory)
     if path is None:
-        raise InputError(f"{directory} is not here", f"run: mera-edge models pull {directory}")
+        raise InputError(
+            f"{directory} has not been downloaded", f"run: mera-edge models pull {directory}"
+        )
     from mera_edge.asr.sherpa import SherpaRecognizer
 
     return SherpaRecognizer(path, settings)
@@ -66,11 +68,14 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
         return _utterances(kind, Path(directory), languages)
     chosen = published(settings.final)
     if chosen.role != "asr_final":
-        raise ConfigError(f"{settings.final} is no model for whole utterances", "see models list")
+        raise ConfigError(
+            f"{settings.final} is not a model for whole utterances", "see models list"
+        )
     path = pulled(settings.final)
     if path is None:
         raise InputError(
-            f"{settings.final} is not here", f"run: mera-edge models pull {settings.final}"
+            f"{settings.final} has not been downloaded",
+            f"run: mera-edge models pull {settings.final}",
         )
     if languages and not set(languages) & set(chosen.languages):
         raise ConfigError(

@@ -145,7 +145,7 @@ def _open(directory: Path, settings: RecognitionSettings) -> Any:
     except ImportError as error:
         raise MissingExtra("sherpa-onnx", "sherpa") from error
     if settings.hot_words:
-        raise InputError("hot words are for the bundle's own recognizer", "leave them out")
+        raise InputError("hot words work only with the bundle's own recognizer", "omit them")
     tokens = directory / "tokens.txt"
     if not tokens.is_file():
         raise InputError(f"{tokens} does not exist", "give the directory of a sherpa-onnx model")
@@ -167,7 +167,7 @@ def _open(directory: Path, settings: RecognitionSettings) -> Any:
     if model is None or found:
         raise InputError(
             f"{directory} has no streaming model",
-            "one .onnx file, or encoder, decoder and (of a transducer) joiner",
+            "expected one .onnx file, or encoder, decoder and (for a transducer) joiner",
         )
     return _ctc(model, common)
 
@@ -188,7 +188,7 @@ def _ctc(model: Path, common: dict[str, Any]) -> Any:
         )
     raise InputError(
         f"{model} is neither a Zipformer nor a WeNet CTC model",
-        "give a streaming model; others are not supported",
+        "use a streaming model; no others are supported",
     )
 
 

@@ -164,7 +164,7 @@ def transcribe_file(
     source.open()
     try:
         if not source.has_audio:
-            raise InputError(f"{path} has no sound", "give a file with a sound track")
+            raise InputError(f"{path} has no audio", "give a file with an audio track")
         stream = SpeechStream(recognizer, activity)
         utterances: list[Hypothesis] = []
         until_s = 0.0

@@ -94,7 +94,7 @@ class _Worker:
             answer = self._here.recv()
         except EOFError as error:
             raise EngineError(
-                f"the process that measured {self._job.clip.name} ended without a word",
+                f"the process that measured {self._job.clip.name} ended without a result",
                 "see above, or run `mera-edge predict` on the clip: it may be out of memory",
             ) from error
         if isinstance(answer, MeraError):

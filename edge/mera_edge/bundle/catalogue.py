@@ -61,7 +61,9 @@ def published(name: str) -> Published:
     """
     known = catalogue()
     if name not in known:
-        raise InputError(f"no published model is called {name!r}", f"known: {', '.join(known)}")
+        raise InputError(
+            f"there is no published model named {name!r}", f"known: {', '.join(known)}"
+        )
     return known[name]
 
 

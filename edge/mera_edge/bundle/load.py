@@ -103,7 +103,9 @@ class Role:
         reason = next(reasons, None)
         if reason is not None:
             raise BundleError(
-                f"the bundle's model {self.name} does not fit: {reason[:_LONGEST_REASON]}", _AGAIN
+                f"the bundle's model {self.name} does not match the manifest: "
+                f"{reason[:_LONGEST_REASON]}",
+                _AGAIN,
             )
 
     def read(self, file: str, how: Callable[[Path], Read]) -> Read:
@@ -140,7 +142,7 @@ class Role:
         ]
         if differ:
             raise BundleError(
-                f"the bundle's {self.name} wants other features: {'; '.join(differ)}",
+                f"the bundle's {self.name} expects different features: {'; '.join(differ)}",
                 "export it with this version of mera-edge",
             )
 
@@ -194,7 +196,9 @@ class Bundle:
             bundle._unpacked = unpacked
             return bundle
         if not path.is_dir():
-            raise BundleError(f"{path} is no bundle", "give a bundle's directory or its zip")
+            raise BundleError(
+                f"{path} is not a bundle", "give the directory or the zip file of a bundle"
+            )
         return cls._verified(path, read(path / MANIFEST), providers, published)
 
     @classmethod
@@ -245,7 +249,7 @@ class Bundle:
                 loaded = self.fallbacks, self._engines, self._shared
                 return Role(known, self.directory, entry, provider, *loaded)
         raise BundleError(
-            f"the bundle {self.manifest.name} has no {name}",
+            f"the bundle {self.manifest.name} has no model for {name}",
             f"it has {', '.join(self.manifest.roles)}: export one with the role you need",
         )
 
@@ -254,6 +258,6 @@ def _verify(path: Path, directory: Path, said: FileEntry) -> None:
     if not path.is_file():
         raise BundleError("is missing")
     if not path.resolve().is_relative_to(directory.resolve()):
-        raise BundleError("leads out of the bundle")
+        raise BundleError("points outside the bundle")
     if path.stat().st_size != said.bytes or sha256(path) != said.sha256:
-        raise BundleError(f"is not the file that {MANIFEST} describes")
+        raise BundleError(f"does not match its hash in {MANIFEST}")

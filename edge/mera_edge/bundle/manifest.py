@@ -107,7 +107,7 @@ def read(path: Path) -> Manifest:
     """
     try:
         if not path.is_file():
-            raise BundleError(f"{path.parent} is no bundle: {MANIFEST} is missing", _AGAIN)
+            raise BundleError(f"{path.parent} is not a bundle: {MANIFEST} is missing", _AGAIN)
         with path.open("rb") as file:
             data = file.read(MANIFEST_LIMIT + 1)
     except OSError as error:
@@ -121,7 +121,7 @@ def read(path: Path) -> Manifest:
     schema = facts.get("schema") if isinstance(facts, dict) else None
     if schema != SCHEMA:
         raise BundleError(
-            f"{path} has schema {str(schema)[:100]!r}, this version reads {SCHEMA!r}",
+            f"{path} has schema {str(schema)[:100]!r}, but this version reads {SCHEMA!r}",
             "export the bundle with this version, or install the version that made it",
         )
     try:

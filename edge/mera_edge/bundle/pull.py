@@ -49,7 +49,7 @@ def pull(name: str, source: Path | None = None) -> Path:
     except OSError as error:
         raise InputError(
             f"{target} cannot be written ({error.strerror or error})",
-            "set MERA_EDGE_MODELS to a directory that can be, here and where the models are used",
+            "set MERA_EDGE_MODELS to a writable directory, here and where the models are used",
         ) from error
     return target
 
@@ -76,8 +76,8 @@ def _bring(name: str, model: Published, source: Path | None, scratch: Path) -> P
             continue
         return _verified(name, model, arrived, address)
     raise InputError(
-        f"{name} could not be brought ({'; '.join(failures)})",
-        f"fetch it elsewhere and run: mera-edge models pull {name} --from FILE",
+        f"{name} could not be downloaded ({'; '.join(failures)})",
+        f"download it elsewhere and run: mera-edge models pull {name} --from FILE",
     )
 
 
@@ -146,8 +146,8 @@ def _verified(name: str, model: Published, files: Path, source: str) -> Path:
     for file, digest in wanted.items():
         if sha256(files / file) != digest:
             raise InputError(
-                f"{source} is not the published {name} (the SHA-256 of {file} differs)",
-                "nothing was installed: fetch it again",
+                f"{source} is not the published {name}: the SHA-256 of {file} differs",
+                "nothing was installed; download it again",
             )
     return files if model.files else _unpacked(files / "archive", files.parent)
 

@@ -48,7 +48,8 @@ class Unpacked:
             self.path, lock = _locked_directory()
         except OSError as error:
             raise BundleError(
-                f"{archive} cannot be unpacked ({error})", "set TMPDIR to a directory with room"
+                f"{archive} cannot be unpacked ({error})",
+                "set TMPDIR to a directory with enough space",
             ) from error
         self._finalizer = weakref.finalize(self, _remove, self.path, lock)
         try:
@@ -69,8 +70,8 @@ def _unpack(path: Path, directory: Path) -> Manifest:
                 raise BundleError(f"{path}: {member!r} leaves the bundle", _AGAIN)
         if MANIFEST not in members:
             raise BundleError(
-                f"{path} is no bundle: {MANIFEST} is missing",
-                "zip what is inside a bundle's directory, not the directory itself",
+                f"{path} is not a bundle: {MANIFEST} is missing",
+                "zip the contents of the bundle's directory, not the directory itself",
             )
         _copy(archive, MANIFEST, directory, MANIFEST_LIMIT)
         manifest = read(directory / MANIFEST)
@@ -84,7 +85,7 @@ def _unpack(path: Path, directory: Path) -> Manifest:
         if size > free:
             raise BundleError(
                 f"{path} holds {size} bytes, but {directory.parent} has room for {free}",
-                "set TMPDIR to a directory with room",
+                "set TMPDIR to a directory with enough space",
             )
         for file in files.values():
             if file.path in members:  # where one is missing, who verifies says so
@@ -104,7 +105,7 @@ def _copy(archive: zipfile.ZipFile, member: str, directory: Path, limit: int) ->
         left = _copy_at_most(packed, file, limit)
     if left:
         raise BundleError(
-            f"{archive.filename}: {member} has more than the {limit} bytes that it may have", _AGAIN
+            f"{archive.filename}: {member} is larger than the {limit} bytes in the manifest", _AGAIN
         )
 
 

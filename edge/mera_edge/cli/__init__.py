@@ -88,4 +88,4 @@ def _hint(given: Sequence[str]) -> None:
         if name == "--":
             return
         if name.startswith("-") and len(name) > 1 and Path(name).is_file():
-            say(f"{name} is taken for an option: to give the file, write ./{name}")
+            say(f"{name} was read as an option; for the file, write ./{name}")

@@ -114,7 +114,7 @@ def reported(command: str = "mera-edge") -> Iterator[None]:
         # What is printed is of no file; a pipe that closes is typer's affair.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             _end(_unexpected(error, command))
-        _end(InputError(f"the output cannot be written ({error.strerror})", "make room for it"))
+        _end(InputError(f"the output cannot be written ({error.strerror})", "free some disk space"))
     except Exception as error:  # noqa: BLE001  (the last resort)
         _end(_unexpected(error, command))
 
@@ -155,5 +155,5 @@ def _unexpected(error: Exception, where: str) -> MeraError:
         raise error
     return MeraError(
         f"{where}: unexpected {type(error).__name__} ({str(error)[:200]})",
-        f"please report this, with the traceback that {_DEBUG}=1 in the environment shows",
+        f"please report this with the traceback; set {_DEBUG}=1 to see it",
     )

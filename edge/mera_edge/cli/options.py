@@ -62,7 +62,7 @@ Published = Annotated[
     typer.Option(
         "--published",
         help="ROLE=NAME: a pulled model in place of the bundle's (face, face_detector, vad); "
-        "may be given again.",
+        "repeatable.",
     ),
 ]
 Asr = Annotated[

@@ -39,15 +39,15 @@ def _spec(value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("write an index (0) or a text in quotes")
     if re.fullmatch(r"\s*-\d+\s*", value):
-        raise ValueError("an index is 0 or more")
+        raise ValueError("an index must be 0 or more")
     if not value.strip():
-        raise ValueError("it is empty; `none` leaves it out")
+        raise ValueError("it is empty; write `none` for none")
     return value.strip()
 
 
 def _tables(value: Any) -> Any:
     if isinstance(value, Mapping):
-        raise ValueError("write [[room]], in double brackets: there may be several")
+        raise ValueError("write [[room]] in double brackets")
     return value
 
 
@@ -63,7 +63,7 @@ class RecognitionSettings(BaseModel):
 
     model: str | None = Field(
         None,
-        description="`sherpa:DIR` or `sherpa:NAME`, a published model; the bundle's if unset",
+        description="`sherpa:DIR` or `sherpa:NAME` (a pulled model) instead of the bundle's",
     )
     final: str = Field(
         "auto",
@@ -73,28 +73,30 @@ class RecognitionSettings(BaseModel):
     )
     search: Literal["words", "beam", "greedy"] | None = Field(
         None,
-        description="words, beam or greedy; if unset, the first that the bundle is made for, and "
-        "beam for hot words",
+        description="words, beam or greedy; default: the first that the bundle supports, or beam "
+        "with hot words",
     )
-    beam: int = Field(16, ge=1, le=100, description="texts that a beam search keeps")
+    beam: int = Field(16, ge=1, le=100, description="beam width")
     hot_words: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="words and phrases to be expected"
+        (), description="words and phrases to bias recognition towards"
     )
-    hot_words_boost: float = Field(1.5, ge=0, description="nats for every unit of a hot word")
+    hot_words_boost: float = Field(1.5, ge=0, description="bonus per unit of a hot word, in nats")
     rule1_min_trailing_silence: float = Field(
-        2.4, gt=0, description="silence that ends an utterance, whether or not anything was said"
+        2.4,
+        gt=0,
+        description="silence, in seconds, that ends an utterance, whether or not anything was said",
     )
     rule2_min_trailing_silence: float = Field(
-        1.2, gt=0, description="silence after words that ends an utterance"
+        1.2, gt=0, description="silence, in seconds, that ends an utterance with words"
     )
     rule3_min_utterance_length: float = Field(
-        20.0, gt=0, description="length that ends an utterance, whatever was said"
+        20.0, gt=0, description="longest utterance, in seconds"
     )
 
     @model_validator(mode="after")
     def _check_search(self) -> RecognitionSettings:
         if self.hot_words and self.search not in (None, "beam"):
-            raise ValueError(f"search = {self.search!r} knows no hot words: use beam")
+            raise ValueError(f"search = {self.search!r} does not support hot words; use beam")
         return self
 
 
@@ -102,16 +104,14 @@ RECOGNITION = RecognitionSettings()
 
 
 class RoomSettings(BaseModel):
-    """A room: one camera, one microphone."""
+    """A room: one camera and one microphone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(None, description="what its events call it", min_length=1)
-    camera: Spec = Field("none", description="as `camera` of the whole run")
-    mic: Spec = Field("none", description="as `mic` of the whole run")
-    password_file: str | None = Field(
-        None, description="as `password_file` of the whole run", min_length=1
-    )
+    name: str | None = Field(None, description="name of the room in events", min_length=1)
+    camera: Spec = Field("none", description="as `camera` above")
+    mic: Spec = Field("none", description="as `mic` above")
+    password_file: str | None = Field(None, description="as `password_file` above", min_length=1)
 
     @property
     def id(self) -> str:
@@ -128,7 +128,8 @@ class RoomSettings(BaseModel):
             return self.camera, self.mic
         if not (wants_password(self.camera) or wants_password(self.mic)):
             raise ConfigError(
-                f"{self.id}: password_file is of no use: neither camera nor mic has a place for it",
+                f"{self.id}: password_file is unused: neither camera nor mic has a "
+                "place for a password",
                 f"write the user, rtsp://USER@HOST/PATH, or {PLACE} where the password belongs",
             )
         secret = password(self.password_file)
@@ -140,7 +141,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bundle: Path | None = Field(None, description="bundle to run; the one in the package if unset")
+    bundle: Path | None = Field(None, description="bundle to use; default: the one in the package")
     camera: Specs = Field(
         ("0",),
         description="index, device (`/dev/v4l/by-id/...`), URL (rtsp, http), file, GStreamer "
@@ -152,35 +153,39 @@ class Settings(BaseModel):
     )
     password_file: Several = Field(
         (),
-        description="file, or systemd credential, with the password of the URLs: it goes to the "
-        "user (`rtsp://USER@HOST/`) or in the place of `{password}`; one, or one per room",
+        description="file or systemd credential with the password of the URLs; it "
+        "belongs to the user "
+        "(`rtsp://USER@HOST/`) or replaces `{password}`; one, or one per room",
     )
     room: Annotated[tuple[RoomSettings, ...], BeforeValidator(_tables)] = Field(
-        (), description="tables: rooms by name, each with camera and mic, instead of the above"
+        (),
+        description="tables, one per room, each with a name, camera and mic; "
+        "instead of the keys above",
     )
     sink: Annotated[tuple[SinkSettings, ...], BeforeValidator(tables), Field(min_length=1)] = Field(
         (SinkSettings(to="-"),), description="where events go: `to` alone, or tables"
     )
     ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
-    budget_ms: int = Field(100, ge=10, le=5000, description="time a tick may take to compute")
+    budget_ms: int = Field(
+        100, ge=10, le=5000, description="compute budget per answer, in milliseconds"
+    )
     providers: Annotated[dict[RoleName, Provider], BeforeValidator(_pairs)] = Field(
         {},
-        description="what a role runs on: auto, cpu, cuda, onnx-tensorrt, openvino, tensorrt, "
+        description="execution provider by role: auto, cpu, cuda, onnx-tensorrt, "
+        "openvino, tensorrt, "
         "tensorrt-rtx or webgpu",
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="what is logged on stderr: messages of this level and above"
+        "info", description="lowest level that is logged to stderr"
     )
     published: Annotated[dict[PublishedRole, str], BeforeValidator(_pairs)] = Field(
         {},
         description="pulled models in place of the bundle's, by role (vad, face_detector, face), "
         'as `face_detector = "yunet"`',
     )
-    recognition: RecognitionSettings = Field(
-        RECOGNITION, description="a table: how speech is recognized"
-    )
-    privacy: PrivacySettings = Field(PRIVACY, description="a table: what is kept back")
+    recognition: RecognitionSettings = Field(RECOGNITION, description="a table: speech recognition")
+    privacy: PrivacySettings = Field(PRIVACY, description="a table: what leaves the process")
 
     @model_validator(mode="after")
     def _check_rooms(self) -> Settings:
@@ -188,13 +193,13 @@ class Settings(BaseModel):
         if self.room:
             ids = {room.id for room in self.room if room.name is not None}
             if len(ids) < len(self.room):
-                raise ValueError("every room needs a name of its own")
+                raise ValueError("every room needs a unique name")
             if self.model_fields_set & set(OF_ROOMS):
-                raise ValueError("give rooms, or camera and mic, not both")
+                raise ValueError("give either rooms, or camera and mic")
         elif len(self.mic) not in (1, cameras):
-            raise ValueError(f"{cameras} cameras take one mic or as many, one for each")
+            raise ValueError(f"{cameras} cameras need one mic, or one mic each")
         elif files not in (0, 1, cameras):
-            raise ValueError(f"{cameras} cameras take one password_file or as many, one for each")
+            raise ValueError(f"{cameras} cameras need one password_file, or one each")
         return self
 
     @property

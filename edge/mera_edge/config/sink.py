@@ -19,18 +19,18 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 class SinkSettings(BaseModel):
-    """A sink: where events go, and which of them. After `?` in a URL the same may be said."""
+    """A sink: where events go, and which of them. A URL may carry the same keys after `?`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     to: str = Field(min_length=1, description="`-`, a .jsonl file, or a URL")
     on: Literal["event", "change"] = Field(
         "event",
-        description="`change`: only events in which the moment's label, or a camera's or "
-        "microphone's state, is another one",
+        description="`change`: only events in which the label of the moment, or the state of a "
+        "camera or microphone, changes",
     )
     every_s: float = Field(
-        0, ge=0, le=86_400, description="seconds between two events of a room, at least"
+        0, ge=0, le=86_400, description="minimum interval between two events of a room, in seconds"
     )
     keep_days: int | None = Field(
         None,
@@ -40,41 +40,41 @@ class SinkSettings(BaseModel):
     )
     password_file: str | None = Field(
         None,
-        description="mqtt: file, or systemd credential, with the password of the URL's user",
+        description="mqtt: file or systemd credential with the password of the user in the URL",
         min_length=1,
     )
     ca_file: str | None = Field(
         None,
-        description="mqtts: file of the authority that signed the broker's certificate; the "
-        "system's authorities if unset",
+        description="mqtts: CA certificates (PEM) that signed the broker's; default: the system's",
         min_length=1,
     )
     node: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="mqtt: this box in topics and ids; from the machine's id if unset",
+        description="mqtt: name of this device in topics and ids; default: from the machine id",
     )
     discovery: str = Field(
         "homeassistant",
         pattern=r"^[A-Za-z0-9_-]{0,64}$",
-        description="mqtt: Home Assistant's prefix of discovery; nothing is discovered if empty",
+        description="mqtt: discovery prefix of Home Assistant; empty: no discovery",
     )
     token_file: str | None = Field(
         None,
-        description="http: file, or systemd credential, with the token that requests carry; "
-        "required where other machines can ask",
+        description="http: file or systemd credential with the bearer token of requests; required "
+        "unless bound to the loopback interface",
         min_length=1,
     )
     hosts: Names = Field(
-        (), description="http: names under which this machine is asked, if not its own"
+        (), description="http: additional host names under which this machine is reached"
     )
     trusted: Names = Field(
-        (), description="http: addresses of proxies that check users themselves: no token is asked"
+        (),
+        description="http: addresses of proxies that authenticate users themselves; "
+        "they need no token",
     )
     transcript: Words | None = Field(
         None,
-        description="words that this sink gets, if not those of `[privacy] transcript`; stdout "
-        "gets all",
+        description="overrides `[privacy] transcript` for this sink; stdout gets all words",
     )
 
     @model_validator(mode="after")
@@ -86,7 +86,7 @@ class SinkSettings(BaseModel):
     @model_validator(mode="after")
     def _check_selection(self) -> SinkSettings:
         if self.scheme in ("mqtt", "mqtts") and (self.on != "event" or self.every_s):
-            raise ValueError("leave out `on` and `every_s`: a broker is told of changes anyway")
+            raise ValueError("omit `on` and `every_s`: a broker gets changes only")
         return self
 
     @property
@@ -120,4 +120,4 @@ def _table(target: str) -> Mapping[str, Any]:
     try:
         return {**dict(parse_qsl(options, keep_blank_values=True, strict_parsing=True)), "to": to}
     except ValueError as error:
-        raise ValueError("write options of a URL as ?KEY=VALUE&KEY=VALUE") from error
+        raise ValueError("write URL options as ?KEY=VALUE&KEY=VALUE") from error

@@ -107,8 +107,8 @@ def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> Trace:
         ]
         if not programs:
             raise InputError(
-                f"strace cannot watch here ({said})",
-                "run as root, or let the container: docker run --cap-add=SYS_PTRACE",
+                f"strace does not work here ({said})",
+                "run as root, or allow it: docker run --cap-add=SYS_PTRACE",
             )
         allowed = [path.resolve() for path in (*outputs, scratch, engines())]
         written = [path for call in calls if (path := _written(*call)) is not None]
@@ -135,8 +135,8 @@ def control() -> None:
     found = trace([sys.executable, "-c", _CONTROL])
     if not any("127.0.0.1" in use for use in found.sockets) or found.files != ("~/left",):
         raise CheckFailed(
-            f"strace did not see what left for a test ({found.sockets}, {found.files})",
-            "nothing can be said on this machine: report this with the version of strace",
+            f"strace missed the test traffic ({found.sockets}, {found.files})",
+            "no verdict on this machine: report this with the version of strace",
         )
 
 

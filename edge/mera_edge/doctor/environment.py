@@ -69,15 +69,15 @@ def _try(source: Source) -> tuple[bool, str]:
                 return True, source.condition.reason
             if captured.frame is not None:
                 height, width = captured.frame.image.shape[:2]
-                return False, f"gives pictures of {width}x{height}"
+                return False, f"delivers frames of {width}x{height}"
             heard += [sound.samples for sound in captured.audio]
             samples = np.concatenate(heard) if heard else np.empty(0, np.float32)
             if len(samples) >= LISTEN_S * 16_000:
                 if not samples.any():
-                    return True, "gives nothing but zeros: it may be muted"
-                return False, f"gives sound, {20 * np.log10(samples.std() + 1e-9):.0f} dB"
+                    return True, "only digital silence: it may be muted"
+                return False, f"delivers sound, {20 * np.log10(samples.std() + 1e-9):.0f} dB"
             if source.ended:
-                return True, "has nothing of what is wanted of it"
+                return True, "provides neither the requested video nor audio"
             time.sleep(0.05)
     finally:
         source.close()
@@ -114,7 +114,7 @@ def sinks(settings: Settings) -> Iterator[Check]:
         path = Path(target.to).absolute()
         place = path if path.exists() else path.parent
         if not place.exists():
-            yield Check(name, "fail", f"{place} does not exist", "make it")
+            yield Check(name, "fail", f"{place} does not exist", "create it")
         elif path.is_dir() or not os.access(place, os.W_OK):
             remedy = "choose another file, or change the owner"
             yield Check(name, "fail", f"{place} cannot be written", remedy)
@@ -131,7 +131,7 @@ def _peer(name: str, target: SinkSettings) -> Check:
         reach(target)
     except MeraError as error:
         return Check(name, "fail", error.what, error.remedy)
-    return Check(name, "ok", "it answers")
+    return Check(name, "ok", "reachable")
 
 
 def _disk(what: str, place: Path, use: str) -> Check:
@@ -140,7 +140,7 @@ def _disk(what: str, place: Path, use: str) -> Check:
     if free_mb >= SCARCE_MB:
         return Check(what, "ok", found)
     state: State = "note" if free_mb >= FULL_MB else "fail"
-    return Check(what, state, found, f"make room: {use}")
+    return Check(what, state, found, f"free some space: {use}")
 
 
 def service(settings: Settings, root: Path = SYSTEM) -> Iterator[Check]:
@@ -162,14 +162,14 @@ def heat(root: Path = SYSTEM) -> Iterator[Check]:
     zones = temperatures(root)
     left = headroom(root)
     if not zones:
-        yield Check("heat", "ok", "this machine tells no temperature")
+        yield Check("heat", "ok", "no temperature sensor")
         return
     hottest = max(zones, key=lambda name: zones[name])
     found = f"{zones[hottest]:.0f} °C ({hottest})"
     if left is None:
         yield Check("heat", "ok", found)
     elif left > HOT_K:
-        yield Check("heat", "ok", f"{found}, {left:.0f} K below slowing down")
+        yield Check("heat", "ok", f"{found}, {left:.0f} K below throttling")
     else:
         remedy = "give it air or a fan: until then a run leaves out faces"
-        yield Check("heat", "note", f"{found}, {left:.0f} K below slowing down", remedy)
+        yield Check("heat", "note", f"{found}, {left:.0f} K below throttling", remedy)

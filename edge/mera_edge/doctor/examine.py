@@ -69,12 +69,12 @@ def _providers() -> Iterator[Check]:
     import onnxruntime
 
     # What is listed as available need not start: the bundle's models show what really runs.
-    yield Check("providers", "ok", f"offered: {', '.join(onnxruntime.get_available_providers())}")
+    yield Check("providers", "ok", f"available: {', '.join(onnxruntime.get_available_providers())}")
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
-        yield Check("reports to ONNX Runtime's maker", "ok", "off")
+        yield Check("ONNX Runtime telemetry", "ok", "off")
     else:
         remedy = "unset ORT_DISABLE_TELEMETRY, which is 0, or set it to 1"
-        yield Check("reports to ONNX Runtime's maker", "note", "allowed", remedy)
+        yield Check("ONNX Runtime telemetry", "note", "allowed", remedy)
 
 
 def _tensorrt() -> Iterator[Check]:

@@ -126,7 +126,7 @@ def write(path: Path, data: bytes) -> None:
             arrived.write_bytes(data)
             arrived.replace(path)
     except OSError as error:
-        raise EngineError(f"{path} cannot be written ({error})", "make room there") from error
+        raise EngineError(f"{path} cannot be written ({error})", "free some space there") from error
 
 
 def store(key: Key, data: bytes, metadata: Mapping[str, str], layers: Mapping[str, int]) -> Path:
@@ -173,10 +173,10 @@ def find(wanted: Key) -> tuple[Path, Record]:
     """
     candidates = built_from(wanted.onnx)
     if not candidates:
-        raise EngineError("no engine was built from this model", BUILD)
+        raise EngineError("no engine has been built for this model", BUILD)
     path, record = min(candidates, key=lambda one: len(wanted.differences(one[1].key)))
     if differences := wanted.differences(record.key):
-        raise EngineError(f"its engine does not fit: {'; '.join(differences)}", BUILD)
+        raise EngineError(f"its engine does not match: {'; '.join(differences)}", BUILD)
     if FileEntry.of(path) != record.engine:
         raise EngineError(f"{path} is not the engine that was built", BUILD)
     return path, record

@@ -42,7 +42,7 @@ class Cuda:
 
     def __init__(self, runtime: Any = None, files: Sequence[Path] = DEVICE_FILES) -> None:
         if not any(file.exists() for file in files):
-            raise EngineError("there is no NVIDIA GPU here", "models run on the CPU as well")
+            raise EngineError("no NVIDIA GPU was found", "models also run on the CPU")
         self._runtime = _runtime() if runtime is None else runtime
         facts = self._checked("cudaGetDeviceProperties", 0)
         self.device = Device(facts.name.decode().rstrip("\0"), f"{facts.major}.{facts.minor}")

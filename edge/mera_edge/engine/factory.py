@@ -138,7 +138,7 @@ def _plugin(name: PluginName, role: Model) -> Engine:
     apart = max(float(np.abs(theirs[name] - ours[name]).max()) for name in ours)
     # Providers may go down to half precision by themselves.
     if not apart <= MOST_APART:
-        raise EngineError(f"{engine.provider} answers otherwise than the CPU, by {apart:.2g}")
+        raise EngineError(f"{engine.provider} differs from the CPU by {apart:.2g}")
     return engine
 
 

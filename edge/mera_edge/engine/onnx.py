@@ -59,7 +59,7 @@ def open_session(
     if plugin is None and asked not in available:
         raise EngineError(
             f"{asked} did not start for {path.name}",
-            f"this ONNX Runtime has only {', '.join(available)}: install the one for your GPU",
+            f"this ONNX Runtime provides only {', '.join(available)}: install the one for your GPU",
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

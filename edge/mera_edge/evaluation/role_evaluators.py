@@ -134,7 +134,7 @@ def samples_of(file: str) -> NDArray[np.float32]:
     finally:
         source.close()
     if not sounds:
-        raise InputError(f"{file} has no sound", "give a file with a sound track")
+        raise InputError(f"{file} has no audio", "give a file with an audio track")
     return np.concatenate(sounds)
 
 

@@ -112,13 +112,17 @@ def decode(data: bytes, name: str) -> Image:
     import cv2
 
     if not data:
-        raise InputError(f"{name} is empty", "give a picture file")
+        raise InputError(f"{name} is empty", "give an image file")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise InputError(f"{name} cannot be read as a picture ({error})", "is it whole?") from error
+        raise InputError(
+            f"{name} cannot be read as an image ({error})", "check that the file is complete"
+        ) from error
     if image is None:
-        raise InputError(f"{name} is no picture that OpenCV can read", "is it whole?")
+        raise InputError(
+            f"{name} is not an image that OpenCV can read", "check that the file is complete"
+        )
     return _eight_bits(image, name)
 
 
@@ -128,7 +132,7 @@ def _eight_bits(image: NDArray[Any], name: str) -> Image:
     values = np.maximum(image.astype(np.float32), 0)
     brightest = float(values.max())
     if not np.isfinite(brightest):
-        raise InputError(f"{name} has pixels that are not numbers", "write it again")
+        raise InputError(f"{name} has pixels that are not finite", "save it again")
     return np.rint(values * (255 / max(brightest, 1e-6))).astype(np.uint8)
 
 

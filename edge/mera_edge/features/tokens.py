@@ -69,7 +69,7 @@ class Tokenizer:
             return cls.parse(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} is no tokenizer of this project ({error})",
+                f"{path} is not a valid tokenizer ({error})",
                 "train the text encoder again with `mera-edge train text`",
             ) from error
 

@@ -49,7 +49,7 @@ def classification(
         InputError: nothing to compare, or a true label that is not among ``names``.
     """
     if len(truth) == 0:
-        raise InputError("there is nothing to evaluate", "give at least one labelled row")
+        raise InputError("no rows to evaluate", "give at least one labelled row")
     unknown = sorted(set(truth) - set(names))
     if unknown:
         raise InputError(

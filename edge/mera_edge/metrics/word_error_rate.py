@@ -63,14 +63,14 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
         between words (`tokens`), or ``words and characters`` where both occur.
 
     Raises:
-        InputError: the numbers of transcripts differ, or the references have no word.
+        InputError: the numbers of transcripts differ, or the references contain no words.
     """
     if len(references) != len(hypotheses):
         raise InputError(f"{len(references)} references, but {len(hypotheses)} hypotheses")
     pairs = [(tokens(r), tokens(h)) for r, h in zip(references, hypotheses, strict=True)]
     every = [token for reference, _ in pairs for token in reference]
     if not every:
-        raise InputError("the references have no word", "give transcripts of what was said")
+        raise InputError("the references contain no words", "give non-empty transcripts")
     spelled = [tuple(map(_spelled, pair)) for pair in zip(references, hypotheses, strict=True)]
     single = [re.match(f"[{_UNSPACED}]", token) is not None for token in every]
     counts = "characters" if all(single) else "words and characters" if any(single) else "words"

@@ -151,14 +151,14 @@ class Perception:
             return Reason("stage_failed", failed)
         if name == "face":
             if not available.video:
-                return Reason("no_picture", "no picture in this source")
+                return Reason("no_picture", "no video in this source")
             if self._video.left_out:
-                return Reason("no_time", "left out: no time in the budget")
+                return Reason("no_time", "skipped: latency budget exhausted")
             return Reason("no_face", "no face in view")
         if not available.audio:
-            return Reason("no_sound", "no sound in this source")
+            return Reason("no_sound", "no audio in this source")
         if name == "text" and 0 < self._audio.confidence < LEAST_CONFIDENCE:
-            return Reason("uncertain_words", "words too uncertain")
+            return Reason("uncertain_words", "transcript too uncertain")
         if not self._audio.speaking:
             return Reason("no_speech", "nobody is speaking")
         if name == "text":

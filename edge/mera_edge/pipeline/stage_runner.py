@@ -119,7 +119,9 @@ class StageRunner(Generic[Stage]):
                 self.__stage, self._broken = self._make(), False
             answer = use(self.__stage)
             if not _is_finite(answer):
-                raise EngineError(f"{self._name} gave NaN", "look at its model and its input")
+                raise EngineError(
+                    f"{self._name} returned NaN or infinity", "check its model and its input"
+                )
         except Exception as error:  # whatever it is, the other stages go on
             if not self._isolate:
                 raise

@@ -79,7 +79,9 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
             builder.fuse(observation)
             event = stamp.put(builder.event(observation, cost))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}, line {number}: no tick ({error!r})", _REMEDY) from error
+            raise InputError(
+                f"{path}, line {number}: not a valid tick ({error!r})", _REMEDY
+            ) from error
         now_s = observation.now_s
         totals.add(event, now_s, cost.compute_ms / 1000)
         for sink in sinks:
@@ -90,7 +92,7 @@ def replay(path: Path, bundle: Bundle, sinks: Sequence[Sink]) -> Summary:
     return summary
 
 
-_REMEDY = "give a file written with --record"
+_REMEDY = "give a file recorded with --record"
 
 
 def _fusion(bundle: Bundle) -> str:
@@ -108,16 +110,16 @@ def _lines(path: Path, bundle: Bundle) -> Iterator[tuple[int, dict[str, Any]]]:
                 except json.JSONDecodeError as error:
                     if number > 1 and not text.endswith("\n"):
                         return
-                    raise InputError(f"{path}, line {number} is no JSON", _REMEDY) from error
+                    raise InputError(f"{path}, line {number} is not JSON", _REMEDY) from error
                 if number > 1:
                     yield number, line
                 elif not isinstance(line, dict) or line.get("schema") != SCHEMA:
-                    raise InputError(f"{path} is no recording of schema {SCHEMA}", _REMEDY)
+                    raise InputError(f"{path} is not a recording of schema {SCHEMA}", _REMEDY)
                 elif line.get("fusion") != _fusion(bundle):
                     raise InputError(
                         f"{path} was recorded with another fusion model than "
                         f"{bundle.manifest.name}'s",
-                        "give the bundle that it was recorded with: --bundle",
+                        "use the bundle it was recorded with (--bundle)",
                     )
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error})", _REMEDY) from error

@@ -130,7 +130,7 @@ class Service:
                 made = self._make(settings, models)
                 session.use_rooms([room for _, room in made])
         except MeraError as error:
-            _LOG.error("the new configuration cannot be used, the old one stays: %s", error)
+            _LOG.error("the new configuration is invalid, keeping the old one: %s", error)
             return
         except Stopped:
             return

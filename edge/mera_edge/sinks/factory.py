@@ -58,6 +58,6 @@ def reach(target: SinkSettings) -> None:
 def _refuse(target: SinkSettings) -> None:
     if target.scheme is not None:
         raise InputError(
-            f"{target.scheme}:// is not a sink of this version",
-            "give `-` for stdout, a file, mqtt://HOST, or http://127.0.0.1:8765",
+            f"{target.scheme}:// is not supported as a sink",
+            "use `-` for stdout, a file, mqtt://HOST, or http://127.0.0.1:8765",
         )

@@ -98,7 +98,7 @@ class Lines:
                 self._file, self._rest = None, self._line
             except OSError as error:
                 raise InputError(
-                    f"{self._name} cannot be written ({error.strerror})", "make room for it"
+                    f"{self._name} cannot be written ({error.strerror})", "free some disk space"
                 ) from error
             else:
                 if written is None:  # somebody has made our stdout non-blocking
@@ -107,7 +107,7 @@ class Lines:
 
     def _stdout(self) -> io.FileIO:
         if sys.stdout is None:
-            raise InputError("stdout is closed", "give a file: --sink events.jsonl")
+            raise InputError("stdout is closed", "use a file: --sink events.jsonl")
         sys.stdout.flush()
         return io.FileIO(sys.stdout.fileno(), "w", closefd=False)
 
@@ -138,8 +138,8 @@ def _lock(file: io.FileIO, target: str) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(
-            f"{target} is written by another run already, or given twice",
-            "give every run a file of its own",
+            f"{target} is in use by another run, or was given twice",
+            "use one file per run",
         ) from error
     except OSError:
         pass  # a file system without locks: NFS without its daemon

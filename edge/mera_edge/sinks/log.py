@@ -10,8 +10,8 @@ from mera_edge.reasons import REMEDIES
 _LOG = logging.getLogger(__name__)
 
 NOTHING_WORKS = (
-    "no camera and no microphone works so far; each is tried again and again: `mera-edge doctor` "
-    "looks for the reason, --camera none or --mic none does without"
+    "no camera and no microphone works so far; they are being retried. Run `mera-edge doctor` to "
+    "find out why, or use --camera none or --mic none"
 )
 
 

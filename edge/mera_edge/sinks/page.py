@@ -47,7 +47,7 @@ def facts(cells: Mapping[str, str]) -> str:
 def refuse_no_file(path: Path) -> None:
     """Raise `InputError` when a page cannot take the place of ``path``: a directory, a device."""
     if path.exists() and not path.is_file():
-        what = "a directory" if path.is_dir() else "no file"
+        what = "a directory" if path.is_dir() else "not a regular file"
         raise InputError(f"{path} is {what}", "name a file, for example report.html")
 
 
@@ -68,5 +68,5 @@ def write(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
         raise InputError(
-            f"{path} cannot be written ({error.strerror})", "choose another place"
+            f"{path} cannot be written ({error.strerror})", "choose another path"
         ) from error

@@ -71,7 +71,7 @@ class QueuedSink(Generic[Message]):
         """Queue a message."""
         kept = self._outbox.put(lambda: self._try(lambda: self._sink.publish(message)))
         if not kept and not self._newest_only:
-            self._trouble("does not keep up: the oldest events that wait are dropped")
+            self._trouble("is too slow: the oldest queued events are dropped")
 
     def reopen(self) -> None:
         """Have the sink opened again before the next event."""
@@ -93,7 +93,7 @@ class QueuedSink(Generic[Message]):
         if lost and not self.gone:
             _LOG.warning("%s lost %d events", self._name, lost)
         elif left and not self.error:
-            _LOG.warning("%s hangs and was left behind", self._name)
+            _LOG.warning("%s did not finish and was abandoned", self._name)
 
     @property
     def _lost(self) -> int:
@@ -123,7 +123,7 @@ class QueuedSink(Generic[Message]):
             return None if self._newest_only else self._backoff.wait_s()
         except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
             self._refused += 1
-            self._trouble(f"cannot take an event: {error!r}")
+            self._trouble(f"failed on an event: {error!r}")
         else:
             self.worked, self.error = True, None
             self._backoff.reset()

@@ -75,7 +75,7 @@ class Camera:
             self._frozen = self._unchanged_for(*taken) > FROZEN_AFTER_S
         self.condition = self._worker.condition
         if self._frozen and self.condition.state == "live":
-            self.condition = Condition("stalled", "frozen", "always the same picture")
+            self.condition = Condition("stalled", "frozen", "the image does not change")
         if taken is None or self._frozen:
             return Captured()
         image, captured_s = taken
@@ -147,10 +147,10 @@ def _open(spec: str) -> Any:
         raise device.diagnosis(device.node(spec))
     if kind == "pipeline":
         if "GStreamer:                   YES" not in cv2.getBuildInformation():
-            raise SourceError("no_gstreamer", "this OpenCV has no GStreamer, which it needs")
-        raise SourceError("cannot_open", "GStreamer cannot run the pipeline")
+            raise SourceError("no_gstreamer", "this OpenCV was built without GStreamer")
+        raise SourceError("cannot_open", "GStreamer cannot start the pipeline")
     if time.monotonic() - began_s >= _OPEN_LIMIT_S:
-        raise SourceError("timeout", "it gives no picture in time")
+        raise SourceError("timeout", "no frame in time")
     raise network.diagnosis(spec, "video")
 
 

@@ -72,9 +72,9 @@ class CaptureProcess:
         if ended:
             self._replace(now_s, "crashed", _how_it_ended(self._child))
         elif silent_s > (HUNG_AFTER_S if self._was_live else OPEN_LIMIT_S):
-            self._replace(now_s, "hung", "it hung")
+            self._replace(now_s, "hung", "the driver does not respond")
         elif self._was_live and silent_s > STALLED_AFTER_S:
-            self.condition = Condition("stalled", "stalled", "nothing comes any more")
+            self.condition = Condition("stalled", "stalled", "no more data")
         return captured
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class CaptureProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            self._lost(now_s, "crashed", f"its process does not start ({error.strerror})")
+            self._lost(now_s, "crashed", f"the capture process does not start ({error.strerror})")
             return
         if self._child.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended, which `read` sees
@@ -170,5 +170,9 @@ class CaptureProcess:
 def _how_it_ended(child: subprocess.Popen[bytes]) -> str:
     code = child.poll()
     if code is not None and code < 0:
-        return f"its process ended with {signal.Signals(-code).name}"
-    return "its process ended" if code is None else f"its process ended with exit code {code}"
+        return f"the capture process died with {signal.Signals(-code).name}"
+    return (
+        "the capture process died"
+        if code is None
+        else f"the capture process died with exit code {code}"
+    )

@@ -38,7 +38,7 @@ def serve(capture: Callable[[str], Generator[bytes, None, None]]) -> None:
 
     Args:
         capture: opens the device that it is told and gives what it captures, piece by piece. It
-            raises `SourceError` when the device cannot be opened, and ends when it gives no more.
+            raises `SourceError` when the device cannot be opened, and ends when the stream ended.
     """
     spec = json.loads(sys.stdin.buffer.readline())
     out = os.dup(sys.stdout.fileno())
@@ -50,7 +50,7 @@ def serve(capture: Callable[[str], Generator[bytes, None, None]]) -> None:
     with contextlib.suppress(BrokenPipeError):
         while not over.is_set():
             code: ReasonCode = "lost"
-            reason = "it gives no more"
+            reason = "the stream ended"
             try:
                 with contextlib.closing(capture(spec)) as pieces:
                     for piece in pieces:

@@ -23,13 +23,13 @@ def diagnosis(path: Path) -> SourceError:
         return SourceError("no_permission", f"no permission for {path}: {_group(path)}")
     except OSError as error:
         if error.errno == errno.EBUSY:
-            return SourceError("busy", f"another program uses {path}")
+            return SourceError("busy", f"{path} is in use by another program")
         if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.ENOTDIR):
-            return SourceError("no_device", f"there is no device {path}")
+            return SourceError("no_device", f"no such device: {path}")
         return SourceError("cannot_open", f"{path} cannot be opened ({error.strerror})")
     if not path.is_char_device():
-        return SourceError("no_device", f"{path} is no device")
-    what = f"{path} gives no pictures: another program uses it, or it is not what a camera films"
+        return SourceError("no_device", f"{path} is not a device")
+    what = f"{path} delivers no frames: it is in use elsewhere, or not a capture device"
     return SourceError("cannot_open", what)
 
 

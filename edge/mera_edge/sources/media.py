@@ -16,7 +16,7 @@ from mera_edge.sources.choice import Choice, Kind, Tracks, choose_track
 from mera_edge.sources.packets import Frames, StreamTimeline, open_container
 from mera_edge.sources.tracks import AudioTrack, VideoTrack
 
-_REMEDY = "give a video or a recording that a media player plays to its end"
+_REMEDY = "give a video or audio file that a media player can play"
 _MISSING_S = 1.0
 """At the end of a file that is worth a word."""
 _DAMAGE = 0.01
@@ -136,8 +136,8 @@ class MediaFile:
             raise InputError(f"{self.name} cannot be read ({error.strerror})", _REMEDY) from error
         if not is_file and is_address(self.name):
             raise InputError(
-                f"{redacted(self.name)} is an address, and files are read here",
-                "for a camera or a stream: mera-edge run --camera URL --mic URL",
+                f"{redacted(self.name)} is a URL, not a file",
+                "for a camera or a stream use: mera-edge run --camera URL --mic URL",
             )
         if not is_file:
             raise InputError(f"{self.name} is not a file", _REMEDY)
@@ -148,7 +148,7 @@ class MediaFile:
 
         with open_container(path) as container:
             if not (container.streams.audio or container.streams.video):
-                raise InputError("it has neither sound nor picture", _REMEDY)
+                raise InputError("it has neither audio nor video", _REMEDY)
             choices = {k: choose_track(container, k, getattr(self._tracks, k)) for k in self._kinds}
             begins_s = (container.start_time or 0) / av.time_base
             self._named_s = _length_s((container.duration or 0) / av.time_base, begins_s)

@@ -86,7 +86,7 @@ class Microphone:
         if samples.any() or not was_live:
             self._sounded_s = ends_s
         if ends_s - self._sounded_s > ZEROS_AFTER_S:
-            self.condition = Condition("stalled", "muted", "nothing but zeros")
+            self.condition = Condition("stalled", "muted", "only digital silence")
         begins_s = until_s - (time.monotonic() - ends_s) - len(samples) / SAMPLE_RATE
         return Captured([AudioChunk(samples, max(0.0, begins_s))])
 
@@ -138,7 +138,7 @@ def capture_stream(url: str) -> Generator[bytes, None, None]:
                 yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
     except (av.FFmpegError, OSError, ValueError) as error:
         if opened:
-            raise SourceError("lost", "it has been lost") from error
+            raise SourceError("lost", "it was lost") from error
         raise network.diagnosis(url, "audio") from error
 
 
@@ -157,7 +157,7 @@ def capture_device(spec: str) -> Generator[bytes, None, None]:
     """Give what a microphone hears, a `BLOCK_S` at a time, each with a `_HEAD`.
 
     Raises:
-        SourceError: there is no such device, it cannot be opened, or it has been lost.
+        SourceError: there is no such device, it cannot be opened, or it was lost.
     """
     # PulseAudio would gather two seconds before it gives the first sample.
     os.environ.setdefault("PULSE_LATENCY_MSEC", "20")
@@ -194,7 +194,7 @@ def capture_device(spec: str) -> Generator[bytes, None, None]:
     except OSError as error:
         if stream is None:
             raise SourceError("cannot_open", f"it cannot be opened ({error})") from error
-        raise SourceError("lost", f"it has been lost ({error})") from error
+        raise SourceError("lost", f"it was lost ({error})") from error
     finally:
         with contextlib.suppress(OSError):  # it is lost already
             if stream is not None:
@@ -215,7 +215,7 @@ def _find(audio: Any, spec: str) -> dict[str, Any]:
             return dict(device)
     names = ", ".join(f"{device['index']} ({device['name']})" for device in inputs)
     raise SourceError(
-        "no_device", f"there is only {names}" if names else "no input device was found"
+        "no_device", f"available devices: {names}" if names else "no input device was found"
     )
 
 

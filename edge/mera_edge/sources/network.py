@@ -33,7 +33,7 @@ def diagnosis(url: str, kind: Literal["video", "audio"]) -> SourceError:
                 return SourceError("no_stream", f"it has no {kind}")
     except (av.FFmpegError, OSError, ValueError) as error:
         if time.monotonic() - began_s >= OPEN_LIMIT_S:
-            return SourceError("timeout", "it does not answer in time")
+            return SourceError("timeout", "no answer in time")
         return _named(error, kind)
     return SourceError("cannot_open", "it cannot be opened")
 
@@ -43,14 +43,14 @@ def _named(error: Exception, kind: Literal["video", "audio"]) -> SourceError:
     import av.error as said
 
     table: tuple[tuple[Any, ReasonCode, str], ...] = (
-        (said.HTTPUnauthorizedError, "unauthorized", "it refuses user and password (401)"),
-        (said.HTTPForbiddenError, "forbidden", "it forbids this user the stream (403)"),
-        (said.HTTPNotFoundError, "not_found", "there is no such stream (404)"),
-        (said.HTTPClientError, "not_found", "it does not understand the request (4xx)"),
-        (said.HTTPServerError, "server_error", "it has an error of its own (5xx)"),
-        (ConnectionRefusedError, "refused", "it refuses the connection"),
-        ((said.TimeoutError, said.ExitError), "timeout", "it does not answer in time"),
-        (said.LookupError, "unsupported", "it speaks a protocol or format that is not supported"),
+        (said.HTTPUnauthorizedError, "unauthorized", "wrong user or password (401)"),
+        (said.HTTPForbiddenError, "forbidden", "the user may not access the stream (403)"),
+        (said.HTTPNotFoundError, "not_found", "no such stream (404)"),
+        (said.HTTPClientError, "not_found", "the server rejects the request (4xx)"),
+        (said.HTTPServerError, "server_error", "server error (5xx)"),
+        (ConnectionRefusedError, "refused", "connection refused"),
+        ((said.TimeoutError, said.ExitError), "timeout", "no answer in time"),
+        (said.LookupError, "unsupported", "unsupported protocol or format"),
         (
             (said.InvalidDataError, said.OSError, said.EOFError),
             "not_media",
@@ -75,12 +75,12 @@ def _unreached(url: str) -> SourceError | None:
         with socket.create_connection((parts.hostname, port), timeout=REACH_LIMIT_S):
             return None
     except ValueError:
-        return SourceError("unknown_host", "its URL names no host")
+        return SourceError("unknown_host", "the URL has no host")
     except socket.gaierror:
-        return SourceError("unknown_host", "its host is not known")
+        return SourceError("unknown_host", "unknown host")
     except ConnectionRefusedError:
-        return SourceError("refused", "it refuses the connection")
+        return SourceError("refused", "connection refused")
     except TimeoutError:
-        return SourceError("timeout", "it does not answer in time")
+        return SourceError("timeout", "no answer in time")
     except OSError as error:
-        return SourceError("unreachable", f"it cannot be reached ({error.strerror})")
+        return SourceError("unreachable", f"unreachable ({error.strerror})")

@@ -73,10 +73,10 @@ def _copy(pipe: IO[bytes], kept: IO[bytes], name: str, stop: threading.Event | N
             size, heard_s = size + len(piece), time.monotonic()
             kept.write(piece)
             if size > LARGEST_BYTES:
-                raise InputError(f"{name} gives more than {LARGEST_BYTES >> 30} GiB", _SAVE_IT)
+                raise InputError(f"{name} is larger than {LARGEST_BYTES >> 30} GiB", _SAVE_IT)
         elif piece == b"" and told:
             return
         elif piece == b"" and silent_s > _WRITER_LIMIT_S:
-            raise InputError(f"nobody writes into {name}", "start the program that does")
+            raise InputError(f"nothing writes to {name}", "start the program that writes to it")
         elif silent_s > _SILENCE_LIMIT_S:
-            raise InputError(f"{name} gave nothing for {silent_s:.0f} s", _SAVE_IT)
+            raise InputError(f"{name} sent nothing for {silent_s:.0f} s", _SAVE_IT)

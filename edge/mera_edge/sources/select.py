@@ -29,7 +29,7 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
         InputError: both are ``none``, one is a directory, or it is not clear what is meant.
     """
     if camera == mic == NONE:
-        raise InputError("there is neither camera nor microphone", "give --camera or --mic")
+        raise InputError("no camera and no microphone", "give --camera or --mic")
     for spec in (camera, mic):
         if address.is_directory(spec):
             raise InputError(f"{spec} is a directory", "give a device, a URL or a file")
@@ -40,7 +40,7 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
         kind = address.kind(camera)
         if kind == "unknown":
             raise InputError(
-                f"{redacted(camera)} is no camera",
+                f"{redacted(camera)} is not a camera",
                 "give an index (0), a device (/dev/video0), a URL (rtsp://...), a file, a "
                 "GStreamer pipeline or none",
             )
@@ -82,7 +82,5 @@ def select_rooms(rooms: Sequence[tuple[str, str, str]], devices: Devices) -> lis
 def _file(spec: str) -> Path:
     """Return the path of a file, unless an address without its scheme seems to be meant."""
     if redacted(spec) != spec and not Path(spec).is_file():
-        raise InputError(
-            f"{redacted(spec)} is no file", "an address begins with rtsp:// or http://"
-        )
+        raise InputError(f"{redacted(spec)} is not a file", "a URL begins with rtsp:// or http://")
     return Path(spec)

@@ -57,7 +57,7 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
     if path.suffix in (".csv", ".jsonl"):
         return _with_dev(list(_manifest(path, skipped or table.Skipped())))
     if path.is_file():
-        raise InputError(f"{path} is no manifest", "manifests are .csv or .jsonl files")
+        raise InputError(f"{path} is not a manifest", "manifests are .csv or .jsonl files")
     if path.is_dir():
         found = list(_aishell(path) if (path / "transcript").is_dir() else _librispeech(path))
         if not found:

@@ -45,7 +45,7 @@ class OwnFaces:
         face = self._stage.cut_out(decode(data, str(example.path)))
         if face is None:
             raise InputError(
-                f"no face is found in {example.path}",
+                f"no face was found in {example.path}",
                 "leave it out, or give the face from brow to chin, less than 128 pixels high",
             )
         self._pictures.append(face.astype(np.uint8))

@@ -86,7 +86,7 @@ def load(path: Path) -> Features:
     """Read a file back.
 
     Raises:
-        InputError: it is no file of features.
+        InputError: it is not a feature file.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -94,7 +94,7 @@ def load(path: Path) -> Features:
         told = json.loads(str(arrays.pop("specification")))
     except SPOILED as error:
         raise InputError(
-            f"{path} is no file of features ({error})", "make one with `mera-edge features`"
+            f"{path} is not a feature file ({error})", "make one with `mera-edge features`"
         ) from error
     schema = told.get("schema") if isinstance(told, dict) else told
     if schema != SCHEMA:

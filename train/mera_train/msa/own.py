@@ -21,7 +21,7 @@ def read(path: Path) -> Corpus:
     ``label_T``, ``label_A`` and ``label_V`` are labels of single modalities.
 
     Raises:
-        InputError: it is no file of features.
+        InputError: it is not a feature file.
     """
     features = store.load(path)
     arrays, labels = features.arrays, features.sentiments()

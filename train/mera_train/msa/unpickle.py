@@ -65,8 +65,8 @@ def load(path: Path) -> Any:
             return _Unpickler(file).load()
     except _Forbidden as error:
         raise InputError(
-            f"{path} asks for {error}, which is no numpy array and no plain container",
-            "nothing was run; take the file from somewhere you trust, or rewrite it",
+            f"{path} asks for {error}, which is neither a NumPy array nor a plain container",
+            "nothing was executed; use a file from a trusted source, or rewrite it",
         ) from error
     except Exception as error:
         why = str(error) or type(error).__name__

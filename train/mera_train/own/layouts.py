@@ -60,7 +60,7 @@ def rows(path: Path, *layouts: tuple[str, ...]) -> list[Given]:
         return [Given(f"{path}, line {n}", path.parent, row) for n, row in _objects(path, layouts)]
     if path.suffix not in FILES:
         raise InputError(
-            f"{path} is no table of examples", "give a .csv or .jsonl file, or a folder"
+            f"{path} is not a table of examples", "give a .csv or .jsonl file, or a folder"
         )
     lines = table.read(path, *layouts)
     return [Given(f"{path}, line {line}", path.parent, row) for line, row in lines]

@@ -40,7 +40,7 @@ class OwnSentences:
         """Normalise it, as the device does."""
         text = normalise(example.given)
         if not text:
-            raise InputError("no words are left of the text", "leave it out")
+            raise InputError("no words are left in the text", "leave it out")
         self._texts.append(text)
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:

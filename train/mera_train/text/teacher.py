@@ -97,13 +97,15 @@ def _classes(directory: Path) -> tuple[Any, Any, Any]:
     except ImportError as error:
         raise MissingExtra("transformers", "train") from error
     if not (directory / "config.json").is_file():
-        raise InputError(f"{directory} is no Hugging Face encoder: it has no config.json", _REMEDY)
+        raise InputError(
+            f"{directory} is not a Hugging Face encoder: it has no config.json", _REMEDY
+        )
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
     except (OSError, ValueError) as error:
         why = str(error).partition("\n")[0]
-        raise InputError(f"{directory} is no Hugging Face encoder ({why})", _REMEDY) from error
+        raise InputError(f"{directory} is not a Hugging Face encoder ({why})", _REMEDY) from error
     return AutoModel, config, tokenizer
 
 

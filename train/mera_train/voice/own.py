@@ -45,7 +45,7 @@ class OwnVoices:
         """Listen for speech, as the device does."""
         samples = audio.read(example.folder, example.given)
         if self._activity.span(log_mel(samples)) is None:
-            raise InputError(f"no speech is heard in {example.path}", "leave it out")
+            raise InputError(f"no speech was found in {example.path}", "leave it out")
         # A folder by its absolute path is a corpus wherever the others are.
         folder = str(example.folder.absolute())
         self._utterances.append(Utterance(folder, example.given, example.label, example.person))

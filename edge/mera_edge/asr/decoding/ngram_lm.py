@@ -53,9 +53,13 @@ class LanguageModel:
             require_offsets("begins", self._begins, 0, counts[1], counts[0])
             self._longest = (int(self._contexts[-1]).bit_length() + 7) // 8
         except (OSError, LookupError, ValueError, BadZipFile) as error:
-            raise BundleError(f"{path} is no language model ({error})", "export again") from error
+            raise BundleError(
+                f"{path} is not a valid language model ({error})", "export again"
+            ) from error
         if self._units.max(initial=0) >= classes:
-            raise BundleError(f"{path} is for other units than the recognizer's", "export again")
+            raise BundleError(
+                f"{path} was made for other units than the recognizer's", "export again"
+            )
         self._classes = classes
         # The same contexts come back again and again; 4096 arrays are 3 MB.
         self.log_probabilities = lru_cache(4096)(self._find)

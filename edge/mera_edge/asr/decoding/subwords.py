@@ -36,7 +36,7 @@ def spell(text: str, symbols: list[str]) -> tuple[int, ...]:
     if strange:
         raise InputError(
             f"{text!r}: the recognizer cannot write {strange!r}",
-            "spell it as it is spoken, without digits and punctuation",
+            "write it as spoken, without digits and punctuation",
         )
     return tuple(classes[part] for part in parts)
 

@@ -69,7 +69,7 @@ class Manager:
         """
         self._need()
         if not self.file.exists():
-            raise InputError(f"{self.file} is not there", "there is nothing to uninstall")
+            raise InputError(f"{self.file} is not there", "nothing to uninstall")
         self._call("disable", "--now", NAME)
         self.file.unlink()
         self._call("daemon-reload")
@@ -93,8 +93,8 @@ class Manager:
             )
         if change and not self._user and os.geteuid() != 0:
             raise InputError(
-                "only root may change services of the system",
-                "write `sudo` before it, or --user after it",
+                "only root may change system services",
+                "use sudo, or --user",
             )
 
     def _call(self, *arguments: str, scope: bool = True) -> str:

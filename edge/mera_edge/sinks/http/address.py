@@ -47,7 +47,7 @@ def bind(target: SinkSettings) -> tuple[socket.socket, Access]:
     if token is None and not ipaddress.ip_address(address).is_loopback:
         bound.close()
         raise ConfigError(
-            f"sink {target.to}: {host} can be reached from other machines, and no token is asked",
+            f"sink {target.to}: {host} is reachable from other machines and has no token",
             "set token_file (`openssl rand -hex 16` makes a token), or serve on 127.0.0.1",
         )
     own = socket.gethostname().lower()

@@ -56,7 +56,7 @@ class Address:
         except ValueError as error:
             raise _bad(shown, str(error)) from error
         if not url.hostname:
-            raise _bad(shown, "it names no host")
+            raise _bad(shown, "it has no host")
         user, secret = (part and unquote(part) for part in (url.username, url.password))
         if settings.password_file is not None:
             secret = password(settings.password_file)

@@ -181,7 +181,7 @@ class Broker:
         def on_acknowledged(client: Any, data: Any, id: int, code: Any, properties: Any) -> None:
             if code.is_failure:
                 self._refused = InputError(
-                    f"broker {address.shown} refuses what is published: {code}",
+                    f"broker {address.shown} rejects publishing: {code}",
                     f"permit {address.base}/# and the prefix of discovery, homeassistant/#",
                 )
 
@@ -242,6 +242,4 @@ class Broker:
         return client
 
     def _lost(self) -> MeraError:
-        return Unreachable(
-            f"broker {self._address.shown} has gone", "it is tried again until it answers"
-        )
+        return Unreachable(f"broker {self._address.shown} has gone", "it is being reconnected")

@@ -17,12 +17,12 @@ def named(error: Exception, address: Address) -> MeraError:
         return _untrusted(error, shown)
     if isinstance(error, ssl.SSLError):
         return InputError(
-            f"{shown} speaks no TLS that we know ({error.reason})",
+            f"{shown} does not accept TLS ({error.reason})",
             "check the port (8883 is usual with TLS), or write mqtt://",
         )
     if isinstance(error, socket.gaierror | UnicodeError):
         return Unreachable(
-            f"{shown}: its name cannot be resolved", "check the name, and this machine's DNS"
+            f"{shown}: the host name cannot be resolved", "check the name, and this machine's DNS"
         )
     if isinstance(error, ConnectionRefusedError):
         return Unreachable(
@@ -49,7 +49,7 @@ def _untrusted(error: ssl.SSLCertVerificationError, shown: str) -> MeraError:
         )
     return InputError(
         f"the certificate of {shown} is not trusted ({error.verify_message})",
-        "name the file of the authority that signed it: ca_file",
+        "set ca_file to the certificate of the CA that signed it",
     )
 
 
@@ -81,6 +81,6 @@ def refusal(code: Any, address: Address, ended: bool) -> MeraError:
         )
     if code.value == _UNSUPPORTED:
         return InputError(
-            f"{shown} does not speak MQTT 5", "update it: Mosquitto speaks it since 1.6"
+            f"{shown} does not speak MQTT 5", "update it; Mosquitto supports it since 1.6"
         )
     return InputError(f"{shown} refuses the connection ({code})", "see the broker's log")
