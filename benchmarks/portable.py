@@ -102,21 +102,25 @@ def tokens(role: Role, index: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
     return row
 
 
-def sample_labels() -> list[str]:
-    """The label of every event of the bundled sample, as the command line gives it."""
-    command = [sys.executable, "-m", "mera_edge", "predict", str(CLIP), "--json"]
-    lines = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
-    emotions = [json.loads(line).get("emotion") for line in lines]
+def labels(process: subprocess.Popen[str]) -> list[str]:
+    """Return the label of every event that `predict --json` has written."""
+    said, errors = process.communicate()
+    if process.returncode:
+        sys.exit(errors)
+    emotions = [json.loads(line).get("emotion") for line in said.splitlines()]
     return [emotion["label"] if emotion else "" for emotion in emotions]
 
 
 def answer(out: Path) -> None:
+    command = [sys.executable, "-m", "mera_edge", "predict", str(CLIP), "--json"]
+    # Beside the rest: under emulation both take minutes.
+    sample = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     bundle, kept = Bundle.open(), dict[str, NDArray[Any]]()
     for name, entry in bundle.manifest.roles.items():
         role = bundle.role(name)
         for index, values in enumerate(answers(role, role.engine())):
             kept.update({f"{name}/{entry.precision}/{index}/{k}": v for k, v in values.items()})
-    kept["labels"] = np.array(sample_labels())
+    kept["labels"] = np.array(labels(sample))
     np.savez_compressed(out, **kept)  # type: ignore[arg-type]
     print(f"{platform.machine()}: {len(kept)} answers in {out}")
 

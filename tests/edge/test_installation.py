@@ -63,6 +63,25 @@ def test_little_memory_is_pointed_out(kb: int, state: str, tmp_path: Path) -> No
     assert (memory.what, memory.state, bool(memory.remedy)) == ("memory", state, state != "ok")
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (
+            "libGL.so.1: cannot open shared object file: No such file or directory",
+            "this system lacks the library libGL.so.1",
+        ),
+        ("cannot import name 'x'", "ImportError"),
+    ],
+)
+def test_a_library_that_the_system_lacks_is_named(said: str, wanted: str) -> None:
+    code = (
+        f"from mera_edge.cli.console import reported\nwith reported(): raise ImportError({said!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert wanted in " ".join(done.stderr.split())
+
+
 def test_a_board_is_described_without_its_owner(tmp_path: Path) -> None:
     tree = root(tmp_path, jetson=JETPACK_6)
     (tree / "proc" / "device-tree").mkdir()

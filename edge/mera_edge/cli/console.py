@@ -115,6 +115,13 @@ def reported(command: str = "mera-edge") -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             _end(_unexpected(error, command))
         _end(InputError(f"the output cannot be written ({error.strerror})", "free some disk space"))
+    except ImportError as error:
+        # As the dynamic linker says it: "libGL.so.1: cannot open shared object file: ...".
+        library, _, said = str(error).partition(": ")
+        if "shared object file" not in said:
+            _end(_unexpected(error, command))
+        remedy = f"install the package that has it; on Debian: apt-file search {library}"
+        _end(InputError(f"this system lacks the library {library}", remedy))
     except Exception as error:  # noqa: BLE001  (the last resort)
         _end(_unexpected(error, command))
 
