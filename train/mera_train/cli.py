@@ -20,6 +20,9 @@ ROLES = {
     "fusion": "the fusion of the three",
 }
 
+OWN = {"fusion": "clips"}
+"""The module that trains a role on one's own examples, where it is not called ``own``."""
+
 FIRST_SEED = 1111
 """The reference counts on from here."""
 
@@ -73,8 +76,8 @@ def _verb(role: str) -> Callable[..., None]:
         module = importlib.import_module(f"mera_train.{role}.train")
         given = settings(role, module.Config, config, data, begin, label or (), licence, skip_bad)
         with room_for(out, "make room and give the same command: it goes on where it was"):
-            if getattr(given, "own", None) is not None:
-                module = importlib.import_module(f"mera_train.{role}.own")
+            if getattr(given, "own", None) is not None and data.suffix != ".npz":
+                module = importlib.import_module(f"mera_train.{role}.{OWN.get(role, 'own')}")
             module.train(given, data, out, resume=resume or not fresh)
 
     train.__doc__ = f"Train {ROLES[role]}."
@@ -92,11 +95,19 @@ def fusion(
         Path | None, typer.Option(help="YAML configuration of the bundle's fusion.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="With --config: directory with the corpora.")
+        Path | None,
+        typer.Option(help="Your clips (CSV or folder), their features, or the corpora."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="With --config: output directory.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --data: output directory.")] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="With your clips: default (the shipped weights) or a path."),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, for the model card.")
+    ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="With --config: continue from the run in this directory.")
+        Path | None, typer.Option(help="With --data: continue from the run in this directory.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     model: Annotated[
@@ -121,7 +132,7 @@ def fusion(
         chosen = range(FIRST_SEED, FIRST_SEED + seeds)
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
-    elif config and data and out and not model:
-        _verb("fusion")(data, out, config, resume=resume, fresh=fresh)
+    elif data and out and not model:
+        _verb("fusion")(data, out, config, begin, None, licence, None, resume, fresh)
     else:
-        raise typer.BadParameter("give --config, --data, --out, or --model, --dataset, --features")
+        raise typer.BadParameter("give --data and --out, or --model, --dataset, --features")

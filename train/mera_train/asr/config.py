@@ -13,6 +13,7 @@ from mera_train.asr.data import TRAINING
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.pretrained import PretrainedConfig
 from mera_train.checkpoint import UNKNOWN
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 
@@ -65,7 +66,12 @@ class Config(BaseModel):
     skip_bad: int = Field(
         0, ge=0, description="rows of manifests that may be left out because they cannot be used"
     )
+    own: OwnConfig | None = Field(None, description="one's own recordings, in place of `corpora`")
     symbols: list[str] = Field([], description="the classes; written by training")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own recordings in place of the corpora."""
+        return self.model_copy(update={"own": own})
 
     @model_validator(mode="after")
     def _begins_once(self) -> Config:

@@ -16,6 +16,7 @@ from mera_edge.table import Skipped
 from mera_train import audio, frames, workers
 from mera_train.asr.corpora import Utterance, archived, location, read
 from mera_train.fingerprint import Digests, Made, combined
+from mera_train.own import layouts
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
@@ -26,13 +27,14 @@ def speech(
 ) -> list[Utterance]:
     """Read ``corpora`` (`mera_train.asr.corpora.read`), every utterance train, dev or test.
 
-    Sentences that a corpus has in its test too stay there only; dev is made of whole speakers, none
-    of whom is in train.
+    Sentences that an archive has in its test too stay there only (a manifest is taken as it is:
+    commands are the same for everyone); dev is made of whole speakers, none of whom is in train.
     """
     utterances = []
     for corpus in corpora:
         rows = read(data, corpus, skipped)
-        tested = {row.text for row in rows if row.split == "test"}
+        manifest = Path(corpus).suffix in layouts.FILES
+        tested = {row.text for row in rows if row.split == "test" and not manifest}
         utterances += [row for row in rows if row.split == "test" or row.text not in tested]
     return utterances
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mera_edge.bundle.load import DEFAULT
 from mera_train.checkpoint import UNKNOWN
 from mera_train.fusion.compose import Composition
 from mera_train.fusion.model import ModelConfig
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 
@@ -18,7 +20,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    encoders: Path = Field(description="bundle with voice, face and text whose fusion this is")
+    encoders: Path = Field(
+        DEFAULT, description="bundle with voice, face and text whose fusion this is"
+    )
     start: Path | None = Field(
         None, description="checkpoint to go on from, with a file of features as the data"
     )
@@ -31,4 +35,9 @@ class Config(BaseModel):
         0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
     )
     valence_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
+    own: OwnConfig | None = Field(None, description="one's own clips, in place of the corpora")
     unimodal_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own clips in place of the corpora."""
+        return self.model_copy(update={"own": own, "start": own.initial})

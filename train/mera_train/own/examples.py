@@ -119,11 +119,11 @@ def digest(examples: Sequence[Example], kind: Kind, digests: Digests) -> str:
     )
 
 
-def written(examples: Sequence[Example], kind: Kind) -> str:
+def written(examples: Sequence[Example], kind: Kind, label: str = "label") -> str:
     """Return the examples as a CSV that `read` reads; files by their absolute path."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([kind, "label", "split", "person", "weight"])
+    writer.writerow([kind, label, "split", "person", "weight"])
     for e in examples:
         given = str(e.path.absolute()) if kind == "file" else e.given
         writer.writerow([given, e.label, e.split, e.person, f"{e.weight:g}"])
@@ -166,6 +166,8 @@ def _meanings(
             continue
         try:
             found[label] = meant.lower() if meant.lower() in labels else to_emotion(meant)
+            if found[label] not in labels:
+                unknown.append((label, ""))
         except InputError as error:
             unknown.append((label, error.remedy))
     if unknown:
@@ -188,4 +190,4 @@ def _strange(
             yield f"{label!r} ({counts[label]} rows, {first.removeprefix(f'{path}, ')} first)"
 
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    return f"{path} has labels that are no emotions: {', '.join(shown())}{more}"
+    return f"{path} has labels that are unknown: {', '.join(shown())}{more}"

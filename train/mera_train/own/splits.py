@@ -38,7 +38,8 @@ def divide(
         )
     for name, share in reversed(wanted):
         found = _held_out(found, name, share)
-    if len({e.label for e in found if e.split == "train"}) < 2:
+    labels = {e.label for e in found}
+    if len(labels) > 1 and len({e.label for e in found if e.split == "train"}) < 2:
         raise InputError(
             "fewer than two labels are left to learn from, the others are all in valid or test",
             "give examples of more people, or name the splits in a column `split`",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from mera_train import checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
 from mera_train.own.card import card
+from mera_train.own.config import OwnConfig
 from mera_train.own.encoder import Encoder, Settings
-from mera_train.own.examples import Example
+from mera_train.own.examples import Example, Kind
 from mera_train.own.splits import divide
 from mera_train.temperature import fit_temperature
 
@@ -84,7 +85,7 @@ def train(encoder: Encoder, config: Settings, out: Path, resume: bool | Path) ->
         InputError: the examples cannot be used, or ``out`` holds another run.
     """
     given = config.own
-    examples = _read(encoder, config)
+    examples = usable(given, encoder.kind, encoder.labels, encoder.read)
     digests = fingerprint.Digests(out / "digests.json")
     told = own.digest(examples, encoder.kind, digests)
     made = fingerprint.of(config, {"the examples": told}, digests)
@@ -113,15 +114,27 @@ def train(encoder: Encoder, config: Settings, out: Path, resume: bool | Path) ->
     return metrics
 
 
-def _read(encoder: Encoder, config: Settings) -> list[Example]:
-    given = config.own
+def usable(
+    given: OwnConfig, kind: Kind, labels: Sequence[str], look: Callable[[Example], None]
+) -> list[Example]:
+    """Return the examples that can be used, each with its split; says what is left out.
+
+    Args:
+        given: where they are.
+        kind: what the model gets.
+        labels: what it tells apart.
+        look: reads an example and raises where it cannot be used.
+
+    Raises:
+        InputError: more of them than may cannot be used, or nothing can be learnt from the others.
+    """
     if given.data is None:
         raise InputError("no examples are given", "give --data: a CSV, or a folder by label")
     faults: list[InputError] = []
     readable = []
-    for example in own.read(given.data, encoder.kind, encoder.labels, given.labels, faults):
+    for example in own.read(given.data, kind, labels, given.labels, faults):
         try:
-            encoder.read(example)
+            look(example)
         except InputError as fault:
             faults.append(InputError(f"{example.where}: {fault.what}", fault.remedy))
         else:
@@ -133,9 +146,9 @@ def _read(encoder: Encoder, config: Settings) -> list[Example]:
             f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used",
         )
     for fault in faults:
-        _tell(f"left out: {fault}")
+        tell(f"left out: {fault}")
     own.enough(given.data, readable)
-    return divide(readable, given.held_out, _tell)
+    return divide(readable, given.held_out, tell)
 
 
 def _measured(task: OwnTask, model: nn.Module, examples: Sequence[Example]) -> dict[str, Any]:
@@ -153,6 +166,7 @@ def _measured(task: OwnTask, model: nn.Module, examples: Sequence[Example]) -> d
     }
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """Say it once, whatever number of processes trains."""
     if parallel.state().is_main_process:
         print(line, file=sys.stderr, flush=True)

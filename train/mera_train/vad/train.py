@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mera_train import checkpoint, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.loop import fit
+from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 from mera_train.vad import teacher
@@ -45,6 +46,11 @@ class Config(BaseModel):
         None, description="another model with Silero's interface; else the package's"
     )
     licence: Licence = UNKNOWN
+    own: OwnConfig | None = Field(None, description="one's own recordings, in place of `corpora`")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own recordings in place of the corpora."""
+        return self.model_copy(update={"own": own})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""The speech detector learns from one's own recordings of speech and of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mera_edge.errors import InputError
+from mera_train import audio, checkpoint, disk, fingerprint, parallel, state
+from mera_train.loop import fit
+from mera_train.own import examples as own
+from mera_train.own.command import CHECKPOINTS
+from mera_train.own.examples import Example
+from mera_train.own.train import usable
+from mera_train.provenance import begun, stated
+from mera_train.vad import sounds, teacher
+from mera_train.vad.data import MADE, Material, Recording, contents, prepare
+from mera_train.vad.model import Detector
+from mera_train.vad.scenes import Scenes
+from mera_train.vad.train import Config, Listening
+
+SPEECH, NOISE = LABELS = ("speech", "noise")
+
+SHORTEST = 4_800
+"""Samples, 0.3 s."""
+
+
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Train on ``config.own``: recordings labelled ``speech`` or ``noise``, in composed scenes.
+
+    Where in a recording of speech somebody speaks, the teacher says, as for the shipped detector.
+
+    Returns:
+        The metrics on scenes of the valid recordings, and of the ``test`` recordings for it and for
+        the ``shipped`` one.
+
+    Raises:
+        InputError: the recordings cannot be used, or ``out`` holds another run.
+    """
+    given = config.own
+    examples = usable(given, "file", LABELS, _read)
+    for split in ("train", "valid", "test"):
+        if {e.label for e in examples if e.split == split} != set(LABELS):
+            raise InputError(
+                f"{given.data}: {split} has not both speech and noise",
+                "give more people and more noises, or name the splits in a column `split`",
+            )
+    parts = {
+        split: [_recording(e) for e in examples if e.split == split] + _made(config.made, split)
+        for split in ("train", "valid", "test")
+    }
+    every = [recording for part in parts.values() for recording in part]
+    model = config.teacher or teacher.silero()
+    digests = fingerprint.Digests(out / "digests.json")
+    told = {"the examples": own.digest(examples, "file", digests), "teacher": model}
+    made = fingerprint.of(config, told, digests)
+    used = contents(Path(), every, digests)
+    digests.save()
+    state.claim(out, made, resume)
+    material = prepare(Path(), every, model, out / "frames", used)
+    torch.manual_seed(config.loop.seed)
+    start = checkpoint.load(given.initial) if given.initial else None
+    detector = (
+        start.fill(Detector(start.settings(Config).model)) if start else Detector(config.model)
+    )
+    train_scenes, valid, test = (_scenes(material, part, config) for part in parts.values())
+    chosen = fit(Listening(config, detector, train_scenes, valid), config.loop, out, made, resume)
+    device = next(detector.parameters()).device
+    asked = Listening(config, detector, train_scenes, test)
+    metrics: dict[str, Any] = {"dev": chosen, "test": _asked(asked, detector)}
+    if (CHECKPOINTS / "vad").is_dir():
+        shipped = checkpoint.load(CHECKPOINTS / "vad")
+        baseline = shipped.fill(Detector(shipped.settings(Config).model)).to(device)
+        metrics["shipped"] = _asked(asked, baseline)
+    final = config.model_copy(update={"model": detector.config})
+    checkpoint.save(out, detector, final, metrics, _card(config, examples, metrics))
+    if parallel.state().is_main_process:
+        disk.write(out / own.TABLE, own.written(examples, "file"))
+    return metrics
+
+
+def _asked(task: Listening, model: Detector) -> dict[str, float]:
+    with torch.inference_mode():
+        return task.evaluate(model.eval(), next(model.parameters()).device)
+
+
+def _read(example: Example) -> None:
+    if len(audio.read(example.folder, example.given)) < SHORTEST:
+        raise InputError(f"{example.path} is shorter than 0.3 s", "leave it out")
+
+
+def _recording(e: Example) -> Recording:
+    folder = str(e.folder.absolute())
+    speaker = "" if e.label == NOISE else e.person or "somebody"
+    return Recording(folder, e.given, speaker, e.split == "valid")
+
+
+def _made(count: int, split: str) -> list[Recording]:
+    """Return a part of the made sounds: alarms and hum are everywhere."""
+    part = {"valid": 0, "test": 1}
+    return [
+        Recording(MADE, f"{kind}/{number}", "", split == "valid")
+        for kind in sounds.KINDS
+        for number in range(count)
+        if part.get(split, 2) == min(number % 8, 2)
+    ]
+
+
+def _scenes(material: Material, part: Sequence[Recording], config: Config) -> Scenes:
+    speech = [r for r in part if r.speaker]
+    return Scenes(material, speech, [r for r in part if not r.speaker], config.scenes)
+
+
+def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) -> str:
+    counts = ", ".join(f"{sum(e.label == label for e in examples)} of {label}" for label in LABELS)
+    figures = "".join(
+        f"| {what} | {metrics[name]['recall']:.1%} | {metrics[name]['false_alarms']:.1%} |\n"
+        for name, what in (("test", "this one"), ("shipped", "the shipped one"))
+        if name in metrics
+    )
+    return f"""\
+# Speech or not, from one's own recordings
+
+{begun(config.own.initial).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
+
+* **Data**: `{config.own.data.name}`, {counts}, and made sounds. Their licence is for whoever gave
+  them to state.
+* **Licence** of the weights: {stated(config.licence)}.
+* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.
+
+On composed scenes of the test recordings:
+
+| detector | speech that is heard | noise that is taken for speech |
+| --- | --- | --- |
+{figures}"""
