@@ -238,7 +238,7 @@ def test_what_a_missing_modality_holds_is_never_looked_at(sims: Path, model: str
 
 
 def test_human_labels_stay_and_generated_ones_move(sims: Path) -> None:
-    config = parse(settings("mtme", "sims", sims))
+    config = parse(settings("mtme_human", "sims", sims))
     corpus = mmsa.read(sims, "sims")
     corpus.train.unimodal["text"][:12] = np.nan
     task = SentimentTask(config, corpus)

@@ -111,7 +111,7 @@ def fusion(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     model: Annotated[
-        str | None, typer.Option(help="Model: mtme, self_mm, lf_dnn, tfn, lmf or mult.")
+        str | None, typer.Option(help="Model: mtme, mtme_human, self_mm, lf_dnn, tfn, lmf or mult.")
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Dataset: sims, simsv2, mosi, mosei, mosi_bclstm or own.")

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import CheckFailed, InputError, MeraError
 from mera_edge.events import Evidence, Summary
-from mera_edge.labels import MODALITIES
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.metrics.word_error_rate import tokens
 from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline, TickResult
 from mera_edge.service.clock import VirtualClock
@@ -34,11 +35,15 @@ from mera_edge.service.run_loop import run
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.text import TextStage
 from mera_train import configuration, disk
-from mera_train.features import clips
+from mera_train.features import clips, reference
 from mera_train.features.clips import RATED, Clip
+from mera_train.features.reference import NAMES
 from mera_train.features.store import Features, save, specification
 from mera_train.fingerprint import MISSING, Digests, combined
 from mera_train.workers import pool
+
+SEQUENCES = "_sequence"
+"""How the names of arrays end that have a row for every moment of a clip."""
 
 Words = Literal["gold", "heard", "both"]
 
@@ -69,16 +74,21 @@ class FeatureExtraction:
     """Extracts features.
 
     Args:
-        config: or the path of its YAML or JSON file.
+        config: its keys, or the path of its YAML or JSON file; MMSA-FET's is translated.
 
     Raises:
         ConfigError: the file cannot be used.
         BundleError: the bundle cannot be used.
     """
 
-    def __init__(self, config: ExtractionConfig | Path | str | None = None) -> None:
+    def __init__(
+        self, config: ExtractionConfig | Mapping[str, Any] | Path | str | None = None
+    ) -> None:
+        where = "the configuration"
         if isinstance(config, str | Path):
-            config = configuration.read(Path(config), ExtractionConfig)
+            where, config = str(config), configuration.load(Path(config).expanduser())
+        if isinstance(config, Mapping):
+            config = _configured(reference.translated(config, where), where)
         self.config = config or ExtractionConfig()
         self._bundle = Bundle.open(self.config.bundle)
         self._extractor: _Extractor | None = None
@@ -112,8 +122,9 @@ class FeatureExtraction:
 
         Args:
             dataset_dir: see `mera_train.features.clips.read`.
-            out_file: the ``.npz``; a status per clip lies beside it as ``.json``.
-            num_workers: processes.
+            out_file: the ``.npz``; or, where it ends in ``.pkl``, a feature file of MMSA's, with
+                sequences. A status per clip lies beside it as ``.json``.
+            num_workers: processes; 0 is this one.
             progress: told how many clips are done, and of how many.
 
         Returns:
@@ -123,7 +134,7 @@ class FeatureExtraction:
             InputError: the data set cannot be used, or the disk is full (what was done is kept).
             CheckFailed: more clips failed than may; the file is written all the same.
         """
-        directory, out = Path(dataset_dir), Path(out_file)
+        directory, out = Path(dataset_dir).expanduser(), Path(out_file).expanduser()
         every = clips.read(directory)
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         kept = out.with_name(f"{out.name}.parts")
@@ -157,7 +168,7 @@ class FeatureExtraction:
         digests.save()
         _tell_leaks(every, contents)
         about = zip(every, contents, strict=True)
-        names = [combined([spec, clip.id, clip.text, content])[1:] for clip, content in about]
+        names = [combined([spec, "sequences", c.id, c.text, content])[1:] for c, content in about]
         return [kept / f"{name}.npz" for name in names]
 
     def _work(
@@ -204,7 +215,12 @@ class FeatureExtraction:
                 f"not one of {len(every)} clips could be used: {statuses[0].notes[0]}",
                 "look at the first of them",
             )
-        arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        if out.suffix == ".pkl":
+            reference.save(out, rows)
+            return
+        # Only MMSA's layout has sequences.
+        names = [name for name in rows[0] if not name.endswith(SEQUENCES)]
+        arrays = {name: np.stack([row[name] for row in rows]) for name in names}
         save(out, Features(arrays, specification(self._bundle, self.config.words)))
 
 
@@ -237,7 +253,24 @@ class _Extractor:
         row: dict[str, Any] = {"heard": end.transcript}
         for name in (*MODALITIES, *(("heard",) if self._words == "both" else ())):
             row |= self._evidence(name, latest.get(name), end.now_s)
+        row |= {f"{name}{SEQUENCES}": self._sequence(name, end.course) for name in NAMES.values()}
+        row[f"text{SEQUENCES}"] = self._words_of(clip.text or end.transcript, end.now_s)
         return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
+
+    def _words_of(self, text: str, now_s: float) -> NDArray[np.float16]:
+        """Return the whole text and then each of its words, as the text encoder reads it."""
+        parts = [self._text.accept(part, now_s) for part in [text, *tokens(text)] if part]
+        return self._sequence("text", {"text": [piece for piece in parts if piece is not None]})
+
+    def _sequence(self, name: str, course: Mapping[str, list[Evidence]]) -> NDArray[np.float16]:
+        """Return embeddings and the logarithms of probabilities ``[T, D + 7]``."""
+        found = [
+            np.concatenate([piece.embedding, np.log(piece.probabilities + 1e-4)])
+            for piece in course.get(name, [])
+            if piece.embedding is not None
+        ]
+        width = self._widths[name] + len(EMOTIONS)  # type: ignore[index]
+        return np.array(found, np.float16).reshape(len(found), width)
 
     def _evidence(self, name: str, piece: Evidence | None, now_s: float) -> dict[str, Any]:
         width = self._widths["text" if name == "heard" else name]  # type: ignore[index]
@@ -256,11 +289,17 @@ class _End:
 
     def __init__(self) -> None:
         self.latest: dict[str, Evidence] = {}
+        self.course: dict[str, list[Evidence]] = {}
+        """By modality all that was new, in its order."""
         self.now_s, self.transcript = 0.0, ""
 
     def publish(self, result: TickResult) -> None:
         observation = result.observation
         self.now_s = observation.now_s
+        for piece in observation.evidence:
+            before = self.latest.get(piece.modality)
+            if before is None or piece.captured_s > before.captured_s:
+                self.course.setdefault(piece.modality, []).append(piece)
         self.latest |= {piece.modality: piece for piece in observation.evidence}
 
     def close(self, summary: Summary) -> None:
@@ -312,6 +351,13 @@ def _gathered(parts: Sequence[Path]) -> list[Status]:
             told = json.loads(str(archive["status"]))
         statuses.append(Status(told["id"], told["ok"], tuple(told["notes"])))
     return statuses
+
+
+def _configured(values: Mapping[str, Any], where: str) -> ExtractionConfig:
+    try:
+        return ExtractionConfig.model_validate(values)
+    except ValidationError as error:
+        raise configuration.explain(error, ExtractionConfig, where) from error
 
 
 _worker: FeatureExtraction

@@ -11,7 +11,7 @@ from mera_train.configuration import explain
 from mera_train.msa.models import ModelConfig
 from mera_train.task import LoopConfig
 
-ModelName = Literal["mtme", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
+ModelName = Literal["mtme", "mtme_human", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
 DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]
 
 
@@ -83,8 +83,11 @@ _DATASETS: dict[str, dict[str, Any]] = {
     },
 }
 
+_MTME = {"complete": 0.8, "unimodal_weight": 0.5, "always_unimodal": 0.5}
+
 _MODELS: dict[str, dict[str, Any]] = {
-    "mtme": {"complete": 0.8, "unimodal_weight": 0.5, "human_labels": True, "always_unimodal": 0.5},
+    "mtme": _MTME,
+    "mtme_human": {**_MTME, "human_labels": True},
     "self_mm": {"unimodal_weight": 1.0},
 }
 

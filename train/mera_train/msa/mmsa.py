@@ -25,9 +25,9 @@ def read(path: Path, dataset: str) -> Corpus:
     """Read a file of ``train``, ``valid`` and ``test``.
 
     Each part has ``text [n, T, 768]``, ``audio``, ``vision``, ``regression_labels [n]``, perhaps
-    ``audio_lengths``, ``vision_lengths``, ``text_bert [n, 3, T]`` (its second row says which words
-    are there), ``regression_labels_T``, ``_A``, ``_V`` and ``id``. Utterances without a finite
-    label are left out.
+    ``audio_lengths``, ``vision_lengths``, ``text_lengths`` (ours) or ``text_bert [n, 3, T]`` (its
+    second row says which words are there), ``regression_labels_T``, ``_A``, ``_V`` and
+    ``id``. Utterances without a finite label are left out.
 
     Raises:
         InputError: no such file, not this layout, or a pickle that asks to run something.
@@ -45,8 +45,8 @@ def read(path: Path, dataset: str) -> Corpus:
 def _part(part: dict[str, Any], where: str, largest: float) -> Examples:
     if "regression_labels" not in part:
         raise InputError(f"{where} has no 'regression_labels'", "give a file for regression")
-    lengths = {n: part[f"{n}_lengths"] for n in ("audio", "vision") if f"{n}_lengths" in part}
-    if "text_bert" in part:
+    lengths = {n: part[f"{n}_lengths"] for n in MODALITIES if f"{n}_lengths" in part}
+    if "text_bert" in part and "text" not in lengths:
         lengths["text"] = np.asarray(part["text_bert"])[:, 1].sum(axis=1)
     features, counted = clean({n: part[n] for n in MODALITIES if n in part}, lengths, where)
     labels = _labels(part["regression_labels"], len(features["text"]), largest, where)

@@ -12,7 +12,7 @@ import numpy as np
 from mera_edge.errors import ConfigError, InputError
 from mera_train import checkpoint, fingerprint, parallel
 from mera_train.loop import fit
-from mera_train.msa import mmsa, mosi_bclstm, own
+from mera_train.msa import mmsa, mosi_bclstm, own, reference
 from mera_train.msa.config import Config, defaults, parse
 from mera_train.msa.data import Corpus
 from mera_train.msa.models import MODELS, Network
@@ -49,35 +49,53 @@ def get_config(model: str, dataset: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such model or data set.
     """
-    return defaults(model, dataset).model_dump(mode="json", by_alias=True)
+    return defaults(model.lower(), dataset.lower()).model_dump(mode="json", by_alias=True)
 
 
 def MSA_run(  # noqa: N802 (the name that users of MMSA know)
-    model: str,
-    dataset: str,
-    config: Mapping[str, Any],
-    seeds: Sequence[int] = SEEDS,
+    model_name: str,
+    dataset_name: str,
+    config: Mapping[str, Any] | Path | str | None = None,
+    seeds: Sequence[int] | None = None,
     is_tune: bool = False,
     tune_times: int = 30,
     model_save_dir: Path | str = "saved_models",
     log_dir: Path | str = "log",
     resume: bool = True,
+    *,
+    config_file: Path | str | None = None,
+    custom_feature: Path | str | None = None,
+    feature_T: Path | str | None = None,  # noqa: N803
+    feature_A: Path | str | None = None,  # noqa: N803
+    feature_V: Path | str | None = None,  # noqa: N803
+    gpu_ids: Sequence[int] | None = None,
+    num_workers: int | None = None,
+    verbose_level: int | None = None,
+    res_save_dir: Path | str | None = None,
 ) -> dict[str, Any]:
     """Train once for every seed, choose the weights on the validation split, measure on the test.
 
     A run that was killed goes on from where it was and ends with the same weights. Checkpoints go
     to ``model_save_dir/MODEL-DATASET/SEED``, a line of figures for each seed and one for all to
-    ``log_dir/MODEL-DATASET.jsonl``.
+    ``log_dir/MODEL-DATASET.jsonl``, and a row of a table as MMSA writes it to
+    ``log_dir/DATASET.csv``.
 
     Args:
-        model: of `mera_train.msa.models.MODELS`.
-        dataset: of `READERS`.
-        config: of `get_config`, with ``featurePath``.
-        seeds: one training each.
+        model_name: of `mera_train.msa.models.MODELS`, in any case.
+        dataset_name: of `READERS`, in any case.
+        config: of `get_config`, with ``featurePath``; or a file of settings; the defaults if unset.
+        seeds: one training each; `SEEDS` if there are none.
         is_tune: first look for better settings; only the validation split is asked.
         tune_times: how many settings to try.
         model_save_dir, log_dir: made where they are missing.
         resume: go on from earlier runs in ``model_save_dir``.
+        config_file: a file of settings; those in ``config`` go before.
+        custom_feature: in place of ``featurePath``.
+        feature_T, feature_A, feature_V: refused.
+        gpu_ids: the GPU to train on; one that is free if unset.
+        num_workers, verbose_level: taken for MMSA's scripts, without effect: features are in
+            memory, and every epoch is a line on stderr.
+        res_save_dir: the table goes to ``res_save_dir/normal/DATASET.csv`` instead.
 
     Returns:
         ``test`` and ``valid``: by figure of `mera_train.msa.metrics` its ``mean`` and ``std`` over
@@ -87,14 +105,19 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
         ConfigError: an unknown key or a bad value.
         InputError: the feature file cannot be used.
     """
-    settings = parse({**config, "model": model, "dataset": dataset})
+    reference.refuse_single(feature_T=feature_T, feature_A=feature_A, feature_V=feature_V)
+    model, dataset, seeds = model_name.lower(), dataset_name.lower(), seeds or SEEDS
+    given = reference.settings(config, config_file, custom_feature)
+    given |= {"model": model, "dataset": dataset}
+    settings = parse(_over(get_config(model, dataset), given))
+    reference.choose_gpu(gpu_ids)
     corpus = read(settings)
-    out = Path(model_save_dir) / f"{model}-{dataset}"
+    out = Path(model_save_dir).expanduser() / f"{model}-{dataset}"
     if is_tune:
         from mera_train.msa.tune import tune
 
         settings = tune(settings, corpus, tune_times, out / "tuning", seeds[0], resume)
-    log = Path(log_dir) / f"{model}-{dataset}.jsonl"
+    log = Path(log_dir).expanduser() / f"{model}-{dataset}.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, float]]] = {"valid": [], "test": []}
     for seed in seeds:
@@ -104,7 +127,20 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
         _append(log, {"seed": seed, **measured})
     summary = {split: over_seeds(rows) for split, rows in found.items()}
     _append(log, {"seeds": list(seeds), **summary})
+    results = Path(res_save_dir).expanduser() / "normal" if res_save_dir else log.parent
+    reference.add_row(results / f"{dataset}.csv", model, found["test"])
     return {**summary, "seeds": list(seeds), "config": settings.model_dump(mode="json")}
+
+
+def _over(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with what is given in place of the usual, inside groups too."""
+    found = dict(usual)
+    for key, value in given.items():
+        key = "featurePath" if key == "feature_path" else key
+        old = found.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping) and key in ("loop", "network")
+        found[key] = _over(old, value) if both else value
+    return found
 
 
 def read(config: Config) -> Corpus:

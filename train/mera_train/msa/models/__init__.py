@@ -9,12 +9,14 @@ from mera_train.msa.models.tfn import TensorFusion
 
 MODELS: dict[str, type[Network]] = {
     "mtme": SelfMM,
+    "mtme_human": SelfMM,
     "self_mm": SelfMM,
     "lf_dnn": LateFusion,
     "tfn": TensorFusion,
     "lmf": LowRankFusion,
     "mult": CrossModal,
 }
-"""By name. ``mtme`` and ``self_mm`` are one network, trained differently."""
+"""By name. ``mtme``, ``mtme_human`` (which learns what people saw in single modalities, where
+they did) and ``self_mm`` are one network, trained differently."""
 
 __all__ = ["MODELS", "ModelConfig", "Network", "Shapes"]

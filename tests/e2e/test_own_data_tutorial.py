@@ -1,0 +1,104 @@
+"""Every command of the tutorial on own data runs, on made data and for a few batches."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from mera_edge.cli import main
+from mera_edge.sample import CLIP
+from mera_edge.sources.media import MediaFile
+from mera_train.own import command
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "tutorials" / "own_data.md"
+QUICK = {
+    "face": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
+    "voice": "own: {}\ncorpora: {}\nbatch: 16\ncrop: 64\nloop: {epochs: 1}\n",
+    "text": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
+    "asr": "own: {held_out: [0.1, 0.1]}\naugment: null\nphones: 0\naligned_epochs: 0\n"
+    "loop: {epochs: 1, learning_rate: 0.0001, select: wer}\n",
+    "vad": "own: {}\nmade: 8\nbatch: 2\nbatches: 2\ndev_batches: 1\nloop: {epochs: 1}\n",
+    "fusion": "own: {held_out: [0.2, 0.2]}\nbatch: 4\n"
+    "loop: {epochs: 1, select: valence_error, higher_is_better: false}\n",
+}
+
+
+def commands() -> dict[str, list[str]]:
+    """The commands of the page, by the role that they are about."""
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    lines = [[line for line in block.splitlines() if line] for block in blocks]
+    return {block[0].split()[2]: block for block in lines}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of the page, and a clip."""
+    folder = tmp_path_factory.mktemp("own")
+    source = MediaFile(CLIP)
+    source.open()
+    speech = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
+    source.close()
+    generator = np.random.default_rng(0)
+    tables: dict[str, list[dict[str, str]]] = {}
+    for n in range(24):
+        happy, who = n % 2 == 0, {"person": f"p{n // 2 % 6}"}
+        label = {"label": "happy" if happy else "Sad", **who}
+        face = generator.integers(0, 90, (48, 48)).astype(np.uint8)
+        face[slice(0, 24) if happy else slice(24, 48)] += 120
+        cv2.imwrite(str(folder / f"{n}.png"), face)
+        soundfile.write(folder / f"{n}.wav", speech * (0.5 + n / 50), 16_000)
+        noise = generator.normal(0, 0.05, 16_000)
+        soundfile.write(folder / f"noise{n}.wav", noise, 16_000)
+        text = f"the {'warm' if happy else 'cold'} soup of day {n} is here"
+        rows = {
+            "faces": {"file": f"{n}.png", **label},
+            "voices": {"file": f"{n}.wav", **label},
+            "sentences": {"text": text, **label},
+            "said": {"file": f"{n}.wav", "text": "so glad", **who},
+            "sounds": {"file": f"{'' if happy else 'noise'}{n}.wav",
+                       "label": "speech" if happy else "noise", "person": f"p{n}"},
+            "clips": {"file": f"{n}.wav", "text": text, **label},
+        }  # fmt: skip
+        for name, row in rows.items():
+            if n < 12 or name not in ("said", "clips") or (n < 20 and name == "said"):
+                tables.setdefault(name, []).append(row)
+    for name, rows in tables.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    for role, config in QUICK.items():
+        (folder / "configs" / role).mkdir(parents=True)
+        (folder / "configs" / role / "own.yaml").write_text(config)
+    shutil.copy(CLIP, folder / "clip.mp4")
+    return folder
+
+
+def test_the_page_has_every_role() -> None:
+    assert set(commands()) == set(QUICK)
+
+
+@pytest.mark.parametrize("role", QUICK)
+def test_the_commands_of_a_role_run(
+    role: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if role == "vad":
+        pytest.importorskip("silero_vad", reason="the teacher is not installed: see the page")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(command, "CONFIGS", folder / "configs")
+    for line in commands()[role]:
+        shipped = str(ROOT / "edge" / "mera_edge" / "bundle" / "default")
+        words = line.replace("edge/mera_edge/bundle/default", shipped).split()
+        with pytest.raises(SystemExit) as left:
+            main(words[1:])
+        assert not left.value.code, line
+    card = (folder / "runs" / role / "card.md").read_text()
+    assert "CC0-1.0" in card and "csv" in card
