@@ -393,6 +393,26 @@ def test_whatever_comes_is_answered_or_cut_off(
     assert served.ask("/style.css")[0] == 200
 
 
+def test_whoever_hangs_up_in_the_middle_is_no_error(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = (
+        b"POST /api/switches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+        b"Content-Type: application/json\r\n\r\n{"
+    )
+    for count in (10, len(head) - 1, len(head)):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+            connection.sendall(head[:count])
+    stream = socket.create_connection(("127.0.0.1", served.port))
+    stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    stream.close()
+    for number in range(5):
+        served.sink.publish(event(100 + number))
+        assert served.ask("/style.css")[0] == 200
+    wait(lambda: not served.sink._bell.readers)
+    assert not caplog.records
+
+
 def wait(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not holds():

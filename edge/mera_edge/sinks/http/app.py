@@ -11,7 +11,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -47,10 +47,13 @@ def make(
 
     async def switch(request: Request) -> Response:
         body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > LONGEST_BODY:
-                return PlainTextResponse("too long\n", 413, {"connection": "close"})
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > LONGEST_BODY:
+                    return PlainTextResponse("too long\n", 413, {"connection": "close"})
+        except ClientDisconnect:
+            return Response(status_code=400)
         try:
             change = Change.model_validate(json.loads(body or b"null"))
             # It waits for locks and listeners; the loop has other readers.
