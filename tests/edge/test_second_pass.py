@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.asr.decoding.ctc import BLANK, best_path, best_scores
+from mera_edge.asr.decoding.ctc import BLANK, ctc_forced_alignment, ctc_viterbi_scores
 from mera_edge.asr.decoding.hypothesis_scorer import UNKNOWN, Evidence, Knowledge
 from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
 from mera_edge.asr.decoding.ngram_lm import START, LanguageModel
@@ -56,7 +56,7 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
 @settings(max_examples=60, deadline=None)
 def test_the_best_of_all_paths_is_found(seed: int, units: list[int]) -> None:
     rows = normalised((5, 3), seed)
-    best, found = best_scores(rows, [units])[0], best_path(rows, units)
+    best, found = ctc_viterbi_scores(rows, [units])[0], ctc_forced_alignment(rows, units)
     paths = [
         path
         for path in product(range(3), repeat=5)
@@ -86,7 +86,9 @@ def test_a_text_counts_by_spelling_language_and_sound(
         heard(sounds - sounds.max(axis=1, keepdims=True), spoken)
         for spoken in product(*(SAID.get(word, [None]) for word in text))
     )
-    expected = best_scores(units, [spelled])[0] + 1.5 * language + 2.0 * len(spelled) + 0.6 * sound
+    expected = (
+        ctc_viterbi_scores(units, [spelled])[0] + 1.5 * language + 2.0 * len(spelled) + 0.6 * sound
+    )
     found = Evidence(knowledge, units, sounds).scores([text])[text]
     if expected > -1e6:
         assert found == pytest.approx(expected, abs=1e-3)

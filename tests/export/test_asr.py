@@ -24,7 +24,7 @@ from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge
 from mera_edge.asr.decoding.lexicon import Lexicon
 from mera_edge.asr.decoding.ngram_lm import LanguageModel
 from mera_edge.asr.decoding.rescoring import combine
-from mera_edge.asr.decoding.subwords import spell, words
+from mera_edge.asr.decoding.subwords import bpe_encode, words
 from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.bundle.manifest import FileEntry
@@ -266,9 +266,13 @@ def test_other_features_are_refused(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_hot_words_are_spelt_as_the_units_were_learnt() -> None:
     symbols = ["<blk>", "▁s", "ee", "▁see", "▁", "s", "e", "n"]
-    assert [symbols[unit] for unit in spell("See  seen", symbols)] == ["▁see", "▁see", "n"]
+    assert [symbols[unit] for unit in bpe_encode("See  seen", symbols)] == [
+        "▁see",
+        "▁see",
+        "n",
+    ]
     with pytest.raises(InputError, match="cannot write 'x'"):
-        spell("sexes", symbols)
+        bpe_encode("sexes", symbols)
 
 
 def test_a_bundle_with_a_language_model_searches_wider(bundle: Bundle, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.decoding.ctc import Decoder, Greedy, Token
-from mera_edge.asr.decoding.subwords import WORD_START, read_symbols, spell, words
+from mera_edge.asr.decoding.subwords import WORD_START, bpe_encode, read_symbols, words
 from mera_edge.asr.endpoint import Decoded, Endpoint
 from mera_edge.asr.protocol import Hypothesis, Word
 from mera_edge.asr.steps import Steps, Work
@@ -259,7 +259,7 @@ def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> Pref
     from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 
     known = "language_model" in role.entry.files
-    hot_words = [spell(word, symbols) for word in settings.hot_words]
+    hot_words = [bpe_encode(word, symbols) for word in settings.hot_words]
     return PrefixBeam(
         settings.beam,
         _language_model(role, symbols) if known else None,

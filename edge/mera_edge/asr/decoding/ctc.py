@@ -85,7 +85,9 @@ class Greedy:
         self._previous = BLANK
 
 
-def best_path(log_probabilities: NDArray[np.float32], units: Sequence[int]) -> list[Token]:
+def ctc_forced_alignment(
+    log_probabilities: NDArray[np.float32], units: Sequence[int]
+) -> list[Token]:
     """Return where ``units`` are on the likeliest CTC path that says them (Viterbi).
 
     Args:
@@ -116,17 +118,17 @@ def best_path(log_probabilities: NDArray[np.float32], units: Sequence[int]) -> l
     return _tokens(path[::-1], units, heard)
 
 
-def best_scores(
+def ctc_viterbi_scores(
     log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """Return the log-probability of `best_path` for each of ``texts``, all found together.
+    """Return the log-probability of `ctc_forced_alignment` for each of ``texts``, in one pass.
 
     It is -inf where the frames are too few.
     """
-    return finish(best_scores_in_steps(log_probabilities, texts))
+    return finish(ctc_viterbi_scores_in_steps(log_probabilities, texts))
 
 
-def best_scores_in_steps(
+def ctc_viterbi_scores_in_steps(
     log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
 ) -> Steps[NDArray[np.float64]]:
     """Do the same in steps."""

@@ -9,10 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.decoding.ctc import Token, best_path, best_scores_in_steps
+from mera_edge.asr.decoding.ctc import Token, ctc_forced_alignment, ctc_viterbi_scores_in_steps
 from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
 from mera_edge.asr.decoding.ngram_lm import START, Context, LanguageModel
-from mera_edge.asr.decoding.subwords import spell
+from mera_edge.asr.decoding.subwords import bpe_encode
 from mera_edge.asr.steps import Steps, finish
 
 UNKNOWN = -1.0
@@ -64,7 +64,7 @@ class Evidence:
         self, knowledge: Knowledge, units: NDArray[np.float32], sounds: NDArray[np.float32]
     ) -> None:
         self._lexicon, self._model = knowledge.lexicon, knowledge.language_model
-        self._spell = lru_cache(None)(lambda word: spell(word, knowledge.symbols))
+        self._spell = lru_cache(None)(lambda word: bpe_encode(word, knowledge.symbols))
         self._spoken = lru_cache(None)(knowledge.lexicon.pronunciations)
         self._units = units
         relative = (sounds - sounds.max(axis=1, keepdims=True)).astype(np.float64)
@@ -84,7 +84,7 @@ class Evidence:
             for words in new:
                 known.append((yield from self._text(words)))
             units = [text.units for text in known]
-            spelled = yield from best_scores_in_steps(self._units, units)
+            spelled = yield from ctc_viterbi_scores_in_steps(self._units, units)
             for words, text, score in zip(new, known, spelled, strict=True):
                 self._scores[words] = (
                     float(score)
@@ -96,7 +96,7 @@ class Evidence:
 
     def tokens(self, words: Words) -> list[Token]:
         """Return the units of ``words``, where they are."""
-        return best_path(self._units, finish(self._text(words)).units)
+        return ctc_forced_alignment(self._units, finish(self._text(words)).units)
 
     def _text(self, words: Words) -> Steps[_Text]:
         known = next(n for n in range(len(words), -1, -1) if words[:n] in self._texts)

@@ -51,7 +51,7 @@ class _Prefix:
 
     def total(self) -> float:
         """Log-probability of the text with what is added."""
-        return _either(self.blank, self.unit) + self.score
+        return _log_add(self.blank, self.unit) + self.score
 
 
 class PrefixBeam:
@@ -113,7 +113,7 @@ class PrefixBeam:
         silence = float(row[BLANK])
         units = [(int(unit), float(row[unit])) for unit in likely if unit != BLANK]
         met: dict[int, _Prefix] = {}
-        totals = [_either(prefix.blank, prefix.unit) for prefix in self._prefixes]
+        totals = [_log_add(prefix.blank, prefix.unit) for prefix in self._prefixes]
         # A new text must become better than each of these with nothing but a blank, or it is not
         # kept; what cannot is not looked at.
         least = -inf
@@ -121,11 +121,11 @@ class PrefixBeam:
             least = min(map(add, totals, (p.score for p in self._prefixes))) + silence - _ROUNDING
         for prefix, total in zip(self._prefixes, totals, strict=True):
             met[id(prefix)] = prefix
-            prefix.next_blank = _either(prefix.next_blank, total + silence)
+            prefix.next_blank = _log_add(prefix.next_blank, total + silence)
             for unit, value in units:
                 if unit == prefix.symbol:
                     # The same sound goes on; only after a blank it is another unit.
-                    prefix.next_unit = _either(prefix.next_unit, prefix.unit + value)
+                    prefix.next_unit = _log_add(prefix.next_unit, prefix.unit + value)
                     if prefix.unit >= prefix.blank:
                         self._heard(prefix, value, goes_on=True)
                     before = prefix.blank
@@ -139,7 +139,7 @@ class PrefixBeam:
                         continue
                     child = self._child(prefix, unit)
                 met[id(child)] = child
-                child.next_unit = _either(child.next_unit, before + value)
+                child.next_unit = _log_add(child.next_unit, before + value)
                 self._heard(child, value, goes_on=False)
         for prefix in met.values():
             prefix.blank, prefix.unit = prefix.next_blank, prefix.next_unit
@@ -212,7 +212,7 @@ class _Automaton:
         return self._next[state].get(unit, 0)
 
 
-def _either(a: float, b: float) -> float:
+def _log_add(a: float, b: float) -> float:
     """``log(exp(a) + exp(b))``"""
     if a < b:
         a, b = b, a

@@ -17,7 +17,7 @@ def words(units: Iterable[int], symbols: list[str]) -> tuple[str, ...]:
     return tuple("".join(symbols[unit] for unit in units).replace(WORD_START, " ").split())
 
 
-def spell(text: str, symbols: list[str]) -> tuple[int, ...]:
+def bpe_encode(text: str, symbols: list[str]) -> tuple[int, ...]:
     """Return the units of a text, as byte-pair encoding finds them: of two neighbours that are a
     unit together, those with the lowest class are joined first.
 
