@@ -61,6 +61,14 @@ def test_packages_import_only_what_they_may(package: str) -> None:
         assert not found, f"{path.relative_to(ROOT)} imports {found}"
 
 
+def test_the_tests_of_the_device_run_without_torch() -> None:
+    training = {"torch", "torchaudio", "torchvision", "transformers", "sklearn"}
+    training |= set(PACKAGES) - {"mera_edge"}
+    for path in sorted((ROOT / "tests" / "edge").glob("*.py")):
+        found = {name.split(".")[0] for name in imports(path)} & training
+        assert not found, f"{path.name} imports {found}: move it to tests/train or tests/export"
+
+
 def floor(module: str) -> int:
     part = module.split(".")[1]
     return next(level for level, members in enumerate(FLOORS) if part in members)
