@@ -32,8 +32,8 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import struct, sys; v = sys.version_info[:2]; \
 		v < (3, 10) and sys.exit(f"Python {v[0]}.{v[1]} is too old: run make PYTHON=python3.10 or newer, to 3.13"); \
-		v > (3, 13) and sys.exit(f"Python {v[0]}.{v[1]} has not been tried: run make PYTHON=python3.13 or older"); \
-		struct.calcsize("P") < 8 and sys.exit("this system has 32 bits: install the 64-bit one, its packages exist")'
+		v > (3, 13) and sys.exit(f"Python {v[0]}.{v[1]} is not supported: run make PYTHON=python3.13 or older"); \
+		struct.calcsize("P") < 8 and sys.exit("32-bit systems are not supported: install the 64-bit operating system")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime: $(VENV)/bin/python pyproject.toml constraints.txt

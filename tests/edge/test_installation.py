@@ -29,9 +29,9 @@ JETPACK_6 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic"
 @pytest.mark.parametrize(
     ("installed", "facts", "what", "remedy"),
     [
-        ({}, {"python": (3, 9)}, "3.9 has not been tried", "Python 3.10 to 3.13"),
-        ({}, {"python": (3, 14)}, "3.14 has not been tried", "Python 3.10 to 3.13"),
-        ({}, {"bits": 32}, "32 bits", "64-bit system"),
+        ({}, {"python": (3, 9)}, "3.9 is not supported", "Python 3.10 to 3.13"),
+        ({}, {"python": (3, 14)}, "3.14 is not supported", "Python 3.10 to 3.13"),
+        ({}, {"bits": 32}, "32-bit", "64-bit operating system"),
         (
             {"opencv-python": "4.10", "opencv-python-headless": "4.14"}, {},
             "opencv-python and opencv-python-headless overwrite each other",

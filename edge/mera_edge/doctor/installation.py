@@ -1,4 +1,4 @@
-"""Looks at the machine and the packages: what cannot work together, and what is too small."""
+"""Checks the machine and its packages: too little memory, packages that conflict."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def installation(
     python: tuple[int, int] = (sys.version_info[0], sys.version_info[1]),
     bits: int = 8 * struct.calcsize("P"),
 ) -> Iterator[Check]:
-    """Look for what is known not to work.
+    """Check for what is known not to work.
 
     Args:
         installed: versions by distribution, as of `packages`.
@@ -40,18 +40,18 @@ def installation(
         bits: of its addresses.
     """
     if not OLDEST <= python <= NEWEST:
-        remedy = "make the environment with Python 3.10 to 3.13"
-        yield Check("Python", "fail", f"{python[0]}.{python[1]} has not been tried", remedy)
+        remedy = "create the environment with Python 3.10 to 3.13"
+        yield Check("Python", "fail", f"{python[0]}.{python[1]} is not supported", remedy)
     if bits < 64:
-        remedy = "install the 64-bit system of this board: there are no 32-bit packages"
-        yield Check("processor", "fail", f"this Python has {bits} bits", remedy)
+        remedy = "install the 64-bit operating system: there are no 32-bit packages"
+        yield Check("processor", "fail", f"this Python is {bits}-bit", remedy)
     yield from _memory(root)
     yield from _twice("OpenCV", OPENCV, "opencv-python-headless", installed)
     yield from _twice("ONNX Runtime", RUNTIMES, "onnxruntime", installed)
     gpu, numpy = installed.get("onnxruntime-gpu"), installed.get("numpy", "")
     release = jetson_linux(root) or ""
     if gpu and release.startswith("36.") and int(numpy.partition(".")[0] or 0) >= 2:
-        found = f"onnxruntime-gpu {gpu} of JetPack 6 was made for NumPy 1, this is {numpy}"
+        found = f"onnxruntime-gpu {gpu} for JetPack 6 was built for NumPy 1, not {numpy}"
         yield Check("NumPy", "fail", found, "run: pip install 'numpy<2'")
 
 
@@ -61,10 +61,10 @@ def _memory(root: Path) -> Iterator[Check]:
         return
     if found < TOO_SMALL_MB:
         remedy = "use a board with 1 GB or more"
-        yield Check("memory", "fail", f"{found} MB, a run takes up to 400", remedy)
+        yield Check("memory", "fail", f"{found} MB; a run needs up to 400", remedy)
     elif found < SMALL_MB:
-        remedy = "keep desktop and browser closed, run one room, and remove pulled models"
-        yield Check("memory", "note", f"{found} MB, a run takes up to 400", remedy)
+        remedy = "close the desktop and browsers, run one room, remove pulled models"
+        yield Check("memory", "note", f"{found} MB; a run needs up to 400", remedy)
     else:
         yield Check("memory", "ok", f"{found / 1000:.1f} GB")
 

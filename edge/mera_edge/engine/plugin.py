@@ -74,7 +74,7 @@ def load(name: PluginName) -> Plugin:
     version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
     if version < OLDEST:
         raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} takes no plug-ins",
+            f"ONNX Runtime {onnxruntime.__version__} does not support plug-ins",
             "run: pip install 'onnxruntime>=1.24' (Python 3.11 or newer)",
         )
     package = PACKAGES[name]
@@ -94,6 +94,4 @@ def load(name: PluginName) -> Plugin:
     for kind in _PREFERRED:
         if devices := [device for device in found if device.device.type.name == kind]:
             return Plugin(provider, (devices[0],), package.options)
-    raise EngineError(
-        f"{provider} finds no device here", "see `mera-edge doctor`; the driver may be missing"
-    )
+    raise EngineError(f"{provider} found no device", "check the driver; models also run on the CPU")
