@@ -155,14 +155,20 @@ and `export` need extras (`pip install 'mera-edge[train]'`, `'mera-edge[export]'
 
 def _command(app: typer.Typer, name: str, hidden: Collection[str] = (), indent: int = 0) -> str:
     command = typer.main.get_command(app)
-    verbs: dict[str, Any] = getattr(command, "commands", {})
     for verb in hidden:
-        verbs.pop(verb)
-    for verb in verbs.values():
-        verb.short_help = verb.help.splitlines()[0]  # else it is cut off
+        command.commands.pop(verb)
+    _show_whole_lines(command)
     context = typer.Context(command, info_name=name)
     text = get_docs_for_click(obj=command, ctx=context, indent=indent + 1, name=name)
-    return re.sub(r"^\* `--(install-completion|show-completion|help)`.*\n", "", text, flags=re.M)
+    text = re.sub(r"^\* `--(install-completion|show-completion|help)`.*\n", "", text, flags=re.M)
+    return re.sub(r"\*\*Options\*\*:\n\n+(?=\*\*|#|$)", "", text)
+
+
+def _show_whole_lines(command: Any) -> None:
+    """Have lists of commands show the first line of each one's help, which is cut off otherwise."""
+    for verb in getattr(command, "commands", {}).values():
+        verb.short_help = verb.help.splitlines()[0]
+        _show_whole_lines(verb)
 
 
 def _interfaces() -> str:

@@ -42,7 +42,8 @@ def export(
         typer.Option(help="Recognizer chunk size in encoder frames (80 ms): 8, 4 or 2."),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="commercial: refuse weights that may not be used so")
+        str | None,
+        typer.Option(help="`commercial`: refuse weights that do not permit commercial use."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantize to INT8 where the acceptance gate passes.")

@@ -43,7 +43,8 @@ def bench(
     share: Annotated[
         Path | None,
         typer.Option(
-            help="HTML page with the board and its figures, and a JSON beside it, to share."
+            help="Write an HTML page with the board and its figures, and a JSON file "
+            "beside it, to share."
         ),
     ] = None,
     compare: Annotated[

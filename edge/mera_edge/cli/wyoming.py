@@ -15,16 +15,17 @@ def wyoming(
     ] = "tcp://127.0.0.1:10300",
     upstream: Annotated[
         str | None,
-        typer.Option(help="Another recognizer, tcp://HOST:PORT: its words, our emotion."),
+        typer.Option(help="Another recognizer, tcp://HOST:PORT: its transcript, our emotion."),
     ] = None,
     asr: options.Asr = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Answer clients of the Wyoming protocol with the words of what they send and its emotion.
+    """Serve the Wyoming protocol: transcribe speech and add its emotion.
 
-    The emotion is in the transcript's context: emotion, confidence, valence, why. With --upstream
-    another recognizer's transcript goes through untouched and comes 30 ms later at most.
+    The emotion is in the context of the transcript: emotion, confidence, valence, why. With
+    --upstream, the transcript of another recognizer is passed on unchanged, with at most 30 ms of
+    delay.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import say
