@@ -40,8 +40,8 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION
 from mera_edge.sample import CLIP
 from mera_edge.service.wyoming.proxy import ProxyConnection
-from mera_edge.service.wyoming.recognizer import Models, RecognizerConnection
-from mera_edge.service.wyoming.spoken import SpokenEmotion
+from mera_edge.service.wyoming.recognizer import RecognizerConnection, RecognizerPool
+from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
 from mera_edge.sources.media import MediaFile
 
 RATE, PIECE = 16_000, 1024
@@ -127,7 +127,7 @@ def spoiled(data: bytes, chance: random.Random) -> bytes:
 
 @contextlib.asynccontextmanager
 async def servers(
-    models: Models, bundle: Bundle, worker: Any, escaped: list[str]
+    models: RecognizerPool, bundle: Bundle, worker: Any, escaped: list[str]
 ) -> AsyncIterator[Any]:
     """Run the recognizer, and the proxy before another one."""
     loop = asyncio.get_running_loop()
@@ -165,7 +165,7 @@ async def send(port: int, data: bytes) -> list[str]:
     return kinds
 
 
-async def frames(count: int, models: Models, bundle: Bundle, worker: Any) -> dict[str, Any]:
+async def frames(count: int, models: RecognizerPool, bundle: Bundle, worker: Any) -> dict[str, Any]:
     chance, escaped = random.Random(0), list[str]()
     kinds: Counter[str] = Counter()
     good, with_terms = await conversation(), await conversation("towel")
@@ -192,7 +192,7 @@ async def frames(count: int, models: Models, bundle: Bundle, worker: Any) -> dic
             "escapes": len(escaped), "rss_kb": [before, after]}  # fmt: skip
 
 
-async def delay(count: int, models: Models, bundle: Bundle, worker: Any) -> dict[str, Any]:
+async def delay(count: int, models: RecognizerPool, bundle: Bundle, worker: Any) -> dict[str, Any]:
     late, felt, escaped = list[float](), 0, list[str]()
     samples = sound(2.0)
     async with servers(models, bundle, worker, escaped) as (_, port):
@@ -226,8 +226,8 @@ def main() -> int:
     given = parser.parse_args()
     with ThreadPoolExecutor(1) as worker:
         bundle = Bundle.open()
-        SpokenEmotion(bundle).warm_up()
-        models = Models(bundle, RECOGNITION, worker)
+        UtteranceEmotion(bundle).warm_up()
+        models = RecognizerPool(bundle, RECOGNITION, worker)
         if given.what == "frames":
             found = asyncio.run(frames(given.count or 10_000, models, bundle, worker))
         else:

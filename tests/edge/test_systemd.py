@@ -22,7 +22,7 @@ from mera_edge.events import EmotionEvent, Latency, SourceStatus, Transcript
 from mera_edge.sample import CLIP
 from mera_edge.service.systemd.manager import Manager
 from mera_edge.service.systemd.notify import Heartbeat
-from mera_edge.service.systemd.reach import obstacles
+from mera_edge.service.systemd.obstacles import obstacles
 from mera_edge.service.systemd.unit import Unit, credentials
 
 needs_systemd = pytest.mark.skipif(
@@ -237,14 +237,15 @@ def test_what_a_service_cannot_reach_is_said(tmp_path: Path) -> None:
             RoomSettings(name="hall", camera="/home/me/talk.mp4", mic="default"),
             RoomSettings(name="study", camera="rtsp://me@host/", password_file=str(secret)),
         ),
-        sink=("events.jsonl",),
+        sink=("events.jsonl", "mqtt://me@host?password_file=mqtt.password"),
     )
     told = {found.what: found for found in obstacles(settings, "/opt/mera-edge/bin/x", config)}
     for words, fatal in (
         ("is not for everyone to read", True),
         ("/home/me/talk.mp4 lies in a home", True),
         ("sound server (PipeWire, PulseAudio) of a user", False),
-        (f"{secret} is not for", True),
+        (f"{secret} is not for the service's user", True),
+        (f"mqtt.password is not in {tmp_path}", True),
         ("sink events.jsonl cannot be written", True),
     ):
         (found,) = [each for what, each in told.items() if words in what]

@@ -40,9 +40,9 @@ from mera_edge.sample import CLIP
 from mera_edge.service.wyoming import connection as limits
 from mera_edge.service.wyoming import proxy
 from mera_edge.service.wyoming.proxy import ProxyConnection
-from mera_edge.service.wyoming.recognizer import Models, RecognizerConnection, terms
+from mera_edge.service.wyoming.recognizer import RecognizerConnection, RecognizerPool, terms
 from mera_edge.service.wyoming.server import serve
-from mera_edge.service.wyoming.spoken import SpokenEmotion
+from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
 from mera_edge.sources.media import MediaFile
 
 Answer = TypeVar("Answer")
@@ -52,7 +52,7 @@ RATE = 16_000
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     opened = Bundle.open()
-    SpokenEmotion(opened).warm_up()
+    UtteranceEmotion(opened).warm_up()
     return opened
 
 
@@ -73,8 +73,8 @@ def worker() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="module")
-def models(bundle: Bundle, worker: ThreadPoolExecutor) -> Models:
-    return Models(bundle, RECOGNITION, worker)
+def models(bundle: Bundle, worker: ThreadPoolExecutor) -> RecognizerPool:
+    return RecognizerPool(bundle, RECOGNITION, worker)
 
 
 def conversation(
@@ -122,7 +122,7 @@ async def until(client: AsyncTcpClient, *kinds: Any) -> list[Event]:
     return events
 
 
-def test_what_there_is_is_described(models: Models) -> None:
+def test_what_there_is_is_described(models: RecognizerPool) -> None:
     async def talk(client: AsyncTcpClient) -> tuple[Info, Pong]:
         await client.write_event(Describe().event())
         (info,) = await until(client, Info)
@@ -139,7 +139,7 @@ def test_what_there_is_is_described(models: Models) -> None:
 
 
 def test_words_stream_and_the_transcript_tells_how_they_were_said(
-    models: Models, bundle: Bundle, speech: bytes, tmp_path: Path
+    models: RecognizerPool, bundle: Bundle, speech: bytes, tmp_path: Path
 ) -> None:
     async def talk(client: AsyncTcpClient) -> list[Event]:
         await client.write_event(Transcribe(language="en").event())
@@ -162,7 +162,9 @@ def test_words_stream_and_the_transcript_tells_how_they_were_said(
     assert "voice" in transcript.context["why"] and "words" in transcript.context["why"]
 
 
-def test_every_connection_starts_anew_in_whatever_format(models: Models, speech: bytes) -> None:
+def test_every_connection_starts_anew_in_whatever_format(
+    models: RecognizerPool, speech: bytes
+) -> None:
     samples = np.frombuffer(speech, "<i2")
     stereo = samples.repeat(2).tobytes()
     studio = soxr.resample(samples.astype(np.float32), RATE, 48_000).astype("<i2").tobytes()
@@ -181,7 +183,7 @@ def test_every_connection_starts_anew_in_whatever_format(models: Models, speech:
     assert set(texts[0].split()) & set(texts[2].split())
 
 
-def test_terms_of_the_house_are_expected(models: Models) -> None:
+def test_terms_of_the_house_are_expected(models: RecognizerPool) -> None:
     asked = Transcribe(
         transcript_names=["Zaphod", " "],
         transcript_terms=["towel", "x" * 500, 3],  # type: ignore[list-item]
@@ -265,7 +267,9 @@ def test_a_proxy_does_not_wait_for_an_emotion_that_takes_long(
     bundle: Bundle, worker: ThreadPoolExecutor, speech: bytes, parrot: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(SpokenEmotion, "conclude", lambda *_: time.sleep(3) or {"emotion": "sad"})
+    monkeypatch.setattr(
+        UtteranceEmotion, "conclude", lambda *_: time.sleep(3) or {"emotion": "sad"}
+    )
 
     async def talk(client: AsyncTcpClient) -> tuple[Transcript, float]:
         await speak(client, speech[:8192])
@@ -291,8 +295,8 @@ def test_a_proxy_before_nothing_says_so(bundle: Bundle, worker: ThreadPoolExecut
     assert re.search(r"does not answer: start it, or check --upstream", said[0])
 
 
-def test_rule3_ends_endless_speech(
-    models: Models, speech: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_client_that_never_stops_is_stopped(
+    models: RecognizerPool, speech: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mera_edge.service.wyoming import recognizer
 
@@ -324,7 +328,9 @@ def test_rule3_ends_endless_speech(
     ],
     ids=range(9),
 )
-def test_what_is_no_event_ends_the_connection_and_nothing_else(models: Models, sent: bytes) -> None:
+def test_what_is_no_event_ends_the_connection_and_nothing_else(
+    models: RecognizerPool, sent: bytes
+) -> None:
     async def talk(client: AsyncTcpClient) -> list[Event]:
         assert client._writer is not None
         client._writer.write(sent)

@@ -36,7 +36,7 @@ def install(config: Config = _CONFIG, user: User = False) -> None:
     from mera_edge.cli.console import say
     from mera_edge.config import load
     from mera_edge.service.systemd.manager import Manager
-    from mera_edge.service.systemd.reach import obstacles
+    from mera_edge.service.systemd.obstacles import obstacles
 
     manager, settings = Manager(user), load(config, {}, {})
     unit = _unit(config, user, settings)

@@ -19,7 +19,7 @@ from mera_edge.host.load import HOT_K
 from mera_edge.host.sensors import SYSTEM, headroom, temperatures
 from mera_edge.reasons import REMEDIES
 from mera_edge.redaction import redacted
-from mera_edge.service.systemd.reach import obstacles
+from mera_edge.service.systemd.obstacles import obstacles
 from mera_edge.service.systemd.unit import NAME, program
 from mera_edge.sinks.factory import reach
 from mera_edge.sources.base import Source

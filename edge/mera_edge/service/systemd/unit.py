@@ -30,10 +30,15 @@ def program() -> str:
 
 
 def credentials(settings: Settings) -> list[str]:
-    """Return the names of passwords that a configuration takes from credentials."""
+    """Return the names of secrets that a configuration takes from credentials."""
+    return sorted(file for file in secret_files(settings) if "/" not in file)
+
+
+def secret_files(settings: Settings) -> set[str]:
+    """Return the files of passwords and tokens that a configuration names."""
     files = [room.password_file for room in settings.rooms]
     files += [file for sink in settings.sink for file in (sink.password_file, sink.token_file)]
-    return sorted({file for file in files if file and "/" not in file})
+    return {file for file in files if file}
 
 
 @dataclass(frozen=True)

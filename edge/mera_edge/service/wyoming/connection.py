@@ -102,7 +102,7 @@ class Connection(AsyncEventHandler):
             return  # nobody hears it any more
 
 
-class Sound:
+class PcmDecoder:
     """Chunks of one utterance, brought to 16 kHz and one channel."""
 
     def __init__(self) -> None:

@@ -16,8 +16,8 @@ from wyoming.event import Event, async_write_event
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import Unreachable
-from mera_edge.service.wyoming.connection import LONGEST_S, NO_EVENT, Connection, Sound
-from mera_edge.service.wyoming.spoken import SpokenEmotion
+from mera_edge.service.wyoming.connection import LONGEST_S, NO_EVENT, Connection, PcmDecoder
+from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
 
 LATEST_S = 0.03
 """How much later a transcript may come for its emotion: then it goes without."""
@@ -41,8 +41,8 @@ class ProxyConnection(Connection):
         self._bundle, self._worker, self._upstream = bundle, worker, upstream
         self._client: AsyncClient | None = None
         self._answers: asyncio.Task[None] | None = None
-        self._emotion: SpokenEmotion | None = None
-        self._sound = Sound()
+        self._emotion: UtteranceEmotion | None = None
+        self._sound = PcmDecoder()
         self._waiting = 0
 
     async def handle_event(self, event: Event) -> bool:
@@ -114,9 +114,9 @@ class ProxyConnection(Connection):
             self._say(f"the voice of an utterance is left out: {work.exception()!r}")
 
     def _begin(self) -> None:
-        self._emotion = self._emotion or SpokenEmotion(self._bundle)
+        self._emotion = self._emotion or UtteranceEmotion(self._bundle)
         self._emotion.reset()
-        self._sound = Sound()
+        self._sound = PcmDecoder()
 
     def _listen(self, event: Event) -> None:
         emotion = self._emotion

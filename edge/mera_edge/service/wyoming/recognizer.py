@@ -25,13 +25,13 @@ from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, finalized
 from mera_edge.bundle import Bundle
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import MeraError
-from mera_edge.service.wyoming.connection import LONGEST_S, Connection, Sound
-from mera_edge.service.wyoming.spoken import SpokenEmotion
+from mera_edge.service.wyoming.connection import LONGEST_S, Connection, PcmDecoder
+from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
 
 _MOST_TERMS, _LONGEST_TERM = 100, 64
 
 
-class Models:
+class RecognizerPool:
     """What connections share: the models, and recognizers that wait for the next one.
 
     Args:
@@ -42,30 +42,32 @@ class Models:
 
     def __init__(self, bundle: Bundle, recognition: RecognitionSettings, worker: Executor) -> None:
         self._bundle, self._recognition, self._worker = bundle, recognition, worker
-        self._free: list[Speech] = [Speech(bundle, open_recognizer(bundle, recognition))]
+        self._free: list[SpeechSession] = [
+            SpeechSession(bundle, open_recognizer(bundle, recognition))
+        ]
 
     async def run(self, work: Callable[[], Any]) -> Any:
         """Run something in the thread of the models."""
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
-    def take(self, terms: Sequence[str] = ()) -> Speech:
+    def take(self, terms: Sequence[str] = ()) -> SpeechSession:
         """Return a recognizer that expects some words, as if it were new."""
         if terms:
             settings = {**self._recognition.model_dump(), "hot_words": terms, "search": None}
             try:
                 wanted = RecognitionSettings.model_validate(settings)
-                return Speech(self._bundle, open_recognizer(self._bundle, wanted))
+                return SpeechSession(self._bundle, open_recognizer(self._bundle, wanted))
             except MeraError:
                 pass  # a published model may know no hot words: better without than not at all
         speech = (
             self._free.pop()
             if self._free
-            else Speech(self._bundle, open_recognizer(self._bundle, self._recognition))
+            else SpeechSession(self._bundle, open_recognizer(self._bundle, self._recognition))
         )
         speech.reset()
         return speech
 
-    def give(self, speech: Speech) -> None:
+    def give(self, speech: SpeechSession) -> None:
         """Let another connection have a recognizer."""
         if not self._free:
             self._free.append(speech)
@@ -88,24 +90,24 @@ class Models:
         return Info(asr=[program])
 
 
-class Speech:
+class SpeechSession:
     """A recognizer and what listens to the voice beside it."""
 
     def __init__(self, bundle: Bundle, recognizer: SpeechRecognizer) -> None:
-        self._recognizer, self._emotion = recognizer, SpokenEmotion(bundle)
+        self._recognizer, self._emotion = recognizer, UtteranceEmotion(bundle)
         self._utterances: list[Hypothesis] = []
-        self._sound = Sound()
+        self._sound = PcmDecoder()
 
     @property
     def heard_s(self) -> float:
-        """Sound heard so far."""
+        """PcmDecoder heard so far."""
         return self._emotion.heard_s
 
     def reset(self) -> None:
         """Forget everything."""
         self._recognizer.reset()
         self._emotion.reset()
-        self._utterances, self._sound = [], Sound()
+        self._utterances, self._sound = [], PcmDecoder()
 
     def accept(self, event: Event) -> str:
         """Hear a chunk, and return what has been understood for good by it."""
@@ -135,10 +137,10 @@ class RecognizerConnection(Connection):
         reader, writer, say: see `Connection`.
     """
 
-    def __init__(self, models: Models, *connection: Any) -> None:
+    def __init__(self, models: RecognizerPool, *connection: Any) -> None:
         super().__init__(*connection)
         self._models = models
-        self._speech: Speech | None = None
+        self._speech: SpeechSession | None = None
         self._terms: tuple[str, ...] = ()
 
     async def handle_event(self, event: Event) -> bool:

@@ -64,16 +64,16 @@ def _connections(
     worker: ThreadPoolExecutor,
 ) -> Callable[[Any, Any], Any]:
     """Return what answers a client."""
-    from mera_edge.service.wyoming.spoken import SpokenEmotion
+    from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
 
-    SpokenEmotion(bundle).warm_up()
+    UtteranceEmotion(bundle).warm_up()
     if upstream is not None:
         from mera_edge.service.wyoming.proxy import ProxyConnection
 
         return lambda reader, writer: ProxyConnection(bundle, worker, upstream, reader, writer, say)
-    from mera_edge.service.wyoming.recognizer import Models, RecognizerConnection
+    from mera_edge.service.wyoming.recognizer import RecognizerConnection, RecognizerPool
 
-    models = Models(bundle, recognition, worker)
+    models = RecognizerPool(bundle, recognition, worker)
     return lambda reader, writer: RecognizerConnection(models, reader, writer, say)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mera_edge.errors import InputError, MeraError, MissingExtra, Unreachable
 from mera_edge.sinks.mqtt.address import Address
-from mera_edge.sinks.mqtt.refusal import named, refusal
+from mera_edge.sinks.mqtt.connection_error import connection_error, refusal
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -190,7 +190,7 @@ class Broker:
         try:
             client.connect(address.host, address.port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
-            raise named(error, address) from error
+            raise connection_error(error, address) from error
         client.loop_start()
         answered.wait(_ANSWER_S)
         code = answers[0] if answers else None

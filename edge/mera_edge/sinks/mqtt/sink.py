@@ -18,8 +18,8 @@ from mera_edge.sinks.mqtt.state import (
     LONGEST_WORDS,
     change,
     sources,
-    standing,
     state,
+    urgent,
 )
 from mera_edge.sinks.switchboard import Switchboard
 
@@ -31,8 +31,8 @@ EVERY_S = 1.0
 class _Room:
     """What was said of a room last."""
 
-    said_s: float = -math.inf
-    standing: tuple[Any, ...] | None = None
+    published_s: float = -math.inf
+    urgent: tuple[Any, ...] | None = None
     label: str | None = None
     words: str = ""
     announced: tuple[str, ...] | None = None
@@ -83,7 +83,7 @@ class MqttSink:
         if self._broker.connect() or self._asked.is_set():
             self._asked.clear()
             for room in self._rooms.values():
-                room.announced, room.said_s = None, -math.inf
+                room.announced, room.published_s = None, -math.inf
             self._announce(*discovery.box(self._address, self._bundle))
         self._publish(event, time.monotonic())
 
@@ -117,8 +117,8 @@ class MqttSink:
             )
             said.announced = has
         now = state(event, switches)
-        if now_s - said.said_s >= EVERY_S or standing(now) != said.standing:
-            said.said_s, said.standing = now_s, standing(now)
+        if now_s - said.published_s >= EVERY_S or urgent(now) != said.urgent:
+            said.published_s, said.urgent = now_s, urgent(now)
             self._broker.publish(
                 f"{base}/state", _json(now), retain=True, lasts_s=discovery.EXPIRES_S
             )

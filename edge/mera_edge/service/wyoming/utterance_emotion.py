@@ -29,7 +29,7 @@ _MISSING: dict[ModalityName, ReasonCode] = {
 }
 
 
-class SpokenEmotion:
+class UtteranceEmotion:
     """Hears an utterance and says at its end how it was said. Used by one thread at a time.
 
     What fails is left out: an assistant wants its words in any case.

@@ -10,7 +10,7 @@ from mera_edge.errors import InputError, MeraError, Unreachable
 from mera_edge.sinks.mqtt.address import Address
 
 
-def named(error: Exception, address: Address) -> MeraError:
+def connection_error(error: Exception, address: Address) -> MeraError:
     """Return why there is no connection."""
     shown = f"broker {address.shown}"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mera_edge.config import STDOUT, Settings
-from mera_edge.service.systemd.unit import CACHE, STATE
+from mera_edge.service.systemd.unit import CACHE, STATE, credentials, secret_files
 from mera_edge.sources.address import kind
 
 _HOMES = ("/home", "/root", "/run/user")
@@ -50,14 +50,7 @@ def obstacles(settings: Settings, command: str, config: Path) -> Iterator[Obstac
     for room in settings.rooms:
         yield from _source(room.camera, "camera")
         yield from _source(room.mic, "microphone")
-    files = [room.password_file for room in settings.rooms]
-    for file in {*files, *(sink.password_file or sink.token_file for sink in settings.sink)}:
-        if file and "/" in file and not _readable(Path(file)):
-            yield Obstacle(
-                f"{file} is not for the service's user to read",
-                f"write its name alone and put it beside {config.name}: systemd hands it over",
-                True,
-            )
+    yield from _secrets(settings, config)
     for sink in settings.sink:
         path = str(Path(sink.to).absolute())
         if sink.to in STDOUT:
@@ -83,6 +76,23 @@ def _program(command: str) -> Iterator[Obstacle]:
                 True,
             )
             return
+
+
+def _secrets(settings: Settings, config: Path) -> Iterator[Obstacle]:
+    for name in credentials(settings):
+        if not (config.parent / name).is_file():
+            yield Obstacle(
+                f"password_file {name} is not in {config.parent}",
+                f"write the password into {config.parent / name}, for root alone to read",
+                True,
+            )
+    for file in sorted(file for file in secret_files(settings) if "/" in file):
+        if not _readable(Path(file)):
+            yield Obstacle(
+                f"{file} is not for the service's user to read",
+                f"write its name alone and put it beside {config.name}: systemd hands it over",
+                True,
+            )
 
 
 def _source(spec: str, what: str) -> Iterator[Obstacle]:
