@@ -13,9 +13,9 @@ from mera_edge.features.fbank import BINS, SPEC
 from mera_export.onnx import Prepared, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
+from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS
 from mera_train.voice.model import VoiceEncoder
-from mera_train.voice.train import Config
 
 ANSWERS = ("probabilities", "valence", "embedding")
 UNITS = {

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from mera_edge.errors import InputError
 from mera_train.asr.augment import warp
 from mera_train.voice.augment import AugmentConfig, disturb, equaliser
+from mera_train.voice.balance import choices, shares
+from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Utterance, fold, speech
+from mera_train.voice.measure import surprise, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import clip, echo
-from mera_train.voice.train import Config, temperature, train
+from mera_train.voice.train import train
 
 
 def encoder(seed: int = 0) -> VoiceEncoder:
@@ -78,6 +81,31 @@ def test_folds_keep_actors_apart_and_test_each_once() -> None:
         assert not set(dev) & set(test)
         tested += test
     assert sorted(tested) == [f"{actor:02d}" for actor in range(1, 25)]
+
+
+def test_emotions_are_drawn_alike_whoever_said_how_many() -> None:
+    counts = {("a", "sad"): 3, ("a", "calm"): 8, ("a", "neutral"): 4, ("b", "neutral"): 40}
+    recordings = [
+        Utterance(corpus, str(i), label, str(i % 2))
+        for (corpus, label), count in counts.items()
+        for i in range(count)
+    ]
+    drawn = shares(recordings, {"a": 1.0, "b": 0.5})
+    of = [drawn[[(u.corpus, u.label) == key for u in recordings]].sum() for key in counts]
+    assert of == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
+
+
+def test_a_corpus_says_nothing_of_emotions_that_it_does_not_have() -> None:
+    heard = (("a", "sad"), ("a", "neutral"), ("read", "neutral"))
+    told = choices([Utterance(corpus, "", label, "") for corpus, label in heard])
+    asked = [label for label, there in zip(LABELS, told["a"], strict=True) if there]
+    assert asked == ["neutral", "sad", "calm"]
+    assert told["read"].all(), "of one emotion alone: it could have been any other"
+    scores = torch.randn(1, 3, len(LABELS), requires_grad=True)
+    sad = torch.tensor([[float(label == "sad") for label in LABELS]])
+    surprise(scores, sad, 0.1, told["a"][None]).sum().backward()
+    assert scores.grad is not None
+    assert torch.equal(scores.grad[0].abs().amax(0) > 0, told["a"] > 0)
 
 
 def test_temperature_scaling_reduces_overconfidence() -> None:
@@ -163,6 +191,7 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
             "unseen": ["strange"],
             "crop": 32,
             "batch": 8,
+            "examples": 48,
             "loop": {"epochs": 2, "average": 0.5},
         }
     )

@@ -85,11 +85,18 @@ def _figures(found: Found) -> str:
         return ""
     figures = ("accuracy", "uar", "macro_f1", "weighted_f1", "ece")
     rows = "".join(
-        f"| {name} | {metrics['n']} | {' | '.join(f'{metrics[f]:.3f}' for f in figures)} |\n"
+        f"| {name} | {metrics['n']} | {' | '.join(f'{metrics[f]:.3f}' for f in figures)} "
+        f"| {_interval(metrics)} |\n"
         for name, metrics in found
     )
-    head = f"| test | n | {' | '.join(figures)} |\n{'| --- ' * (len(figures) + 2)}|\n"
+    head = f"| test | n | {' | '.join(figures)} | uar, 95 % |\n{'| --- ' * (len(figures) + 3)}|\n"
     return f"## Figures\n\n{head}{rows}\n"
+
+
+def _interval(metrics: dict[str, Any]) -> str:
+    # Measured before there were intervals, it has none.
+    found = metrics.get("interval_95")
+    return f"{found['uar'][0]:.3f} to {found['uar'][1]:.3f}" if found else ""
 
 
 def _confusions(found: Found) -> str:

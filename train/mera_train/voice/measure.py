@@ -15,12 +15,26 @@ from mera_edge.labels import project, to_emotion
 from mera_edge.metrics.classification import classification, mistakes
 from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
 
+_NEVER = -1e4
 
-def surprise(scores: Tensor, classes: Tensor, smoothing: float) -> Tensor:
-    """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right."""
-    log = scores.float().log_softmax(2)
+
+def surprise(
+    scores: Tensor, classes: Tensor, smoothing: float, choice: Tensor | None = None
+) -> Tensor:
+    """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right.
+
+    Args:
+        scores: before the softmax.
+        classes: 1 where a class is right, else 0: ``[B, C]``.
+        smoothing: of the labels.
+        choice: 1 where there was a choice of a class, else 0: ``[B, C]``; else of every class.
+    """
+    asked = torch.ones_like(classes) if choice is None else choice
+    scores = scores.float() + torch.log(asked).clamp(min=_NEVER).unsqueeze(1)
+    log = scores.log_softmax(2)
     right = (log + torch.log(classes).unsqueeze(1)).logsumexp(2)
-    return -(1 - smoothing) * right - smoothing * log.mean(2)
+    spread = (log * asked.unsqueeze(1)).sum(2) / asked.sum(1, keepdim=True)
+    return -(1 - smoothing) * right - smoothing * spread
 
 
 def allowed(utterances: Sequence[Utterance]) -> Tensor:

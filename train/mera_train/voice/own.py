@@ -20,10 +20,12 @@ from mera_train.checkpoint import Checkpoint
 from mera_train.fingerprint import Digests
 from mera_train.own.examples import Example
 from mera_train.own.train import train as learn
+from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Copy, Frames, Utterance, prepare
 from mera_train.voice.measure import listen
 from mera_train.voice.model import VoiceEncoder
-from mera_train.voice.train import Config, Emotion, Plan, Split, cmvn, copies
+from mera_train.voice.task import Emotion, Plan, Split
+from mera_train.voice.train import cmvn, copies
 
 CALM = LABELS.index("calm")
 

@@ -1,0 +1,47 @@
+"""What the training of the voice encoder is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_train.checkpoint import UNKNOWN
+from mera_train.own.config import OwnConfig
+from mera_train.provenance import Licence
+from mera_train.task import LoopConfig
+from mera_train.voice.augment import AugmentConfig
+from mera_train.voice.data import RAVDESS
+from mera_train.voice.model import ModelConfig
+
+
+class Config(BaseModel):
+    """What ``train voice`` reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    loop: LoopConfig = LoopConfig()
+    protocol: Literal["ship", "folds"] = Field(
+        "ship", description="one model for the bundle, or six to measure by RAVDESS actor"
+    )
+    corpora: dict[str, float] = Field(
+        {RAVDESS: 1.0, "nemo": 1.0},
+        description="how often an example of an emotion is drawn from each that has it",
+    )
+    examples: int = Field(4096, ge=2, description="that an epoch draws, of all emotions alike")
+    used: dict[str, float] = Field({}, description="share of a corpus that is used; else all of it")
+    unseen: list[str] = Field(
+        ["emodb_4class", "urdu"], description="corpora that only measure, after training"
+    )
+    crop: int = Field(192, ge=32, description="frames of a training example")
+    batch: int = Field(64, ge=2)
+    licence: Licence = UNKNOWN
+    own: OwnConfig | None = Field(None, description="one's own examples, in place of the corpora")
+    smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
+    valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own examples in place of the corpora."""
+        return self.model_copy(update={"own": own})

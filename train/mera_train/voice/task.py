@@ -1,0 +1,153 @@
+"""The voice encoder's batches and loss, for the loop that all roles share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mera_edge.features.fbank import BINS
+from mera_edge.labels import VALENCE, to_emotion
+from mera_train.voice.augment import disturb
+from mera_train.voice.balance import choices, shares
+from mera_train.voice.config import Config
+from mera_train.voice.data import LABELS, Frames, Utterance
+from mera_train.voice.measure import allowed, judge, listen, surprise
+from mera_train.voice.model import VoiceEncoder
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who trains, who chooses, who measures. No speaker is in two of them."""
+
+    train: list[Utterance]
+    dev: list[Utterance]
+    test: list[Utterance]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One batch: which utterances, and the seed of all that is drawn for it."""
+
+    items: tuple[int, ...]
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames ``[B, T, 80]``; right classes and the choice of classes ``[B, C]``, valence ``[B]``,
+    of both mixed parts."""
+
+    frames: Tensor
+    classes: tuple[Tensor, Tensor]
+    choices: tuple[Tensor, Tensor]
+    valence: tuple[Tensor, Tensor]
+    share: float
+
+
+class Emotion:
+    """What the shared loop needs to train a voice encoder."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: VoiceEncoder,
+        frames: Frames,
+        split: Split,
+        noise: Sequence[Utterance],
+    ) -> None:
+        self.model: nn.Module = model
+        self.config, self.frames, self.split, self.noise = config, frames, split, noise
+
+    @cached_property
+    def _shares(self) -> NDArray[np.float64]:
+        return shares(self.split.train, self.config.corpora)
+
+    @cached_property
+    def _choices(self) -> dict[str, Tensor]:
+        return choices(self.split.train)
+
+    def _choice(self, items: Sequence[Utterance]) -> Tensor:
+        """Return 1 where there was a choice of a class, else 0: ``[B, C]``."""
+        if self.config.own is not None:
+            # Here the labels are all that there is to know.
+            return torch.ones(len(items), len(LABELS))
+        return torch.stack([self._choices[u.corpus] for u in items])
+
+    def plan(self, epoch: int) -> list[Plan]:
+        config, seed = self.config, (self.config.loop.seed, epoch)
+        generator = np.random.default_rng(seed)
+        count = config.examples // config.batch * config.batch
+        drawn = generator.choice(len(self._shares), count, p=self._shares).tolist()
+        return [
+            Plan(tuple(drawn[start : start + config.batch]), (*seed, start))
+            for start in range(0, count, config.batch)
+        ]
+
+    def load(self, plan: Plan, epoch: int) -> Batch:
+        generator = np.random.default_rng(plan.seed)
+        items = [self.split.train[i] for i in plan.items]
+        frames = torch.from_numpy(np.stack([self._example(u, generator) for u in items]))
+        classes, choice, valence = allowed(items), self._choice(items), valences(items)
+        share, order = 1.0, torch.arange(len(items))
+        if generator.random() < self.config.augment.mixup:
+            share = float(generator.beta(0.4, 0.4))
+            order = torch.from_numpy(generator.permutation(len(items)))
+            frames = share * frames + (1 - share) * frames[order]
+        return Batch(
+            frames,
+            (classes, classes[order]),
+            (choice, choice[order]),
+            (valence, valence[order]),
+            share,
+        )
+
+    def _example(self, utterance: Utterance, generator: np.random.Generator) -> NDArray[np.float32]:
+        augment, length = self.config.augment, self.config.crop
+        copy = int(generator.integers(2))
+        margin = int(generator.integers(augment.leading_silence + 1))
+        frames = self.frames.spoken(utterance, copy, margin)
+        start = int(generator.integers(max(1, len(frames) - length + 1)))
+        # What is too short is said again: no padding, no masks.
+        frames = np.resize(frames[start:], (length, BINS))
+        noise = self.frames.whole(self.noise[generator.integers(len(self.noise))])
+        noise = np.resize(np.roll(noise, generator.integers(len(noise)), 0), frames.shape)
+        return disturb(frames, noise, augment, generator)
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        model: Any = self.model
+        frames = batch.frames.to(device)
+        scores, valence, _, _ = model(frames, model.empty(len(frames)))
+        # Early answers count less: with little heard, little can be known.
+        weight = torch.linspace(0.2, 1.0, scores.shape[1], device=device)
+        total = scores.new_zeros(())
+        for share, classes, choice, truth in zip(
+            (batch.share, 1 - batch.share),
+            batch.classes,
+            batch.choices,
+            batch.valence,
+            strict=True,
+        ):
+            nats = surprise(scores, classes.to(device), self.config.smoothing, choice.to(device))
+            error = (valence - truth.to(device).unsqueeze(1)) ** 2
+            total = total + share * ((nats + self.config.valence * error) * weight).mean()
+        return total / weight.mean()
+
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+        """Hear the dev speakers' whole recordings, as the device does."""
+        scores = listen(model, self.frames, self.split.dev, device)
+        classes = allowed(self.split.dev)
+        metrics = judge(scores.softmax(1).numpy(), self.split.dev)
+        loss = surprise(scores.unsqueeze(1), classes, 0.0).mean()
+        return {"loss": float(loss), "uar": metrics["uar"], "accuracy": metrics["accuracy"]}
+
+
+def valences(utterances: Sequence[Utterance]) -> Tensor:
+    """Return the valence ``[n]`` that stands for each acted emotion."""
+    return torch.tensor([VALENCE[to_emotion(u.label)] for u in utterances])
