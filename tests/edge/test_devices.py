@@ -185,12 +185,12 @@ def test_a_process_that_died_or_hangs_is_replaced(monkeypatch: pytest.MonkeyPatc
         is_live(camera)
         (first,) = children()
         os.kill(first, signal.SIGSEGV)
-        watch(camera, lambda _: "ended with SIGSEGV" in camera.condition.reason)
+        watch(camera, lambda _: "died with SIGSEGV" in camera.condition.reason)
         is_live(camera)
         (second,) = children()
         os.kill(second, signal.SIGSTOP)
         watch(camera, lambda _: camera.condition.state == "stalled")
-        watch(camera, lambda _: "hung" in camera.condition.reason)
+        watch(camera, lambda _: "does not respond" in camera.condition.reason)
         is_live(camera)
         assert len({first, second, *children()}) == 3
 

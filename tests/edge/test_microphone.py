@@ -137,7 +137,7 @@ def test_lost_microphone_is_gone_and_reconnects(tmp_path: Path) -> None:
     told = iter(ears.stdout.readline, "")
     assert next(told) == "connecting\n"
     assert next(told) == "live\n"
-    assert "zeros" in next(told)
+    assert "digital silence" in next(told)
     server.kill()
     server.wait()
     assert any("gone" in line for line in told)
