@@ -210,7 +210,7 @@ class PrecisionTrial:
             ]
         if self._target == "tensorrt":
             found = self.request.tensorrt_violations(onnx.load(out))
-            reasons += [f"TensorRT would refuse {refused}" for refused in found[:3]]
+            reasons += [f"TensorRT: {violation}" for violation in found[:3]]
         return tuple(reasons)
 
     def _score(self, answers: Sequence[Output]) -> Score:
