@@ -11,11 +11,11 @@ suite=$1 root=$2 mirror=${3:-http://deb.debian.org/debian}
 debootstrap --variant=minbase "$suite" "$root" "$mirror" >&2
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 # It trusts whom this machine trusts: a proxy may stand between it and the package index.
-trusted=/etc/ssl/certs/ca-certificates.crt
+trusted=/etc/ssl/certs/ca-certificates.crt own=/etc/ssl/fresh_root.crt
 mkdir -p "$root/etc/ssl/certs"
-cp "$trusted" "$root$trusted"
+cp "$trusted" "$root$own"
 in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/home/user \
-  PIP_CERT="$trusted" SSL_CERT_FILE="$trusted" ${https_proxy:+https_proxy="$https_proxy"} "$@"; }
+  PIP_CERT="$own" SSL_CERT_FILE="$own" ${https_proxy:+https_proxy="$https_proxy"} "$@"; }
 
 in_root apt-get update -qq
 in_root apt-get install -qq --yes --no-install-recommends make python3-venv

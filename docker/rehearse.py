@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONTEXT = Path(__file__).parents[1]
+TRUSTED = "/etc/ssl/rehearsal.crt"
 SUITES = {
     "debian:12": ("bookworm", "http://deb.debian.org/debian"),
     "ubuntu:22.04": ("jammy", "http://archive.ubuntu.com/ubuntu"),
@@ -62,10 +63,9 @@ class Stage:
 
 
 def passed_on() -> list[str]:
-    """What the machine needs to reach a package index, and to be emulated."""
-    return [
-        f"{k}={v}" for k, v in os.environ.items() if re.match(r"(https?_proxy|PIP_|QEMU_)", k, re.I)
-    ]
+    """Return what the machine needs to reach a package index, and to be emulated."""
+    kept = {k: v for k, v in os.environ.items() if re.match(r"https?_proxy$|QEMU_", k, re.I)}
+    return [f"{name}={value}" for name, value in {**kept, "PIP_CERT": TRUSTED}.items()]
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
@@ -88,10 +88,9 @@ def base(image: str, root: Path, architecture: str) -> None:
     subprocess.run(["debootstrap", *how, suite, str(root), mirror], check=True, stdout=sys.stderr)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     # It trusts whom this machine trusts: a proxy may stand between it and the archives.
-    trusted = root / "etc/ssl/certs/ca-certificates.crt"
-    trusted.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy("/etc/ssl/certs/ca-certificates.crt", trusted)
-    os.environ.setdefault("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
+    # Not in the place of the image's own certificates, which a package may write anew.
+    (root / TRUSTED.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / TRUSTED.lstrip("/"))
 
 
 def copy(words: list[str], stage: Stage, stages: dict[str, Stage]) -> None:
