@@ -56,7 +56,7 @@ def test_doctor_examines_what_is_configured(cli: Callable, tmp_path: Path) -> No
     config.write_text(f'camera = "{CLIP}"\nmic = "{CLIP}"\nsink = "{tmp_path}/absent/a.jsonl"\n')
     result = cli("doctor", "--config", config, "--json")
     assert result.code == 1
-    assert f"not healthy: sink {tmp_path}/absent/a.jsonl" in result.err
+    assert f"failed checks: sink {tmp_path}/absent/a.jsonl" in result.err
     findings = {finding["what"]: finding for finding in json.loads(result.out)}
     assert findings[str(CLIP)]["state"] == "ok"
     assert "100 ms are allowed" in findings["budget"]["found"]
@@ -65,7 +65,7 @@ def test_doctor_examines_what_is_configured(cli: Callable, tmp_path: Path) -> No
 def test_doctor_says_no_to_a_broken_bundle(cli: Callable, tmp_path: Path) -> None:
     result = cli("doctor", "--bundle", tmp_path)
     assert result.code == 1
-    assert "not healthy: bundle" in result.err
+    assert "failed checks: bundle" in result.err
 
 
 def test_evaluate_counts_only_labels_that_occur(cli: Callable, tmp_path: Path) -> None:
