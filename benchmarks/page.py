@@ -36,11 +36,11 @@ class Fed:
         self.sink._board._clock = lambda: self.now_s
         self.sink._board._began_s = 0.0
         self._events = again(recorded())
-        self.feed(600)
+        self.feed(600, step_s=3.0)  # slower than it was: ten minutes that one can read
 
-    def feed(self, seconds: float, pause_s: float = 0.0) -> None:
-        for _ in range(round(seconds / STEP_S)):
-            self.now_s += STEP_S
+    def feed(self, seconds: float, pause_s: float = 0.0, step_s: float = STEP_S) -> None:
+        for _ in range(round(seconds / step_s)):
+            self.now_s += step_s
             self.sink.publish(next(self._events))
             time.sleep(pause_s)
 
@@ -93,6 +93,8 @@ def main() -> None:
                 )
                 bad += len(violations) + len(said) + wide
                 if arguments.pictures:
+                    fed.feed(1, STEP_S / 4)
+                    page.wait_for_timeout(1500)
                     path = arguments.pictures / f"live_{size}_{scheme}.png"
                     page.screenshot(path=path, full_page=True)
                 page.context.close()

@@ -400,6 +400,13 @@ def test_whoever_hangs_up_in_the_middle_is_no_error(
         b"POST /api/switches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
         b"Content-Type: application/json\r\n\r\n{"
     )
+    chunked = (
+        b"GET /api/state HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    )
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+            connection.sendall(chunked)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 400")
     for count in (10, len(head) - 1, len(head)):
         with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
             connection.sendall(head[:count])
@@ -411,6 +418,15 @@ def test_whoever_hangs_up_in_the_middle_is_no_error(
         assert served.ask("/style.css")[0] == 200
     wait(lambda: not served.sink._bell.readers)
     assert not caplog.records
+
+
+def test_failures_of_ours_are_logged(
+    served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.sink._metrics, "text", lambda: 1 / 0)
+    status, _, text = served.ask("/metrics")
+    assert (status, text) == (500, "Internal Server Error")
+    assert "ZeroDivisionError" in caplog.text
 
 
 def wait(holds: Callable[[], bool]) -> None:

@@ -6,9 +6,11 @@ import base64
 import binascii
 import hmac
 import ipaddress
+import logging
 import re
 from collections.abc import Mapping
 
+from h11 import LocalProtocolError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,8 @@ from mera_edge.sinks.http.address import Access
 
 LONGEST_BODY = 1024
 """Bytes of a request: the switches of a room take a hundred."""
+
+_LOG = logging.getLogger(__name__)
 
 _OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that need no token: they say nothing but whether it works."""
@@ -57,13 +61,14 @@ class Guard:
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope)
-        if refusal is None:
-            await self._app(scope, receive, answer)
-            return
-        status, why = refusal
-        headers = {"www-authenticate": 'Basic realm="mera-edge"'} if status == 401 else {}
-        headers["connection"] = "close"
-        await PlainTextResponse(f"{why}\n", status, headers)(scope, receive, answer)
+        app = self._app if refusal is None else _refused(*refusal)
+        try:
+            await app(scope, receive, answer)
+        except LocalProtocolError:
+            pass  # uvicorn has answered 400: a chunked body was spoiled
+        except Exception:
+            _LOG.exception("a request failed")
+            raise
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
@@ -104,6 +109,11 @@ class Guard:
         elif scheme.lower() != "bearer":
             return False
         return hmac.compare_digest(given.encode(), self._access.token.encode())
+
+
+def _refused(status: int, why: str) -> ASGIApp:
+    headers = {"www-authenticate": 'Basic realm="mera-edge"'} if status == 401 else {}
+    return PlainTextResponse(f"{why}\n", status, {**headers, "connection": "close"})
 
 
 def _refusal_to_change(headers: Mapping[str, str]) -> tuple[int, str] | None:

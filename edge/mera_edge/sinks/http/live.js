@@ -186,8 +186,9 @@ class Room {
     const runs = [];
     for (const point of this.points) {
       const last = runs[runs.length - 1];
-      if (last && last.label === point.label && point.at - last.end < 3000) last.end = point.at;
-      else runs.push({ label: point.label, begin: point.at, end: point.at });
+      const joined = last && point.at - last.end < 5000;
+      if (joined) last.end = point.at;
+      if (!joined || last.label !== point.label) runs.push({ label: point.label, begin: point.at, end: point.at });
     }
     return runs;
   }
@@ -205,10 +206,10 @@ class Room {
     const runs = this.runs(), seconds = new Map();
     for (const run of runs) {
       if (!run.label) continue;
-      const left = x(run.begin), width = Math.max(1, x(run.end + 1000) - left);
+      const left = x(run.begin), width = Math.max(1, x(run.end) - left);
       nodes.push(svg("rect", { x: left, y: 0, width, height: 40,
         class: run.label === "unclear" ? "unclear" : `block ${run.label}` }));
-      seconds.set(run.label, (seconds.get(run.label) || 0) + (run.end - run.begin) / 1000 + 1);
+      seconds.set(run.label, (seconds.get(run.label) || 0) + (run.end - run.begin) / 1000);
     }
     let line = [];
     const flush = () => {
@@ -234,7 +235,7 @@ class Room {
     this.find("tbody").replaceChildren(...runs.reverse().map((run) => {
       const row = make("tr");
       const began = new Date(Date.now() - (now - run.begin)).toLocaleTimeString();
-      row.append(make("td", "", began), make("td", "", span((run.end - run.begin) / 1000 + 1)),
+      row.append(make("td", "", began), make("td", "", span((run.end - run.begin) / 1000)),
         make("td", "", run.label || "nobody"));
       return row;
     }));

@@ -53,8 +53,9 @@ class HttpSink:
         self.url = _url(*self._socket.getsockname()[:2])
         self._board, self._metrics, self._bell = Board(switchboard), Metrics(), Bell()
         app = make(self._board, self._metrics, self._bell, switchboard, access)
-        # What a stranger sends is no news for the operator; failures of ours are.
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        # What a stranger sends is no news for the operator; failures of ours are, and `Guard` logs
+        # them.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
