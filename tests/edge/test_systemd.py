@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from mera_edge.sample import CLIP
 from mera_edge.service.systemd.manager import Manager
 from mera_edge.service.systemd.notify import Heartbeat
 from mera_edge.service.systemd.obstacles import obstacles
-from mera_edge.service.systemd.unit import Unit, credentials
+from mera_edge.service.systemd.unit import Unit, credentials, groups
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -33,7 +35,8 @@ MOST_EXPOSED = 1.3
 
 def unit(user: bool = False, systemd: int = 252) -> Unit:
     config = Path("/etc/mera-edge/config.toml")
-    return Unit("/bin/true", config, systemd, ["hall.password", "mqtt.password"], user)
+    secrets = ["hall.password", "mqtt.password"]
+    return Unit("/bin/true", config, systemd, secrets, user=user)
 
 
 def analyze(*arguments: object) -> str:
@@ -80,6 +83,10 @@ def test_the_unit_says_what_it_may() -> None:
         "WatchdogSec=60",
     ):
         assert line in text.splitlines()
+    assert "SupplementaryGroups=video audio render" in text
+    # One that the machine does not have would keep the service from starting.
+    assert set(groups()) <= {group.gr_name for group in grp.getgrall()}
+    assert "SupplementaryGroups" not in replace(unit(), groups=()).text()
     newer = unit(systemd=255).text()
     assert "Type=notify-reload" in newer and "ExecReload" not in newer
     assert "DynamicUser" not in unit(user=True).text()

@@ -99,7 +99,7 @@ def unit(config: Config = _CONFIG, user: User = False) -> None:
 
 def _unit(config: Path, user: bool, settings: Settings) -> Unit:
     from mera_edge.service.systemd.manager import Manager
-    from mera_edge.service.systemd.unit import Unit, credentials, program
+    from mera_edge.service.systemd.unit import Unit, credentials, groups, program
 
     path = str(config.absolute())
     if any(character in path for character in " \t\n\"'\\%$"):
@@ -111,5 +111,6 @@ def _unit(config: Path, user: bool, settings: Settings) -> Unit:
         config=Path(path),
         systemd=Manager(user).version,
         credentials=credentials(settings),
+        groups=groups(),
         user=user,
     )

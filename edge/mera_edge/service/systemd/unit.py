@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ STATE, CACHE = "/var/lib/mera-edge", "/var/cache/mera-edge"
 _RELOADS_BY_NOTIFY = 253
 """The systemd that knows ``Type=notify-reload``."""
 
+_GROUPS = ("video", "audio", "render")
 _DEVICES = (
     *("char-video4linux", "char-media", "char-alsa", "char-drm"),
     # NVIDIA's GPUs, and those of Jetsons.
@@ -21,6 +23,12 @@ _DEVICES = (
     # Raspberry Pi: its video core, and the memory that its cameras share.
     *("char-vchiq", "/dev/vchiq", "/dev/vcio", "char-dma_heap"),
 )
+
+
+def groups() -> list[str]:
+    """Return those of the devices' groups that this machine has."""
+    known = {group.gr_name for group in grp.getgrall()}
+    return [name for name in _GROUPS if name in known]
 
 
 def program() -> str:
@@ -50,6 +58,8 @@ class Unit:
         config: the configuration.
         systemd: version of systemd.
         credentials: names of passwords that lie beside the configuration.
+        groups: to which cameras, sound and GPUs belong. systemd starts no service with one that
+            the machine does not have.
         user: whether it is a unit of the logged-in user, whose sound server it may use.
     """
 
@@ -57,6 +67,7 @@ class Unit:
     config: Path
     systemd: int
     credentials: Sequence[str] = ()
+    groups: Sequence[str] = _GROUPS
     user: bool = False
 
     def text(self) -> str:
@@ -110,7 +121,7 @@ class Unit:
         return [
             *(f"LoadCredential={name}:{folder / name}" for name in self.credentials),
             "DynamicUser=yes",
-            "SupplementaryGroups=video audio render",
+            *([f"SupplementaryGroups={' '.join(self.groups)}"] if self.groups else []),
             "StateDirectory=mera-edge",
             "CacheDirectory=mera-edge",
             "RuntimeDirectory=mera-edge",
