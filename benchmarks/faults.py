@@ -196,13 +196,13 @@ def faults(run: int, server: Server, module: str, port: int | None) -> dict[str,
         os.kill(capturer(run, module, port), signal.SIGSTOP)
 
     return {
-        "server killed, started again": (killed, server.up),
-        "server frozen, let go on": (
+        "server killed, then restarted": (killed, server.up),
+        "server frozen, then resumed": (
             frozen,
             lambda: assert_running(server).send_signal(signal.SIGCONT),
         ),
-        "capturing process killed": (capture_killed, lambda: None),
-        "capturing process hangs for ever": (capture_frozen, lambda: None),
+        "capture process killed": (capture_killed, lambda: None),
+        "capture process hangs": (capture_frozen, lambda: None),
     }
 
 
@@ -330,10 +330,10 @@ def main(times: int, report: Path | None) -> None:
 
 
 FAULTS = (
-    "server killed, started again",
-    "server frozen, let go on",
-    "capturing process killed",
-    "capturing process hangs for ever",
+    "server killed, then restarted",
+    "server frozen, then resumed",
+    "capture process killed",
+    "capture process hangs",
 )
 
 if __name__ == "__main__":
