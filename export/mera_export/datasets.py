@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
 from mera_edge.features.face import crop
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import to_emotion
 from mera_edge.metrics.word_error_rate import normalized
+from mera_export import own_datasets
 from mera_train import audio
 from mera_train.asr import data as speeches
 from mera_train.asr.corpora import location
@@ -31,9 +33,12 @@ from mera_train.voice import data as voices
 
 @dataclass(frozen=True)
 class Corpora:
-    """The datasets of all roles, in one directory."""
+    """The datasets of all roles: the corpora in a directory, and what checkpoints learnt from."""
 
-    data: Path
+    data: Path | None
+    """Directory of the corpora."""
+    checkpoints: Path | None = None
+    """Where a role's checkpoint has its own examples (`examples.csv`), these are used."""
 
     def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
         """List the examples of a role; nothing is decoded yet.
@@ -45,13 +50,19 @@ class Corpora:
         Raises:
             InputError: a corpus is missing.
         """
-        _, examples = _DATASETS[role]
+        if path := own_datasets.table(self.checkpoints, role):
+            return own_datasets.dataset(path, role, bundle)
+        corpora, examples = _DATASETS[role]
+        if self.data is None:
+            raise InputError(f"corpora are missing: {', '.join(corpora)}", "give --data")
         return examples(self.data, bundle)
 
     def missing(self, role: RoleName) -> list[str]:
-        """Return the missing corpora of a role."""
+        """Return the missing corpora of a role, or the missing files of its own examples."""
+        if path := own_datasets.table(self.checkpoints, role):
+            return own_datasets.missing(path)
         corpora, _ = _DATASETS[role]
-        return absent(self.data, corpora)
+        return list(corpora) if self.data is None else absent(self.data, corpora)
 
 
 def absent(data: Path, names: Iterable[str]) -> list[str]:

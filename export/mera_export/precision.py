@@ -14,6 +14,7 @@ from mera_calibration.precision_search import PrecisionSearch, SearchResult
 from mera_calibration.request import PrecisionRequest
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
+from mera_export import own_datasets
 from mera_export.datasets import Corpora
 from mera_export.legality import violations
 
@@ -29,7 +30,7 @@ def precision_search(
     """Return a function that searches smaller precisions of a bundle and shows its progress.
 
     Args:
-        data: directory of the corpora, if any.
+        data: directory of the corpora, if any. A checkpoint with examples of its own needs none.
         checkpoints: directory with one checkpoint per role.
         roles: roles to try.
         fine_tune: steps of quantization-aware training; 0: none.
@@ -43,10 +44,12 @@ def precision_search(
         raise InputError(f"{data} is not a directory", "give the directory with the corpora")
     status = console.status("comparing precisions")
     needs: dict[str, Any] = {}
+    if data is not None or any(own_datasets.table(checkpoints, role) for role in roles):
+        needs["datasets"] = Corpora(data, checkpoints)
     if data is not None:
         from mera_export.fusion_check import Fused
 
-        needs = {"datasets": Corpora(data), "fused": Fused(data, status.update)}
+        needs["fused"] = Fused(data, status.update)
     if fine_tune:
         from mera_export.qat import QuantizationAwareTraining
 

@@ -17,6 +17,7 @@ from mera_calibration.request import Datasets
 from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
+from mera_export import own_datasets
 from mera_export.bundle import ROLES, export_bundle
 from mera_export.datasets import Corpora
 from mera_export.legality import violations
@@ -82,9 +83,9 @@ def verify(
                 same = bundle.role(role).path().read_bytes() == full.role(role).path().read_bytes()
                 words = "the same bytes" if same else "other bytes"
                 checks.append(Check(role, "checkpoint = bundle", words, same))
-            elif data is not None:
+            elif data is not None or own_datasets.table(checkpoints, role):
                 progress(f"{role}: {EXAMPLES} examples")
-                given = (datasets or Corpora(data))(role, full)
+                given = (datasets or Corpora(data, checkpoints))(role, full)
                 dev = sample(given.dev, EXAMPLES, 0)
                 checks += _compared(role, full, bundle, dev, limits or AcceptanceLimits())
     return checks

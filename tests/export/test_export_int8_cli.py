@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +17,9 @@ from mera_edge.cli import main
 from mera_edge.labels import MODALITIES
 from mera_export.bundle import export_bundle
 from mera_train import checkpoint
+from mera_train.face import model as face_model
+from mera_train.face import train as face_train
+from mera_train.face.data import LABELS
 from mera_train.fusion.config import Config
 from mera_train.fusion.model import ModelConfig, Mtme
 
@@ -111,3 +116,37 @@ def test_an_interrupted_refinement_leaves_the_old_bundle_whole(
         export_bundle(checkpoints, out, ["fusion"], refine=interrupted)  # type: ignore[arg-type]
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
+
+
+def test_a_checkpoint_is_judged_on_the_examples_that_it_learnt_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, out, report = tmp_path / "runs", tmp_path / "bundle", tmp_path / "report"
+    torch.manual_seed(0)
+    shape = face_model.ModelConfig(size=32, stem=8, channels=(32, 48, 48, 64), blocks=(1, 1, 1, 1))
+    network = face_model.FaceNet(shape).eval()
+    generator = np.random.default_rng(0)
+    pictures = generator.integers(0, 255, (80, 32, 32)).astype(np.uint8)
+    with torch.inference_mode():
+        answers = network(torch.from_numpy(pictures)[:, None].float())[0]
+        network.emotion.bias -= answers.mean(0)
+        # What it answers is right, so that it has something to lose.
+        answers = network(torch.from_numpy(pictures)[:, None].float())[0].argmax(1).tolist()
+    checkpoint.save(runs / "face", network, face_train.Config(model=shape), {}, "# Face")
+    lines = ["file,label,split"]
+    for n, (picture, answer) in enumerate(zip(pictures, answers, strict=True)):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), picture)
+        split = "train" if n < 60 else "valid"
+        lines.append(f"{tmp_path / f'{n}.png'},{LABELS[answer]},{split}")
+    (runs / "face" / "examples.csv").write_text("\n".join(lines) + "\n")
+    given = ["--int8", "--role", "face", "--checkpoints", runs, "--out", out]
+    lenient = ["--prefer", "size", "--max-drop", "100", "--max-class-drop", "100", "--max-ece", "1"]
+    assert run(*given, *lenient, "--report", report) == 0
+    assert Bundle.open(out).role("face").entry.precision == "int8"
+    facts = json.loads((report / "export.json").read_text())
+    assert facts["roles"]["face"]["n"] == 20
+    assert run("--verify", out, "--checkpoints", runs) in (0, 1)
+    assert "FP32 = INT8" in capsys.readouterr().out
+    (tmp_path / "3.png").unlink()
+    assert run(*given, *lenient) == 2
+    assert "3.png" in capsys.readouterr().err.replace("\n", "")

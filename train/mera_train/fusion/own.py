@@ -189,9 +189,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
 def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> str:
     counts = ", ".join(f"{len(clips)} {split}" for split, clips in parts.items())
     named = int((parts["train"].emotions >= 0).sum())
+    given = (config.own.data if config.own else None) or data
     return (
         "# Fusion, gone on with one's own clips\n\n"
-        f"From the features in `{data.name}`: {counts} clips. {named} of the training clips have "
+        f"From `{given.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
         f"fusion below had learnt.\n\nLicence of the weights: {stated(config.licence)}; "
         f"{begun(config.start)}. The clips' licence is not recorded.\n\n---\n\n{before}"
