@@ -133,7 +133,7 @@ def test_the_app_takes_its_options_and_the_supervisors_broker(
     data, run = tmp_path / "data", tmp_path / "run"
     data.mkdir()
     rooms = [{"name": 'Küche "1"', "camera": str(CLIP), "microphone": str(CLIP)}]
-    options = {"rooms": rooms, "transcript": "off", "assist": True}
+    options = {"rooms": rooms, "transcript": "off", "acknowledged": True, "assist": True}
     (data / "options.json").write_text(json.dumps(options))
     assist = free_port()
     with mosquitto.broker(tmp_path, *users(tmp_path, "addons", "p@ss")) as broker:
@@ -155,6 +155,8 @@ def test_the_app_takes_its_options_and_the_supervisors_broker(
     assert [room.name for room in settings.rooms] == ['Küche "1"']
     assert [sink.scheme for sink in settings.sink] == ["http", "mqtt"]
     assert settings.sink[0].trusted == ("172.30.32.2",) and settings.privacy.transcript == "off"
+    assert settings.privacy.acknowledged
+    assert settings.privacy.state_directory == data and (data / "audit.jsonl").exists()
     for secret in (run / "mqtt.password", data / "http.token"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     (told,) = Supervisor.discovered

@@ -67,6 +67,8 @@ def page_token() -> str:
 def settings(options: Mapping[str, Any], broker: Mapping[str, Any]) -> str:
     """Return the configuration, as TOML."""
     lines = ["[privacy]", f"transcript = {_text(options.get('transcript', 'off'))}"]
+    lines += [f"acknowledged = {json.dumps(bool(options.get('acknowledged')))}"]
+    lines += [f"state_directory = {_text(DATA)}"]
     for number, room in enumerate(options["rooms"]):
         lines += ["[[room]]", f"name = {_text(room['name'])}"]
         lines += [f"camera = {_text(room.get('camera') or 'none')}"]
@@ -86,7 +88,7 @@ def settings(options: Mapping[str, Any], broker: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _text(value: str) -> str:
+def _text(value: object) -> str:
     """Return a text as TOML has it, which here is as JSON has it."""
     return json.dumps(str(value), ensure_ascii=False)
 
