@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs bundle clean
+.PHONY: demo test coverage lint docs bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
 	@echo 'Downloading a recognizer of English, once (56 MB) ...'
@@ -14,6 +14,9 @@ demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
 
 test: lint                       ## every check and every test
 	$(VENV)/bin/python -m pytest
+
+coverage: $(VENV)/dev            ## which lines of mera_edge its tests run
+	$(VENV)/bin/python -m pytest tests/edge tests/e2e --cov --cov-report=term
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .
