@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 import typer
 import typer.main
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
 
 from mera_edge.cli import app
 from mera_edge.cli.extras import VERBS
@@ -46,6 +49,18 @@ def commands(page: Path) -> Iterator[list[str]]:
                 at = next((i for i, w in enumerate(called[:2]) if w.endswith("mera-edge")), None)
                 if at is not None and len(called) > at + 1 and called[0] not in ("rm", "pip"):
                     yield called[at + 1 :]
+
+
+def test_the_site_builds_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True)
+    with caplog.at_level(logging.WARNING, logger="mkdocs"):
+        build(config)
+    assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
+    page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    # Reading it asks nobody else: no font, script or picture from another server.
+    assert not re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(?:https?:)?//', page)
 
 
 def verbs() -> dict[str, typer.core.TyperCommand]:

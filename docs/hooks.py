@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from posixpath import normpath
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -78,6 +77,3 @@ def reasons() -> str:
         for code, meaning in MEANINGS.items()
     )
     return f"| reason_code | what it means | remedy |\n| --- | --- | --- |\n{rows}"
-
-
-__all__: list[Any] = ["on_files", "on_page_markdown"]
