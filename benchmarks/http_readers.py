@@ -56,7 +56,7 @@ def main() -> None:
         run = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mera_edge", "run", "--camera", url, "--mic", "none"),
-                *("--sink", str(file), "--sink", f"http://127.0.0.1:{port}"),
+                *("--sink", str(file), "--sink", f"http://127.0.0.1:{port}", "--budget-ms", "2000"),
             ],
             stderr=subprocess.DEVNULL,
         )

@@ -103,7 +103,7 @@ def served() -> Iterator[Served]:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     file = tmp_path_factory.mktemp("token") / "token"
     file.write_text(TOKEN + "\n")
-    served = Served(to="http://0.0.0.0:0", token_file=str(file), hosts="mera.lan")
+    served = Served(to="http://0.0.0.0:0", token_file=str(file), hosts="Mera.lan")
     yield served
     served.sink.close(None)
 
@@ -267,11 +267,11 @@ def test_a_proxy_that_checks_its_users_is_trusted(tmp_path: Path) -> None:
         ("http://127.0.0.1:0", "short", "at least 16"),
         ("http://127.0.0.1:0", "ä" * 20, "printable ASCII"),
         ("http://me:secret@127.0.0.1:0", None, "user or a password"),
-        ("http://127.0.0.1:0/page", None, "has a path"),
+        ("http://127.0.0.1:0/page", None, "contains a path"),
         ("http://127.0.0.1:99999", None, "8765"),
         ("http://[::1:0", None, "8765"),
-        ("http://no.such.host.invalid:0", None, "host is unknown"),
-        ("http://192.0.2.1:0", None, "served, not sent"),
+        ("http://no.such.host.invalid:0", None, "unknown host"),
+        ("http://192.0.2.1:0", None, "it sends nothing"),
     ],
 )
 def test_an_address_that_cannot_be_used(
@@ -291,7 +291,7 @@ def test_a_token_that_is_not_there() -> None:
 
 
 def test_a_port_that_is_taken(served: Served) -> None:
-    with pytest.raises(InputError, match=rf"port {served.port} cannot be had.*choose another"):
+    with pytest.raises(InputError, match=rf"port {served.port} is not available.*choose another"):
         HttpSink(SinkSettings(to=f"http://127.0.0.1:{served.port}"), Control())
 
 

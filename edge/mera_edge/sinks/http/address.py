@@ -1,4 +1,4 @@
-"""Where to serve, and to whom: the address, the token, the names that a request may use."""
+"""The address to serve on, and who has access."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask.
+    """Who has access.
 
     Attributes:
-        token: what a request must carry; no token is asked for when ``None``.
-        names: host names that a request may use beside addresses in numbers, in lower case.
-        trusted: addresses of proxies that check their users themselves.
+        token: required in requests, unless ``None``.
+        names: host names accepted in requests besides IP addresses, in lower case.
+        trusted: addresses of proxies that authenticate users themselves.
     """
 
     token: str | None
@@ -34,7 +34,7 @@ class Access:
 
 
 def bind(target: SinkSettings) -> tuple[socket.socket, Access]:
-    """Take the port of a target.
+    """Bind the port of a target.
 
     Raises:
         ConfigError: the URL or the token cannot be used.
@@ -48,10 +48,11 @@ def bind(target: SinkSettings) -> tuple[socket.socket, Access]:
         bound.close()
         raise ConfigError(
             f"sink {target.to}: {host} is reachable from other machines and has no token",
-            "set token_file (`openssl rand -hex 16` makes a token), or serve on 127.0.0.1",
+            "set token_file (`openssl rand -hex 16` makes a token), or use 127.0.0.1",
         )
     own = socket.gethostname().lower()
-    names = {"localhost", host.lower(), own, f"{own.partition('.')[0]}.local", *target.hosts}
+    names = {"localhost", host.lower(), own, f"{own.partition('.')[0]}.local"}
+    names |= {name.lower() for name in target.hosts}
     access = Access(token, frozenset(names), frozenset(target.trusted))
     return bound, access
 
@@ -64,10 +65,10 @@ def _place(url: str) -> tuple[str, int]:
         raise ConfigError(f"sink {url}: {error}", "write http://127.0.0.1:8765") from error
     if "@" in parts.netloc:
         raise ConfigError(
-            "the URL of a web page has a user or a password", "set token_file, and leave them out"
+            "the URL of an http sink contains a user or a password", "use token_file instead"
         )
     if parts.path.strip("/") or parts.fragment:
-        raise ConfigError(f"sink {url} has a path", "write http://HOST:PORT")
+        raise ConfigError(f"sink {url} contains a path", "use http://HOST:PORT")
     return ("127.0.0.1" if host == "localhost" else host), DEFAULT_PORT if port is None else port
 
 
@@ -75,7 +76,7 @@ def _token(file: str) -> str:
     token = secret(file, "token_file")
     if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()):
         raise ConfigError(
-            f"token_file {file}: a token has at least {SHORTEST_TOKEN} printable ASCII characters",
+            f"token_file {file}: needs at least {SHORTEST_TOKEN} printable ASCII characters",
             "`openssl rand -hex 16` makes one",
         )
     return token
@@ -88,7 +89,7 @@ def _bound(host: str, port: int) -> socket.socket:
         )[0]
     except (OSError, UnicodeError) as error:
         raise InputError(
-            f"sink http://{host}: the host is unknown", "give an address of this machine"
+            f"sink http://{host}: unknown host", "use an address of this machine"
         ) from error
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -98,14 +99,14 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         remedy = _REMEDIES.get(error.errno or 0, "choose another address")
-        what = f"sink http://{host}: port {port} cannot be had ({error.strerror})"
+        what = f"sink http://{host}: port {port} is not available ({error.strerror})"
         raise InputError(what, remedy.format(port=port)) from error
     return bound
 
 
 _REMEDIES = {
-    errno.EADDRINUSE: "end the program that has it (`ss -ltnp sport = :{port}` names it), or "
+    errno.EADDRINUSE: "stop the program that uses it (`ss -ltnp sport = :{port}` names it), or "
     "choose another port",
-    errno.EADDRNOTAVAIL: "give an address of this machine: the page is served, not sent",
-    errno.EACCES: "choose a port from 1024 on",
+    errno.EADDRNOTAVAIL: "use an address of this machine: the sink serves, it sends nothing",
+    errno.EACCES: "choose a port of 1024 or above",
 }

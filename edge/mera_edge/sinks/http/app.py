@@ -51,7 +51,7 @@ def make(
             async for part in request.stream():
                 body += part
                 if len(body) > LONGEST_BODY:
-                    return PlainTextResponse("too long\n", 413, {"connection": "close"})
+                    return PlainTextResponse("body too long\n", 413, {"connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)
         try:
@@ -59,17 +59,17 @@ def make(
             # It waits for locks and listeners; the loop has other readers.
             await anyio.to_thread.run_sync(lambda: switchboard.set(**dict(change)))
         except (ValueError, RecursionError, ValidationError):
-            what = "write {room?, paused?, camera?, microphone?}: a room's id, and true or false\n"
+            what = "expected {room?, paused?, camera?, microphone?}: a room id, and true or false\n"
             return PlainTextResponse(what, 422)
         except InputError as error:
             return PlainTextResponse(f"{error}\n", 404)
         return JSONResponse(board.state())
 
     async def health(request: Request) -> Response:
-        return _told(board.healthy, "ok", "no answer comes any more")
+        return _told(board.healthy, "ok", "no recent events")
 
     async def readiness(request: Request) -> Response:
-        return _told(board.ready and board.healthy, "ready", "not every room has answered yet")
+        return _told(board.ready and board.healthy, "ready", "a room has given no event yet")
 
     async def exposition(request: Request) -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

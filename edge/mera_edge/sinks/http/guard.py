@@ -1,4 +1,4 @@
-"""Who gets past the door, and what every answer says to a browser."""
+"""Access control, and the security headers of every response."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 
 
 class Guard:
-    """Lets requests in that may come in, and adds the headers.
+    """Admits permitted requests only, and adds security headers.
 
     A page of the web can make a browser ask us, under a name of its own (DNS rebinding) or from
     afar: so names are checked, and only a request of our own page's origin may change anything.
@@ -75,12 +75,15 @@ class Guard:
         peer = scope["client"][0] if scope["client"] else ""
         if peer not in self._access.trusted:
             if not self._is_known(headers.get("host", "")):
-                return 421, "unknown host name: name it in `hosts` of the sink, or use the address"
+                return (
+                    421,
+                    "unknown host name: use the IP address, or set `hosts` of the sink",
+                )
             if scope["path"] not in _OPEN and not self._has_token(headers):
-                return 401, "the token is missing or wrong"
+                return 401, "missing or wrong token"
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:9]) > LONGEST_BODY:
-            return 413, f"a request has at most {LONGEST_BODY} bytes"
+            return 413, f"the body may have at most {LONGEST_BODY} bytes"
         if scope["method"] == "POST":
             return _refusal_to_change(headers)
         return None
@@ -118,8 +121,8 @@ def _refused(status: int, why: str) -> ASGIApp:
 
 def _refusal_to_change(headers: Mapping[str, str]) -> tuple[int, str] | None:
     if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return 415, "write JSON: content-type application/json"
+        return 415, "expected content-type application/json"
     origin, host = headers.get("origin"), headers.get("host", "")
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
-        return 403, "only the page itself may switch"
+        return 403, "cross-origin request"
     return None

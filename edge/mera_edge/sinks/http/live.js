@@ -101,7 +101,7 @@ class Room {
   words(transcript) {
     const node = this.find(".said");
     const text = transcript.text;
-    say(node, transcript.withheld ? "Words are not shown here (privacy.transcript)."
+    say(node, transcript.withheld ? "Words are withheld (privacy.transcript)."
       : text ? `“${text.length > 280 ? "…" + text.slice(-280) : text}”` : "No words yet.");
     node.classList.toggle("quiet", !text);
     node.classList.toggle("partial", Boolean(text) && !transcript.final);

@@ -75,7 +75,7 @@ class Stream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the reader leaves, is stuck, or all is over."""
         if self._bell.readers >= READERS:
-            busy = PlainTextResponse("too many readers\n", 503, {"retry-after": "10"})
+            busy = PlainTextResponse("too many clients\n", 503, {"retry-after": "10"})
             await busy(scope, receive, send)
             return
         self._bell.readers += 1
