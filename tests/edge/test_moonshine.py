@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from mera_edge.asr.factory import open_recognizer
+from mera_edge.asr.hot_words import misheard
 from mera_edge.asr.moonshine import FILES, Moonshine
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.two_pass import TwoPass
@@ -46,8 +47,14 @@ def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict)
     )
 
 
-def published(folder: Path, following: dict[int, int]) -> Path:
-    """Write a model whose decoder says after each token the one that follows it."""
+def published(
+    folder: Path,
+    following: dict[int, int],
+    vocabulary: list[str] = VOCABULARY,
+    nearly: dict[int, int] | None = None,
+) -> Path:
+    """Write a model whose decoder says after each token the one that follows it, and nearly
+    another."""
     node = helper.make_node
     _save(
         folder / "encoder_model.ort",
@@ -56,7 +63,9 @@ def published(folder: Path, following: dict[int, int]) -> Path:
         [_value("hidden", TensorProto.FLOAT, ["b", "n", 1])],
         {"last": np.array([2], np.int64)},
     )
-    table = np.full((len(VOCABULARY),) * 2, -2.0, np.float32)
+    table = np.full((len(vocabulary),) * 2, -2.0, np.float32)
+    for token, newest in (nearly or {}).items():
+        table[token, newest] = 5.0
     for token, newest in following.items():
         table[token, newest] = 6.0
     cache = "past_key_values.0.decoder.key"
@@ -73,12 +82,12 @@ def published(folder: Path, following: dict[int, int]) -> Path:
             _value(cache, TensorProto.FLOAT, ["b", HEADS, "p", WIDTH]),
         ],
         [
-            _value("logits", TensorProto.FLOAT, ["b", "s", len(VOCABULARY)]),
+            _value("logits", TensorProto.FLOAT, ["b", "s", len(vocabulary)]),
             _value("present.0.decoder.key", TensorProto.FLOAT, ["b", HEADS, "q", WIDTH]),
         ],
         {"table": table, "column": np.ones((1, HEADS, 1, WIDTH), np.float32)},
     )
-    tokens = b"".join(bytes([len(t.encode())]) + t.encode() for t in VOCABULARY)
+    tokens = b"".join(bytes([len(t.encode())]) + t.encode() for t in vocabulary)
     (folder / "tokenizer.bin").write_bytes(tokens)
     return folder
 
@@ -113,6 +122,33 @@ def test_half_a_model_is_named(tmp_path: Path, name: str) -> None:
     (published(tmp_path, {1: 2}) / name).unlink()
     with pytest.raises(EngineError, match=name):
         Moonshine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("hot_words", "boost", "text"),
+    [
+        ((), 1.5, "anne"),
+        (("anna",), 1.5, "anna"),
+        (("anna",), 0.1, "anne"),
+        (("anton", "zoë"), 1.5, "anne"),
+        (("anne",), 1.5, "anne"),
+        (("banana",), 9.0, "anne"),
+    ],
+)
+def test_a_hot_word_takes_the_place_of_what_sounds_like_it_if_it_is_likelier(
+    tmp_path: Path, hot_words: tuple[str, ...], boost: float, text: str
+) -> None:
+    vocabulary = ["<unk>", "<s>", "</s>", "\u2581a", "\u2581an", "ne", "na"]
+    model = published(tmp_path, {1: 4, 4: 5, 5: 2, 6: 2}, vocabulary, {4: 6})
+    said = Moonshine(model, hot_words, boost).recognize(np.zeros(16_000, np.float32))
+    assert said.text == text
+    assert len(said.words) == 1 and said.log_probability < 0
+
+
+def test_a_hot_word_may_be_heard_as_two_words_and_keeps_the_punctuation() -> None:
+    changed = dict(misheard("So many deaver ing, friends.", ["endeavouring"]))
+    assert "So many endeavouring, friends." in changed
+    assert not list(misheard("So many friends.", ["endeavouring"]))
 
 
 @given(st.lists(st.integers(0, 3), max_size=30))
@@ -151,7 +187,8 @@ def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) ->
     assert isinstance(recognizer, TwoPass)
     assert isinstance(open_recognizer(bundle, RecognitionSettings(final="made-up")), TwoPass)
     assert isinstance(open_recognizer(bundle, RecognitionSettings(final="none")), Recognizer)
-    assert isinstance(open_recognizer(bundle, RecognitionSettings(hot_words=("door",))), Recognizer)
+    hot = RecognitionSettings(hot_words=("door",))
+    assert isinstance(open_recognizer(bundle, hot), TwoPass)
 
 
 @pytest.mark.parametrize(

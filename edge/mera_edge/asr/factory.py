@@ -54,18 +54,17 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
         return None
     languages = _languages(settings)
     if settings.final == "auto":
-        # Hot words are for the first pass only.
-        if not languages or settings.hot_words:
+        if not languages:
             return None
         for name, model in catalogue().items():
             if model.role == "asr_final" and set(languages) <= set(model.languages):
                 path = pulled(name)
                 if path is not None:
-                    return _utterances(model.kind, path, languages)
+                    return _utterances(model.kind, path, languages, settings)
         return None
     kind, _, directory = settings.final.partition(":")
     if kind == "sherpa" and directory:
-        return _utterances(kind, Path(directory), languages)
+        return _utterances(kind, Path(directory), languages, settings)
     chosen = published(settings.final)
     if chosen.role != "asr_final":
         raise ConfigError(
@@ -83,7 +82,7 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
             f"{', '.join(languages)}",
             "choose two that share a language: see models list",
         )
-    return _utterances(chosen.kind, path, languages)
+    return _utterances(chosen.kind, path, languages, settings)
 
 
 def _languages(settings: RecognitionSettings) -> tuple[str, ...]:
@@ -94,13 +93,29 @@ def _languages(settings: RecognitionSettings) -> tuple[str, ...]:
     return () if known is None else known.languages
 
 
+def _utterances(
+    kind: str, path: Path, languages: tuple[str, ...], settings: RecognitionSettings
+) -> UtteranceRecognizer:
+    return _loaded(kind, path, languages, settings.hot_words, settings.hot_words_boost)
+
+
 @cache
-def _utterances(kind: str, path: Path, languages: tuple[str, ...]) -> UtteranceRecognizer:
+def _loaded(
+    kind: str,
+    path: Path,
+    languages: tuple[str, ...],
+    hot_words: tuple[str, ...],
+    boost: float,
+) -> UtteranceRecognizer:
     """Load a model once for all rooms: their final passes take turns in one thread."""
     if kind == "moonshine":
         from mera_edge.asr.moonshine import Moonshine
 
-        return Moonshine(path)
+        return Moonshine(path, hot_words, boost)
     from mera_edge.asr.sherpa_offline import SherpaUtterances
 
+    if hot_words:
+        raise ConfigError(
+            f"{path} knows no hot words", 'leave them out, or the final pass: final = "none"'
+        )
     return SherpaUtterances(path, languages)

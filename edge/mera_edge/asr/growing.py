@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.final_text import is_sure, timed
+from mera_edge.asr.final_text import LEAST_AGREEMENT, agreement, is_sure, timed
 from mera_edge.asr.protocol import Hypothesis
 from mera_edge.asr.utterance import UtteranceRecognizer, UtteranceText
 from mera_edge.metrics.word_error_rate import normalized
@@ -108,12 +108,17 @@ class Growing:
         return self._asked_s >= speech_s + _COVER_S
 
     def shown(self, streamed: Hypothesis) -> Hypothesis:
-        """Return the words of the newest run, then what the streaming pass heard after them."""
+        """Return the words of the newest run, then what the streaming pass heard after them.
+
+        What no other run and hardly the streaming pass agrees with may be made up, of another
+        language.
+        """
         said = self.newest
-        if said is None or not is_sure(said):
+        if said is None or not self._settled or not is_sure(said):
             return streamed
         heard = [word for word in streamed.words if word.start_s < self._until_s]
-        if not heard:
+        text = " ".join(word.text for word in heard)
+        if not heard or agreement(text, said.text) < LEAST_AGREEMENT:
             return streamed
         words = timed(said, heard[0].start_s, min(heard[-1].end_s, self._until_s))
         words += streamed.words[len(heard) :]

@@ -6,12 +6,15 @@ a time, and with its probabilities how sure it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.decoding.subwords import WORD_START, joined
+from mera_edge.asr.hot_words import misheard
 from mera_edge.asr.utterance import UtteranceText, repeats
 from mera_edge.engine.onnx import open_session
 from mera_edge.errors import EngineError
@@ -22,7 +25,7 @@ FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 _BEGIN, _END = 1, 2
 _TOKENS_A_SECOND = 6.5
 """More are not said: what goes on longer is the decoder repeating itself."""
-_WORD_START = "\u2581".encode()
+_WORD_START = WORD_START.encode()
 _SHORTEST = SAMPLE_RATE // 4
 """Samples that the encoder needs at least; less is filled up with silence."""
 
@@ -32,17 +35,29 @@ class Moonshine:
 
     Args:
         directory: with `FILES`, as they are published.
+        hot_words: words and phrases to be expected.
+        boost: nats for every token of a hot word that was said.
         threads: threads inside one operator.
 
     Raises:
         EngineError: the files are missing or not Moonshine's.
     """
 
-    def __init__(self, directory: Path, threads: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        hot_words: Sequence[str] = (),
+        boost: float = 0.0,
+        threads: int = 1,
+    ) -> None:
         encoder, decoder, tokens = (directory / name for name in FILES)
         self._encoder = open_session(encoder, threads)
         self._decoder = open_session(decoder, threads)
         self._tokens = _read_tokens(tokens)
+        self._hot_words, self._boost = hot_words, boost
+        self._classes = {
+            token.decode("utf-8", "replace"): number for number, token in enumerate(self._tokens)
+        }
         self._masked = {"attention_mask"} & {node.name for node in self._encoder.get_inputs()}
         inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
         self._decoder_masked = "encoder_attention_mask" in inputs
@@ -69,12 +84,56 @@ class Moonshine:
         feeds: dict[str, Any] = {"input_values": samples[None].astype(np.float32)}
         (hidden,) = self._encoder.run(None, feeds | dict.fromkeys(self._masked, mask))
         said, log_probabilities = self._decode(hidden, mask)
+        if self._hot_words:
+            said, log_probabilities = self._corrected(hidden, mask, said, log_probabilities)
         words = self._words(said, log_probabilities)
         return UtteranceText(
             text=" ".join(text for text, _ in words),
             log_probability=float(np.mean(log_probabilities)),
             words=tuple(log_probability for _, log_probability in words),
         )
+
+    def _corrected(
+        self,
+        hidden: NDArray[np.float32],
+        mask: NDArray[np.int64],
+        said: list[int],
+        log_probabilities: list[float],
+    ) -> tuple[list[int], list[float]]:
+        """Put hot words where the decoder finds them likelier, with their boost, than what it
+        heard. Texts without one stay as they are."""
+        text = " ".join(word for word, _ in self._words(said, log_probabilities))
+        best, found = sum(log_probabilities), (said, log_probabilities)
+        for other, hot in misheard(text, self._hot_words):
+            tokens = self._encoded(other)
+            if not tokens:
+                continue
+            scores = self._scored(hidden, mask, tokens)
+            boosted = sum(scores) + self._boost * len(self._encoded(hot))
+            if boosted > best:
+                best, found = boosted, (tokens, scores)
+        return found
+
+    def _encoded(self, text: str) -> list[int]:
+        """Return the tokens of a text; none where it cannot be written."""
+        parts = joined(WORD_START + WORD_START.join(text.split()), self._classes)
+        known = all(part in self._classes for part in parts)
+        return [self._classes[part] for part in parts] if known else []
+
+    def _scored(
+        self, hidden: NDArray[np.float32], mask: NDArray[np.int64], tokens: list[int]
+    ) -> list[float]:
+        """Return the log-probability of each token, and of the end."""
+        feeds: dict[str, Any] = {"encoder_hidden_states": hidden, **self._empty}
+        if self._decoder_masked:
+            feeds["encoder_attention_mask"] = mask
+        feeds["input_ids"] = np.array([[_BEGIN, *tokens]], np.int64)
+        feeds["use_cache_branch"] = np.array([False])
+        logits = dict(zip(self._outputs, self._decoder.run(None, feeds), strict=True))["logits"][0]
+        scores = logits.astype(np.float64)
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return [float(scores[at, token]) for at, token in enumerate([*tokens, _END])]
 
     def _decode(
         self, hidden: NDArray[np.float32], mask: NDArray[np.int64]

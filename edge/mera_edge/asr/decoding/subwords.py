@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,13 +25,7 @@ def bpe_encode(text: str, symbols: list[str]) -> tuple[int, ...]:
         InputError: it has a character that is no unit.
     """
     classes = {symbol: number for number, symbol in enumerate(symbols)}
-    parts = list(WORD_START + WORD_START.join(text.lower().split()))
-    while True:
-        joined = [(classes.get(a + b, len(symbols)), i) for i, (a, b) in enumerate(pairwise(parts))]
-        best, place = min(joined, default=(len(symbols), 0))
-        if best == len(symbols):
-            break
-        parts[place : place + 2] = [symbols[best]]
+    parts = joined(WORD_START + WORD_START.join(text.lower().split()), classes)
     strange = "".join(part for part in parts if part not in classes)
     if strange:
         raise InputError(
@@ -39,6 +33,17 @@ def bpe_encode(text: str, symbols: list[str]) -> tuple[int, ...]:
             "write it as spoken, without digits and punctuation",
         )
     return tuple(classes[part] for part in parts)
+
+
+def joined(text: str, classes: Mapping[str, int]) -> list[str]:
+    """Cut a text into units by byte-pair encoding, and into letters where there is none."""
+    parts = list(text)
+    while True:
+        pairs = [(classes.get(a + b, len(classes)), i) for i, (a, b) in enumerate(pairwise(parts))]
+        best, place = min(pairs, default=(len(classes), 0))
+        if best == len(classes):
+            return parts
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
 
 
 def read_symbols(path: Path) -> list[str]:
