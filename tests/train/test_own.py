@@ -241,6 +241,14 @@ def test_nobody_is_in_two_splits_and_nothing_is_lost(rows: list[tuple[str, str]]
     assert {e.split for e in found} == {"train", "valid", "test"}
 
 
+def test_people_of_one_label_are_told() -> None:
+    told: list[str] = []
+    people = [(f"p{n // 4}", "happy" if n // 4 % 2 else "sad") for n in range(40)]
+    divide([Example(str(n), label, "", person=who) for n, (who, label) in enumerate(people)],
+           (0.15, 0.25), told.append)  # fmt: skip
+    assert any("10 of 10 people have examples of one label only" in line for line in told)
+
+
 def test_a_recognizer_goes_on_from_the_shipped_one(tmp_path: Path) -> None:
     rows = []
     for n in range(20):

@@ -36,6 +36,8 @@ def divide(
             f"{why}: {' and '.join(name for name, _ in wanted)} have people who are learnt from "
             "too, and strangers will be read worse than the figures say"
         )
+    if why := _confounded(found):
+        tell(why)
     for name, share in reversed(wanted):
         found = _held_out(found, name, share)
     labels = {e.label for e in found}
@@ -57,6 +59,21 @@ def _apart(examples: Sequence[Example]) -> None:
                 f"{before.split or 'no split'} by {before.where}",
                 "a person belongs in one split; or leave the column empty, and people are divided",
             )
+
+
+def _confounded(examples: Sequence[Example]) -> str:
+    """Return that people and labels go together, where they do, or nothing."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for e in examples:
+        if e.person:
+            labels[e.person].add(e.label)
+    single = sum(len(found) == 1 for found in labels.values())
+    if len({e.label for e in examples}) < 2 or 2 * single <= len(labels):
+        return ""
+    return (
+        f"{single} of {len(labels)} people have examples of one label only: what is learnt may be "
+        "who they are, and strangers be read worse than by the shipped model; add other labels"
+    )
 
 
 def _strangers(examples: Sequence[Example]) -> str:
