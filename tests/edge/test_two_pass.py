@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY, confidence
+from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY, STRANGE_LOG_PROBABILITY, confidence
 from mera_edge.asr.protocol import Hypothesis, Word, finalized
 from mera_edge.asr.two_pass import TwoPass
 from mera_edge.asr.utterance import UtteranceText
@@ -123,7 +123,7 @@ def test_where_the_final_pass_is_unsure_the_streamed_text_stands() -> None:
 
 @pytest.mark.parametrize("text", ["", "Gut so, oder?"])
 def test_what_neither_pass_understands_is_no_words(text: str) -> None:
-    final = Final(text, LEAST_LOG_PROBABILITY - 0.01)
+    final = Final(text, STRANGE_LOG_PROBABILITY - 0.01)
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
     ended = finalized(recognizer)

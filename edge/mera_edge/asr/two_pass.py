@@ -76,13 +76,13 @@ class TwoPass:
     def partial(self) -> Hypothesis:
         """Return what has been understood so far: by the final pass, and since then.
 
-        The streaming pass is doubted as far as the final pass heard other words in the utterance
-        before: whoever speaks another language goes on doing so.
+        It is doubted as far as the passes heard different words in the utterance before: whoever
+        speaks another language goes on doing so.
         """
-        said = self._streaming.partial()
-        if self._trust < 1:
-            said = replace(said, confidence=said.confidence * self._trust)
-        return self._growing.shown(said)
+        shown = self._growing.shown(self._streaming.partial())
+        if self._trust == 1:
+            return shown
+        return replace(shown, confidence=shown.confidence * self._trust)
 
     def settle(self, within_s: float) -> None:
         """Let the final pass hear the utterance so far; see `SpeechRecognizer.settle`."""
