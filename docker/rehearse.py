@@ -87,6 +87,12 @@ def base(image: str, root: Path, architecture: str) -> None:
     how = [f"--arch={architecture}", "--variant=minbase"]
     subprocess.run(["debootstrap", *how, suite, str(root), mirror], check=True, stdout=sys.stderr)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    # As in the makers' images, packages are not kept once they are installed.
+    archives = root / "var/cache/apt/archives"
+    for package in archives.glob("*.deb"):
+        package.unlink()
+    clean = 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};'
+    (root / "etc/apt/apt.conf.d/docker-clean").write_text(clean + "\n")
     # It trusts whom this machine trusts: a proxy may stand between it and the archives.
     # Not in the place of the image's own certificates, which a package may write anew.
     (root / TRUSTED.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
