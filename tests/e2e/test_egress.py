@@ -136,4 +136,4 @@ def test_the_receipt_names_code_models_and_what_left(
     told = cli("doctor", "--egress")
     assert told.code == 1
     assert "192.0.2.1 port 443" in told.out
-    assert "not proven for predict, transcribe, bench, run" in told.err
+    assert "not ruled out for predict, transcribe, bench, run" in told.err

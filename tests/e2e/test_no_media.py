@@ -114,7 +114,8 @@ def test_no_audio_and_no_video_in_any_byte(camera: str, tmp_path: Path) -> None:
         stderr=(tmp_path / "stderr").open("wb"),
     ) as process:
         deadline = time.monotonic() + 90
-        while not (tmp_path / "stdout").read_bytes().count(b'"used"') > 5:
+        said, events = tmp_path / "stdout", tmp_path / "events.jsonl"
+        while said.read_bytes().count(b'"used"') < 6 or b"see you" not in events.read_bytes():
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.1)
         paths = ("/", "/live.js", "/style.css", "/icon.svg", "/metrics", "/healthz", "/api/state")

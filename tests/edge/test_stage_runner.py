@@ -119,7 +119,7 @@ def test_offline_mode_raises_stage_failures() -> None:
     runner = StageRunner("voice", object, StageTimes(), isolate=False)
     with pytest.raises(ZeroDivisionError):
         runner.call(0.0, lambda _: 1 / 0)
-    with pytest.raises(EngineError, match="voice gave NaN"):
+    with pytest.raises(EngineError, match="voice returned NaN"):
         runner.call(0.0, lambda _: [{"valence": np.float32("nan")}])
 
 

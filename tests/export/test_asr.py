@@ -250,6 +250,7 @@ def test_endpoint_rules(bundle: Bundle) -> None:
     assert finalized(long).final
     assert not long.is_endpoint()
     silent = Recognizer(bundle, RecognitionSettings(rule1_min_trailing_silence=1.0))
+    silent._heard_s = 5.0
     silent._decoder.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(12, 0))
     assert not silent.is_endpoint()
     silent._decoder.accept(np.log(np.eye(1, len(SYMBOLS), dtype=np.float32) + 1e-9).repeat(1, 0))
