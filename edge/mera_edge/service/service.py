@@ -126,8 +126,9 @@ class Service:
                 settings = read()
                 if _of_models(settings) != _of_models(before):
                     models = _models(settings)
-                new_sinks = self._sinks.open(settings.sinks)
                 made = self._make(settings, models)
+                # Late: what is opened here, such as a port, stays open if a room fails.
+                new_sinks = self._sinks.open(settings.sinks)
                 session.use_rooms([room for _, room in made])
         except MeraError as error:
             _LOG.error("the new configuration is invalid, keeping the old one: %s", error)
