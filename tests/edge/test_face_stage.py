@@ -20,6 +20,7 @@ from mera_edge.stages.face_detector import (
     OnnxFaceDetector,
     face_detector,
     find_near,
+    without_repeats,
 )
 from mera_edge.stages.face_tracker import FORGOTTEN_AFTER_S
 
@@ -167,6 +168,14 @@ def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> Non
     assert near is not None
     assert near.box.overlap(box) > 0.5
     assert find_near(detector, np.full_like(large, 110), box) is None
+
+
+def test_part_of_a_face_is_not_a_face_of_its_own() -> None:
+    corners = np.array(
+        [[[100, 100], [290, 290]], [[170, 140], [280, 250]], [[400, 100], [500, 200]]], float
+    )
+    found = without_repeats(corners, np.zeros((3, 5, 2)), np.array([0.9, 0.95, 0.8]))
+    assert [round(face.box.x) for face in found] == [100, 400]
 
 
 def test_lost_face_is_not_confused_with_its_neighbour(

@@ -30,6 +30,22 @@ def test_track_survives_a_short_gap_only() -> None:
     assert [track.person for track in tracker.tracks] == [2]
 
 
+def test_track_follows_a_face_that_jumps_but_takes_nobody_for_another() -> None:
+    tracker = FaceTracker()
+    assert people(tracker, [LEFT], 0.0) == [1]
+    assert people(tracker, [Box(190, 0, 90, 90)], 0.2) == [1]  # a step aside between two pictures
+    assert people(tracker, [Box(1200, 0, 90, 90)], 0.4) == [2]  # too far
+    tracker.reset()
+    assert people(tracker, [LEFT], 0.0) == [1]
+    assert people(tracker, [Box(110, 0, 40, 40)], 0.2) == [2]  # another size
+    tracker.reset()
+    assert people(tracker, [LEFT, RIGHT], 0.0) == [1, 2]
+    assert people(tracker, [Box(110, 0, 100, 100), Box(110, 300, 90, 90)], 0.2) == [3, 4]  # either
+    tracker.reset()
+    assert people(tracker, [LEFT, RIGHT], 0.0) == [1, 2]
+    assert people(tracker, [LEFT, Box(390, 0, 80, 80)], 0.2) == [1, 2]  # the other stays
+
+
 def test_after_a_reset_counting_begins_again() -> None:
     tracker = FaceTracker()
     people(tracker, [LEFT, RIGHT], 0.0)

@@ -22,6 +22,11 @@ SAME = 0.4
 """Intersection over union from which two answers are the same face."""
 
 
+WITHIN = 0.8
+"""Share of a face that lies in a larger one from which it is part of it: a cheek and an eye at the
+border of a picture look like a small face."""
+
+
 class FaceDetector(Protocol):
     """Finds faces in pictures of any size."""
 
@@ -108,7 +113,16 @@ def without_repeats(
         )
         for i in kept
     ]
-    return sorted(faces, key=lambda face: -face.box.area)
+    faces.sort(key=lambda face: -face.box.area)
+    return [
+        face
+        for number, face in enumerate(faces)
+        if not any(_is_part(face.box, larger.box) for larger in faces[:number])
+    ]
+
+
+def _is_part(box: Box, larger: Box) -> bool:
+    return larger.shared(box) > WITHIN * box.area
 
 
 def _square(x: float, y: float, width: float, height: float) -> Box:

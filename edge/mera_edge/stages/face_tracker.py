@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mera_edge.features.face import Box
 
-FORGOTTEN_AFTER_S = 1.0
-"""A face that comes back within this time is the same person."""
+FORGOTTEN_AFTER_S = 3.0
+"""A face that comes back within this time, where it was or near it, is the same person: people turn
+away for a moment."""
 _SAME = 0.3
 """Smallest intersection over union of a face with where it was."""
+_REACH, _REACH_PER_S = 1.0, 6.0
+"""How far a face may have moved, in sides of its box: at once, and for every second unseen. People
+walk at 1.2 m/s; a face is 0.2 m high."""
+_GROWN = 1.6
+"""By what factor its side may have changed meanwhile."""
 
 
 @dataclass(slots=True)
@@ -57,6 +64,12 @@ class FaceTracker:
         for overlap, person, number in pairs:
             if overlap >= _SAME and person in by_person and number not in seen:
                 seen[number] = by_person.pop(person)
+        new = [number for number in range(len(boxes)) if number not in seen]
+        if len(new) == len(by_person) == 1:
+            # Nobody else is missing, and nobody else is new.
+            (track,) = by_person.values()
+            if _is_within_reach(track, boxes[new[0]], at_s):
+                seen[new[0]] = track
         for number, box in enumerate(boxes):
             if number not in seen:
                 self._people += 1
@@ -68,3 +81,13 @@ class FaceTracker:
     def reset(self) -> None:
         """Forget everyone and begin again with person 1."""
         self._tracks, self._people = [], 0
+
+
+def _is_within_reach(track: FaceTrack, box: Box, at_s: float) -> bool:
+    """Whether a face may have come to ``box`` since it was seen."""
+    side = max(track.box.height, box.height)
+    if side > _GROWN * min(track.box.height, box.height):
+        return False
+    right = box.x + box.width / 2 - track.box.x - track.box.width / 2
+    down = box.y + box.height / 2 - track.box.y - track.box.height / 2
+    return math.hypot(right, down) <= side * (_REACH + _REACH_PER_S * (at_s - track.seen_s))
