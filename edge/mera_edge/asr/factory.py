@@ -9,9 +9,9 @@ from mera_edge.asr.protocol import SpeechRecognizer
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.utterance import UtteranceRecognizer
 from mera_edge.bundle import Bundle
-from mera_edge.bundle.catalogue import catalogue, published, pulled
+from mera_edge.bundle.catalogue import catalogue, downloaded, published, pulled
 from mera_edge.config import RECOGNITION, RecognitionSettings
-from mera_edge.errors import ConfigError, InputError
+from mera_edge.errors import ConfigError
 
 BUNDLED_LANGUAGES = ("en",)
 """What the recognizer of a bundle is taken to know."""
@@ -39,11 +39,7 @@ def _streaming(bundle: Bundle, settings: RecognitionSettings) -> SpeechRecognize
     kind, _, directory = settings.model.partition(":")
     if kind != "sherpa" or not directory:
         raise ConfigError(f"unknown recognizer {settings.model!r}", "give sherpa:DIR, or nothing")
-    path = pulled(directory) if directory in catalogue() else Path(directory)
-    if path is None:
-        raise InputError(
-            f"{directory} has not been downloaded", f"run: mera-edge models pull {directory}"
-        )
+    path = downloaded(directory) if directory in catalogue() else Path(directory)
     from mera_edge.asr.sherpa import SherpaRecognizer
 
     return SherpaRecognizer(path, settings)
@@ -70,12 +66,7 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
         raise ConfigError(
             f"{settings.final} is not a model for whole utterances", "see models list"
         )
-    path = pulled(settings.final)
-    if path is None:
-        raise InputError(
-            f"{settings.final} has not been downloaded",
-            f"run: mera-edge models pull {settings.final}",
-        )
+    path = downloaded(settings.final)
     if languages and not set(languages) & set(chosen.languages):
         raise ConfigError(
             f"{settings.final} knows {', '.join(chosen.languages)}, the streaming recognizer "

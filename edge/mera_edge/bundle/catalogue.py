@@ -95,6 +95,32 @@ def pulled(name: str) -> Path | None:
     return path
 
 
+def downloaded(name: str) -> Path:
+    """Return the directory of a published model that is needed.
+
+    Raises:
+        InputError: as `pulled`, or it has not been pulled.
+    """
+    path = pulled(name)
+    if path is None:
+        raise InputError(f"{name} has not been downloaded", f"run: mera-edge models pull {name}")
+    return path
+
+
+def downloaded_for(role: str, name: str) -> Path:
+    """Return the directory of a published model that is needed for a role.
+
+    Raises:
+        InputError: as `downloaded`, or it is for another role.
+    """
+    theirs = published(name).role
+    if theirs != role:
+        raise InputError(
+            f"{name} is for the role {theirs}, not {role}", "see: mera-edge models list"
+        )
+    return downloaded(name)
+
+
 def is_whole(name: str) -> bool:
     """Whether a published model has been pulled, and is as it was published."""
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_edge.bundle.catalogue import published, pulled
+from mera_edge.bundle.catalogue import downloaded_for
 from mera_edge.errors import InputError
 
 OURS = "ours"
@@ -53,13 +53,7 @@ def _arguments(role: str, name: str) -> list[str]:
     """Return what makes `evaluate` take a model."""
     if name == OURS:
         return []
-    model = published(name)
-    if model.role != role:
-        raise InputError(
-            f"{name} is for the role {model.role}, not {role}", "see: mera-edge models list"
-        )
-    if pulled(name) is None:
-        raise InputError(f"{name} is not here", f"run: mera-edge models pull {name}")
+    downloaded_for(role, name)
     return ["--asr", f"sherpa:{name}"] if role == "asr" else ["--published", f"{role}={name}"]
 
 

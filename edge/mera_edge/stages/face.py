@@ -43,7 +43,7 @@ MOST_FACES = 4
 """Faces that are read in one picture, the largest ones: the cost of a crowd stays bounded."""
 
 SPEAKER_SIZE = 48
-"""Side of the crops in which mouths are watched."""
+"""Side of the crops in which mouths are watched, where the encoder is not fed grey ones."""
 
 CROP_BELOW = 128
 """A picture file whose longest side is shorter, in pixels, is a face crop already."""
@@ -134,13 +134,17 @@ class FaceStage:
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
         faces = {track.person: face for track, face in zip(tracks, found, strict=True)}
+        crops = {person: self._encoder.cut_out(image, face) for person, face in faces.items()}
         speaker = None
         if len(faces) > 1:
-            crops = {person: align(image, SPEAKER_SIZE, face) for person, face in faces.items()}
-            speaker = self._speaker.choose(crops, now_s, speech)
+            mouths = {
+                person: crop if crop.ndim == 2 else align(image, SPEAKER_SIZE, faces[person])
+                for person, crop in crops.items()
+            }
+            speaker = self._speaker.choose(mouths, now_s, speech)
         return [
-            self._evidence(person, self.read(self._encoder.cut_out(image, faces[person])), now_s)
-            for person in sorted(faces, key=lambda person: person != speaker)
+            self._evidence(person, self.read(crops[person]), now_s)
+            for person in sorted(crops, key=lambda person: person != speaker)
         ]
 
     def _find(self, image: Image) -> list[Face]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
-from mera_edge.stages.adapters import adapter
+from mera_edge.stages.adapters import chosen
 
 SURE, LIKELY = 0.6, 0.35
 """Confidence that a new face must reach, and one where a face was a moment ago."""
@@ -137,5 +137,5 @@ def face_detector(bundle: Bundle) -> FaceDetector:
         InputError: it is not here, or no face detector.
         EngineError: it cannot be loaded.
     """
-    name = bundle.published.get("face_detector")
-    return OnnxFaceDetector(bundle) if name is None else adapter("face_detector", name)
+    opened: FaceDetector = chosen("face_detector", bundle, OnnxFaceDetector)
+    return opened

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.face import SPEC, Face, Image, align, crop
-from mera_edge.stages.adapters import adapter
+from mera_edge.stages.adapters import chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +85,5 @@ def face_encoder(bundle: Bundle) -> FaceEncoder:
         InputError: the pulled one is not here, or no face encoder.
         EngineError: it cannot be loaded.
     """
-    name = bundle.published.get("face")
-    return BundleFaceEncoder(bundle) if name is None else adapter("face", name)
+    opened: FaceEncoder = chosen("face", bundle, BundleFaceEncoder)
+    return opened

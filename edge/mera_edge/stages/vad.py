@@ -11,7 +11,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
-from mera_edge.stages.adapters import adapter
+from mera_edge.stages.adapters import chosen
 
 SURE, UNSURE = 0.5, 0.25
 """Probabilities of speech: it begins above the first and goes on down to the second."""
@@ -125,5 +125,5 @@ def speech_detector(bundle: Bundle) -> SpeechDetector:
         InputError: the pulled one is not here, or no speech detector.
         EngineError: it cannot be loaded.
     """
-    name = bundle.published.get("vad")
-    return VoiceActivity(bundle) if name is None else adapter("vad", name)
+    opened: SpeechDetector = chosen("vad", bundle, VoiceActivity)
+    return opened

@@ -7,10 +7,18 @@ A file has ``open_model(directory, model)``, which gives what the role's stage a
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
-from mera_edge.bundle.catalogue import published, pulled
-from mera_edge.errors import InputError
+from mera_edge.bundle import Bundle
+from mera_edge.bundle.catalogue import downloaded_for, published
+from mera_edge.bundle.manifest import PublishedRole
+
+
+def chosen(role: PublishedRole, bundle: Bundle, own: Callable[[Bundle], Any]) -> Any:
+    """Open what a bundle has run in a role: the pulled model that it names, or its ``own``."""
+    name = bundle.published.get(role)
+    return own(bundle) if name is None else adapter(role, name)
 
 
 def adapter(role: str, name: str) -> Any:
@@ -21,16 +29,9 @@ def adapter(role: str, name: str) -> Any:
         name: of the catalogue.
 
     Raises:
-        InputError: it is not here, or for another role.
+        InputError: it has not been pulled, or is for another role.
         EngineError: it cannot be loaded.
     """
-    model = published(name)
-    if model.role != role:
-        raise InputError(
-            f"{name} is for the role {model.role}, not {role}", "see: mera-edge models list"
-        )
-    path = pulled(name)
-    if path is None:
-        raise InputError(f"{name} is not here", f"run: mera-edge models pull {name}")
+    path, model = downloaded_for(role, name), published(name)
     module = importlib.import_module(f"{__name__}.{model.kind.replace('-', '_')}")
     return module.open_model(path, model)
