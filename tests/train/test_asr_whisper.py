@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mera_edge.asr import Recognizer
+from mera_edge.asr.decoding.lexicon import Lexicon
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.errors import ConfigError, InputError
 from mera_edge.features.audio import AudioBlock
@@ -25,16 +26,19 @@ from mera_edge.features.fbank import BINS, LogMel, log_mel
 from mera_export import asr
 from mera_train import checkpoint, configuration
 from mera_train.asr import train as training
+from mera_train.asr.alignment import PHONES
 from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whispers
 from mera_train.asr.whisper import Whisper
 from mera_train.task import LoopConfig
 
 SHAPE = ModelConfig(
-    kind="whisper", subsampling=4, blocks=4, width=32, heads=2, kernel=2, chunk=4, left_chunks=2
-)
+    kind="whisper", subsampling=4, blocks=4, width=32, heads=2, kernel=2, chunk=4, left_chunks=2,
+    sounding_block=2,
+)  # fmt: skip
 SENTENCES = ("the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now")
 
 
@@ -227,7 +231,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         augment=AugmentConfig(noise=0, speeds=(1.0,)),
         batch_frames=2000,
         chunks=(4, 1000),
-        phones=0,
+        phones=0.2,
         aligned_epochs=0.5,
         units=30,
         loop=LoopConfig(epochs=2, select="loss", average=0.5, save_every_batches=1),
@@ -274,8 +278,25 @@ def test_what_was_trained_can_be_exported(trained: Path, tmp_path: Path) -> None
     assert entry.settings == {"chunk_size": 4, "left_chunks": 2}
 
 
-def test_device_and_training_compute_the_same_features(bundle: Bundle, network: Whisper) -> None:
+def phone_lexicon(path: Path, network: Whisper) -> Lexicon:
+    """A lexicon of one word, with the layer of ``network`` that names phones."""
+    np.savez(
+        path,
+        **vocabulary({"a": [(1,)]}, ["a a"] * 3),
+        phone_weights=network.phones.weight.detach().numpy().T,
+        phone_bias=network.phones.bias.detach().numpy(),
+        log_prior=np.zeros(len(PHONES), np.float16),
+        block=network.config.sounding_block,
+        **dict.fromkeys(("weight", "bonus", "by_language", "by_unit", "by_sound"), 1.0),
+    )
+    return Lexicon(path)
+
+
+def test_device_and_training_compute_the_same_scores(
+    bundle: Bundle, network: Whisper, tmp_path: Path
+) -> None:
     frames = log_mel(sound(6.0, seed=5))
+    lexicon, named = phone_lexicon(tmp_path / "words.npz", network), []
     engine, parts = bundle.role("asr").engine(), []
     feeds = {name: np.zeros(spec.shape, spec.dtype) for name, spec in engine.inputs.items()}
     feeds["offset"][0] = 8
@@ -287,6 +308,12 @@ def test_device_and_training_compute_the_same_features(bundle: Bundle, network: 
         feeds["attn_mask"] = np.roll(feeds["attn_mask"], -4)
         feeds["attn_mask"][..., 8:] = True
         parts.append(found["log_probs"][0])
+        named.append(lexicon.name(feeds["attn_cache"][network.config.sounding_block], 4))
+    with torch.no_grad():
+        _, phones = network(network.normalise(torch.from_numpy(frames)[None]), 4)
+    wanted = phones[0].flatten(0, 1).log_softmax(-1).numpy()
+    streamed = np.concatenate(named)
+    assert np.abs(streamed - wanted[: len(streamed)]).max() < 1e-4
     streamed = np.concatenate(parts)
     expected = whole(network, torch.from_numpy(frames)).numpy()[: len(streamed)]
     assert len(streamed) > 140

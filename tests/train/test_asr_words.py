@@ -137,7 +137,7 @@ def test_probabilities_of_words_add_up_to_one(lexicon: Lexicon) -> None:
 
 def test_phones_are_named_from_the_cache(lexicon: Lexicon) -> None:
     cache = np.random.default_rng(1).normal(size=(2, 3, 2)).astype(np.float32)
-    named = lexicon.name(cache)
+    named = lexicon.name(cache, 3)
     assert named.shape == (6, 3)
     shares = np.exp(named + np.array([0, 0.5, 0], np.float32)).sum(axis=1)
     np.testing.assert_allclose(shares, 1, rtol=1e-5)

@@ -276,8 +276,9 @@ def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:
     if WORD_START not in symbols:
         raise BundleError("not every word can be written with the recognizer's units", "use beam")
     lexicon = role.read("words", Lexicon)
-    blocks, heads, _, width = role.engine().inputs["attn_cache"].shape
-    if not (0 <= lexicon.block < blocks and lexicon.inputs == heads * width):
+    blocks, heads, frames, width = role.engine().inputs["attn_cache"].shape
+    joined, rest = divmod(lexicon.inputs, heads * width)
+    if not (0 <= lexicon.block < blocks and rest == 0 and 0 < joined <= frames):
         raise BundleError(
             "the lexicon is for another network than the recognizer's", "export again"
         )

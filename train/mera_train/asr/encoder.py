@@ -42,7 +42,7 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _names_phones(self) -> ModelConfig:
         if self.sounding_block is not None and (
-            self.kind != "conformer" or self.sounding_block >= self.blocks
+            self.kind == "deepspeech2" or self.sounding_block >= self.blocks
         ):
             raise ValueError(f"sounding_block: no attention in block {self.sounding_block}")
         return self
@@ -74,6 +74,11 @@ class ModelConfig(BaseModel):
     def window(self) -> int:
         """Frames that one chunk reads; the next window starts ``chunk * subsampling`` later."""
         return (self.chunk - 1) * self.subsampling + self.right_context + 1
+
+    @property
+    def joined(self) -> int:
+        """Frames in the cache of `sounding_block` to an encoder frame."""
+        return 2 if self.kind == "whisper" else 1
 
     @property
     def phones_per_frame(self) -> int:
@@ -154,7 +159,7 @@ class Encoder(nn.Module):
         self.register_buffer("inverse_std", inverse_std)
         self.stem = stem
         self.head = nn.Linear(config.width, symbols)
-        heard = config.width if config.sounding_block is None else 2 * config.width
+        heard = config.width if config.sounding_block is None else 2 * config.width * config.joined
         self.phones = nn.Linear(heard, len(PHONES) * config.phones_per_frame)
 
     def normalise(self, frames: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """The recognizer's language model: n-grams of its units, from training text.
 
-    python -m mera_train.asr.language_model CHECKPOINT DATA [TEXT.txt ...]
+    python -m mera_train.asr.language_model CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
 Writes ``language_model.npz`` beside the weights. It counts what the training speech says, the
 English sentences of ``text.zip`` and the texts that are named. Its weight and bonus in the beam
 search are those with which the dev speakers are understood best; none of their sentences, and none
-of a test speaker's, is in the text.
+of a test speaker's, is in the text. A recognizer that writes with the units of another one can take
+that one's counts.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from mera_edge.asr.decoding.ctc import Decoder, Greedy
 from mera_edge.asr.decoding.ngram_lm import LanguageModel
 from mera_edge.asr.decoding.prefix_beam import PrefixBeam
+from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_train import audio, checkpoint, tool, workers
@@ -137,13 +139,34 @@ def write(
     np.savez_compressed(path, **arrays, **choices[int(np.argmin(rates))])
 
 
-def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
+def counts_of(
+    other: Path, symbols: Sequence[str], file: str, but: Iterable[str]
+) -> dict[str, NDArray[Any]]:
+    """Return what ``file`` of another checkpoint holds, but for its factors.
+
+    Raises:
+        InputError: the other one writes with other units, or has no such file.
+    """
+    if checkpoint.load(other).settings(Config).symbols != list(symbols):
+        raise InputError(f"{other} has other units", "count anew, without --counts-of")
+    if not (other / file).is_file():
+        raise InputError(f"{other} has no {file}", "count anew, without --counts-of")
+    with np.load(other / file) as read:
+        return {name: read[name] for name in read.files if name not in but}
+
+
+def tune(
+    directory: Path, data: Path, texts: Sequence[Path] = (), other: Path | None = None
+) -> None:
     """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why."""
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     symbols, units = config.symbols, Units(config.symbols)
-    said, written = text(data, config.corpora, texts)
-    arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
+    if other is not None:
+        arrays = counts_of(other, symbols, FILE, ("weight", "bonus"))
+    else:
+        said, written = text(data, config.corpora, texts)
+        arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
     path = directory / FILE
     spoken = hear(loaded, data, dev(loaded, data))
     sentences, heard = [each.text for each in spoken], [each.units for each in spoken]
@@ -154,13 +177,20 @@ def tune(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
     write(path, arrays, tried, choices)
 
 
+CountsOf = Annotated[
+    Path | None,
+    typer.Option("--counts-of", help="checkpoint with the same units whose counts to take"),
+]
+
+
 def main(
     directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
     data: Path,
     texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
+    other: CountsOf = None,
 ) -> None:
     """Write the language model of a checkpoint."""
-    tune(directory, data, texts or ())
+    tune(directory, data, texts or (), other)
 
 
 if __name__ == "__main__":

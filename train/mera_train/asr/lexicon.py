@@ -1,6 +1,6 @@
 """The recognizer's lexicon: words by their pronunciations, and a trigram model of them.
 
-    python -m mera_train.asr.lexicon CHECKPOINT DATA [TEXT.txt ...]
+    python -m mera_train.asr.lexicon CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
 Writes ``words.npz`` beside the weights: the words that occur most often in the texts of
 `mera_train.asr.language_model` and have a pronunciation in the CMU dictionary (as pocketsphinx
@@ -36,7 +36,17 @@ from mera_train import checkpoint, tool, workers
 from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
-from mera_train.asr.language_model import OWN, Choice, Heard, dev, hear, text, write
+from mera_train.asr.language_model import (
+    OWN,
+    Choice,
+    CountsOf,
+    Heard,
+    counts_of,
+    dev,
+    hear,
+    text,
+    write,
+)
 from mera_train.asr.ngrams import estimate
 
 FILE = "words.npz"
@@ -51,6 +61,8 @@ WEIGHT, BONUS = 1.2, 0.0
 BY_LANGUAGE = (1.2, 1.5, 1.8)
 BY_UNIT = (3.0, 4.0, 5.0)
 BY_SOUND = (0.4, 0.6, 0.8)
+
+_FACTORS = ("by_language", "by_unit", "by_sound")
 
 Pronunciation = tuple[int, ...]
 
@@ -160,7 +172,9 @@ def _tried(
     return word_error_rate([each.text for each in heard], said)["wer"]
 
 
-def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
+def make(
+    directory: Path, data: Path, texts: Sequence[Path] = (), other: Path | None = None
+) -> None:
     """Write the lexicon of a checkpoint, with the factors that dev is understood best with.
 
     Raises:
@@ -173,16 +187,20 @@ def make(directory: Path, data: Path, texts: Sequence[Path] = ()) -> None:
             f"{directory} names no phones on the device",
             "train it with model.sounding_block, as train/configs/asr/words.yaml does",
         )
-    said, written = text(data, config.corpora, texts)
-    everything = said * OWN + written
-    sounds = pronunciations()
-    occurring = Counter(word for each in everything for word in each.split() if word in sounds)
-    words = [word for word, _ in occurring.most_common(WORDS)]
+    if other is not None:
+        listed = counts_of(other, config.symbols, FILE, _FACTORS)
+    else:
+        said, written = text(data, config.corpora, texts)
+        everything = said * OWN + written
+        sounds = pronunciations()
+        occurring = Counter(word for each in everything for word in each.split() if word in sounds)
+        words = [word for word, _ in occurring.most_common(WORDS)]
+        listed = vocabulary({word: sounds[word] for word in words}, everything)
     heard = hear(loaded, data, dev(loaded, data))
     frequency = np.concatenate([np.exp(each.phones) for each in heard]).mean(axis=0)
     log_prior = PRIOR * np.log(frequency)
     arrays = {
-        **vocabulary({word: sounds[word] for word in words}, everything),
+        **listed,
         "phone_weights": loaded.weights["phones.weight"].numpy().T.astype(np.float16),
         "phone_bias": loaded.weights["phones.bias"].numpy().astype(np.float16),
         "log_prior": log_prior.astype(np.float16),
@@ -208,9 +226,10 @@ def main(
     directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
     data: Path,
     texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
+    other: CountsOf = None,
 ) -> None:
     """Write the lexicon of a checkpoint."""
-    make(directory, data, texts or ())
+    make(directory, data, texts or (), other)
 
 
 if __name__ == "__main__":

@@ -44,8 +44,10 @@ class Block(nn.Module):
         self.attention = Attention(config)
         self.feed_forward = FeedForward(config, nn.GELU)
 
-    def forward(self, x: Tensor, chunk: int, left: int) -> Tensor:
+    def forward(self, x: Tensor, chunk: int, left: int) -> tuple[Tensor, Tensor]:
         """Encode ``x [B, T, d]`` in chunks, each of which sees ``left`` frames before it.
+
+        Returns the output, and keys and values ``[B, heads, T, 2 d/heads]``.
 
         Chunks are attended to one by one, as rows of a batch: a mask over all frames would cost
         more time than all else on long utterances.
@@ -55,16 +57,16 @@ class Block(nn.Module):
         rest = count * chunk - time
         query, both = self.attention.project(x)
         query = F.pad(query, (0, 0, 0, rest)).unflatten(2, (count, chunk))
-        both = F.pad(both, (0, 0, left, rest)).unfold(2, left + chunk, chunk)
+        seen = F.pad(both, (0, 0, left, rest)).unfold(2, left + chunk, chunk)
         first = torch.arange(count, device=x.device)[:, None] * chunk - left
         at = first + torch.arange(left + chunk, device=x.device)
         mixed = self.attention.mix(
             query.transpose(1, 2).flatten(0, 1),
-            both.permute(0, 2, 1, 4, 3).flatten(0, 1),
+            seen.permute(0, 2, 1, 4, 3).flatten(0, 1),
             _bias((at >= 0) & (at < time)).repeat(batch, 1, 1, 1),
         )
         x = x + mixed.unflatten(0, (batch, count)).flatten(1, 2)[:, :time]
-        return x + self.feed_forward(x)
+        return x + self.feed_forward(x), both
 
     def stream(self, x: Tensor, cache: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
         """Encode one chunk ``x [1, chunk, d]``; return it and the next cache."""
@@ -96,18 +98,23 @@ class Whisper(Encoder):
             chunk: one that is longer than the utterances lets all see all.
 
         Returns:
-            Scores of the symbols ``[B, encoder frames, symbols]`` and of the phones
-            ``[B, encoder frames, 1, phones]``.
+            Scores of the symbols ``[B, encoder frames, symbols]``, and of the phones
+            ``[B, encoder frames, 1, phones]`` by what symbols are scored by, or by the keys and
+            values of `ModelConfig.sounding_block`.
         """
         x = self.stem(normalised)
         frames = x.shape[1] // 2
         chunk, left = (chunk, self.config.left) if chunk < frames else (frames, 0)
         x = x[:, : 2 * frames]
         x = x + self.positions(torch.arange(2 * frames, device=x.device))
+        heard = []
         for block in self.blocks:
-            x = block(x, 2 * chunk, left)
-        joined = self._joined(x)
-        return self.scores(joined, joined)
+            x, keys = block(x, 2 * chunk, left)
+            heard.append(keys)
+        joined = inner = self._joined(x)
+        if (sounding := self.config.sounding_block) is not None:
+            inner = heard[sounding].transpose(1, 2).flatten(2).unflatten(1, (-1, 2)).flatten(2)
+        return self.scores(joined, inner)
 
     def stream(
         self, frames: Tensor, offset: Tensor, attention: Tensor, state: Tensor, visible: Tensor

@@ -38,9 +38,10 @@ class Lexicon:
     The model is a back-off model like `mera_edge.asr.decoding.ngram_lm.LanguageModel`'s, of words
     packed into numbers of 16 bits.
 
-    Phones are named by a linear layer over what the network's attention has in its cache:
-    ``phone_weights [inputs, outputs]``, ``phone_bias``, and ``log_prior [phones]``, what is to be
-    subtracted from the posteriors, so that frequent sounds are not preferred twice.
+    Phones are named by a linear layer over what the network's attention has in its cache for an
+    encoder frame, which may join several of the cache: ``phone_weights [inputs, outputs]``,
+    ``phone_bias``, and ``log_prior [phones]``, what is to be subtracted from the posteriors, so
+    that frequent sounds are not preferred twice.
 
     Attributes:
         block: whose cache that is.
@@ -92,7 +93,7 @@ class Lexicon:
 
     @property
     def inputs(self) -> int:
-        """Numbers of a frame in the cache of `block`."""
+        """Numbers in the cache of `block` that name the phones of an encoder frame."""
         return len(self._weights)
 
     def pronunciations(self, word: str) -> list[tuple[int, ...]]:
@@ -108,16 +109,18 @@ class Lexicon:
             node = int(self._parents[node - 1])
         return phones[::-1]
 
-    def name(self, cache: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Name the phones of the newest encoder frames.
+    def name(self, cache: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Name the phones of the newest ``count`` encoder frames.
 
         Args:
-            cache: keys and values of `block` ``[heads, frames, 2 d/heads]``.
+            cache: keys and values of `block` ``[heads, frames, 2 d/heads]``, newest frames last.
 
         Returns:
             Scaled likelihoods ``[sounds, phones]``: posteriors over priors, logarithmic.
         """
-        frames = cache.transpose(1, 0, 2).reshape(cache.shape[1], -1)
+        heads, _, width = cache.shape
+        newest = cache[:, -count * (self.inputs // (heads * width)) :]
+        frames = newest.transpose(1, 0, 2).reshape(count, -1)
         scores = (frames @ self._weights + self._bias).reshape(-1, len(self._log_prior))
         scores -= scores.max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))

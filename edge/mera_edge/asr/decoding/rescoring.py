@@ -42,7 +42,7 @@ class Rescoring:
             cache: the attention cache ``[blocks, heads, frames, 2 d/heads]``, newest frames last.
         """
         lexicon = self._knowledge.lexicon
-        sounds = lexicon.name(cache[lexicon.block][:, -len(units) :])
+        sounds = lexicon.name(cache[lexicon.block], len(units))
         self._units.append(units)
         self._sounds.append(sounds)
         self._waiting.extend(sounds)
