@@ -154,6 +154,22 @@ def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> 
     assert recognizer.partial().confidence == 0.5
 
 
+def test_after_a_strange_utterance_the_final_pass_alone_is_not_believed() -> None:
+    final = Final("Other words than those.", STRANGE_LOG_PROBABILITY - 1)
+    recognizer = TwoPass(Streaming(), final)
+    now = speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
+    finalized(recognizer)
+    final.said = said("Never said at all.", -0.1)
+    now = speak(recognizer, now, [0.5] * 3 + [0] * 5)
+    assert finalized(recognizer).recognized_by == "streaming"
+    final.said = said("Streamed streamed it.", -0.1)
+    now = speak(recognizer, now, [0.5] * 3 + [0] * 5)
+    assert finalized(recognizer).recognized_by == "final"
+    final.said = said("Never said at all.", -0.1)
+    speak(recognizer, now, [0.5] * 3 + [0] * 5)
+    assert finalized(recognizer).recognized_by == "final", "believed again once it was understood"
+
+
 def test_where_nothing_was_heard_the_final_pass_rests() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)

@@ -30,11 +30,16 @@ def is_sure(said: UtteranceText) -> bool:
     return bool(said.text) and said.log_probability >= LEAST_LOG_PROBABILITY
 
 
-def chosen(streamed: Hypothesis, said: UtteranceText) -> tuple[Hypothesis, float]:
-    """Return what was said, and how far the streaming pass is to be trusted with what follows."""
-    if not is_sure(said):
+def chosen(streamed: Hypothesis, said: UtteranceText, trusted: float) -> tuple[Hypothesis, float]:
+    """Return what was said, and how far the passes are to be trusted with what follows.
+
+    Args:
+        trusted: how far they are after the utterance before. Once it is less than 1, the final pass
+            is not believed alone: of another language it may be sure of words that were never said.
+    """
+    trust = agreement(streamed.text, said.text)
+    if not is_sure(said) or (trusted < 1 and trust < LEAST_AGREEMENT):
         # Two that hear different words, as of another language, are both to be doubted.
-        trust = agreement(streamed.text, said.text)
         strange = not said.text or said.log_probability < STRANGE_LOG_PROBABILITY
         if strange and trust < LEAST_AGREEMENT:
             return replace(streamed, text="", words=(), confidence=0.0), trust

@@ -113,7 +113,7 @@ class TwoPass:
         said = ending.growing.newest
         if said is None:
             return ending.streamed
-        final, self._trust = chosen(ending.streamed, said)
+        final, self._trust = chosen(ending.streamed, said, self._trust)
         return replace(final, took_s=ending.growing.took_s)
 
     def flush(self) -> None:
