@@ -64,6 +64,7 @@ class TwoPass:
         self._begin_s = self._spoke_s = -math.inf
         self._growing = Growing()
         self._ending: _Ending | None = None
+        self._trust = 1.0
         self.reset()
 
     def accept(self, block: AudioBlock) -> None:
