@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test coverage lint docs bundle clean
+.PHONY: demo test coverage lint docs results bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
 	@echo 'Downloading a recognizer of English, once (56 MB) ...'
@@ -25,6 +25,9 @@ lint: $(VENV)/dev
 
 docs: $(VENV)/dev                ## the documentation, into build/site
 	$(VENV)/bin/mkdocs build --strict
+
+results: $(VENV)/dev             ## the pages, cards and tables that follow from the checkpoints
+	$(VENV)/bin/python -m mera_train.results
 
 bundle: $(VENV)/dev              ## export train/checkpoints into the package's default bundle
 	$(VENV)/bin/mera-edge export --checkpoints train/checkpoints --out edge/mera_edge/bundle/default

@@ -1,6 +1,6 @@
 """What a first run costs: import, start-up, real-time factor, memory, bundle size.
 
-    python benchmarks/first_run.py [CLIP...] > docs/results/first_run.md
+    python benchmarks/first_run.py [CLIP...]
 
 Every figure is the median over whole processes, so that it holds what a user waits for.
 """

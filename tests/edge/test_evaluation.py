@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.metrics.classification import classification
+from mera_edge.metrics.word_error_rate import word_error_rate
 
 NAMES = ["neutral", "happy", "sad"]
 
@@ -91,6 +92,30 @@ def test_intervals_are_those_of_the_books_and_of_simulation() -> None:
     assert result["interval_95"]["uar"] == pytest.approx(
         np.percentile(recalls, (2.5, 97.5)).tolist(), abs=0.02
     )
+
+
+def test_people_who_are_right_or_wrong_as_a_whole_count_once() -> None:
+    """Twenty people, ten rows each, all right or all wrong: no surer than twenty rows."""
+    truth = ["happy", "sad"] * 100
+    people = [f"person {row // 10}" for row in range(200)]
+    right = np.array([row // 10 % 4 != 0 for row in range(200)])
+    chosen = np.where(right, np.tile([1, 2], 100), np.tile([2, 1], 100))
+    alone = classification(truth, np.eye(3)[chosen], NAMES)
+    found = classification(truth, np.eye(3)[chosen], NAMES, people=people)
+    assert (found["people"], found["accuracy"]) == (20, alone["accuracy"])
+    assert 15 <= found["effective_n"] <= 25
+    low, high = found["interval_95"]["accuracy"]
+    single_low, single_high = alone["interval_95"]["accuracy"]
+    assert high - low > 2.5 * (single_high - single_low)
+    few = classification(truth[:20], np.eye(3)[chosen[:20]], NAMES, people=people[:20])
+    assert few["people"] == 2 and "effective_n" not in few
+
+
+def test_the_interval_of_a_word_error_rate_holds_it() -> None:
+    references = ["one two three four"] * 30
+    found = word_error_rate(references, ["one two three"] * 15 + references[15:])
+    low, high = found["interval_95"]["wer"]
+    assert found["wer"] == 1 / 8 and 0.07 < low < 1 / 8 < high < 0.18
 
 
 def test_nothing_to_evaluate_and_unknown_labels_are_errors() -> None:

@@ -142,7 +142,7 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
         units=30,
     )
     metrics = train(config, data, tmp_path, resume=True)
-    assert set(metrics) == {"loss", "wer", "cer"}
+    assert set(metrics) == {"loss", "wer", "cer", "begun", "hours", "synthetic_hours"}
     saved = checkpoint.load(tmp_path)
     assert saved.figures == metrics
     assert saved.settings(Config).symbols[0] == BLANK

@@ -22,7 +22,7 @@ from mera_train.face.data import LABELS, load, majority, plurality, read_manifes
 from mera_train.face.disturbances import DISTURBANCES, disturbed
 from mera_train.face.model import FaceNet, ModelConfig, standardise
 from mera_train.face.train import Config, train
-from mera_train.results import write
+from mera_train.results.page import KEPT, files
 from mera_train.task import LoopConfig
 
 COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -162,16 +162,17 @@ def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
     assert loaded.settings(Config) == config
     assert float(loaded.weights["temperature"]) == pytest.approx(metrics["temperature"])
     assert "FER2013" in loaded.card
-    write(
-        tmp_path / "results" / "face.md", Path("train/configs/face/compact.yaml"), tmp_path / "out"
-    )
-    results = (tmp_path / "results" / "face.md").read_text()
-    assert results.startswith(loaded.card)
-    assert "### test · majority\n" in results
-    for picture in ("face_reliability.svg", "face_learning.svg"):
-        assert f"](../images/{picture})" in results
-        ElementTree.parse(tmp_path / "images" / picture)
-    assert "mera-edge train face --config train/configs/face/compact.yaml" in results
+    page = tmp_path / "results" / "face.md"
+    page.parent.mkdir()
+    page.write_text(f"of before\n{KEPT}By hand.\n")
+    made = files(checkpoint.load(tmp_path / "out"), "face", page)
+    results = made.pop(page)
+    assert results.endswith(f"{KEPT}By hand.\n") and "of before" not in results
+    assert "| 95 % interval |" in results and "mera-edge train face" in results
+    for picture, drawn in made.items():
+        assert f"](../images/{picture.name})" in results
+        ElementTree.fromstring(drawn)
+    assert {p.name for p in made} == {"face_reliability.svg", "face_learning.svg"}
 
 
 def further(path: Path) -> Path:

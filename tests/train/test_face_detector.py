@@ -65,7 +65,7 @@ def test_scenes_are_the_same_for_the_same_seed_and_hold_their_faces(tmp_path: Pa
 
 def test_pictures_without_the_other_kind_are_refused(tmp_path: Path) -> None:
     faces = load(drawn(tmp_path) / "portraits.csv")["train"]
-    with pytest.raises(InputError, match="some with and some without"):
+    with pytest.raises(InputError, match="with and without faces are needed"):
         Composer(faces, 96)
 
 

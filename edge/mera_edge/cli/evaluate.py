@@ -71,14 +71,16 @@ def _show(result: dict[str, Any]) -> None:
     from mera_edge.cli.console import stdout
 
     console = stdout()
-    intervals, answered = result.get("interval_95"), result.get("answered") or {}
-    more = ("95 % interval", "answered rows only") if intervals else ()
-    figures = Table("figure", "value", *more, title=f"{result['role']}, n = {result['n']}")
+    intervals, answered = result["interval_95"], result.get("answered") or {}
+    more = ("answered rows only",) if answered else ()
+    figures = Table(
+        "figure", "value", "95 % interval", *more, title=f"{result['role']}, n = {result['n']}"
+    )
     for name, value in result.items():
         if isinstance(value, float):
-            interval = " to ".join(f"{bound:.4f}" for bound in (intervals or {}).get(name, ()))
+            interval = " to ".join(f"{bound:.4f}" for bound in intervals.get(name, ()))
             only = f"{answered[name]:.4f}" if name in answered else ""
-            figures.add_row(name, f"{value:.4f}", *(interval, only)[: len(more)])
+            figures.add_row(name, f"{value:.4f}", interval, *[only][: len(more)])
     console.print(figures)
     if "per_class" in result:
         classes = Table("label", "precision", "recall", "F1", "support", "unanswered")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
+from mera_edge.metrics.confusion import (
+    LEAST_GROUPS,
+    by_label,
+    figures,
+    intervals,
+    intervals_by_group,
+)
 
 ECE_BINS = 15
-RESAMPLES = 1000
-"""Of the bootstrap."""
 
 
 def classification(
@@ -21,6 +25,7 @@ def classification(
     probabilities: NDArray[np.floating],
     names: Sequence[str],
     answered: NDArray[np.bool_] | None = None,
+    people: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Compare predicted probabilities with true labels.
 
@@ -34,16 +39,18 @@ def classification(
         probabilities: ``[n, C]`` over ``names``.
         names: the ``C`` labels.
         answered: ``[n]`` whether there was an answer; all where ``None``.
+        people: whose each row is; rows of one person are not independent.
 
     Returns:
         ``n``, ``unanswered``, and over all rows ``accuracy``, ``uar`` (unweighted average recall),
         ``macro_f1``, ``weighted_f1``; the same figures over the rows with an ``answered``, or
-        ``None`` where there is none; ``interval_95`` of accuracy (Wilson), ``uar`` and ``macro_f1``
-        (bootstrap over rows), which takes the rows as independent: several of one person make it
-        too narrow. Over the answers: ``ece`` (expected calibration error, 15 equal bins; Guo et
-        al., 2017), ``None`` without any, and the ``reliability`` that it is made of (confidence,
-        accuracy and number of each bin). ``per_class`` (precision, recall, f1, support and
-        unanswered of each label) and ``confusion`` (truth by row, of the answers).
+        ``None`` where there is none; ``interval_95`` of the four. It draws people again where there
+        are ten or more of them, and gives the ``effective_n``; else it takes the rows as
+        independent, and several of one person make it too narrow. Over the answers: ``ece``
+        (expected calibration error, 15 equal bins; Guo et al., 2017), ``None`` without any, and the
+        ``reliability`` that it is made of (confidence, accuracy and number of each bin).
+        ``per_class`` (precision, recall, f1, support and unanswered of each label) and
+        ``confusion`` (truth by row, of the answers).
 
     Raises:
         InputError: nothing to compare, or a true label that is not among ``names``.
@@ -63,7 +70,7 @@ def classification(
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (true[said], predicted[said]), 1)
     silent = np.bincount(true[~said], minlength=len(labels))
-    precision, recall, f1 = _by_label(confusion, silent)
+    precision, recall, f1 = by_label(confusion, silent)
     reliability = _reliability(shares.max(axis=1)[said], (predicted == true)[said])
     gap = sum(b["n"] * abs(b["confidence"] - b["accuracy"]) for b in reliability)
     return {
@@ -73,10 +80,7 @@ def classification(
         "answered": {"n": int(said.sum()), **_figures(confusion, 0 * silent)}
         if said.any()
         else None,
-        "interval_95": {
-            "accuracy": _wilson(int(confusion.diagonal().sum()), len(true)),
-            **_bootstrap(confusion, silent),
-        },
+        **_intervals(true, np.where(said, predicted, len(labels)), len(labels), people),
         "ece": gap / int(said.sum()) if said.any() else None,
         "reliability": reliability,
         "per_class": {
@@ -93,54 +97,25 @@ def classification(
     }
 
 
-def _by_label(
-    confusion: NDArray[np.integer], silent: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision, recall and F1 ``[..., C]`` of confusions ``[..., C, C]`` and unanswered
-    rows ``[..., C]``; 0 where a label has no row."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    precision = hits / np.maximum(confusion.sum(axis=-2), 1)
-    recall = hits / np.maximum(confusion.sum(axis=-1) + silent, 1)
-    return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-
-
 def _figures(confusion: NDArray[np.int64], silent: NDArray[np.int64]) -> dict[str, float]:
-    _, recall, f1 = _by_label(confusion, silent)
-    support = confusion.sum(axis=1) + silent
-    there = support > 0
-    return {
-        "accuracy": float(confusion.diagonal().sum() / support.sum()),
-        "uar": float(recall[there].mean()),
-        "macro_f1": float(f1[there].mean()),
-        "weighted_f1": float((f1 * support).sum() / support.sum()),
-    }
+    return {name: float(value) for name, value in figures(confusion, silent).items()}
 
 
-def _wilson(hits: int, n: int) -> list[float]:
-    """Return the 95 % score interval of a share (Wilson, 1927)."""
-    z = 1.959964
-    middle = (hits + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * math.sqrt(hits * (n - hits) / n + z**2 / 4)
-    return [max(0.0, middle - half), min(1.0, middle + half)]
-
-
-def _bootstrap(confusion: NDArray[np.int64], silent: NDArray[np.int64]) -> dict[str, list[float]]:
-    """Return the 95 % percentile intervals of UAR and macro-F1.
-
-    Drawing rows again is drawing the cells of the confusion again. A label that a draw has no row
-    of does not count in it.
-    """
-    cells = np.column_stack([confusion, silent])
-    n = int(cells.sum())
-    drawn = np.random.default_rng(0).multinomial(n, cells.ravel() / n, RESAMPLES)
-    drawn = drawn.reshape(RESAMPLES, *cells.shape)
-    _, recall, f1 = _by_label(drawn[..., :-1], drawn[..., -1])
-    there = drawn.sum(axis=2) > 0
-    means = {"uar": (recall * there).sum(1), "macro_f1": (f1 * there).sum(1)}
-    return {
-        name: np.percentile(total / there.sum(1), (2.5, 97.5)).tolist()
-        for name, total in means.items()
-    }
+def _intervals(
+    true: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    labels: int,
+    people: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return the intervals, and how many people there are if that is known."""
+    names, whose = np.unique(np.zeros(len(true)) if people is None else people, return_inverse=True)
+    cells = np.zeros((len(names), labels, labels + 1), np.int64)
+    np.add.at(cells, (whose, true, answers), 1)
+    counted = {} if people is None else {"people": len(names)}
+    if len(names) >= LEAST_GROUPS:
+        return {**counted, **intervals_by_group(cells)}
+    total = cells.sum(axis=0)
+    return {**counted, "interval_95": intervals(total[:, :-1], total[:, -1])}
 
 
 def mistakes(

@@ -6,7 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mera_edge.errors import InputError
+from mera_edge.metrics.confusion import RESAMPLES
 
 _UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
@@ -60,7 +64,8 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
         ``wer`` and ``cer`` (errors divided by reference words and characters, 0 and up; single
         spaces between words count as characters), ``n`` utterances, ``words`` in the references,
         and what they are, ``counts``: ``words``, ``characters`` where the script has no spaces
-        between words (`tokens`), or ``words and characters`` where both occur.
+        between words (`tokens`), or ``words and characters`` where both occur. ``interval_95`` of
+        both rates, by bootstrap over utterances, which takes them as independent.
 
     Raises:
         InputError: the numbers of transcripts differ, or the references contain no words.
@@ -74,13 +79,27 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
     spelled = [tuple(map(_spelled, pair)) for pair in zip(references, hypotheses, strict=True)]
     single = [re.match(f"[{_UNSPACED}]", token) is not None for token in every]
     counts = "characters" if all(single) else "words and characters" if any(single) else "words"
+    # Errors and length of every utterance.
+    counted = {
+        "wer": np.array([(distance(r, h), len(r)) for r, h in pairs]),
+        "cer": np.array([(distance(r, h), len(r)) for r, h in spelled]),
+    }
     return {
-        "wer": sum(distance(r, h) for r, h in pairs) / len(every),
-        "cer": sum(distance(r, h) for r, h in spelled) / sum(len(r) for r, _ in spelled),
+        **{name: float(rows[:, 0].sum() / rows[:, 1].sum()) for name, rows in counted.items()},
         "n": len(pairs),
         "words": len(every),
         "counts": counts,
+        "interval_95": {name: _interval(rows) for name, rows in counted.items()},
     }
+
+
+def _interval(rows: NDArray[np.int64]) -> list[float]:
+    n = len(rows)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES) @ rows
+    found: list[float] = np.percentile(
+        drawn[:, 0] / np.maximum(drawn[:, 1], 1), (2.5, 97.5)
+    ).tolist()
+    return found
 
 
 def _spelled(text: str) -> str:

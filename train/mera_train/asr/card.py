@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mera_train.asr.config import Config
-from mera_train.provenance import begun, stated
+from mera_train.provenance import stated
 
 _NETWORKS = {
     "conformer": "A causal conformer",
@@ -26,41 +27,45 @@ _CORPORA = {
 }
 
 
-def card(
-    config: Config, metrics: Mapping[str, float], hours: Mapping[str, float], synthetic: float
-) -> str:
-    """The model card: what it learnt from, and how well.
+def card(config: Config, metrics: Mapping[str, Any]) -> str:
+    """Return Markdown: what it is, what from, how good.
 
     Args:
         config: what it was trained with.
-        metrics: on dev.
-        hours: of recorded speech, by corpus.
-        synthetic: hours of synthetic speech.
+        metrics: on dev; what training had ``begun`` from, ``hours`` of recorded speech by corpus,
+            ``synthetic_hours``.
     """
-    beside = f" and {synthetic:.1f} hours read by engines" if synthetic else ""
+    hours = metrics.get("hours") or dict.fromkeys(config.corpora)
     corpora = [
-        f"  * {_CORPORA.get(name, f'{name} (its licence is not recorded)')}: {part:.2f} h"
+        f"* {_CORPORA.get(name, f'{name} (its licence is not recorded)')}"
+        + (f": {part:.2f} h" if part is not None else "")
         for name, part in hours.items()
     ]
+    if synthetic := metrics.get("synthetic_hours"):
+        corpora.append(f"* {synthetic:.1f} hours of synthetic speech")
     if config.augment and config.augment.noise:
-        corpora.append("  * noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial)")
+        corpora.append("* noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial)")
     return f"""\
 # Streaming speech recognizer
 
-{_NETWORKS[config.model.kind]} with CTC over {len(config.symbols)} units, {_begun(config)}, on
-{sum(hours.values()):.1f} hours of speech{beside}.
+{_NETWORKS[config.model.kind]} with CTC over {len(config.symbols)} units, {metrics["begun"]}.
 
-* Data, with the licence where it is a corpus that this project knows:
+## Dev
+
+Greedy search; these recordings (other speakers, where speakers are named) chose the weights.
+
+| figure | value |
+| --- | --- |
+| word error rate, % | {100 * metrics["wer"]:.1f} |
+| character error rate, % | {100 * metrics["cer"]:.1f} |
+
+## Training data
+
 {chr(10).join(corpora)}
-* Licence of the weights: {stated(config.licence)}.
-* Dev (other speakers, where speakers are named; they chose the weights): word error rate
-  {metrics["wer"]:.1%}, character error rate {metrics["cer"]:.1%}, greedy.
-* Not covered: what is unlike these recordings, other languages.
+
+Licence of the weights: {stated(config.licence)}.
+
+## Limits
+
+Speech that is unlike these recordings, and other languages.
 """
-
-
-def _begun(config: Config) -> str:
-    if config.pretrained is not None:
-        file, digest = config.pretrained.file.name, config.pretrained.sha256
-        return f"begun from the pretrained weights {file} (SHA-256 {digest})"
-    return begun(config.initial)

@@ -25,6 +25,7 @@ from mera_train.asr.task import Recognition
 from mera_train.asr.units import Units
 from mera_train.asr.whisper import Whisper
 from mera_train.loop import fit
+from mera_train.provenance import begun
 from mera_train.run import device
 
 _FITTED = 200
@@ -100,7 +101,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     )
     used = [*training, *material.dev, *read]
     task = Recognition(config, model, units, frames, aligned, used, material.noise)
-    metrics = fit(task, config.loop, out, material.made, resume)
+    chosen = fit(task, config.loop, out, material.made, resume)
     # Eleven bits do as well, and the files compress to two thirds.
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()
@@ -108,9 +109,26 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         said, heard, _ = task.understood(task.model, device())
     report.write(out, said, heard)
     written = config.model_copy(update={"symbols": units.symbols})
-    hours, artificial = _hours(frames, training), sum(_hours(frames, read).values())
-    checkpoint.save(out, model, written, metrics, card(written, metrics, hours, artificial))
+    metrics = {
+        **chosen,
+        "begun": _begun(config),
+        "hours": _hours(frames, training),
+        "synthetic_hours": sum(_hours(frames, read).values()),
+    }
+    checkpoint.save(out, model, written, metrics, described(written, metrics))
     return metrics
+
+
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(config, metrics)
+
+
+def _begun(config: Config) -> str:
+    if config.pretrained is not None:
+        file, digest = config.pretrained.file.name, config.pretrained.sha256
+        return f"begun from the pretrained weights {file} (SHA-256 {digest})"
+    return begun(config.initial)
 
 
 def _hours(frames: Frames, utterances: Sequence[Utterance]) -> dict[str, float]:

@@ -35,7 +35,7 @@ from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.fingerprint import combined
 from mera_train.loop import fit
 from mera_train.own.config import OwnConfig
-from mera_train.provenance import Licence
+from mera_train.provenance import Licence, begun
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
@@ -206,14 +206,39 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     power = take_back_prior(model, learnt, faces["valid"], further) if further else 0.0
     logits, _, _ = infer(model, faces["valid"])
     truth = plurality(faces["valid"].votes)
-    test = faces["test"].at(majority(faces["test"].votes) >= 0)
     model.temperature.fill_(
         fit_temperature(torch.from_numpy(logits[truth >= 0]), torch.from_numpy(truth[truth >= 0]))
     )
     metrics = {
+        "begun": begun(config.initial),
         "parameters": sum(p.numel() for p in model.parameters()),
         "temperature": float(model.temperature),
         "prior_taken_back": power,
+        "further": {
+            path.name: len(part["train"])
+            for path, part in zip(config.further, manifests, strict=True)
+        },
+        **measured(model, faces, further),
+    }
+    checkpoint.save(out, model, config, metrics, described(config, metrics))
+    return metrics
+
+
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(metrics, config.licence)
+
+
+def measured(model: FaceNet, faces: dict[str, Faces], further: Faces | None) -> dict[str, Any]:
+    """Return all figures of a trained model.
+
+    Args:
+        model: with its temperature.
+        faces: of FER+, by split.
+        further: that helped to choose the model.
+    """
+    test = faces["test"].at(majority(faces["test"].votes) >= 0)
+    return {
         "valid": measure(model, faces["valid"]),
         "test": measure(model, faces["test"]),
         "mistakes": {
@@ -228,13 +253,13 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
             name: measure(model, disturbed(faces["test"], name))["majority"]["accuracy"]
             for name in DISTURBANCES
         },
+        **({"further_valid": _rated(model, further)} if further else {}),
     }
-    counts = {
-        path.name: len(part["train"]) for path, part in zip(config.further, manifests, strict=True)
-    }
-    said = card(metrics, config.initial, counts, config.licence)
-    checkpoint.save(out, model, config, metrics, said)
-    return metrics
+
+
+def _rated(model: FaceNet, faces: Faces) -> dict[str, Any]:
+    shares = softmax(infer(model, faces)[0], float(model.temperature))
+    return score(shares, plurality(faces.votes))
 
 
 def take_back_prior(model: FaceNet, learnt: Faces, dev: Faces, further: Faces) -> float:

@@ -162,5 +162,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "pictures": {name: len(part) for name, part in pictures.items()},
         "valid": measure(model, pictures["valid"]),
     }
-    checkpoint.save(out, model, config, metrics, card(metrics, config.licence))
+    checkpoint.save(out, model, config, metrics, described(config, metrics))
     return metrics
+
+
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(metrics, config.licence)

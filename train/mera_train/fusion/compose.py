@@ -56,6 +56,8 @@ class Composed:
     """``[n]`` index into `EMOTIONS`: the emotion of the whole."""
     shown: NDArray[np.int64]
     """``[n, 3]``: the emotion that each modality really shows."""
+    items: NDArray[np.int64]
+    """``[n, 3]``: which recording, picture and sentence it is made of (`Pool.items`)."""
 
     def __len__(self) -> int:
         return len(self.emotions)
@@ -82,7 +84,7 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     n = how.examples
     emotions = np.arange(n) % len(EMOTIONS)
     random.shuffle(emotions)
-    embeddings, probabilities, ages, shown = {}, [], [], []
+    embeddings, probabilities, ages, shown, items = {}, [], [], [], []
     taken_for = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
     taken_for = np.where(random.random(n) < how.misread, taken_for, _ANYTHING)
     for name in MODALITIES:
@@ -98,12 +100,14 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
         probabilities.append(pool.probabilities[rows])
         ages.append(age)
         shown.append(show)
+        items.append(pool.items[rows])
     return Composed(
         embeddings=embeddings,
         probabilities=np.stack(probabilities, 1).astype(np.float32),
         age_s=np.stack(ages, 1).astype(np.float32),
         emotions=emotions.astype(np.int64),
         shown=np.stack(shown, 1).astype(np.int64),
+        items=np.stack(items, 1),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,12 @@ from mera_train.fusion.config import Config
 from mera_train.fusion.evidence import Pool, collect, contents
 from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.supervision import SUBSETS, Batch, MultiTask, Supervised
+from mera_train.fusion.uncertainty import uncertainty
 from mera_train.loop import fit
 from mera_train.temperature import fit_temperature
+
+EXAMPLES = 4200
+"""Composed examples to choose by, and to test on; a multiple of seven."""
 
 
 class FusionTask(MultiTask):
@@ -111,7 +116,9 @@ def compare(network: Mtme, examples: Composed) -> list[dict[str, Any]]:
     table = []
     for subset in SUBSETS:
         columns = [i for i, kept in enumerate(subset) if kept]
-        fused = measure(examples, answers(network, examples, subset)[0])
+        shares = answers(network, examples, subset)[0]
+        fused = measure(examples, shares)
+        sure = uncertainty(examples, shares, columns)
         singles = {
             MODALITIES[i]: measure(examples, examples.probabilities[:, i])["macro_f1"]
             for i in columns
@@ -121,6 +128,7 @@ def compare(network: Mtme, examples: Composed) -> list[dict[str, Any]]:
             {
                 "modalities": [MODALITIES[i] for i in columns],
                 "fused": round(fused["macro_f1"], 4),
+                "fused_95": sure["interval_95"]["macro_f1"],
                 "fused_ece": round(fused["ece"], 4),
                 "best_single": round(max(singles.values()), 4),
                 "mean_of_probabilities": round(mean["macro_f1"], 4),
@@ -163,7 +171,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     known = collect(bundle, data, "dev", out / "evidence_dev.safetensors")
     unseen = collect(bundle, data, "test", out / "evidence_test.safetensors")
     fitting, choosing = halves(known, config.loop.seed)
-    few = config.composition.model_copy(update={"examples": 4200})
+    few = config.composition.model_copy(update={"examples": EXAMPLES})
     task = FusionTask(
         config,
         compose(fitting, config.composition, config.loop.seed),
@@ -172,22 +180,49 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     chosen = fit(task, config.loop, out, made, resume)
     network = task.model.network
     _calibrate(network, task.dev)
-    clean = compose(unseen, CLEAN.model_copy(update={"examples": 4200}), 7)
-    mixed = compose(unseen, few, 7)
     metrics = {
         "dev": chosen,
         "temperature": float(network.temperature),
-        "clean": compare(network, clean),
-        "disturbed": compare(network, mixed),
-        "test": measure(clean, answers(network, clean, SUBSETS[0])[0]),
+        **_tested(network, unseen, few),
         "generated_labels": _agreement(task),
     }
-    said = card(metrics, described(few), config.licence)
-    checkpoint.save(out, network, config, metrics, said)
+    checkpoint.save(out, network, config, metrics, described(config, metrics))
     return metrics
 
 
-def described(how: Composition) -> str:
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(metrics, _disturbance(config.composition), config.licence)
+
+
+def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
+    """Return all figures of a trained fusion on composed test examples.
+
+    Its encoders are those that it was trained with, or else the default bundle's.
+    """
+    config = loaded.settings(Config)
+    bundle = Bundle.open(config.encoders if config.encoders.exists() else None)
+    with tempfile.TemporaryDirectory() as scratch:
+        unseen = collect(bundle, data, "test", Path(scratch) / "evidence.safetensors")
+    network = loaded.fill(
+        Mtme(config.model, {name: pool.embeddings.shape[1] for name, pool in unseen.items()})
+    )
+    few = config.composition.model_copy(update={"examples": EXAMPLES})
+    return _tested(network, unseen, few)
+
+
+def _tested(network: Mtme, unseen: Mapping[str, Pool], few: Composition) -> dict[str, Any]:
+    clean = compose(unseen, CLEAN.model_copy(update={"examples": EXAMPLES}), 7)
+    shares = answers(network, clean, SUBSETS[0])[0]
+    sure = uncertainty(clean, shares, list(range(len(MODALITIES))))
+    return {
+        "clean": compare(network, clean),
+        "disturbed": compare(network, compose(unseen, few, 7)),
+        "test": {**measure(clean, shares), **sure},
+    }
+
+
+def _disturbance(how: Composition) -> str:
     """Return what is wrong with composed examples, in words."""
     ages = ", ".join(f"{name} {age:g} s" for name, age in how.age_s.items())
     return (

@@ -221,7 +221,7 @@ class TextTask:
         return mistakes([str(number + 1) for number in single], truth, probabilities, EMOTIONS)
 
     def finish(self) -> dict[str, Any]:
-        """Choose share and temperature on dev, then measure everything once on test."""
+        """Choose share and temperature on dev, then measure everything on test."""
         model = self.model
         if isinstance(model, TextEncoder):
             self.choose_share(model)
@@ -230,6 +230,14 @@ class TextTask:
             "dev": self.evaluate(model, next(model.parameters()).device),
             **({"share": float(model.share)} if isinstance(model, TextEncoder) else {}),
             "temperature": float(model.temperature),
+            "parameters": sum(value.numel() for value in model.state_dict().values()),
+            **self.tests(),
+        }
+
+    def tests(self) -> dict[str, Any]:
+        """Return all figures on test splits."""
+        model = self.model
+        return {
             "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
             "test_disturbed": {
                 corpus: self.measure(model, corpus, "test", disturbed=True)
@@ -311,13 +319,24 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         task.fit_ngrams()
     fit(task, config.loop, out, made, resume)
     metrics = task.finish()
-    parameters = sum(value.numel() for value in task.model.state_dict().values())
     if isinstance(task.model, Teacher):
-        said = card(metrics, parameters, config.licence, config.encoder)
-        checkpoint.save(out, task.model, config, metrics, said)
+        checkpoint.save(out, task.model, config, metrics, described(config, metrics))
         task.model.save(out)
     else:
         final = config.model_copy(update={"model": task.model.config})
-        checkpoint.save(out, task.model, final, metrics, card(metrics, parameters, config.licence))
+        checkpoint.save(out, task.model, final, metrics, described(final, metrics))
         (out / TOKENIZER).write_text(task.learnt, encoding="utf-8")
     return metrics
+
+
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(metrics, config.licence, config.encoder)
+
+
+def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
+    """Return all figures of a trained model on test splits."""
+    task = TextTask(loaded.settings(Config), data)
+    task.tokenizer = Tokenizer.parse((loaded.directory / TOKENIZER).read_text(encoding="utf-8"))
+    task.model = loaded.fill(TextEncoder(task.config.model))
+    return task.tests()

@@ -69,11 +69,11 @@ def listen(
 
 def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) -> dict[str, Any]:
     """Compare with the truth: RAVDESS on its eight labels, other corpora on the seven."""
-    truth = [u.label for u in utterances]
+    truth, people = [u.label for u in utterances], [u.speaker for u in utterances]
     if all(u.corpus == RAVDESS for u in utterances):
-        return classification(truth, probabilities, LABELS)
-    names = LABELS[:-1]
-    return classification([to_emotion(t) for t in truth], project(probabilities, LABELS), names)
+        return classification(truth, probabilities, LABELS, people=people)
+    seven = [to_emotion(t) for t in truth]
+    return classification(seven, project(probabilities, LABELS), LABELS[:-1], people=people)
 
 
 def worst(

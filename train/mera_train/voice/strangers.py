@@ -65,9 +65,10 @@ def measure(data: Path, ear: Ear, corpus: str, share: float) -> dict[str, Any]:
     answers = [ear.hear(samples) for samples in recordings]
     undecided = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
     probabilities = np.stack([undecided if a is None else a for a in answers])
-    found = classification([to_emotion(u.label) for u in rows], probabilities, EMOTIONS)
+    truth, people = [to_emotion(u.label) for u in rows], [u.speaker for u in rows]
+    found = classification(truth, probabilities, EMOTIONS, people=people)
     said = probabilities.argmax(1)
-    kept = ("n", "accuracy", "uar", "macro_f1", "ece", "interval_95")
+    kept = ("n", "people", "accuracy", "uar", "macro_f1", "ece", "interval_95")
     return {
         **{name: found[name] for name in kept},
         "recall": {label: row["recall"] for label, row in found["per_class"].items()},

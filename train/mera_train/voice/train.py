@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mera_edge.features.fbank import BINS
 from mera_train import checkpoint, fingerprint, state
 from mera_train.fingerprint import Made
 from mera_train.loop import fit
@@ -81,9 +83,13 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         return cross_validate(config, frames, every, unseen, noise, out, made, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     model, _, metrics = _fit(config, frames, split, unseen, noise, out, made, resume)
-    said = card(metrics, config.corpora, config.model.chunk, config.licence)
-    checkpoint.save(out, model, config, metrics, said)
+    checkpoint.save(out, model, config, metrics, described(config, metrics))
     return metrics
+
+
+def described(config: Config, metrics: dict[str, Any]) -> str:
+    """Return the model card."""
+    return card(metrics, config.corpora, config.model.chunk, config.licence)
 
 
 def cross_validate(
@@ -144,15 +150,34 @@ def _fit(
         temperature(listen(model, frames, split.dev, device), allowed(split.dev))
     )
     scores = listen(model, frames, split.test, device)
-    tests = {RAVDESS: split.test} if split.test else {}
-    tests |= {corpus: [u for u in unseen if u.corpus == corpus] for corpus in config.unseen}
-    metrics: dict[str, Any] = {
+    metrics = {
         "dev": dev_metrics,
         "temperature": float(model.temperature),
-        "mistakes": {},
+        **_tested(model, frames, [*split.test, *unseen]),
     }
-    for corpus, members in tests.items():
-        answers = listen(model, frames, members, device).softmax(1).numpy()
+    return model, scores, metrics
+
+
+def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
+    """Return all figures of a trained model on its tests."""
+    config = loaded.settings(Config)
+    heard = [u for u in speech(data, RAVDESS) if u.speaker in TEST_SPEAKERS[RAVDESS]]
+    heard += [u for corpus in config.unseen for u in speech(data, corpus)]
+    nothing = torch.zeros(BINS)
+    model = loaded.fill(VoiceEncoder(config.model, nothing, nothing, len(LABELS)))
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        digests = fingerprint.Digests(place / "digests.json")
+        frames = prepare(data, heard, lambda u: [Copy()], place / "frames", digests)
+        return _tested(model, frames, heard)
+
+
+def _tested(model: VoiceEncoder, frames: Frames, utterances: Sequence[Utterance]) -> dict[str, Any]:
+    """Return the figures of every corpus, and the surest mistakes."""
+    metrics: dict[str, Any] = {"mistakes": {}}
+    for corpus in dict.fromkeys(u.corpus for u in utterances):
+        members = [u for u in utterances if u.corpus == corpus]
+        answers = listen(model, frames, members, model.mean.device).softmax(1).numpy()
         metrics[corpus] = judge(answers, members)
         metrics["mistakes"][corpus] = worst(answers, members)
-    return model, scores, metrics
+    return metrics

@@ -1,0 +1,95 @@
+"""Figures of a confusion, and their 95 % intervals by bootstrap (Efron, 1979)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+LEAST_GROUPS = 10
+"""Fewer groups are too few to resample: the interval of two people is anything."""
+
+Counts = NDArray[np.integer] | NDArray[np.floating]
+
+
+def by_label(
+    confusion: Counts, silent: Counts
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return precision, recall and F1 ``[..., C]`` of confusions ``[..., C, C]`` and unanswered
+    rows ``[..., C]``; 0 where a label has no row."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    precision = hits / np.maximum(confusion.sum(axis=-2), 1e-12)
+    recall = hits / np.maximum(confusion.sum(axis=-1) + silent, 1e-12)
+    return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+
+
+def figures(confusion: Counts, silent: Counts) -> dict[str, NDArray[np.float64]]:
+    """Return ``accuracy``, ``uar``, ``macro_f1`` and ``weighted_f1``, each ``[...]``, of confusions
+    ``[..., C, C]`` and unanswered rows ``[..., C]``. A label without a row does not count."""
+    _, recall, f1 = by_label(confusion, silent)
+    support = confusion.sum(axis=-1) + silent
+    there, rows = support > 0, support.sum(axis=-1)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).sum(axis=-1)
+    return {
+        "accuracy": hits / rows,
+        "uar": (recall * there).sum(axis=-1) / there.sum(axis=-1),
+        "macro_f1": (f1 * there).sum(axis=-1) / there.sum(axis=-1),
+        "weighted_f1": (f1 * support).sum(axis=-1) / rows,
+    }
+
+
+def intervals(confusion: Counts, silent: Counts) -> dict[str, list[float]]:
+    """Return the 95 % intervals of all `figures`, with rows taken as independent.
+
+    Accuracy by `wilson`, the others as percentiles of a bootstrap: drawing rows again is
+    drawing the cells of the confusion again.
+    """
+    cells = np.column_stack([confusion, silent]).astype(np.float64)
+    n = int(cells.sum())
+    drawn = np.random.default_rng(0).multinomial(n, cells.ravel() / n, RESAMPLES)
+    found = percentiles(drawn.reshape(RESAMPLES, *cells.shape))
+    return {**found, "accuracy": wilson(int(confusion.diagonal().sum()), n)}
+
+
+def intervals_by_group(cells: Counts) -> dict[str, Any]:
+    """Return ``interval_95`` and ``effective_n`` where whole groups of rows are drawn again.
+
+    Args:
+        cells: rows of each group (a person's, a recording's) by truth and answer, the last answer
+            is none: ``[G, C, C + 1]``.
+    """
+    groups = len(cells)
+    drawn = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), RESAMPLES)
+    return of_draws(np.tensordot(drawn, cells, 1), cells.sum(axis=0))
+
+
+def of_draws(drawn: Counts, cells: Counts) -> dict[str, Any]:
+    """Return ``interval_95`` and ``effective_n``: how many independent rows would give an accuracy
+    that varies as much.
+
+    Args:
+        drawn: by bootstrap, ``[R, C, C + 1]``; weights need not be whole numbers.
+        cells: what was measured, ``[C, C + 1]``.
+    """
+    accuracies = figures(drawn[..., :-1], drawn[..., -1])["accuracy"]
+    accuracy, n = float(figures(cells[:, :-1], cells[:, -1])["accuracy"]), int(cells.sum())
+    variance = float(accuracies.var())
+    effective = accuracy * (1 - accuracy) / variance if variance else n
+    return {"interval_95": percentiles(drawn), "effective_n": min(n, round(effective))}
+
+
+def percentiles(drawn: Counts) -> dict[str, list[float]]:
+    """Return the 2.5th and the 97.5th percentile of all `figures` of ``[R, C, C + 1]``."""
+    found = figures(drawn[..., :-1], drawn[..., -1])
+    return {name: np.percentile(v, (2.5, 97.5)).tolist() for name, v in found.items()}
+
+
+def wilson(hits: float, n: int) -> list[float]:
+    """Return the 95 % score interval of a share of ``n`` (Wilson, 1927)."""
+    z = 1.959964
+    middle = (hits + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * math.sqrt(hits * (n - hits) / n + z**2 / 4)
+    return [max(0.0, middle - half), min(1.0, middle + half)]

@@ -1,0 +1,73 @@
+"""Results pages, cards and tables are what the committed checkpoints say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mera_edge.metrics.classification import classification
+from mera_train.figures import intervals_of, table
+from mera_train.msa import results as msa_results
+from mera_train.results import generated, page
+from mera_train.results.measure import MEASURES
+from mera_train.results.roles import PAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[Path, str]:
+    return generated.files()
+
+
+def test_what_is_committed_is_what_the_generator_makes(made: dict[Path, str]) -> None:
+    stale = [
+        str(path.relative_to(ROOT))
+        for path, text in made.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    assert not stale, "run: make results"
+
+
+def test_every_results_page_is_made_or_says_how_its_figures_are(made: dict[Path, str]) -> None:
+    pages = {path.stem for path in generated.RESULTS.glob("*.md")} - {"README"}
+    assert pages == set(PAGES) | set(generated.BY_HAND)
+    assert set(PAGES) == set(MEASURES)
+
+
+@pytest.mark.parametrize("role", [role for role, words in PAGES.items() if words.tests])
+def test_every_accuracy_has_its_n_and_interval(role: str, made: dict[Path, str]) -> None:
+    text = made[generated.RESULTS / f"{role}.md"].split(page.KEPT)[0]
+    first = text[text.index("| test |") :].splitlines()
+    head = [cell.strip() for cell in first[0].strip("|").split("|")]
+    for number, name in enumerate(head):
+        if name.startswith(("accuracy", "UAR", "macro-F1", "weighted")):
+            assert head[number + 1] == "95 % interval"
+    for line in first[2 : 2 + len(PAGES[role].tests)]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert re.fullmatch(r"[\d,]+", cells[head.index("n")])
+        assert not any(re.search(r"\d.*/|±", cell) for cell in cells[1:]), "one figure a cell"
+    assert (ROOT / "train" / "configs" / PAGES[role].config).exists()
+
+
+def test_a_figure_lies_in_its_interval_even_if_only_a_confusion_is_known() -> None:
+    truth = ["happy", "sad", "sad", "happy"] * 25
+    found = classification(truth, np.eye(2)[[0, 1, 0, 0] * 25], ("happy", "sad"))
+    bare = {key: value for key, value in found.items() if key != "interval_95"}
+    for figure, (low, high) in intervals_of(bare).items():
+        assert low < found[figure] < high
+        assert [low, high] == pytest.approx(found["interval_95"][figure])
+    assert "| made | 2 | 100 | 75.0 |" in table({"made": bare}, ("accuracy",))
+
+
+def test_the_page_of_mosi_has_the_words_of_its_generator() -> None:
+    """Its figures need a hundred trainings; its words do not."""
+    text = (generated.RESULTS / "mosi.md").read_text(encoding="utf-8")
+    place = 0
+    for part in re.split(r"\{[^}]*\}", msa_results.PAGE):
+        found = text.find(part, place)
+        assert found >= place, f"run its generator, or mend the page: {part[:60]!r}"
+        place = found + len(part)

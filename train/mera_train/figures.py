@@ -1,0 +1,71 @@
+"""Tests of a classifier as a Markdown table: one figure a cell, beside its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mera_edge.metrics.confusion import intervals
+
+NAMES = {
+    "accuracy": "accuracy",
+    "uar": "UAR",
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "ece": "ECE",
+}
+PERCENT = ("accuracy", "uar")
+
+Test = Mapping[str, Any]
+"""What `mera_edge.metrics.classification.classification` said."""
+
+
+def table(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test") -> str:
+    """Return a row for each test: labels, n and, where known, people and effective n.
+
+    Args:
+        tests: by what their rows are called.
+        figures: of `NAMES`.
+        first: the head of the first column.
+    """
+    counts = ["labels", "n", *(c for c in _COUNTS if any(c in test for test in tests.values()))]
+    head = [first, *(_COUNTS.get(count, count) for count in counts)]
+    for figure in figures:
+        head += [NAMES[figure] + (", %" if figure in PERCENT else "")]
+        head += ["95 % interval"] if figure != "ece" else []
+    rows = [[name, *_row(test, counts, figures)] for name, test in tests.items()]
+    return markdown(head, rows)
+
+
+_COUNTS = {"people": "people", "effective_n": "effective n"}
+
+
+def _row(test: Test, counts: Sequence[str], figures: Sequence[str]) -> list[str]:
+    known = {**test, "labels": len(test["confusion"]["labels"])}
+    cells = [f"{known[count]:,}" if count in known else "" for count in counts]
+    bounds = intervals_of(test)
+    for figure in figures:
+        cells.append(shown(figure, test[figure]))
+        if figure != "ece":
+            cells.append(" to ".join(shown(figure, bound) for bound in bounds[figure]))
+    return cells
+
+
+def intervals_of(test: Test) -> dict[str, list[float]]:
+    """Return the 95 % intervals that were measured; others from the confusion, over rows."""
+    silent = [row.get("unanswered", 0) for row in test["per_class"].values()]
+    confusion = np.array(test["confusion"]["rows_are_truth"])
+    return {**intervals(confusion, np.array(silent)), **test.get("interval_95", {})}
+
+
+def shown(figure: str, value: float) -> str:
+    """Return a figure as tables show it: shares in percent, scores from 0 to 1."""
+    return f"{100 * value:.1f}" if figure in PERCENT else f"{value:.3f}"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

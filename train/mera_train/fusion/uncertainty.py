@@ -1,0 +1,40 @@
+"""How sure a figure on composed examples is: they share recordings, pictures and sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_edge.metrics.confusion import RESAMPLES, of_draws
+from mera_train.fusion.compose import Composed
+
+
+def uncertainty(
+    examples: Composed, probabilities: NDArray[np.floating], columns: list[int]
+) -> dict[str, Any]:
+    """Return ``interval_95``, ``effective_n`` and ``sources`` of answers to composed examples.
+
+    Recordings, pictures and sentences are drawn again, each by itself, and an example counts as
+    often as its parts were drawn (the pigeonhole bootstrap; Owen, 2007).
+
+    Args:
+        examples: ``n`` of them.
+        probabilities: the answers, ``[n, 7]``.
+        columns: the modalities that were given, as numbers of `MODALITIES`.
+    """
+    cells = examples.emotions * (len(EMOTIONS) + 1) + probabilities.argmax(axis=1)
+    shape = (len(EMOTIONS), len(EMOTIONS) + 1)
+    random = np.random.default_rng(0)
+    parts = [np.unique(examples.items[:, i], return_inverse=True) for i in columns]
+    drawn = np.empty((RESAMPLES, *shape))
+    for number in range(RESAMPLES):
+        weights = np.ones(len(examples))
+        for found, which in parts:
+            weights *= random.multinomial(len(found), np.full(len(found), 1 / len(found)))[which]
+        drawn[number] = np.bincount(cells, weights, np.prod(shape)).reshape(shape)
+    measured = np.bincount(cells, minlength=np.prod(shape)).reshape(shape)
+    sources = {MODALITIES[i]: len(part[0]) for i, part in zip(columns, parts, strict=True)}
+    return {**of_draws(drawn, measured), "sources": sources}

@@ -1,0 +1,1 @@
+"""Results pages, cards and tables that follow from committed checkpoints."""

@@ -1,0 +1,135 @@
+"""What the results page of each role says around its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure of others on the same test."""
+
+    test: str
+    figure: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """The words of one page."""
+
+    title: str
+    config: str
+    """In ``train/configs``: what the checkpoint was trained with."""
+    lead: str
+    """What is measured, on what, and what chose the model."""
+    tests: Mapping[str, str]
+    """What a test is, by its place in ``metrics.json``; the others are on dev sets."""
+    figures: tuple[str, ...]
+    published: tuple[Published, ...] = ()
+    caution: str = ""
+    """How the figures must be read."""
+
+
+_BARSOUM = "VGG13, 8.8 M parameters: [Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)"
+_MAJORITY = "FER+ test, the authors' protocol: faces on which more than half of the taggers agree"
+_PRIVATE = "FER2013 PrivateTest; a second output, for comparison only"
+
+PAGES = {
+    "vad": Page(
+        title="Speech detector: results",
+        config="vad/causal.yaml",
+        lead="An answer every 40 ms, by the device's own stage with the default bundle, beside "
+        "Silero VAD 6.2.3 (the teacher) with the same rules for begin and end (0.5 for 80 ms; "
+        "below 0.25 for 600 ms). Speakers and noises are in no training. The rules were chosen on "
+        "dev, twice; in between this test was measured with the first rules (*What was tried*).",
+        tests={},
+        figures=(),
+        caution="Recordings are taken as independent. x86; **not run on a Jetson**.",
+    ),
+    "face": Page(
+        title="Face encoder: results",
+        config="face/wild.yaml",
+        lead="One grey face crop of 48 pixels in, eight labels out (FER+), in FP32. The tests are "
+        "official test splits. The weights and the temperature were chosen on FER+ valid and on "
+        "a part of RAF-DB's training set (the table of dev sets).",
+        tests={
+            "test · majority": _MAJORITY,
+            "test · plurality": "FER+ test, all faces: the label with the most votes",
+            "test · fer2013": _PRIVATE,
+        },
+        figures=("accuracy", "uar", "macro_f1", "ece"),
+        published=(
+            Published(_MAJORITY, "accuracy", "85.0 %", _BARSOUM),
+            Published(_PRIVATE, "accuracy", "71.2 %", "winner of the FER2013 contest"),
+            Published(_PRIVATE, "accuracy", "73.3 %", "Khaireddin and Chen, 2021"),
+        ),
+        caution="The pictures are taken as independent; FER+ does not say who is in them.",
+    ),
+    "voice": Page(
+        title="Voice encoder: results",
+        config="voice/causal.yaml",
+        lead="Whole recordings, from the first word to the last, in FP32. The weights and the "
+        "temperature were chosen on dev speakers of four corpora.",
+        tests={
+            "ravdess_speech": "RAVDESS, actors 23 and 24, who are in no training",
+            "emodb_4class": "EmoDB (German), a corpus that is in no training",
+            "urdu": "Urdu, a corpus that is in no training",
+        },
+        figures=("uar", "accuracy", "macro_f1", "ece"),
+        published=(
+            Published("RAVDESS, actors 23 and 24", "UAR", "12.5 %", "chance"),
+            Published("EmoDB", "UAR", "25.0 %", "chance"),
+            Published("Urdu", "UAR", "25.0 %", "chance"),
+        ),
+        caution="Where the table names an effective n, the intervals come from drawing speakers "
+        "again, because recordings of one person are not independent. Two actors are too few for "
+        "that: RAVDESS's interval takes its recordings as independent and is too narrow. All "
+        "voices are acted. What these tests have decided is said under *What was tried*.",
+    ),
+    "text": Page(
+        title="Text encoder: results",
+        config="text/compact.yaml",
+        lead="One sentence in, seven labels out, in FP32. Official test splits, of which sentences "
+        "with exactly one label count (GoEmotions: 4,968 of 5,427). The weights, the mixture and "
+        "the temperature were chosen on the dev splits of GoEmotions, MELD and SMP2020 usual.",
+        tests={
+            "test · goemotions": "GoEmotions (English forum comments)",
+            "test · meld": "MELD (English television dialogue)",
+            "test · carer": "CARER (English tweets)",
+            "test · smp_usual": "SMP2020 usual (Chinese microblogs)",
+            "test · smp_virus": "SMP2020 virus (Chinese microblogs, never trained on)",
+            "test_disturbed · goemotions": "GoEmotions, with word errors",
+            "test_disturbed · meld": "MELD, with word errors",
+            "test_disturbed · carer": "CARER, with word errors",
+        },
+        figures=("macro_f1", "weighted_f1", "accuracy", "ece"),
+        published=(
+            Published(
+                "GoEmotions", "macro-F1", "0.62 to 0.64", "BERT, Ekman grouping, several labels"
+            ),
+            Published("SMP2020 usual", "macro-F1", "0.739", "BERT"),
+            Published(
+                "MELD", "weighted F1", "0.564", "bc-LSTM on words, *with* the dialogue before"
+            ),
+        ),
+        caution="*With word errors*: without punctuation, words left out, exchanged and misspelt "
+        "as a recognizer does. Sentences are taken as independent; those of one dialogue are not.",
+    ),
+    "fusion": Page(
+        title="Fusion: results",
+        config="fusion/mtme.yaml",
+        lead="**Composed examples, not recordings of people**: a voice (RAVDESS, actors 23 and "
+        "24), a face (FER+ test) and a sentence (test splits of GoEmotions, MELD, CARER and "
+        "SMP2020) with the same label are put together. The encoders are the default bundle's. "
+        "The weights and the temperature were chosen on examples composed of dev splits.",
+        tests={"test": "composed, all three modalities"},
+        figures=("macro_f1", "accuracy", "ece"),
+        caution="The examples share their recordings, pictures and sentences. The intervals and "
+        "the effective n come from drawing those again (pigeonhole bootstrap), not the examples. "
+        "They cannot show how another pair of actors would do. Errors of three strangers are "
+        "independent; those of one person are not, so expect less from real people.",
+    ),
+}
