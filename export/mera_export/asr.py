@@ -130,7 +130,7 @@ def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
     if chunk < 1 or shape.left % chunk:
         raise InputError(
             f"a past of {shape.left} encoder frames is not a whole number of chunks of {chunk}",
-            f"choose of {', '.join(str(n) for n in (2, 4, 8, 16) if shape.left % n == 0)}",
+            f"choose one of {', '.join(str(n) for n in (2, 4, 8, 16) if shape.left % n == 0)}",
         )
     return shape.model_copy(update={"chunk": chunk, "left_chunks": shape.left // chunk})
 

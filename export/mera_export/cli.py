@@ -46,7 +46,7 @@ def export(
         typer.Option(help="`commercial`: refuse weights that do not permit commercial use."),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Quantize to INT8 where the acceptance gate passes.")
+        bool, typer.Option("--int8", help="Quantize to INT8 where the quality gate passes.")
     ] = False,
     target: Annotated[
         list[str] | None,
@@ -60,7 +60,7 @@ def export(
         Path | None, typer.Option(help="Output of `mera-edge calibrate`, instead of --data.")
     ] = None,
     no_gate: Annotated[
-        bool, typer.Option("--no-gate", help="Skip the acceptance gate; the bundle records it.")
+        bool, typer.Option("--no-gate", help="Skip the quality gate; the bundle records it.")
     ] = False,
     gate: Annotated[
         list[str] | None,

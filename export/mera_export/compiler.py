@@ -63,7 +63,7 @@ class Compiler:
         network = builder.create_network(self._network_flags())
         parser = trt.OnnxParser(network, self._log)
         if not parser.parse(model.read_bytes()):
-            raise EngineError(f"TensorRT does not read {model.name}: {_complaints(parser)}")
+            raise EngineError(f"TensorRT cannot read {model.name}: {_complaints(parser)}")
         config = builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, self._workspace_mb << 20)
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -82,7 +82,9 @@ class Compiler:
                 config.set_timing_cache(config.create_timing_cache(b""), False)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise EngineError(f"TensorRT built no engine of {model.name}: {self._log.why()}")
+            raise EngineError(
+                f"TensorRT could not build an engine of {model.name}: {self._log.why()}"
+            )
         if self._timings is not None:
             cache.write(self._timings, bytes(config.get_timing_cache().serialize()))
         return bytes(plan)

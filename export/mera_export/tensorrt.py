@@ -146,7 +146,7 @@ class Builder:
         runtime = self._trt.Runtime(log)
         engine = runtime.deserialize_cuda_engine(data)
         if engine is None:
-            raise EngineError(f"TensorRT does not load what it built: {log.why()}")
+            raise EngineError(f"TensorRT cannot load the engine that it built: {log.why()}")
         inspector = engine.create_engine_inspector()
         facts = inspector.get_engine_information(self._trt.LayerInformationFormat.JSON)
         return layers_by_precision(json.loads(facts))

@@ -241,7 +241,7 @@ def test_clips_that_cannot_be_used_are_told_one_by_one(material, tmp_path: Path)
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([row(0), row(0)], r"line 3: video_0000\$0000 is there twice"),
+        ([row(0), row(0)], r"line 3: video_0000\$0000 occurs twice"),
         ([row(0, label="nan")], "line 2: label is nan"),
         ([row(0, label="3.5")], r"label is 3\.5: sentiment lies in"),
         ([row(0, label="")], "label is empty"),

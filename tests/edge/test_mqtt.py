@@ -358,7 +358,7 @@ def test_a_second_box_of_the_same_name_is_told(broker: Mosquitto) -> None:
     first.publish(event("happy"))
     second.publish(event("happy"))
     deadline = time.monotonic() + 10
-    with pytest.raises(InputError, match=r"another mera-edge calls itself attic: .*\?node="):
+    with pytest.raises(InputError, match=r"another mera-edge uses the name attic: .*\?node="):
         while time.monotonic() < deadline:
             first.publish(event("happy"))
             time.sleep(0.02)

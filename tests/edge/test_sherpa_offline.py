@@ -150,7 +150,7 @@ def test_a_final_pass_of_another_language_is_refused(
 @pytest.mark.parametrize("missing", ["tokens.txt", "model.onnx"])
 def test_half_a_model_is_named(tmp_path: Path, missing: str) -> None:
     (paraformer(tmp_path, ["你"]) / missing).unlink()
-    with pytest.raises(InputError, match=r"tokens\.txt|no whole model"):
+    with pytest.raises(InputError, match=r"tokens\.txt|no complete model"):
         SherpaUtterances(tmp_path)
 
 

@@ -93,7 +93,7 @@ def test_the_others_go_on_and_it_comes_back(
     Faulty.fault = fault
     during = play(9.0)
     last = during[-1].modalities
-    why = "RuntimeError: the driver has gone" if fault == "raises" else "model.onnx gave NaN"
+    why = "RuntimeError: the driver has gone" if fault == "raises" else "model.onnx returned NaN"
     reasons = {event.modalities[modality].reason for event in during}
     assert any(f"{role} failed: {why}" in (reason or "") for reason in reasons)
     others = {"voice", "face"} - {modality}
@@ -124,7 +124,7 @@ def test_offline_mode_raises_stage_failures() -> None:
 
 
 def test_nan_output_is_an_engine_error() -> None:
-    with pytest.raises(EngineError, match="text gave NaN as valence"):
+    with pytest.raises(EngineError, match="text returned NaN in valence"):
         numbers({"valence": np.array([0.0, np.nan])}, "text")
 
 

@@ -351,10 +351,10 @@ def test_a_taken_port_a_wrong_address_and_a_missing_package_are_named(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         uri = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(InputError, match=r"cannot be listened on .*: choose another port"):
+        with pytest.raises(InputError, match=r"cannot listen on .*: choose another port"):
             serve(uri, bundle, RECOGNITION, "tcp://127.0.0.1:1", lambda line: None)
     for uri in ("tcp://127.0.0.1", "http://host:1", "tcp://host:port", "stdio://"):
-        with pytest.raises(InputError, match="is no address: write tcp://HOST:PORT"):
+        with pytest.raises(InputError, match="is not a valid address: write tcp://HOST:PORT"):
             serve(uri, bundle, RECOGNITION, None, lambda line: None)
     monkeypatch.setitem(sys.modules, "wyoming.server", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mera-edge\[wyoming\]'"):

@@ -118,7 +118,7 @@ def test_a_bundle_without_a_model_for_tensorrt_is_told(bundle: Callable[..., Bun
     assert "voice has no file 'tensorrt'" in opened.fallbacks["voice"]
     opened = reopened(bundle(tensorrt=None, precision="int8"), voice="onnx-tensorrt")
     opened.role("voice").engine()
-    assert "only in the INT8 of the CPU" in opened.fallbacks["voice"]
+    assert "only in INT8 for the CPU" in opened.fallbacks["voice"]
 
 
 @without_gpu

@@ -166,7 +166,9 @@ class Run:
         except (KeyError, RuntimeError, ValueError) as error:
             # The first line says which class, the next which tensor.
             which = " ".join(str(error).splitlines()[:2])
-            raise InputError(f"{found.path} is of another network ({which})", state.ANEW) from error
+            raise InputError(
+                f"{found.path} belongs to another network ({which})", state.ANEW
+            ) from error
         torch.set_rng_state(groups["random"]["cpu"].cpu())
         if "cuda" in groups["random"]:
             torch.cuda.set_rng_state(groups["random"]["cuda"].cpu())

@@ -146,7 +146,7 @@ def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | P
         )
     else:
         raise InputError(
-            f"{where} holds a run that does not say with which settings and data it was made",
+            f"{where} holds a run that does not record its settings and data",
             f"{ANEW}, choose another folder, or resume anyway with --resume {where}",
         )
 

@@ -42,8 +42,8 @@ def pool(
         yield processes
     except BrokenProcessPool as error:
         raise WorkerLost(
-            "a worker process was killed, perhaps for want of memory",
-            "take fewer workers or make room; what was done is kept",
+            "a worker process was killed, perhaps because memory ran out",
+            "use fewer workers or free some memory; finished work is kept",
         ) from error
     finally:
         processes.shutdown(cancel_futures=True)

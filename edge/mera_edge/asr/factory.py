@@ -107,6 +107,7 @@ def _loaded(
 
     if hot_words:
         raise ConfigError(
-            f"{path} knows no hot words", 'leave them out, or the final pass: final = "none"'
+            f"{path} does not support hot words",
+            'leave them out, or the final pass: final = "none"',
         )
     return SherpaUtterances(path, languages)

@@ -83,7 +83,7 @@ def _open(directory: Path) -> Any:
         return _encoder_decoder(OfflineRecognizer, found, common)
     model = _found(directory, None)
     if model is None or found:
-        raise InputError(f"{directory} has no whole model", "unpack or pull it again")
+        raise InputError(f"{directory} contains no complete model", "unpack or pull it again")
     kind = read_metadata(model).get("model_type", "")
     if kind.startswith("sense_voice"):
         return OfflineRecognizer.from_sense_voice(model=str(model), use_itn=True, **common)

@@ -20,7 +20,8 @@ def compare(
     names: Annotated[
         list[str],
         typer.Argument(
-            help="`ours` and pulled models, see `models list`.", autocompletion=complete.published
+            help="`ours` (the bundle's model) and pulled models; see `models list`.",
+            autocompletion=complete.published,
         ),
     ],
     manifest: Annotated[Path, typer.Option(help="CSV file, as for `evaluate`.")],

@@ -28,8 +28,8 @@ def doctor(
         bool,
         typer.Option(
             "--egress",
-            help="Run predict, transcribe, bench and run on the sample under strace instead, and "
-            "report every socket and file. Exit code 1 if there was any.",
+            help="Instead, run predict, transcribe, bench and run on the sample under strace and "
+            "report unexpected sockets and files. Exit code 1 if there are any.",
         ),
     ] = False,
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The event format, for programs that read it.")
+app = typer.Typer(
+    no_args_is_help=True, help="Show the event format, for programs that read events."
+)
 
 
 @app.callback()

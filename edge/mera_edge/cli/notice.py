@@ -20,7 +20,7 @@ def notice(
     ] = None,
     link: Annotated[
         str | None,
-        typer.Option(help="What the QR code opens. Default: it contains purpose and contact."),
+        typer.Option(help="URL in the QR code. Default: the purpose and the contact as text."),
     ] = None,
     config: options.Config = None,
 ) -> None:

@@ -19,7 +19,8 @@ app = typer.Typer(no_args_is_help=True, help="Run as a systemd service.")
 User = Annotated[
     bool,
     typer.Option(
-        "--user", help="Install for the current user, with access to the user's sound server."
+        "--user",
+        help="Manage a service of the current user, who has a sound server, not of the system.",
     ),
 ]
 _CONFIG = Path("/etc/mera-edge/config.toml")

@@ -25,7 +25,7 @@ def transcribe(
     config: options.Config = None,
     bundle: options.Bundle = None,
 ) -> None:
-    """Transcribe files with the streaming recognizer, as live audio would be."""
+    """Transcribe audio or video files as live audio would be transcribed."""
     import json as to_json
 
     from mera_edge.asr.factory import open_recognizer

@@ -15,7 +15,7 @@ def wyoming(
     ] = "tcp://127.0.0.1:10300",
     upstream: Annotated[
         str | None,
-        typer.Option(help="Another recognizer, tcp://HOST:PORT: its transcript, our emotion."),
+        typer.Option(help="Another recognizer, tcp://HOST:PORT, that transcribes instead."),
     ] = None,
     asr: options.Asr = None,
     config: options.Config = None,

@@ -108,7 +108,7 @@ def _onnx_tensorrt(role: Model) -> Engine:
     from mera_edge.engine.onnx import OnnxEngine
 
     if role.entry.precision == "int8" and role.entry.tensorrt is None:
-        raise EngineError(f"the bundle has {role.name} only in the INT8 of the CPU")
+        raise EngineError(f"the bundle has {role.name} only in INT8 for the CPU")
     kept = directory() / "onnxruntime"
     kept.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {

@@ -119,7 +119,7 @@ class OnnxEngine:
             self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
             inputs, outputs = session.get_inputs(), session.get_outputs()
         except UnicodeDecodeError as error:
-            raise EngineError(f"{path} names its tensors in no known letters ({error})") from error
+            raise EngineError(f"{path} has tensor names that are not UTF-8 ({error})") from error
         self.inputs = {node.name: _spec(node, path) for node in inputs}
         self.outputs = {node.name: _spec(node, path) for node in outputs}
         self._names = list(self.outputs)

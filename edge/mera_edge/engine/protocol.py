@@ -61,5 +61,5 @@ def numbers(outputs: dict[str, Array], model: str) -> dict[str, Array]:
     for name, values in outputs.items():
         # Squares add up to NaN only where there is one; this takes a tenth of looking at each.
         if np.isnan(np.vdot(values, values)):
-            raise EngineError(f"{model} gave NaN as {name}")
+            raise EngineError(f"{model} returned NaN in {name}")
     return outputs

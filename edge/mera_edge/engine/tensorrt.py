@@ -51,10 +51,12 @@ class TensorRtEngine:
         except (TypeError, RuntimeError, OSError) as error:
             raise EngineError(f"TensorRT does not load {path} ({error})", BUILD) from error
         if engine is None:
-            raise EngineError(f"TensorRT does not take {path} ({self._log.why()})", BUILD)
+            raise EngineError(f"TensorRT cannot use {path} ({self._log.why()})", BUILD)
         self._context = engine.create_execution_context()
         if self._context is None:
-            raise EngineError(f"{path.name} has no room on the device ({self._log.why()})")
+            raise EngineError(
+                f"{path.name} does not fit into the device's memory ({self._log.why()})"
+            )
         self._stream = self._cuda.stream()
         self.inputs: dict[str, TensorSpec] = {}
         self.outputs: dict[str, TensorSpec] = {}
@@ -102,7 +104,7 @@ def load_tensorrt() -> Any:
     except (ImportError, OSError) as error:
         # Not `MissingExtra`: pip would bring a version that the Jetson's driver does not know.
         raise EngineError(
-            f"TensorRT is not installed, or not whole ({error})",
+            f"TensorRT is not installed, or incomplete ({error})",
             "on a Jetson it comes with JetPack: make the environment with --system-site-packages; "
             "elsewhere run: pip install 'mera-edge[tensorrt]'",
         ) from error

@@ -50,7 +50,7 @@ def read(
         except InputError as fault:
             (skipped or table.Skipped()).add(fault)
     if not rows:
-        raise InputError(f"{manifest} has no row that can be used", "correct them")
+        raise InputError(f"{manifest} has no usable rows", "correct them")
     return rows
 
 

@@ -57,7 +57,7 @@ class AuditLog:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"{directory} cannot be made ({error.strerror})", "set [privacy] state_directory"
+                f"{directory} cannot be created ({error.strerror})", "set [privacy] state_directory"
             ) from error
         self._file = directory / "switches.json"
         self._lines = Lines(str(directory / "audit.jsonl"))
@@ -127,7 +127,7 @@ class AuditLog:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{self._file} cannot be used ({error!r})",
-                "remove it, and switch off again what is to be off",
+                "remove it, then switch off again what should be off",
             ) from error
 
 

@@ -57,7 +57,10 @@ class Stream:
         sinks: Sequence[Sink] = (),
     ) -> None:
         if not 2_000 <= sample_rate <= 768_000:
-            raise InputError(f"no speech at {sample_rate} Hz", "give 16000, or the device's rate")
+            raise InputError(
+                f"a sample rate of {sample_rate} Hz is not supported",
+                "give 16000, or the device's rate",
+            )
         mode = Offline() if budget_ms is None else Live(LoadMonitor(), budget_ms)
         bundle = Bundle.open() if bundle is None else bundle
         pipeline = Pipeline(bundle, mode, recognition)

@@ -41,7 +41,7 @@ class DailyFiles:
                     file.unlink()
         except OSError as error:
             raise InputError(
-                f"{self._path} of a day before cannot be moved or deleted ({error.strerror})",
+                f"{self._path} of an earlier day cannot be moved or deleted ({error.strerror})",
                 f"make {self._path.parent} writable for this user",
             ) from error
         self._day = today

@@ -45,7 +45,7 @@ def open_container(path: Path) -> Any:
     import av
 
     if _names_a_list(path):
-        raise ValueError("it is a list of files that names a list")
+        raise ValueError("it is a playlist that names another playlist")
     # "file:" keeps 12:30.mp4 from being a protocol; metadata may be of any encoding.
     container = av.open(
         f"file:{path}", options=_OPTIONS, metadata_errors="replace", timeout=_PATIENCE_S

@@ -112,7 +112,7 @@ def _utterance(row: Given) -> Utterance:
         raise InputError(f"{row.where}: {missing[0]} is empty", remedy)
     if not table.is_file(row.folder / given["file"]):
         raise InputError(
-            f"{row.where}: {given['file']} does not exist", "files are named from there"
+            f"{row.where}: {given['file']} does not exist", "paths are relative to the manifest"
         )
     split = SPLITS[layouts.split(row)]
     person, text = row.columns.get("person", ""), _spoken(given["text"])

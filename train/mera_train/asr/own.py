@@ -86,7 +86,7 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     if resume and table.is_file() and table.read_text(encoding="utf-8") != text:
         raise InputError(
             f"{out} was made with other recordings, splits or texts",
-            "begin anew there with --fresh, or choose another folder",
+            "start over with --fresh, or choose another folder",
         )
     out.mkdir(parents=True, exist_ok=True)
     disk.write(table, text)

@@ -103,9 +103,7 @@ class Composer:
         self._with = [p for p in pictures if (p.confidence >= SURE).any()]
         self._without = [p for p in pictures if not len(p.confidence)]
         if not self._with or not self._without:
-            raise InputError(
-                "the pictures must be some with and some without faces", "add the missing kind"
-            )
+            raise InputError("pictures with and without faces are needed", "add the missing kind")
 
     def scene(self, rng: np.random.Generator) -> tuple[Picture, Array, Array, Array]:
         """Return grey pixels ``[S, S]``, boxes ``[n, 4]``, landmarks ``[n, 5, 2]``, confidence."""

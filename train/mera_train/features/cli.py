@@ -27,7 +27,7 @@ def features(
         float, typer.Option(min=0, max=1, help="Share of clips that may fail.")
     ] = 0.05,
     config: Annotated[
-        Path | None, typer.Option(help="YAML or JSON file instead of the last three.")
+        Path | None, typer.Option(help="YAML or JSON file with bundle, words and max_failed.")
     ] = (None),
 ) -> None:
     """Extract encoder features from every clip of DATASET. An interrupted run resumes."""

@@ -53,7 +53,7 @@ def read(directory: Path) -> list[Clip]:
     for line, row in table.read(path, ("file", "label"), ("video_id", "clip_id", "label")):
         clip = _clip(path, f"{path}, line {line}", row)
         if clip.id in clips:
-            raise InputError(f"{path}, line {line}: {clip.id} is there twice", "leave one out")
+            raise InputError(f"{path}, line {line}: {clip.id} occurs twice", "leave one out")
         clips[clip.id] = clip
     return list(clips.values())
 

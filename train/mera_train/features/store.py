@@ -98,5 +98,7 @@ def load(path: Path) -> Features:
         ) from error
     schema = told.get("schema") if isinstance(told, dict) else told
     if schema != SCHEMA:
-        raise InputError(f"{path} has schema {schema!r}, {SCHEMA!r} is read", "extract it again")
+        raise InputError(
+            f"{path} has schema {schema!r}, {SCHEMA!r} is supported", "extract it again"
+        )
     return Features(arrays, told)

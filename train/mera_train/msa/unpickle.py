@@ -19,7 +19,7 @@ class _Array:
 def _empty(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
     """Make the empty array that a pickle then fills with the bytes it holds."""
     if kind is not _Array or tuple(shape) != (0,):
-        raise ValueError("an array that is no array of numpy")
+        raise ValueError("an array that is not a NumPy array")
     return _RECONSTRUCT(np.ndarray, (0,), b"b")
 
 
@@ -70,4 +70,6 @@ def load(path: Path) -> Any:
         ) from error
     except Exception as error:
         why = str(error) or type(error).__name__
-        raise InputError(f"{path} cannot be read as a pickle ({why})", "fetch it again") from error
+        raise InputError(
+            f"{path} cannot be read as a pickle ({why})", "download it again"
+        ) from error

@@ -106,9 +106,9 @@ def _objects(
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"{path}, line {number}: no JSON ({error})", "give one object a line"
+                f"{path}, line {number}: not JSON ({error})", "give one object a line"
             ) from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: no JSON object", "give one a line")
+            raise InputError(f"{path}, line {number}: not a JSON object", "give one a line")
         columns = {name: "" if value is None else str(value) for name, value in row.items()}
         yield number, table.renamed(columns)

@@ -45,7 +45,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     for split in ("train", "valid", "test"):
         if {e.label for e in examples if e.split == split} != set(LABELS):
             raise InputError(
-                f"{given.data}: {split} has not both speech and noise",
+                f"{given.data}: {split} lacks speech or noise",
                 "give more people and more noises, or name the splits in a column `split`",
             )
     parts = {

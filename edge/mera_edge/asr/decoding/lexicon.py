@@ -63,7 +63,7 @@ class Lexicon:
             self.by_sound = float(read["by_sound"])
             self.block = int(read["block"])
         except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise BundleError(f"{path} is no lexicon ({error})", "export again") from error
+            raise BundleError(f"{path} is not a valid lexicon ({error})", "export again") from error
         self.phones = read["phones"].astype(np.intp)
         self.children, self.ends = read["children"], read["ends"]
         self.endings = read["endings"].astype(np.intp)

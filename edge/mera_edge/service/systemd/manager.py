@@ -69,7 +69,9 @@ class Manager:
         """
         self._need()
         if not self.file.exists():
-            raise InputError(f"{self.file} is not there", "nothing to uninstall")
+            raise InputError(
+                f"the service is not installed: {self.file} does not exist", "nothing to uninstall"
+            )
         self._call("disable", "--now", NAME)
         self.file.unlink()
         self._call("daemon-reload")

@@ -40,7 +40,7 @@ def obstacles(settings: Settings, command: str, config: Path) -> Iterator[Obstac
     """
     yield from _program(command)
     if not config.is_file():
-        yield Obstacle(f"{config} is not there", "write it: docs/config.toml is an example", True)
+        yield Obstacle(f"{config} does not exist", "write it: docs/config.toml is an example", True)
     elif not _readable(config):
         yield Obstacle(
             f"{config} is not for everyone to read, and the service's user is made at every start",

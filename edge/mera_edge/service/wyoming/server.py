@@ -45,12 +45,12 @@ def serve(
         connection = _connections(bundle, recognition, upstream, say, worker)
         say(f"answers on {uri}" + (f", before {upstream}" if upstream else ""))
         if urlsplit(uri).scheme == "tcp" and urlsplit(uri).hostname not in _LOOPBACK:
-            say("the protocol knows no passwords: whoever reaches this address may use it")
+            say("the protocol has no passwords: anyone who can reach this address can use it")
         try:
             asyncio.run(AsyncServer.from_uri(uri).run(connection))
         except OSError as error:
             raise InputError(
-                f"{uri} cannot be listened on ({error.strerror})", "choose another port: --uri"
+                f"cannot listen on {uri} ({error.strerror})", "choose another port: --uri"
             ) from error
         except KeyboardInterrupt:
             say("ends")
@@ -86,4 +86,4 @@ def _check(uri: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise InputError(f"{uri} is no address", "write tcp://HOST:PORT or unix://PATH")
+        raise InputError(f"{uri} is not a valid address", "write tcp://HOST:PORT or unix://PATH")

@@ -210,7 +210,7 @@ class Broker:
             self._denied.set()
         elif not retained:
             self._refused = InputError(
-                f"broker {self._address.shown}: another mera-edge calls itself "
+                f"broker {self._address.shown}: another mera-edge uses the name "
                 f"{self._address.node}",
                 "give each a `node` of its own: mqtt://HOST/PREFIX?node=attic",
             )
@@ -242,4 +242,6 @@ class Broker:
         return client
 
     def _lost(self) -> MeraError:
-        return Unreachable(f"broker {self._address.shown} has gone", "it is being reconnected")
+        return Unreachable(
+            f"broker {self._address.shown} is no longer connected", "it is being reconnected"
+        )

@@ -60,8 +60,8 @@ class FaceClassifier:
         wanted = (channels, preprocess.size, preprocess.size)
         if others or tuple(shape[-3:]) != wanted or len(self._engine.outputs) != 1:
             raise EngineError(
-                f"{path.name} takes {list(shape)}, not [1, {', '.join(map(str, wanted))}]",
-                "pull it again, or mend its entry in the catalogue",
+                f"{path.name} expects {list(shape)}, not [1, {', '.join(map(str, wanted))}]",
+                "pull it again, or correct its entry in the catalogue",
             )
 
     def cut_out(self, image: Image, face: Face | None) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ class Silero:
         self._session = open_session(path)
         names = {node.name for node in self._session.get_inputs()}
         if names != {"input", "state", "sr"}:
-            raise EngineError(f"{path.name} takes {sorted(names)}, not input, sr and state")
+            raise EngineError(f"{path.name} expects {sorted(names)}, not input, sr and state")
         self._gate = Gate(_WINDOW / SAMPLE_RATE)
         self.reset()
 
