@@ -187,12 +187,12 @@ def test_sigusr2_pauses_and_resumes(camera: str) -> None:
 
 def test_switches_of_rooms_that_stay_are_kept() -> None:
     control = Control()
-    told: list[tuple[str, Switches]] = []
+    told: list[tuple[str, Switches, str]] = []
     control.use(["hall", "kitchen"])
-    control.listen(lambda room, switches: told.append((room, switches)))
-    control.set("hall", microphone=False)
-    control.set("hall", microphone=False)
-    assert told == [("hall", Switches(microphone=False))]
+    control.listen(lambda *change: told.append(change))
+    control.set("hall", microphone=False, by="HTTP 10.0.0.3")
+    control.set("hall", microphone=False, by="signal")
+    assert told == [("hall", Switches(microphone=False), "HTTP 10.0.0.3")]
     control.use(["hall", "attic"])
     assert control.rooms == {"hall": Switches(microphone=False), "attic": Switches()}
     with pytest.raises(InputError, match="no room 'kitchen': rooms: hall, attic"):
@@ -213,7 +213,7 @@ def test_toggling_pauses_every_room_first() -> None:
     control = Control()
     control.use(["hall", "attic"])
     control.set("hall", paused=True)
-    control.toggle()
+    control.toggle("signal")
     assert all(switches.paused for switches in control.rooms.values())
-    control.toggle()
+    control.toggle("signal")
     assert not any(switches.paused for switches in control.rooms.values())

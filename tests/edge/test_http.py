@@ -194,6 +194,8 @@ def test_a_reader_that_sleeps_delays_nobody_and_costs_no_memory() -> None:
 
 
 def test_switches(served: Served) -> None:
+    told: list[str] = []
+    served.control.listen(lambda room, switches, by: told.append(by))
     assert served.switch({"room": "hall", "camera": False}) == 200
     assert served.control.of("hall") == Switches(camera=False)
     assert served.switch({"paused": True, "camera": True}) == 200
@@ -209,6 +211,7 @@ def test_switches(served: Served) -> None:
     assert served.control.of("hall") == Switches()
     own = f"http://127.0.0.1:{served.port}"
     assert served.switch({"paused": False}, origin=own) == 200
+    assert told == ["HTTP 127.0.0.1"] * 3
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,8 @@ def test_home_assistant_is_told_again_when_it_starts(heard: Listener, broker: Mo
 
 @needs_broker
 def test_switches_follow_commands_and_nothing_else(heard: Listener, broker: Mosquitto) -> None:
-    control = rooms()
+    control, told = rooms(), []
+    control.listen(lambda room, switches, by: told.append(by))
     heard.send(f"{BASE}/hall/pause/set", "ON", retain=True)
     to = sink(broker.port, control)
     to.publish(event("happy"))
@@ -311,6 +312,7 @@ def test_switches_follow_commands_and_nothing_else(heard: Listener, broker: Mosq
     while control.of("hall").microphone:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    assert told == [f"MQTT 127.0.0.1:{broker.port}"]
     # The retained command and all that were no commands have changed nothing.
     assert (control.of("hall").paused, control.of("hall").camera) == (False, True)
     assert set(control.rooms) == {"hall"}

@@ -15,7 +15,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.config import load
 from mera_edge.errors import ConfigError, InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript
-from mera_edge.service.audit import AuditLog, state_directory
+from mera_edge.service.audit import AuditLog, starter, state_directory
 from mera_edge.service.control import Control, Switches
 from mera_edge.sinks.jsonl import JsonLines
 
@@ -84,15 +84,18 @@ def test_the_audit_log_says_what_was_on_with_which_models_and_keeps_the_switches
     control.listen(log.switched)
     control.use(["hall", "attic"])
     log.started(settings, models)
-    control.set("hall", paused=True)
+    control.set("hall", paused=True, by="HTTP 10.0.0.3")
     control.set("attic", microphone=False)
+    log.configured(settings, models)
     log.stopped(7)
-    started, paused, _, stopped = audited(tmp_path / "state")
+    started, paused, muted, configured, stopped = audited(tmp_path / "state")
     assert started["what"] == "started"
     assert started["rooms"] == {"hall": {"camera": "rtsp://10.0.0.7/…", "mic": "none"}}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in started["models"].values())
     assert paused["what"] == "switched"
     assert (paused["room"], paused["paused"], paused["camera"]) == ("hall", True, True)
+    assert (paused["by"], muted["by"], configured["by"]) == ("HTTP 10.0.0.3", "Python", "signal")
+    assert started["by"].startswith("user ")
     assert stopped["events"] == 7
     assert "secret" not in (tmp_path / "state" / "audit.jsonl").read_text()
     # What somebody switched off stays off when the box has been restarted.
@@ -106,7 +109,11 @@ def test_the_audit_log_says_what_was_on_with_which_models_and_keeps_the_switches
         "study": Switches(),
     }
     again.stopped(0)
-    assert len(audited(tmp_path / "state")) == 5
+    assert len(audited(tmp_path / "state")) == 6
+
+
+def test_the_audit_log_names_systemd_where_it_started_the_run() -> None:
+    assert starter({"INVOCATION_ID": "0" * 32}) == "systemd"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"hall": {}}', '{"hall": 1}', '{"hall": null}'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -40,6 +41,17 @@ def state_directory(settings: Settings, environment: Mapping[str, str] = os.envi
     return Path(first) if first else None
 
 
+def starter(environment: Mapping[str, str] = os.environ) -> str:
+    """Return who started this process: systemd, or a user at the command line."""
+    if environment.get("INVOCATION_ID"):
+        return "systemd"
+    user = os.getuid()
+    try:
+        return f"user {pwd.getpwuid(user).pw_name}"
+    except KeyError:  # in a container, a number is all that there is
+        return f"user {user}"
+
+
 class AuditLog:
     """Appends lines to ``audit.jsonl``, and keeps the switches in ``switches.json``.
 
@@ -71,16 +83,16 @@ class AuditLog:
         return dict(self._switches)
 
     def started(self, settings: Settings, models: Bundle) -> None:
-        """Say what runs now."""
-        self._write("started", **_facts(settings, models))
+        """Say what runs now, and who started it."""
+        self._write("started", by=starter(), **_facts(settings, models))
 
     def configured(self, settings: Settings, models: Bundle) -> None:
-        """Say what runs after the configuration was read again."""
-        self._write("configured", **_facts(settings, models))
+        """Say what runs after a signal had the configuration read again."""
+        self._write("configured", by="signal", **_facts(settings, models))
 
-    def switched(self, room: str, switches: Switches) -> None:
-        """Say what was switched, and keep it."""
-        self._write("switched", room=room, **asdict(switches))
+    def switched(self, room: str, switches: Switches, by: str) -> None:
+        """Say what was switched and by whom, and keep it."""
+        self._write("switched", by=by, room=room, **asdict(switches))
         self._switches[room] = switches
         kept = json.dumps({room: asdict(each) for room, each in self._switches.items()})
         self._put(lambda: self._replace(kept))

@@ -36,8 +36,8 @@ class Switches:
         return off
 
 
-Listener = Callable[[str, Switches], None]
-"""Is told a room's id and its switches, by the thread that changed them."""
+Listener = Callable[[str, Switches, str], None]
+"""Is told a room's id, its switches and who changed them, by the thread that did."""
 
 
 class Control:
@@ -82,6 +82,7 @@ class Control:
         self,
         room: str | None = None,
         *,
+        by: str = "Python",
         paused: bool | None = None,
         camera: bool | None = None,
         microphone: bool | None = None,
@@ -90,6 +91,7 @@ class Control:
 
         Args:
             room: its id; every room when ``None``.
+            by: who changes them, for the audit log.
 
         Raises:
             InputError: there is no such room.
@@ -104,10 +106,10 @@ class Control:
                 if now != before:
                     self._rooms[each] = now
                     for listener in self._listeners:
-                        listener(each, now)
+                        listener(each, now, by)
 
-    def toggle(self) -> None:
+    def toggle(self, by: str) -> None:
         """Pause every room, or let all go on when every one is paused."""
         with self._lock:
             paused = all(switches.paused for switches in self._rooms.values())
-            self.set(paused=not paused)
+            self.set(by=by, paused=not paused)

@@ -102,7 +102,7 @@ class Service:
                         reopen.clear()
                     if pause.is_set():
                         pause.clear()
-                        self._control.toggle()
+                        self._control.toggle("signal")
                     if reload.is_set():
                         reload.clear()
                         heartbeat.reloads()

@@ -33,8 +33,9 @@ class Switchboard(Protocol):
         self,
         room: str | None = None,
         *,
+        by: str,
         paused: bool | None = None,
         camera: bool | None = None,
         microphone: bool | None = None,
     ) -> None:
-        """Change switches; those that are ``None`` stay."""
+        """Change switches; those that are ``None`` stay. ``by`` is for the audit log."""

@@ -57,7 +57,8 @@ def make(
         try:
             change = Change.model_validate(json.loads(body or b"null"))
             # It waits for locks and listeners; the loop has other readers.
-            await anyio.to_thread.run_sync(lambda: switchboard.set(**dict(change)))
+            by = f"HTTP {request.client.host if request.client else 'client'}"
+            await anyio.to_thread.run_sync(lambda: switchboard.set(by=by, **dict(change)))
         except (ValueError, RecursionError, ValidationError):
             what = "expected {room?, paused?, camera?, microphone?}: a room id, and true or false\n"
             return PlainTextResponse(what, 422)

@@ -154,7 +154,7 @@ class MqttSink:
             return
         switch = "paused" if name == "pause" else name
         if name in discovery.SWITCHES:
-            board.set(room, **{switch: wanted})
+            board.set(room, by=f"MQTT {self._address.shown}", **{switch: wanted})
 
 
 def _json(message: dict[str, Any]) -> str:
