@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -191,6 +192,115 @@ def test_a_reader_that_sleeps_delays_nobody_and_costs_no_memory() -> None:
     assert len(served.sink._board.since(0)) == REPLAYED
     sleeper.close()
     served.sink.close(None)
+
+
+SLOW = {
+    "nothing": b"",
+    "half a head": b"GET /events HTTP/1.1\r\nHost: localhost\r\nX-A",
+    "half a body": b"POST /api/switches HTTP/1.1\r\nHost: localhost\r\n"
+    b"content-type: application/json\r\ncontent-length: 90\r\n\r\n{",
+    "a body without an end": b"GET /events HTTP/1.1\r\nHost: localhost\r\n"
+    b"transfer-encoding: chunked\r\n\r\n",
+    "a second request": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT",
+}
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
+def test_a_client_that_is_slow_to_ask_is_let_go_of(
+    served: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("mera_edge.sinks.http.connection.REQUEST_S", 0.5)
+    # uvicorn's own, between two requests.
+    limit_s = 0.5 + served.sink._server.config.timeout_keep_alive
+    with socket.create_connection(("127.0.0.1", served.port)) as client:
+        client.sendall(sent)
+        client.settimeout(0.05)
+        began = time.monotonic()
+        while time.monotonic() - began < limit_s + 5:
+            try:
+                if not client.recv(65536):
+                    break
+                # A byte now and then is no request.
+                client.sendall(b"x" if sent else b"")
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert time.monotonic() - began < limit_s + 3
+
+
+def test_a_stream_has_all_the_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mera_edge.sinks.http.connection.REQUEST_S", 0.2)
+    connection = served.connect()
+    connection.request("GET", "/events")
+    answer = connection.getresponse()
+    time.sleep(0.6)
+    served.sink.publish(event(1))
+    assert [found["sequence"] for _, found in read_events(answer, 2)][-1] == 1
+    connection.close()
+
+
+@pytest.mark.parametrize("path", ["/events", "/api/state"])
+def test_a_client_that_takes_nothing_is_let_go_of(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr("mera_edge.sinks.http.connection.STUCK_AFTER_S", 0.5)
+    served = Served()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        client.connect(("127.0.0.1", served.port))
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 50)
+        deadline, number = time.monotonic() + 30, 0
+        while not served.sink._server.server_state.connections:
+            assert time.monotonic() < deadline
+        while served.sink._server.server_state.connections:
+            assert time.monotonic() < deadline
+            served.sink.publish(event(number))
+            number += 1
+            time.sleep(0.002)
+    served.sink.close(None)
+
+
+def test_more_connections_than_a_process_has_files_are_not_taken(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mera_edge.sinks.http.connection.MOST_OPEN", 2)
+    deadline = time.monotonic() + 10
+    while served.sink._server.server_state.connections:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    clients = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
+    clients[2].settimeout(10)
+    with contextlib.suppress(ConnectionError):
+        assert clients[2].recv(1) == b""
+    for client in clients:
+        client.close()
+
+
+def test_who_waits_for_a_room_of_few_events_gets_a_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mera_edge.sinks.http.stream.PING_S", 0.3)
+    served = Served()
+    connection = served.connect()
+    connection.request("GET", "/events?room=attic")
+    answer = connection.getresponse()
+    over = threading.Event()
+
+    def publish() -> None:
+        number = 0
+        while not over.wait(0.02):
+            served.sink.publish(event(number := number + 1))
+
+    other = threading.Thread(target=publish)
+    other.start()
+    try:
+        lines = [answer.readline() for _ in range(6)]
+    finally:
+        over.set()
+        other.join()
+        served.sink.close(None)
+    assert lines.count(b": still here\n") >= 2
 
 
 def test_switches(served: Served) -> None:

@@ -31,7 +31,8 @@ class Told:
     """Counts all that were sent, without gaps."""
     id: str
     room: str
-    text: str
+    message: bytes
+    """As a server-sent event: written once, for all readers."""
 
 
 @dataclass
@@ -63,20 +64,22 @@ class Board:
     def publish(self, event: EmotionEvent) -> None:
         """Take an event."""
         name, now_s = event.room_id or "", self._clock()
-        text = event.to_json()
+        id = f"{event.run}.{event.sequence}"
+        message = f"id: {id}\ndata: {event.to_json()}\n\n".encode()
         with self._lock:
             self._about = event.about or self._about
             room = self._rooms.setdefault(name, _Room(event, now_s))
             if not room.points or now_s - room.points[-1]["s"] >= 1:
                 room.points.append({"s": now_s, **_point(event)})
             room.event, room.seen_s = event, now_s
-            self._told.append(Told(self._next, f"{event.run}.{event.sequence}", name, text))
+            self._told.append(Told(self._next, id, name, message))
             self._next += 1
 
     def since(self, number: int) -> list[Told]:
         """Return what was sent from a number on; the oldest of it may be forgotten."""
         with self._lock:
-            return [told for told in self._told if told.number >= number]
+            new = min(self._next - number, len(self._told))
+            return [self._told[-back] for back in range(new, 0, -1)]
 
     def after(self, last_id: str | None) -> int:
         """Return the number that follows an id: that of the newest event if the id is unknown."""

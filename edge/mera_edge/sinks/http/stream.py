@@ -17,10 +17,8 @@ READERS = 256
 PING_S = 15.0
 """A comment so often, so that proxies and readers see that the way is open."""
 
-STUCK_AFTER_S = 20.0
-"""A reader that takes nothing for so long is let go of."""
-
-_RETRY_MS = 2000
+_RETRY = b"retry: 2000\n\n"
+_PING = b": still here\n\n"
 
 
 class Bell:
@@ -28,11 +26,12 @@ class Bell:
 
     Attributes:
         readers: how many streams are open.
+        pings: how often it was time for a sign of life.
         over: whether the streams are to end.
     """
 
     def __init__(self) -> None:
-        self.readers, self.over = 0, False
+        self.readers, self.pings, self.over = 0, 0, False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rung = asyncio.Event()
 
@@ -42,20 +41,24 @@ class Bell:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._ring, over)
 
-    async def heard(self, limit_s: float) -> bool:
-        """Wait until it rings, or for a while; return whether it rang."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(self._rung.wait(), limit_s)
-        return False
+    async def heard(self) -> None:
+        """Wait until it rings."""
+        await self._rung.wait()
 
     def attach(self) -> None:
         """Belong to the running loop."""
         self._loop, self._rung = asyncio.get_running_loop(), asyncio.Event()
+        self._loop.call_later(PING_S, self._ping, self._loop)
 
     def _ring(self, over: bool) -> None:
         self.over = over or self.over
         self._rung.set()
         self._rung = asyncio.Event()
+
+    def _ping(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.pings += 1
+        self._ring(over=False)
+        loop.call_later(PING_S, self._ping, loop)
 
 
 class Stream:
@@ -73,7 +76,7 @@ class Stream:
         self._next = board.after(last_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the reader leaves, is stuck, or all is over."""
+        """Send until the reader leaves or all is over."""
         if self._bell.readers >= READERS:
             busy = PlainTextResponse("too many clients\n", 503, {"retry-after": "10"})
             await busy(scope, receive, send)
@@ -90,28 +93,22 @@ class Stream:
     async def _send(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        part = f"retry: {_RETRY_MS}\n\n"
+        part, pings = _RETRY, self._bell.pings
         while not self._bell.over:
-            body = {"type": "http.response.body", "body": part.encode(), "more_body": True}
-            with anyio.move_on_after(STUCK_AFTER_S) as limit:
-                await send(body)
-            if limit.cancelled_caught:
-                return
-            while not (part := self._new()) and not self._bell.over:
-                if not await self._bell.heard(PING_S):
-                    part = ": still here\n\n"
-                    break
-
+            if part:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                pings = self._bell.pings
+            if not (part := self._new()):
+                await self._bell.heard()
+                part = self._new() or (_PING if self._bell.pings != pings else b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _new(self) -> str:
+    def _new(self) -> bytes:
         new = self._board.since(self._next)
         if new:
             self._next = new[-1].number + 1
-        return "".join(
-            f"id: {told.id}\ndata: {told.text}\n\n"
-            for told in new
-            if self._room is None or told.room == self._room
+        return b"".join(
+            told.message for told in new if self._room is None or told.room == self._room
         )
 
 
