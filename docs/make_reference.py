@@ -111,8 +111,7 @@ def _settings() -> str:
         for name, field in model.model_fields.items():
             default = "required" if field.is_required() else _default(field.default)
             row = (f"`{name}`", default, field.description or "")
-            tables = ("recognition", "room", "privacy")
-            variable = "" if name in tables else f"`MERA_EDGE_{name.upper()}`"
+            variable = "" if name in {*TABLES} - {"sink"} else f"`MERA_EDGE_{name.upper()}`"
             rows.append(row if table else (*row, variable))
         head = ("key", "default", "what", "environment")[: len(rows[0])]
         title = f"The table `{table}`" if table else "The whole run"

@@ -25,7 +25,7 @@ from mera_edge.sample import CLIP
 from mera_edge.service.systemd.manager import Manager
 from mera_edge.service.systemd.notify import Heartbeat
 from mera_edge.service.systemd.obstacles import obstacles
-from mera_edge.service.systemd.unit import Unit, credentials, groups
+from mera_edge.service.systemd.unit import RUN, WYOMING, Unit, credentials, groups
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -33,10 +33,10 @@ needs_systemd = pytest.mark.skipif(
 MOST_EXPOSED = 1.3
 
 
-def unit(user: bool = False, systemd: int = 252) -> Unit:
+def unit(user: bool = False, systemd: int = 252, name: str = RUN, announces: bool = False) -> Unit:
     config = Path("/etc/mera-edge/config.toml")
-    secrets = ["hall.password", "mqtt.password"]
-    return Unit("/bin/true", config, systemd, secrets, user=user)
+    secrets = ["hall.password", "mqtt.password"] if name == RUN else []
+    return Unit("/bin/true", config, systemd, secrets, user=user, name=name, announces=announces)
 
 
 def analyze(*arguments: object) -> str:
@@ -48,21 +48,23 @@ def analyze(*arguments: object) -> str:
 
 @needs_systemd
 @pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize("name", [RUN, WYOMING])
 def test_systemd_has_nothing_to_say_against_the_unit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: bool, name: str
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    file = tmp_path / "mera-edge.service"
-    file.write_text(unit(user).text())
+    file = tmp_path / name
+    file.write_text(unit(user, name=name, announces=True).text())
     assert analyze(*(["--user"] if user else []), "verify", file) == ""
 
 
 @needs_systemd
-def test_the_service_is_hardly_exposed(tmp_path: Path) -> None:
-    file = tmp_path / "mera-edge.service"
-    file.write_text(unit().text())
+@pytest.mark.parametrize("name", [RUN, WYOMING])
+def test_the_service_is_hardly_exposed(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(unit(name=name, announces=name == WYOMING).text())
     told = analyze("security", "--offline=true", "--no-pager", file)
-    found = re.search(r"Overall exposure level for mera-edge.service: ([\d.]+)", told)
+    found = re.search(rf"Overall exposure level for {name}: ([\d.]+)", told)
     assert found is not None and float(found[1]) <= MOST_EXPOSED, told
 
 
@@ -90,6 +92,20 @@ def test_the_unit_says_what_it_may() -> None:
     newer = unit(systemd=255).text()
     assert "Type=notify-reload" in newer and "ExecReload" not in newer
     assert "DynamicUser" not in unit(user=True).text()
+
+
+def test_the_wyoming_service_sees_no_camera_and_hears_no_microphone() -> None:
+    lines = unit(name=WYOMING, systemd=255).text().splitlines()
+    assert "ExecStart=/bin/true wyoming --config /etc/mera-edge/config.toml" in lines
+    assert "Type=notify" in lines and "SupplementaryGroups=video render" in lines
+    assert not [line for line in lines if re.search("ExecReload|v4l|video4|alsa|Credential", line)]
+    # Both have the same user and so the same models, and none removes the other's sockets.
+    for line in ("User=mera-edge", "StateDirectory=mera-edge"):
+        assert line in lines and line in unit().text().splitlines()
+    assert "RuntimeDirectory=mera-edge-wyoming" in lines
+    for announces in (False, True):
+        text = unit(name=WYOMING, announces=announces).text()
+        assert ("multicast" in text) is announces
 
 
 def test_passwords_of_a_configuration_are_credentials() -> None:
@@ -200,18 +216,20 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may")
-def test_the_service_is_installed_and_removed(tmp_path: Path, systemctl: Path) -> None:
-    manager = Manager(user=False, root=tmp_path)
-    manager.install(unit())
-    assert manager.file.read_text() == unit().text()
+@pytest.mark.parametrize("name", [RUN, WYOMING])
+def test_the_service_is_installed_and_removed(tmp_path: Path, systemctl: Path, name: str) -> None:
+    manager = Manager(user=False, root=tmp_path, name=name)
+    manager.install(unit(name=name))
+    assert manager.file == tmp_path / "etc/systemd/system" / name
+    assert manager.file.read_text() == unit(name=name).text()
     assert manager.status()["StatusText"] == "hall: camera live"
     manager.uninstall()
     assert not manager.file.exists()
     assert [line for line in systemctl.read_text().splitlines() if "show" not in line] == [
         "daemon-reload",
-        "enable mera-edge.service",
-        "restart mera-edge.service",
-        "disable --now mera-edge.service",
+        f"enable {name}",
+        f"restart {name}",
+        f"disable --now {name}",
         "daemon-reload",
     ]
     with pytest.raises(InputError, match="nothing to uninstall"):
@@ -263,6 +281,9 @@ def test_what_a_service_cannot_reach_is_said(tmp_path: Path) -> None:
     (tmp_path / "etc/systemd/system").mkdir(parents=True)
     (tmp_path / "etc/systemd/system/mera-edge.service").write_text("")
     assert {check.state for check in service(settings, tmp_path)} == {"fail", "note"}
+    # Rooms, sinks and their passwords are nothing for the Wyoming service.
+    (found,) = obstacles(settings, "/opt/mera-edge/bin/x", config, WYOMING)
+    assert "is not for everyone to read" in found.what
 
 
 def test_the_unit_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -273,6 +294,12 @@ def test_the_unit_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert not ended.value.code
     printed = capsys.readouterr().out
     assert f"LoadCredential=mqtt.password:{tmp_path}/mqtt.password" in printed
+    config.write_text('[wyoming]\nuri = "tcp://0.0.0.0:10300"\nzeroconf = true')
+    with pytest.raises(SystemExit) as ended:
+        main(["service", "unit", "--config", str(config), "--wyoming"])
+    assert not ended.value.code
+    printed = capsys.readouterr().out
+    assert f" wyoming --config {config}" in printed and "multicast" in printed
     with pytest.raises(SystemExit) as ended:
         main(["service", "unit", "--config", str(tmp_path / "a b.toml")])
     assert ended.value.code == 2

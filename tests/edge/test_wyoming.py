@@ -15,6 +15,7 @@ import time
 import wave
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -29,16 +30,18 @@ from wyoming.event import Event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler, AsyncTcpServer
+from zeroconf import ServiceBrowser, ServiceStateChange, Zeroconf
 
 from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.transcribe import transcribe_file
 from mera_edge.bundle import Bundle
-from mera_edge.config import RECOGNITION
+from mera_edge.config import RECOGNITION, Settings, WyomingSettings
+from mera_edge.doctor.environment import wyoming as wyoming_check
 from mera_edge.errors import InputError, MissingExtra
 from mera_edge.labels import EMOTIONS
 from mera_edge.sample import CLIP
+from mera_edge.service.wyoming import announcement, proxy
 from mera_edge.service.wyoming import connection as limits
-from mera_edge.service.wyoming import proxy
 from mera_edge.service.wyoming.proxy import ProxyConnection
 from mera_edge.service.wyoming.recognizer import RecognizerConnection, RecognizerPool, terms
 from mera_edge.service.wyoming.server import serve
@@ -352,20 +355,89 @@ def test_a_taken_port_a_wrong_address_and_a_missing_package_are_named(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         uri = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(InputError, match=r"cannot listen on .*: choose another port"):
-            serve(uri, bundle, RECOGNITION, "tcp://127.0.0.1:1", lambda line: None)
+            serve(
+                WyomingSettings(uri=uri, upstream="tcp://127.0.0.1:1"), bundle, RECOGNITION, print
+            )
     for uri in ("tcp://127.0.0.1", "http://host:1", "tcp://host:port", "stdio://"):
         with pytest.raises(InputError, match="is not a valid address: write tcp://HOST:PORT"):
-            serve(uri, bundle, RECOGNITION, None, lambda line: None)
+            serve(WyomingSettings(uri=uri), bundle, RECOGNITION, print)
     monkeypatch.setitem(sys.modules, "wyoming.server", None)
     with pytest.raises(MissingExtra, match=r"pip install 'mera-edge\[wyoming\]'"):
-        serve("tcp://127.0.0.1:1", bundle, RECOGNITION, None, lambda line: None)
+        serve(WyomingSettings(uri="tcp://127.0.0.1:1"), bundle, RECOGNITION, print)
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("tcp://127.0.0.1:10300", "it is reachable from this machine only"),
+        ("tcp://localhost:10300", "it is reachable from this machine only"),
+        ("unix:///run/wyoming", "it is reachable from this machine only"),
+        ("tcp://[2001:db8::1]:10300", "it has no IPv4 address"),
+        ("tcp://host.invalid:10300", "it has no IPv4 address"),
+    ],
+)
+def test_what_nobody_reaches_is_not_announced(bundle: Bundle, uri: str, why: str) -> None:
+    settings = WyomingSettings(uri=uri, zeroconf=True)
+    with pytest.raises(InputError, match=f"cannot be announced: {why}: listen on tcp://0.0.0.0"):
+        serve(settings, bundle, RECOGNITION, print)
+    (check,) = wyoming_check(Settings(wyoming=settings))
+    assert check.state == "fail" and why in check.found
+    assert list(wyoming_check(Settings())) == []
+
+
+def test_who_browses_the_network_finds_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On loopback, which is announced to nobody else.
+    monkeypatch.setattr(announcement, "place", lambda uri: ("127.0.0.1", 10300))
+    found: dict[str, bool] = {}
+
+    def changed(zeroconf: Zeroconf, service_type: str, name: str, state_change: Any) -> None:
+        found[name] = state_change is not ServiceStateChange.Removed
+
+    async def run() -> None:
+        with Zeroconf(interfaces=["127.0.0.1"]) as browser:
+            ServiceBrowser(browser, announcement.TYPE, handlers=[changed])
+            async with announcement.announced("tcp://0.0.0.0:10300"):
+                await seen(True)
+                (name,) = found
+                ask = partial(browser.get_service_info, announcement.TYPE, name, 10_000)
+                info = await asyncio.get_running_loop().run_in_executor(None, ask)
+                assert info is not None and info.port == 10300
+                assert info.parsed_addresses() == ["127.0.0.1"]
+                assert re.fullmatch(r"mera-edge-[0-9a-f]{8}\._wyoming\._tcp\.local\.", name)
+                assert socket.gethostname() not in f"{name}{info.server}{info.properties}"
+            await seen(False)
+
+    async def seen(there: bool) -> None:
+        deadline = time.monotonic() + 20
+        while set(found.values()) != {there}:
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.05)
+
+    asyncio.run(run())
+
+
+def test_without_its_package_nothing_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zeroconf.asyncio", None)
+
+    async def run() -> None:
+        async with announcement.announced("tcp://0.0.0.0:10300"):
+            pytest.fail("announced")
+
+    with pytest.raises(MissingExtra, match=r"pip install 'mera-edge\[zeroconf\]'"):
+        asyncio.run(run())
 
 
 def test_the_verb_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
-    port = free_port()
+    port, place = free_port(), tmp_path / "notify"
+    config = tmp_path / "config.toml"
+    config.write_text(f'[wyoming]\nuri = "tcp://127.0.0.1:{port}"')
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(place))
+    manager.settimeout(60)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mera_edge", "wyoming", "--uri", f"tcp://127.0.0.1:{port}"],
-        stderr=subprocess.PIPE, text=True, env=os.environ,
+        [sys.executable, "-m", "mera_edge", "wyoming", "--config", config],
+        stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "NOTIFY_SOCKET": str(place), "WATCHDOG_USEC": "300000"},
     )  # fmt: skip
     try:
         assert process.stderr is not None and "answers on" in process.stderr.readline()
@@ -379,8 +451,14 @@ def test_the_verb_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
             except ConnectionRefusedError:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
+        assert manager.recv(4096).decode().startswith("READY=1\nSTATUS=answers on tcp://127.0.0.1")
+        assert manager.recv(4096) == manager.recv(4096) == b"WATCHDOG=1"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+        told = b""
+        while told != b"STOPPING=1":
+            told = manager.recv(4096)
     finally:
+        manager.close()
         process.kill()
         process.communicate()

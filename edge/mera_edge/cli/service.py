@@ -23,12 +23,15 @@ User = Annotated[
         help="Manage a service of the current user, who has a sound server, not of the system.",
     ),
 ]
+Wyoming = Annotated[
+    bool, typer.Option("--wyoming", help="The unit of `mera-edge wyoming` instead of `run`.")
+]
 _CONFIG = Path("/etc/mera-edge/config.toml")
 Config = Annotated[Path, typer.Option("--config", help="TOML configuration file.")]
 
 
 @app.command()
-def install(config: Config = _CONFIG, user: User = False) -> None:
+def install(config: Config = _CONFIG, user: User = False, wyoming: Wyoming = False) -> None:
     """Install the unit, enable it at boot, and start the service.
 
     Anything in the configuration that the service could not access is reported first, and
@@ -39,9 +42,11 @@ def install(config: Config = _CONFIG, user: User = False) -> None:
     from mera_edge.service.systemd.manager import Manager
     from mera_edge.service.systemd.obstacles import obstacles
 
-    manager, settings = Manager(user), load(config, {}, {})
-    unit = _unit(config, user, settings)
-    found = [] if user else list(obstacles(settings, unit.command, config.absolute()))
+    settings = load(config, {}, {})
+    unit = _unit(config, user, wyoming, settings)
+    manager = Manager(user, name=unit.name)
+    file = config.absolute()
+    found = [] if user else list(obstacles(settings, unit.command, file, unit.name))
     for obstacle in found:
         say(f"{obstacle.what}: {obstacle.remedy}")
     if any(obstacle.fatal for obstacle in found):
@@ -49,29 +54,31 @@ def install(config: Config = _CONFIG, user: User = False) -> None:
             "the service could not run with this configuration", "see the suggestions above"
         )
     manager.install(unit)
-    say(f"{manager.file} is installed and running; check with: mera-edge service status")
+    options = "".join(f" {name}" for name in ("--user",) * user + ("--wyoming",) * wyoming)
+    say(f"{manager.file} is installed and running; check with: mera-edge service status{options}")
 
 
 @app.command()
-def uninstall(user: User = False) -> None:
+def uninstall(user: User = False, wyoming: Wyoming = False) -> None:
     """Stop the service and remove its unit. Configuration and events are kept."""
     from mera_edge.cli.console import say
     from mera_edge.service.systemd.manager import Manager
 
-    manager = Manager(user)
+    manager = Manager(user, name=_name(wyoming))
     manager.uninstall()
     say(f"{manager.file} is removed")
 
 
 @app.command()
-def status(user: User = False, json: options.Json = False) -> None:
+def status(user: User = False, wyoming: Wyoming = False, json: options.Json = False) -> None:
     """Show the state of the service. The exit code is 1 if it is not running."""
     import json as to_json
 
     from mera_edge.cli.console import stdout
     from mera_edge.service.systemd.manager import Manager
 
-    told = Manager(user).status()
+    name = _name(wyoming)
+    told = Manager(user, name=name).status()
     if json:
         print(to_json.dumps(told))
     else:
@@ -80,12 +87,12 @@ def status(user: User = False, json: options.Json = False) -> None:
     if told.get("ActiveState") not in ("active", "reloading"):
         raise CheckFailed(
             f"the service is {told.get('ActiveState')} ({told.get('Result')})",
-            "see: journalctl -u mera-edge",
+            f"see: journalctl{' --user' * user} -u {name}",
         )
 
 
 @app.command()
-def unit(config: Config = _CONFIG, user: User = False) -> None:
+def unit(config: Config = _CONFIG, user: User = False, wyoming: Wyoming = False) -> None:
     """Print the unit file that `install` would write."""
     from mera_edge.config import Settings, load
 
@@ -95,10 +102,16 @@ def unit(config: Config = _CONFIG, user: User = False) -> None:
         if config.exists():
             raise
         settings = Settings()
-    print(_unit(config, user, settings).text(), end="")
+    print(_unit(config, user, wyoming, settings).text(), end="")
 
 
-def _unit(config: Path, user: bool, settings: Settings) -> Unit:
+def _name(wyoming: bool) -> str:
+    from mera_edge.service.systemd.unit import RUN, WYOMING
+
+    return WYOMING if wyoming else RUN
+
+
+def _unit(config: Path, user: bool, wyoming: bool, settings: Settings) -> Unit:
     from mera_edge.service.systemd.manager import Manager
     from mera_edge.service.systemd.unit import Unit, credentials, groups, program
 
@@ -111,7 +124,9 @@ def _unit(config: Path, user: bool, settings: Settings) -> Unit:
         command=program(),
         config=Path(path),
         systemd=Manager(user).version,
-        credentials=credentials(settings),
+        credentials=[] if wyoming else credentials(settings),
         groups=groups(),
         user=user,
+        name=_name(wyoming),
+        announces=wyoming and settings.wyoming.zeroconf,
     )

@@ -11,11 +11,23 @@ from mera_edge.cli import options
 
 def wyoming(
     uri: Annotated[
-        str, typer.Option(help="Where to listen: tcp://HOST:PORT or unix://PATH.")
-    ] = "tcp://127.0.0.1:10300",
+        str | None,
+        typer.Option(
+            help="Where to listen: tcp://HOST:PORT or unix://PATH.",
+            show_default="tcp://127.0.0.1:10300",
+        ),
+    ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(help="Another recognizer, tcp://HOST:PORT, that transcribes instead."),
+    ] = None,
+    zeroconf: Annotated[
+        bool | None,
+        typer.Option(
+            "--zeroconf/--no-zeroconf",
+            help="Announce the service on the local network, so that Home Assistant discovers it.",
+            show_default="off",
+        ),
     ] = None,
     asr: options.Asr = None,
     config: options.Config = None,
@@ -25,13 +37,15 @@ def wyoming(
 
     The emotion is in the context of the transcript: emotion, confidence, valence, why. With
     --upstream, the transcript of another recognizer is passed on unchanged, with at most 30 ms of
-    delay.
+    delay. The table [wyoming] of the configuration says the same as the first three options.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import say
     from mera_edge.config import load
     from mera_edge.service.wyoming.server import serve
 
-    settings = load(config, {"bundle": bundle, "recognition": {"model": asr}})
-    opened = Bundle.open(settings.bundle, settings.providers)
-    serve(uri, opened, settings.recognition, upstream, say)
+    here = {"uri": uri, "upstream": upstream, "zeroconf": zeroconf}
+    flags = {"bundle": bundle, "recognition": {"model": asr}, "wyoming": here}
+    settings = load(config, flags)
+    opened = Bundle.open(settings.bundle, settings.providers, settings.published)
+    serve(settings.wyoming, opened, settings.recognition, say)

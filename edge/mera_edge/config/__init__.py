@@ -10,6 +10,7 @@ from mera_edge.config.settings import (
     Settings,
 )
 from mera_edge.config.sink import STDOUT, SinkSettings
+from mera_edge.config.wyoming import WyomingSettings
 
 __all__ = [
     "PRIVACY",
@@ -22,5 +23,6 @@ __all__ = [
     "Settings",
     "SinkSettings",
     "Words",
+    "WyomingSettings",
     "load",
 ]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from mera_edge.bundle.manifest import PublishedRole, RoleName
 from mera_edge.config.privacy import PRIVACY, PrivacySettings
 from mera_edge.config.sink import SinkSettings, tables
+from mera_edge.config.wyoming import WYOMING, WyomingSettings
 from mera_edge.credentials import PLACE, password, wants_password, with_password
 from mera_edge.engine.factory import Provider
 from mera_edge.errors import ConfigError
@@ -185,6 +186,7 @@ class Settings(BaseModel):
     )
     recognition: RecognitionSettings = Field(RECOGNITION, description="a table: speech recognition")
     privacy: PrivacySettings = Field(PRIVACY, description="a table: what leaves the process")
+    wyoming: WyomingSettings = Field(WYOMING, description="a table: `mera-edge wyoming`")
 
     @model_validator(mode="after")
     def _check_rooms(self) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import time
@@ -14,13 +15,14 @@ from mera_edge.config import STDOUT, Settings, SinkSettings
 from mera_edge.config.load import SYSTEM_FILE
 from mera_edge.doctor.check import Check, State
 from mera_edge.engine.cache import directory
-from mera_edge.errors import MeraError
+from mera_edge.errors import MeraError, MissingExtra
 from mera_edge.host.load import HOT_K
 from mera_edge.host.sensors import SYSTEM, headroom, temperatures
 from mera_edge.reasons import REMEDIES
 from mera_edge.redaction import redacted
 from mera_edge.service.systemd.obstacles import obstacles
-from mera_edge.service.systemd.unit import NAME, program
+from mera_edge.service.systemd.unit import RUN, WYOMING, program
+from mera_edge.service.wyoming.announcement import place
 from mera_edge.sinks.factory import reach
 from mera_edge.sources.base import Source
 from mera_edge.sources.capture_process import OPEN_LIMIT_S
@@ -144,17 +146,35 @@ def _disk(what: str, place: Path, use: str) -> Check:
 
 
 def service(settings: Settings, root: Path = SYSTEM) -> Iterator[Check]:
-    """Look what the system's service, if it is installed, cannot reach."""
-    unit = root / "etc/systemd/system" / NAME
-    if not unit.exists():
-        return
+    """Look what the system's services, as far as they are installed, cannot reach."""
     config = root / SYSTEM_FILE.relative_to("/")
-    found = list(obstacles(settings, program(), config))
-    for obstacle in found:
-        state: State = "fail" if obstacle.fatal else "note"
-        yield Check("as a service", state, obstacle.what, obstacle.remedy)
-    if not found:
-        yield Check("as a service", "ok", f"{unit} reaches all that is configured")
+    for name in (RUN, WYOMING):
+        unit = root / "etc/systemd/system" / name
+        if not unit.exists():
+            continue
+        found = list(obstacles(settings, program(), config, name))
+        for obstacle in found:
+            state: State = "fail" if obstacle.fatal else "note"
+            yield Check("as a service", state, obstacle.what, obstacle.remedy)
+        if not found:
+            yield Check("as a service", "ok", f"{unit} reaches all that is configured")
+
+
+def wyoming(settings: Settings) -> Iterator[Check]:
+    """Say whether the Wyoming service announces itself, which whoever is on the network hears."""
+    if not settings.wyoming.zeroconf:
+        return
+    try:
+        host, port = place(settings.wyoming.uri)
+    except MeraError as error:
+        yield Check("wyoming", "fail", error.what, error.remedy)
+        return
+    if importlib.util.find_spec("zeroconf") is None:
+        missing = MissingExtra("zeroconf", "zeroconf")
+        yield Check("wyoming", "fail", missing.what, missing.remedy)
+        return
+    found = f"announces {host}:{port} to the local network (multicast DNS)"
+    yield Check("wyoming", "note", found, "if that is not wanted: zeroconf = false")
 
 
 def heat(root: Path = SYSTEM) -> Iterator[Check]:

@@ -53,6 +53,7 @@ def examine(settings: Settings) -> list[Check]:
         environment.permissions(),
         environment.sinks(settings),
         environment.service(settings),
+        environment.wyoming(settings),
         environment.heat(),
         _other_packages(),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mera_edge.errors import InputError
-from mera_edge.service.systemd.unit import NAME, Unit
+from mera_edge.service.systemd.unit import RUN, Unit
 
 _ASKED = ("LoadState", "ActiveState", "SubState", "StatusText", "Result", "NRestarts", "MainPID")
 
@@ -20,10 +20,11 @@ class Manager:
     Args:
         user: which of the two.
         root: the system's files.
+        name: the unit.
     """
 
-    def __init__(self, user: bool, root: Path = Path("/")) -> None:
-        self._user, self._root = user, root
+    def __init__(self, user: bool, root: Path = Path("/"), name: str = RUN) -> None:
+        self._user, self._root, self._name = user, root, name
         self._scope = ["--user"] if user else []
 
     @property
@@ -31,8 +32,8 @@ class Manager:
         """The unit."""
         if self._user:
             base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-            return Path(base) / "systemd" / "user" / NAME
-        return self._root / "etc/systemd/system" / NAME
+            return Path(base) / "systemd" / "user" / self._name
+        return self._root / "etc/systemd/system" / self._name
 
     @property
     def version(self) -> int:
@@ -58,8 +59,8 @@ class Manager:
                 "is the file system read-only?",
             ) from error
         self._call("daemon-reload")
-        self._call("enable", NAME)
-        self._call("restart", NAME)
+        self._call("enable", self._name)
+        self._call("restart", self._name)
 
     def uninstall(self) -> None:
         """Stop the service and remove its unit; state and configuration stay.
@@ -72,7 +73,7 @@ class Manager:
             raise InputError(
                 f"the service is not installed: {self.file} does not exist", "nothing to uninstall"
             )
-        self._call("disable", "--now", NAME)
+        self._call("disable", "--now", self._name)
         self.file.unlink()
         self._call("daemon-reload")
 
@@ -83,7 +84,7 @@ class Manager:
             InputError: there is no systemd.
         """
         self._need(change=False)
-        told = self._call("show", NAME, f"--property={','.join(_ASKED)}")
+        told = self._call("show", self._name, f"--property={','.join(_ASKED)}")
         return dict(_pairs(told))
 
     def _need(self, change: bool = True) -> None:
@@ -106,7 +107,7 @@ class Manager:
             why = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise InputError(
                 f"{' '.join(command)} failed: {why[0]}",
-                f"journalctl {' '.join([*self._scope, '-u', NAME])} says more",
+                f"journalctl {' '.join([*self._scope, '-u', self._name])} says more",
             )
         return done.stdout
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mera_edge.config import STDOUT, Settings
-from mera_edge.service.systemd.unit import CACHE, STATE, credentials, secret_files
+from mera_edge.service.systemd.unit import CACHE, RUN, STATE, credentials, secret_files
 from mera_edge.sources.address import kind
 
 _HOMES = ("/home", "/root", "/run/user")
@@ -30,13 +30,16 @@ class Obstacle:
     fatal: bool = False
 
 
-def obstacles(settings: Settings, command: str, config: Path) -> Iterator[Obstacle]:
+def obstacles(
+    settings: Settings, command: str, config: Path, name: str = RUN
+) -> Iterator[Obstacle]:
     """Give what the system's service cannot reach.
 
     Args:
         settings: the configuration.
         command: what starts the program.
         config: file of the configuration.
+        name: of the unit; rooms and sinks are the run's alone.
     """
     yield from _program(command)
     if not config.is_file():
@@ -47,6 +50,8 @@ def obstacles(settings: Settings, command: str, config: Path) -> Iterator[Obstac
             f"run: chmod 644 {config}; passwords go into files of their own (password_file)",
             True,
         )
+    if name != RUN:
+        return
     for room in settings.rooms:
         yield from _source(room.camera, "camera")
         yield from _source(room.mic, "microphone")

@@ -10,16 +10,20 @@ from pathlib import Path
 
 from mera_edge.config import Settings
 
-NAME = "mera-edge.service"
+RUN, WYOMING = "mera-edge.service", "mera-edge-wyoming.service"
+"""Names of the units: rooms, and speech to text for Assist."""
 STATE, CACHE = "/var/lib/mera-edge", "/var/cache/mera-edge"
 _RELOADS_BY_NOTIFY = 253
 """The systemd that knows ``Type=notify-reload``."""
 
 _GROUPS = ("video", "audio", "render")
-_DEVICES = (
-    *("char-video4linux", "char-media", "char-alsa", "char-drm"),
+_GPUS = (
+    "char-drm",
     # NVIDIA's GPUs, and those of Jetsons.
     *("char-nvidia*", "char-nvhost*", "char-nvgpu*", "char-nvmap", "/dev/nvmap", "/dev/nvidiactl"),
+)
+_CAMERAS_AND_SOUND = (
+    *("char-video4linux", "char-media", "char-alsa"),
     # Raspberry Pi: its video core, and the memory that its cameras share.
     *("char-vchiq", "/dev/vchiq", "/dev/vcio", "char-dma_heap"),
 )
@@ -61,6 +65,8 @@ class Unit:
         groups: to which cameras, sound and GPUs belong. systemd starts no service with one that
             the machine does not have.
         user: whether it is a unit of the logged-in user, whose sound server it may use.
+        name: `RUN` or `WYOMING`, which hears no microphone and sees no camera.
+        announces: whether it is found by multicast DNS.
     """
 
     command: str
@@ -69,15 +75,18 @@ class Unit:
     credentials: Sequence[str] = ()
     groups: Sequence[str] = _GROUPS
     user: bool = False
+    name: str = RUN
+    announces: bool = False
 
     def text(self) -> str:
         """Return the file."""
-        reload = self.systemd >= _RELOADS_BY_NOTIFY
+        run = self.name == RUN
+        reload = run and self.systemd >= _RELOADS_BY_NOTIFY
         service = [
             f"Type={'notify-reload' if reload else 'notify'}",
             "NotifyAccess=main",
-            f"ExecStart={self.command} run --config {self.config}",
-            *([] if reload else ["ExecReload=kill -HUP $MAINPID"]),
+            f"ExecStart={self.command} {'run' if run else 'wyoming'} --config {self.config}",
+            *([] if reload or not run else ["ExecReload=kill -HUP $MAINPID"]),
             "# Events go where the configuration says; notices, without a word, to the journal.",
             "StandardOutput=null",
             "WatchdogSec=60",
@@ -96,12 +105,13 @@ class Unit:
             target = "default.target"
         else:
             target = "multi-user.target"
-            service += [*self._places(), *_SANDBOX]
+            service += [*self._places(), *_SANDBOX, *self._reach()]
         return "\n".join(
             [
-                "# Written by `mera-edge service install`. Changes: `systemctl edit mera-edge`.",
+                "# Written by `mera-edge service install`. "
+                f"Changes: `systemctl edit {self.name.removesuffix('.service')}`.",
                 "[Unit]",
-                "Description=Emotion recognition from voice, words and face, on this device",
+                f"Description={_DESCRIPTIONS[self.name]}",
                 *([] if self.user else ["Wants=network-online.target"]),
                 *([] if self.user else ["After=network-online.target sound.target"]),
                 "StartLimitIntervalSec=600",
@@ -118,18 +128,37 @@ class Unit:
 
     def _places(self) -> list[str]:
         folder = self.config.parent
+        groups = [name for name in self.groups if self.name == RUN or name != "audio"]
         return [
             *(f"LoadCredential={name}:{folder / name}" for name in self.credentials),
-            "DynamicUser=yes",
-            *([f"SupplementaryGroups={' '.join(self.groups)}"] if self.groups else []),
+            # Both units have the same, and so the same pulled models.
+            *("DynamicUser=yes", "User=mera-edge"),
+            *([f"SupplementaryGroups={' '.join(groups)}"] if groups else []),
             "StateDirectory=mera-edge",
             "CacheDirectory=mera-edge",
-            "RuntimeDirectory=mera-edge",
+            f"RuntimeDirectory={self.name.removesuffix('.service')}",
             "ConfigurationDirectory=mera-edge",
             f"WorkingDirectory={STATE}",
             "Environment=XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache",
         ]
 
+    def _reach(self) -> list[str]:
+        """Return which machines and devices it reaches."""
+        devices = (*_GPUS, *(_CAMERAS_AND_SOUND if self.name == RUN else ()))
+        return [
+            "# The house's machines, and nothing beyond them. More: `systemctl edit`.",
+            "IPAddressDeny=any",
+            "IPAddressAllow=localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7"
+            + (" multicast" if self.announces else ""),
+            "DevicePolicy=closed",
+            *(f"DeviceAllow={device} rw" for device in devices),
+        ]
+
+
+_DESCRIPTIONS = {
+    RUN: "Emotion recognition from voice, words and face, on this device",
+    WYOMING: "Speech to text with its emotion, for Home Assistant's Assist",
+}
 
 _SANDBOX = (
     "CapabilityBoundingSet=",
@@ -160,9 +189,4 @@ _SANDBOX = (
     "@cpu-emulation @obsolete",
     "SystemCallErrorNumber=EPERM",
     "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6",
-    "# Cameras and brokers of the house; nothing beyond it is reached. More: `systemctl edit`.",
-    "IPAddressDeny=any",
-    "IPAddressAllow=localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",
-    "DevicePolicy=closed",
-    *(f"DeviceAllow={device} rw" for device in _DEVICES),
 )

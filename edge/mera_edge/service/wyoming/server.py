@@ -3,57 +3,95 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 from mera_edge.bundle import Bundle
-from mera_edge.config import RecognitionSettings
+from mera_edge.config import RecognitionSettings, WyomingSettings
 from mera_edge.errors import InputError, MissingExtra
+from mera_edge.service.systemd.notify import send, watchdog_s
+from mera_edge.service.wyoming.announcement import announced, place
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    uri: str,
+    settings: WyomingSettings,
     bundle: Bundle,
     recognition: RecognitionSettings,
-    upstream: str | None,
     say: Callable[[str], None],
 ) -> None:
-    """Answer clients until SIGTERM or Ctrl-C.
+    """Answer clients until SIGTERM or Ctrl-C. systemd is told that clients are answered.
 
     Args:
-        uri: ``tcp://HOST:PORT`` or ``unix://PATH``.
+        settings: where to listen, before which other recognizer, and whether to announce it.
         bundle: the models.
         recognition: how speech is recognized.
-        upstream: address of another recognizer, before which we are a proxy.
         say: takes a line for the operator.
 
     Raises:
         InputError: an address cannot be used.
-        MissingExtra: the package wyoming is not installed.
+        Unreachable: it is to be announced, and there is no network.
+        MissingExtra: the package wyoming, or zeroconf, is not installed.
     """
+    uri, upstream = settings.uri, settings.upstream
     for address in filter(None, (uri, upstream)):
         _check(address)
+    if settings.zeroconf:
+        place(uri)
     try:
-        from wyoming.server import AsyncServer
+        import wyoming.server  # noqa: F401
     except ImportError as error:
         raise MissingExtra("wyoming", "wyoming") from error
     with ThreadPoolExecutor(1, "models") as worker:
         connection = _connections(bundle, recognition, upstream, say, worker)
-        say(f"answers on {uri}" + (f", before {upstream}" if upstream else ""))
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_answer(settings, connection, worker, say))
+        say("ends")
+
+
+async def _answer(
+    settings: WyomingSettings,
+    connection: Callable[[Any, Any], Any],
+    worker: Executor,
+    say: Callable[[str], None],
+) -> None:
+    from wyoming.server import AsyncServer
+
+    uri, over = settings.uri, asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    server = AsyncServer.from_uri(uri)
+    try:
+        await server.start(connection)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {uri} ({error.strerror})", "choose another port: --uri"
+        ) from error
+    async with announced(uri) if settings.zeroconf else contextlib.nullcontext():
+        say(f"answers on {uri}" + (f", before {settings.upstream}" if settings.upstream else ""))
         if urlsplit(uri).scheme == "tcp" and urlsplit(uri).hostname not in _LOOPBACK:
             say("the protocol has no passwords: anyone who can reach this address can use it")
-        try:
-            asyncio.run(AsyncServer.from_uri(uri).run(connection))
-        except OSError as error:
-            raise InputError(
-                f"cannot listen on {uri} ({error.strerror})", "choose another port: --uri"
-            ) from error
-        except KeyboardInterrupt:
-            say("ends")
+        if settings.zeroconf:
+            say("announced on the local network (multicast DNS)")
+        send(f"READY=1\nSTATUS=answers on {uri}")
+        alive = asyncio.create_task(_tell_alive(worker))
+        await over.wait()
+        alive.cancel()
+        send("STOPPING=1")
+        await server.stop()
+
+
+async def _tell_alive(worker: Executor) -> None:
+    """Tell systemd's watchdog of it while both the loop and the models' thread get on."""
+    limit_s = watchdog_s()
+    while limit_s is not None:
+        await asyncio.get_running_loop().run_in_executor(worker, int)
+        send("WATCHDOG=1")
+        await asyncio.sleep(limit_s / 3)
 
 
 def _connections(
@@ -61,7 +99,7 @@ def _connections(
     recognition: RecognitionSettings,
     upstream: str | None,
     say: Callable[[str], None],
-    worker: ThreadPoolExecutor,
+    worker: Executor,
 ) -> Callable[[Any, Any], Any]:
     """Return what answers a client."""
     from mera_edge.service.wyoming.utterance_emotion import UtteranceEmotion
