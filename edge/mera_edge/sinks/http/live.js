@@ -17,6 +17,9 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// A clipped bar keeps its round end, which a scaled one does not.
+function fill(bar, share) { bar.style.clipPath = `inset(0 ${100 * (1 - share)}% 0 0 round 6px)`; }
+
 function percent(share) { return `${Math.round(100 * share)} %`; }
 
 function span(seconds) {
@@ -43,7 +46,7 @@ class Room {
       return [name, { bar, share }];
     }));
     this.find(".legend").append(...EMOTIONS.map((name) => make("li", name, name)),
-      make("li", "missing", "unclear or nobody"));
+      make("li", "unclear", "unclear"), make("li", "pause", "nobody"));
     this.parts = new Map(Object.entries(NAMES).map(([key, name]) => {
       const item = make("li");
       const says = make("p", "says"), track = make("p", "track"), bar = make("i");
@@ -93,7 +96,7 @@ class Room {
     say(this.find(".why"), event.why || "");
     for (const [name, { bar, share }] of this.bars) {
       const p = event.emotion ? event.emotion.probabilities[name] : 0;
-      bar.style.transform = `scaleX(${p})`;
+      fill(bar, p);
       say(share, event.emotion ? percent(p) : "–");
     }
   }
@@ -113,7 +116,7 @@ class Room {
     const [label, share] = shares.reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
     item.className = label;
     say(says, label ? `${label} ${percent(share)}` : "–");
-    bar.style.transform = `scaleX(${modality.weight || 0})`;
+    fill(bar, modality.weight || 0);
     say(about, label ? `counts ${percent(modality.weight)}, ${(modality.age_ms / 1000).toFixed(1)} s old`
       + (modality.reason ? `; ${modality.reason}` : "") : modality.reason || "missing");
   }
@@ -160,7 +163,7 @@ class Room {
     this.costs.push(latency.compute_ms);
     if (this.costs.length > TICKS) this.costs.shift();
     const track = this.find(".cost"), over = latency.compute_ms / latency.budget_ms;
-    track.firstChild.style.transform = `scaleX(${Math.min(1, over)})`;
+    fill(track.firstChild, Math.min(1, over));
     track.classList.toggle("late", latency.late);
     const sorted = [...this.costs].sort((a, b) => a - b);
     const late = this.costs.filter((ms) => ms > latency.budget_ms).length;
