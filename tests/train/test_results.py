@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mera_edge.errors import InputError
 from mera_edge.metrics.classification import classification
+from mera_train import checkpoint
 from mera_train.figures import intervals_of, table
 from mera_train.msa import results as msa_results
 from mera_train.results import generated, page
@@ -71,3 +73,10 @@ def test_the_page_of_mosi_has_the_words_of_its_generator() -> None:
         found = text.find(part, place)
         assert found >= place, f"run its generator, or mend the page: {part[:60]!r}"
         place = found + len(part)
+
+
+def test_a_test_without_a_name_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    loaded = checkpoint.load(generated.CHECKPOINTS / "voice")
+    loaded.metrics["another_corpus"] = loaded.metrics["urdu"]
+    with pytest.raises(InputError, match=r"another_corpus.*name it in mera_train/results/roles"):
+        page.files(loaded, "voice", tmp_path / "voice.md")

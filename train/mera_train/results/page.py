@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mera_edge.errors import InputError
 from mera_train import drawing
 from mera_train.checkpoint import Checkpoint
 from mera_train.figures import markdown, shown, table
@@ -27,10 +28,18 @@ def files(loaded: Checkpoint, role: str, page: Path) -> dict[Path, str]:
         loaded: the checkpoint.
         role: a key of `PAGES`.
         page: its path; what follows `KEPT` in it stays.
+
+    Raises:
+        InputError: a classification in the metrics has no name in `PAGES`.
     """
     words, found = PAGES[role], classifications(loaded.metrics)
+    if unnamed := set(found) - {*words.tests, *words.dev}:
+        raise InputError(
+            f"{loaded.directory}/metrics.json has {min(unnamed)!r}, which the page of {role} lacks",
+            "name it in mera_train/results/roles.py",
+        )
     tests = {words.tests[place]: found[place] for place in words.tests if place in found}
-    dev = {place: test for place, test in found.items() if place not in words.tests}
+    dev = {name: found[place] for place, name in words.dev.items() if place in found}
     pictures, images = {}, page.parent.parent / "images"
     if sure := {name: test for name, test in tests.items() if "reliability" in test}:
         pictures[images / f"{role}_reliability.svg"] = drawing.reliability(

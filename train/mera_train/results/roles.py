@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,10 @@ class Page:
     lead: str
     """What is measured, on what, and what chose the model."""
     tests: Mapping[str, str]
-    """What a test is, by its place in ``metrics.json``; the others are on dev sets."""
+    """What a test is, by its place in ``metrics.json``."""
     figures: tuple[str, ...]
+    dev: Mapping[str, str] = field(default_factory=dict)
+    """What a dev set is, by its place."""
     published: tuple[Published, ...] = ()
     caution: str = ""
     """How the figures must be read."""
@@ -59,6 +61,12 @@ PAGES = {
             "test · majority": _MAJORITY,
             "test · plurality": "FER+ test, all faces: the label with the most votes",
             "test · fer2013": _PRIVATE,
+        },
+        dev={
+            "valid · majority": "FER+ valid, the authors' protocol",
+            "valid · plurality": "FER+ valid, all faces: the label with the most votes",
+            "valid · fer2013": "FER2013 PublicTest; the second output",
+            "further_valid": "RAF-DB, 1,527 pictures of its training part, set aside by likeness",
         },
         figures=("accuracy", "uar", "macro_f1", "ece"),
         published=(
