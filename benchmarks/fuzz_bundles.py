@@ -36,7 +36,7 @@ from mera_edge.asr import Recognizer, finalized
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import DEFAULT
 from mera_edge.errors import MeraError
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import MODALITIES

@@ -42,7 +42,7 @@ from mera_train.face.train import Config as Face
 from mera_train.features import clips
 from mera_train.fusion.config import Config as Fusion
 from mera_train.msa import mmsa, own
-from mera_train.text.train import Config as Text
+from mera_train.text.config import Config as Text
 from mera_train.voice.config import Config as Voice
 
 SLOW_S, MEMORY = 10, 4 << 30

@@ -36,7 +36,8 @@ from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
 from mera_edge.service.clock import RealClock
-from mera_edge.service.run_loop import Room, run_rooms, stop_on_signals
+from mera_edge.service.run_loop import Room, run_rooms
+from mera_edge.service.signals import stop_on_signals
 from mera_edge.sinks.jsonl import JsonLines
 from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera

@@ -25,7 +25,7 @@ MAY_IMPORT = {
 }
 FLOORS = [
     {"labels", "features", "errors", "reasons", "redaction", "backoff", "host", "metrics", "table"},
-    {"sources", "engine", "bundle", "config", "credentials", "events", "wording"},
+    {"sources", "engine", "bundle", "config", "credentials", "events", "evidence", "wording"},
     {"asr", "stages", "sinks"},
     {"pipeline"},
     {"evaluation", "service"},
@@ -38,6 +38,13 @@ NEVER_ON_THE_DEVICE = {
     "torch", "torchaudio", "torchvision", "transformers", "onnx", "sklearn",
     "huggingface_hub", "requests", "tokenizers",
 }  # fmt: skip
+
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 60
+"""Lines; of a function without its signature and its docstring."""
+
+LONG_FOR_A_REASON = {
+    ("mera_train/face/card.py", "card"): "the text of a model card",
+}
 
 
 def modules(package: str) -> list[Path]:
@@ -134,6 +141,23 @@ def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
         order.prepare()
     except CycleError as circle:
         pytest.fail(" -> ".join(circle.args[1]))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_and_functions_are_short(package: str) -> None:
+    root, long = PACKAGES[package].parent, {}
+    for path in modules(package):
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(root).as_posix()
+        if len(text.splitlines()) > LONGEST_MODULE:
+            long[name, ""] = len(text.splitlines())
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                lines = node.end_lineno - body[0].lineno + 1 if body else 0
+                if lines > LONGEST_FUNCTION:
+                    long[name, node.name] = lines
+    expected = {key for key in LONG_FOR_A_REASON if key[0].startswith(f"{package}/")}
+    assert set(long) == expected, long
 
 
 def test_the_map_names_what_is_there() -> None:

@@ -1,9 +1,8 @@
-"""The messages: `Evidence` goes from a stage to the fusion, `EmotionEvent` from there to a sink."""
+"""The messages that sinks get: an `EmotionEvent` per answer, a `Summary` at the end."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -19,23 +18,6 @@ SCHEMA: Final = "mera-edge/event/1"
 
 SourceState = Literal["connecting", "live", "stalled", "gone", "off"]
 """State of a camera or microphone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What one modality says at one moment."""
-
-    modality: ModalityName
-    captured_s: float
-    """Stream time, in seconds, of the newest sample, picture or word that it rests on."""
-    probabilities: NDArray[np.float32]
-    """``[7]`` in the order of `EMOTIONS`, summing to one."""
-    valence: float
-    """In [-1, 1]."""
-    embedding: NDArray[np.float32]
-    """``[D]``, what the fusion reads."""
-    person: int | None = None
-    """Whose face it is; ``None`` for voice and words."""
 
 
 def _all_emotions(probabilities: dict[str, float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from mera_edge.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from mera_calibration.report import Report
+    from mera_edge.bundle import RoleName
 
 app = typer.Typer()
 
@@ -118,28 +119,18 @@ def export(
     if verify is not None:
         _verify(verify, checkpoints, data, max_drop, progress)
         return
-    if bundle is not None:
-        if target != ["tensorrt"]:
-            raise InputError(
-                "only TensorRT needs engines of a bundle", "give --target tensorrt, and only that"
-            )
-        (_check if check else _build)(bundle, progress)
+    if bundle is not None or check:
+        _engines(bundle, target, check, progress)
         return
-    if check:
-        raise InputError("--check is for a bundle", "give --target tensorrt --bundle DIR --check")
     from mera_export.bundle import ROLES, export_bundle
-    from mera_export.tensorrt_rtx import installed
 
+    # `export_bundle` refuses unknown ones, with a remedy.
+    roles = cast("Sequence[RoleName]", role or ROLES)
+    others = None if base is None else Bundle.open(base)
     if licence is not None:
         from mera_export.licence import require
 
-        # Roles are checked by `export_bundle`.
-        require(
-            licence,
-            checkpoints,
-            role or ROLES,  # type: ignore[arg-type]
-            None if base is None else Bundle.open(base),
-        )
+        require(licence, checkpoints, roles, others)
     search = result = None
     if int8 or data is not None or target not in (None, ["cpu"]):
         from mera_calibration.quality_gate import AcceptanceLimits
@@ -149,8 +140,7 @@ def export(
         search = precision_search(
             data,
             checkpoints,
-            # Checked by `export_bundle`.
-            role or ROLES,  # type: ignore[arg-type]
+            roles,
             fine_tune,
             progress,
             int8=int8,
@@ -173,22 +163,39 @@ def export(
     exported = export_bundle(
         checkpoints,
         out,
-        # Checked there, with a remedy.
-        role or ROLES,  # type: ignore[arg-type]
+        roles,
         name,
         progress=lambda name: progress.print(f"exporting {name} …", style="dim"),
         refine=refine,
-        base=None if base is None else Bundle.open(base),
+        base=others,
         chunk=chunk,
     )
     _show(exported, out)
     if result is not None:
         _report(result.report, report, role or (), out)
     if "tensorrt" in (target or ()):
-        if installed():
-            _check(out, progress)
-        remedy = f"mera-edge export --target tensorrt --bundle {out}"
-        progress.print(f"engines are built on the device: {remedy}", style="dim")
+        _prepared_for_tensorrt(out, progress)
+
+
+def _prepared_for_tensorrt(out: Path, progress: Console) -> None:
+    from mera_export.tensorrt_rtx import installed
+
+    if installed():
+        _check(out, progress)
+    remedy = f"mera-edge export --target tensorrt --bundle {out}"
+    progress.print(f"engines are built on the device: {remedy}", style="dim")
+
+
+def _engines(
+    bundle: Path | None, target: Sequence[str] | None, check: bool, progress: Console
+) -> None:
+    if bundle is None:
+        raise InputError("--check is for a bundle", "give --target tensorrt --bundle DIR --check")
+    if target != ["tensorrt"]:
+        raise InputError(
+            "only TensorRT needs engines of a bundle", "give --target tensorrt, and only that"
+        )
+    (_check if check else _build)(bundle, progress)
 
 
 def _report(found: Report, directory: Path | None, roles: Sequence[str], out: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.metrics.classification import classification
 from mera_edge.stages.fusion import FusionStage

@@ -14,7 +14,7 @@ from mera_edge.bundle.manifest import sha256
 from mera_edge.config import load
 from mera_edge.errors import ConfigError, EngineError, InputError, MeraError
 from mera_edge.evaluation.compare import compare
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.face import Box, Face
 from mera_edge.labels import EMOTIONS

@@ -20,8 +20,8 @@ from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent
 from mera_edge.sample import CLIP
 from mera_edge.service.control import Control, Switches
-from mera_edge.service.run_loop import Signals
 from mera_edge.service.service import Service
+from mera_edge.service.signals import Signals
 from mera_edge.service.sink_group import SinkGroup
 
 MJPEG = Path(__file__).parents[2] / "benchmarks" / "mjpeg.py"

@@ -9,7 +9,7 @@ import pytest
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import BundleError, EngineError, InputError
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.face import Box, Face, align, crop
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.adapters.yunet import YuNet

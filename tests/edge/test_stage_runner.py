@@ -19,7 +19,8 @@ from mera_edge.config import RecognitionSettings
 from mera_edge.engine import Engine
 from mera_edge.engine.protocol import numbers
 from mera_edge.errors import EngineError
-from mera_edge.events import EmotionEvent, Evidence
+from mera_edge.events import EmotionEvent
+from mera_edge.evidence import Evidence
 from mera_edge.features.fbank import LogMel
 from mera_edge.host.load import SystemLoad
 from mera_edge.pipeline.mode import Live

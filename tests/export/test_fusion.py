@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mera_edge.bundle import SCHEMA, Bundle, Manifest
 from mera_edge.errors import InputError
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.stages.fusion import FusionStage
 from mera_export.fusion import export

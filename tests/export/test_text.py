@@ -15,10 +15,10 @@ from mera_edge.labels import EMOTIONS
 from mera_edge.stages.text import TextStage
 from mera_export.text import export
 from mera_train import checkpoint
+from mera_train.text.config import Config
 from mera_train.text.model import ModelConfig, TextEncoder
 from mera_train.text.ngrams import fit_ngrams
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
-from mera_train.text.train import Config
 
 SENTENCES = [
     "i am so happy for you",

@@ -23,7 +23,7 @@ from mera_train.face.train import Config as Face
 from mera_train.fingerprint import WITHOUT_EFFECT, Digests
 from mera_train.fusion.config import Config as Fusion
 from mera_train.msa.config import defaults
-from mera_train.text.train import Config as Text
+from mera_train.text.config import Config as Text
 from mera_train.voice.config import Config as Voice
 
 CONFIGS: list[BaseModel] = [

@@ -29,7 +29,7 @@ def demo(
     from mera_edge.sample import CLIP
     from mera_edge.service.clock import RealClock
     from mera_edge.service.predict import Predictor
-    from mera_edge.service.run_loop import stop_on_signals
+    from mera_edge.service.signals import stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.live import LiveView

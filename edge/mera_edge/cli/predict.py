@@ -34,7 +34,7 @@ def predict(
     from mera_edge.pipeline.pipeline import Observer
     from mera_edge.service.predict import Predictor
     from mera_edge.service.recording import EvidenceRecorder
-    from mera_edge.service.run_loop import stop_on_signals
+    from mera_edge.service.signals import stop_on_signals
     from mera_edge.sinks import Sink
     from mera_edge.sinks.html import HtmlReport
     from mera_edge.sinks.jsonl import JsonLines

@@ -17,8 +17,8 @@ from mera_edge.errors import InputError
 if TYPE_CHECKING:
     from mera_edge.cli.console import Notices
     from mera_edge.config import Settings
-    from mera_edge.service.run_loop import Signals
     from mera_edge.service.service import Service
+    from mera_edge.service.signals import Signals
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def run(
     from mera_edge.cli.console import Notices, stderr
     from mera_edge.cli.logs import StderrHandler
     from mera_edge.config import load
-    from mera_edge.service.run_loop import Stopped, take_signals
+    from mera_edge.service.signals import Stopped, take_signals
 
     def read() -> Settings:
         flags = {

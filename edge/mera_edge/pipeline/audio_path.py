@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mera_edge.config import RecognitionSettings
-from mera_edge.events import Evidence, Transcript
+from mera_edge.events import Transcript
+from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
 from mera_edge.labels import ModalityName

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from mera_edge.events import (
     Emotion,
     EmotionEvent,
-    Evidence,
     Latency,
     Modality,
     SourceStatus,
@@ -17,6 +16,7 @@ from mera_edge.events import (
     named,
     timestamp,
 )
+from mera_edge.evidence import Evidence
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.pipeline.moment import Moments
 from mera_edge.pipeline.stage_runner import Stages

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mera_edge.config import RecognitionSettings
-from mera_edge.events import Evidence, SourceStatus
+from mera_edge.events import SourceStatus
+from mera_edge.evidence import Evidence
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.pipeline.audio_path import AudioPath
 from mera_edge.pipeline.event_builder import Observation

@@ -9,7 +9,8 @@ from functools import partial
 from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer, Word, finalized
 from mera_edge.config import RecognitionSettings
-from mera_edge.events import Evidence, Transcript
+from mera_edge.events import Transcript
+from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages

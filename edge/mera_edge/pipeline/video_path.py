@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.sources.base import VideoFrame

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from mera_edge.config import Settings
 from mera_edge.events import EmotionEvent, Summary
 from mera_edge.service.control import Control
-from mera_edge.service.run_loop import Signals
 from mera_edge.service.service import Service
+from mera_edge.service.signals import Signals
 from mera_edge.service.sink_group import SinkGroup
 from mera_edge.sinks import Sink
 from mera_edge.sinks.callback import Callback

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.events import Evidence, SourceStatus, Summary, Transcript
+from mera_edge.events import SourceStatus, Summary, Transcript
+from mera_edge.evidence import Evidence
 from mera_edge.pipeline.event_builder import EventBuilder, Observation, TickCost
 from mera_edge.pipeline.pipeline import TickResult
 from mera_edge.pipeline.stage_runner import Stages, StageTimes

@@ -18,7 +18,8 @@ from mera_edge.redaction import redacted
 from mera_edge.service.audit import AuditLog, state_directory
 from mera_edge.service.clock import RealClock
 from mera_edge.service.control import Control
-from mera_edge.service.run_loop import Room, Session, Signals, Stopped
+from mera_edge.service.run_loop import Room, Session
+from mera_edge.service.signals import Signals, Stopped
 from mera_edge.service.sink_group import SinkGroup
 from mera_edge.service.systemd.notify import Heartbeat
 from mera_edge.sinks import Sink

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.face import Face, Image, align, decode
 from mera_edge.labels import project
 from mera_edge.sources.base import VideoFrame

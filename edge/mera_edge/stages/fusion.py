@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
 
 

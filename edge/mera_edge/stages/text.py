@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import project

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
-from mera_edge.events import Evidence
+from mera_edge.evidence import Evidence
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
 from mera_edge.labels import project
 

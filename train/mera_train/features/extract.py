@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,28 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import SPOILED
-from mera_edge.errors import CheckFailed, InputError, MeraError
-from mera_edge.events import Evidence, Summary
-from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_edge.metrics.word_error_rate import tokens
-from mera_edge.pipeline.mode import Offline
-from mera_edge.pipeline.pipeline import Pipeline, TickResult
-from mera_edge.service.clock import VirtualClock
-from mera_edge.service.run_loop import run
-from mera_edge.sources.media import MediaFile
-from mera_edge.stages.text import TextStage
+from mera_edge.errors import CheckFailed, MeraError
 from mera_train import configuration, disk
 from mera_train.features import clips, reference
 from mera_train.features.clips import RATED, Clip
-from mera_train.features.reference import NAMES
+from mera_train.features.extractor import SEQUENCES, Extractor, Words
 from mera_train.features.store import Features, save, specification
 from mera_train.fingerprint import MISSING, Digests, combined
 from mera_train.workers import pool
-
-SEQUENCES = "_sequence"
-"""How the names of arrays end that have a row for every moment of a clip."""
-
-Words = Literal["gold", "heard", "both"]
 
 
 class ExtractionConfig(BaseModel):
@@ -91,7 +76,7 @@ class FeatureExtraction:
             config = _configured(reference.translated(config, where), where)
         self.config = config or ExtractionConfig()
         self._bundle = Bundle.open(self.config.bundle)
-        self._extractor: _Extractor | None = None
+        self._extractor: Extractor | None = None
 
     def run_single(self, clip: Path | str, text: str = "") -> dict[str, NDArray[Any]]:
         """Return the features of one clip: the arrays of `mera_train.features.store`, one row.
@@ -104,9 +89,9 @@ class FeatureExtraction:
             InputError: it cannot be decoded, or has neither sound nor picture.
         """
         path = Path(clip)
-        clip = Clip(path.name, path, "test", text)
-        row, _ = self._one(clip)
-        return {name: np.asarray(value)[None] for name, value in (_labels(clip) | row).items()}
+        named = Clip(path.name, path, "test", text)
+        row, _ = self._one(named)
+        return {name: np.asarray(value)[None] for name, value in (_labels(named) | row).items()}
 
     def run_dataset(
         self,
@@ -202,7 +187,7 @@ class FeatureExtraction:
 
     def _one(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
         if self._extractor is None:
-            self._extractor = _Extractor(self._bundle, self.config.words)
+            self._extractor = Extractor(self._bundle, self.config.words)
         return self._extractor.extract(clip)
 
     def _combine(
@@ -222,88 +207,6 @@ class FeatureExtraction:
         names = [name for name in rows[0] if not name.endswith(SEQUENCES)]
         arrays = {name: np.stack([row[name] for row in rows]) for name in names}
         save(out, Features(arrays, specification(self._bundle, self.config.words)))
-
-
-class _Extractor:
-    """The pipeline, and what it knew at the end of a clip."""
-
-    def __init__(self, bundle: Bundle, words: Words) -> None:
-        self._words = words
-        self._pipeline = Pipeline(bundle, Offline())
-        self._text = TextStage(bundle)
-        self._widths = {
-            name: bundle.role(name).engine().outputs["embedding"].shape[-1] for name in MODALITIES
-        }
-
-    def extract(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-        if not clip.path.is_file():
-            raise InputError(f"{clip.path} does not exist", "correct the row, or add the clip")
-        end, media = _End(), MediaFile(clip.path)
-        run(self._pipeline, [media], VirtualClock(), [], threading.Event(), observers=[end])
-        latest: dict[str, Evidence] = {piece.modality: piece for piece in end.latest.values()}
-        heard = latest.pop("text", None)
-        gold = self._text.accept(clip.text, end.now_s) if clip.text else None
-        latest |= {"text": gold} if gold and self._words != "heard" else {}
-        if heard is not None:
-            latest |= {"heard": heard} if self._words == "both" else {}
-            latest |= {"text": heard} if self._words == "heard" else {}
-        notes = [f"no {name}" for name in MODALITIES if name not in latest]
-        if len(notes) == len(MODALITIES):
-            raise InputError(f"{clip.path} has no voice, face or words", "look at the clip")
-        row: dict[str, Any] = {"heard": end.transcript}
-        for name in (*MODALITIES, *(("heard",) if self._words == "both" else ())):
-            row |= self._evidence(name, latest.get(name), end.now_s)
-        row |= {f"{name}{SEQUENCES}": self._sequence(name, end.course) for name in NAMES.values()}
-        row[f"text{SEQUENCES}"] = self._words_of(clip.text or end.transcript, end.now_s)
-        return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
-
-    def _words_of(self, text: str, now_s: float) -> NDArray[np.float16]:
-        """Return the whole text and then each of its words, as the text encoder reads it."""
-        parts = [self._text.accept(part, now_s) for part in [text, *tokens(text)] if part]
-        return self._sequence("text", {"text": [piece for piece in parts if piece is not None]})
-
-    def _sequence(self, name: str, course: Mapping[str, list[Evidence]]) -> NDArray[np.float16]:
-        """Return embeddings and the logarithms of probabilities ``[T, D + 7]``."""
-        found = [
-            np.concatenate([piece.embedding, np.log(piece.probabilities + 1e-4)])
-            for piece in course.get(name, [])
-            if piece.embedding is not None
-        ]
-        width = self._widths[name] + len(EMOTIONS)  # type: ignore[index]
-        return np.array(found, np.float16).reshape(len(found), width)
-
-    def _evidence(self, name: str, piece: Evidence | None, now_s: float) -> dict[str, Any]:
-        width = self._widths["text" if name == "heard" else name]  # type: ignore[index]
-        return {
-            f"{name}_embedding": np.zeros(width, np.float32) if piece is None else piece.embedding,
-            f"{name}_probabilities": (
-                np.full(7, 1 / 7, np.float32) if piece is None else piece.probabilities
-            ),
-            f"{name}_age_s": np.float32(0 if piece is None else now_s - piece.captured_s),
-            f"{name}_present": np.bool_(piece is not None),
-        }
-
-
-class _End:
-    """An observer that remembers the newest evidence."""
-
-    def __init__(self) -> None:
-        self.latest: dict[str, Evidence] = {}
-        self.course: dict[str, list[Evidence]] = {}
-        """By modality all that was new, in its order."""
-        self.now_s, self.transcript = 0.0, ""
-
-    def publish(self, result: TickResult) -> None:
-        observation = result.observation
-        self.now_s = observation.now_s
-        for piece in observation.evidence:
-            before = self.latest.get(piece.modality)
-            if before is None or piece.captured_s > before.captured_s:
-                self.course.setdefault(piece.modality, []).append(piece)
-        self.latest |= {piece.modality: piece for piece in observation.evidence}
-
-    def close(self, summary: Summary) -> None:
-        self.transcript = summary.transcript
 
 
 def _labels(clip: Clip) -> dict[str, Any]:

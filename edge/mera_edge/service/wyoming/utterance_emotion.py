@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.events import Evidence, Transcript
+from mera_edge.events import Transcript
+from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel
 from mera_edge.labels import ModalityName

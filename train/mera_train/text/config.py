@@ -1,0 +1,48 @@
+"""The configuration of the text encoder's training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mera_train.checkpoint import UNKNOWN
+from mera_train.own.config import OwnConfig
+from mera_train.provenance import Licence
+from mera_train.task import LoopConfig
+from mera_train.text.disturb import Disturbance
+from mera_train.text.model import ModelConfig
+from mera_train.text.teacher import Distillation
+
+
+class Config(BaseModel):
+    """All of ``train/configs/text/*.yaml``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelConfig = ModelConfig()
+    encoder: Path | None = Field(
+        None, description="directory of a Hugging Face encoder, to train in place of `model`"
+    )
+    distillation: Distillation | None = None
+    loop: LoopConfig = LoopConfig()
+    disturbance: Disturbance = Disturbance()
+    licence: Licence = UNKNOWN
+    own: OwnConfig | None = Field(None, description="one's own examples, in place of text.zip")
+    batch: int = Field(128, ge=1, description="sentences")
+    longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
+    balance: float = Field(
+        0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
+    )
+    rarity: float = Field(
+        0.0, ge=0, le=1, description="what rare emotions weigh for the n-grams: 1 as much as others"
+    )
+    penalty: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
+    iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
+    smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
+    valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
+    repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
+
+    def learning_from(self, own: OwnConfig) -> Config:
+        """Return the same with one's own examples in place of ``text.zip``."""
+        return self.model_copy(update={"own": own})

@@ -1,0 +1,257 @@
+"""The text encoder's batches, loss and metrics, for the loop that all roles share."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mera_edge.features.tokens import Tokenizer
+from mera_edge.labels import EMOTIONS
+from mera_edge.metrics.classification import classification, mistakes
+from mera_train import checkpoint, disk, fingerprint
+from mera_train.temperature import fit_temperature
+from mera_train.text.batch import Batch, priors, weights
+from mera_train.text.config import Config
+from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
+from mera_train.text.disturb import disturb
+from mera_train.text.model import TextEncoder
+from mera_train.text.ngrams import fit_ngrams
+from mera_train.text.teacher import Distillation, Teacher, disagreement, opinions
+from mera_train.text.tokenizer import learn, tokenize
+
+CHOSEN_ON = ("goemotions", "meld", "smp_usual")
+"""The corpora whose dev splits choose the best weights: one vote each."""
+
+TESTED = ("goemotions", "meld", "carer", "smp_usual", "smp_virus")
+"""The corpora with an official test split and names of emotions."""
+
+
+class TextTask:
+    """What the training loop wants to know about text."""
+
+    def __init__(self, config: Config, data: Path) -> None:
+        rows = sentences(data)
+        self.config = config
+        self.train = [
+            row
+            for row in rows
+            if row.split == "train"
+            for _ in range(config.repeat.get(row.corpus, 1))
+        ]
+        self.held_out = [row for row in rows if row.split != "train"]
+        texts = sorted({row.text for row in self.train})
+        self.taught: Tensor | None = None
+        self.model: TextEncoder | Teacher
+        if config.encoder is not None:
+            self.model = Teacher.of(config.encoder)
+        else:
+            self.learnt = learn(texts, config.model.vocabulary)
+            self.tokenizer = Tokenizer.parse(self.learnt)
+            size = len(self.tokenizer)
+            self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
+        counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
+        self.words = [word for word, _ in counts.most_common(5000)]
+        self.priors = priors(self.train, config.balance)
+        self.weights = weights(self.train, config.rarity)
+
+    def plan(self, epoch: int) -> Sequence[list[int]]:
+        """Sentences of similar length together, in random order."""
+        random = Random(f"{self.config.loop.seed} {epoch}")
+        order = sorted(
+            range(len(self.train)), key=lambda i: len(self.train[i].text) * random.uniform(0.8, 1.2)
+        )
+        batches = [
+            order[start : start + self.config.batch]
+            for start in range(0, len(order), self.config.batch)
+        ]
+        random.shuffle(batches)
+        return batches
+
+    def load(self, plan: list[int], epoch: int) -> Batch:
+        """Disturb and tokenize the sentences of a batch."""
+        random = Random(f"{self.config.loop.seed} {epoch} {plan[0]}")
+        rows = [self.train[index] for index in plan]
+        rates = self.config.disturbance
+        texts = [
+            disturb(row.text, rates, self.words, random)
+            if row.corpus in ENGLISH and random.random() < rates.share
+            else row.text
+            for row in rows
+        ]
+        opinion = None if self.taught is None else self.taught[plan]
+        return Batch(rows, self.read(texts), self.priors, opinion)
+
+    def read(self, texts: list[str]) -> Tensor:
+        """Return the tokens ``[B, L]`` of normalised texts."""
+        if isinstance(self.model, Teacher):
+            return self.model.read(texts, self.config.longest)
+        return tokenize(self.tokenizer, texts, self.config.longest)
+
+    def be_taught(self, settings: Distillation, cache: Path, made: str) -> None:
+        """Ask a teacher for its opinion on the training sentences, once.
+
+        It has none (NaN) on the corpora that it did not learn from, as of another language.
+        """
+        if fingerprint.stale(cache, made):
+            seen = checkpoint.load(settings.teacher).settings(Config).repeat
+            known = [i for i, row in enumerate(self.train) if seen.get(row.corpus, 1)]
+            texts = [self.train[i].text for i in known]
+            said = np.full((len(self.train), len(EMOTIONS)), np.nan, np.float16)
+            said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.longest)
+            with disk.whole(cache) as file:
+                np.save(file, said)
+            fingerprint.stamp(cache, made)
+        self.taught = torch.from_numpy(np.load(cache))
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Cross-entropy over what the corpus can say, and the error of valence."""
+        model = self.model
+        network = model.network if isinstance(model, TextEncoder) else model
+        logits, valence, _ = network(batch.tokens.to(device))
+        target, offset = batch.target.to(device), batch.offset.to(device)
+        known = target.sum(dim=1, keepdim=True)
+        sayable = torch.isfinite(offset).float()
+        uniform = sayable / sayable.sum(dim=1, keepdim=True).clamp(min=1)
+        target = (1 - self.config.smoothing) * target + self.config.smoothing * uniform * known
+        adjusted = logits.float() + offset.clamp(min=-1e4)
+        surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum(dim=1)
+        error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
+        if self.config.distillation is not None and batch.opinion is not None:
+            weight, warmth = self.config.distillation.weight, self.config.distillation.temperature
+            opinion = batch.opinion.to(device)
+            taught = disagreement(logits, opinion, warmth)
+            mixed = (1 - weight) * surprise + weight * taught
+            surprise = torch.where(opinion.isnan().any(dim=1), surprise, mixed)
+        surprise = surprise.sum() / known.sum().clamp(min=1)
+        return surprise + self.config.valence_weight * error
+
+    def fit_ngrams(self, model: TextEncoder) -> None:
+        """Fit the n-gram classifier to one disturbed version of the training sentences."""
+        examples = []
+        for plan in self.plan(0):
+            batch = self.load(plan, 0)
+            named = batch.target.sum(dim=1) > 0
+            weights = torch.stack([self.weights[self.train[index].corpus] for index in plan])
+            unsaid = batch.offset.masked_fill(torch.isfinite(batch.offset), 0)
+            examples.append((batch.tokens[named], (batch.target * weights)[named], unsaid[named]))
+        fit_ngrams(model.ngrams, examples, self.config.penalty, self.config.iterations)
+
+    def evaluate(self, model: TextEncoder | Teacher, device: torch.device) -> dict[str, float]:
+        """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
+        metrics: dict[str, float] = {}
+        for corpus in CHOSEN_ON:
+            found = self.measure(model, corpus, "dev")
+            metrics |= {f"{corpus}_{name}": found[name] for name in ("macro_f1", "weighted_f1")}
+        metrics["score"] = (
+            metrics["goemotions_macro_f1"]
+            + metrics["meld_weighted_f1"]
+            + metrics["smp_usual_macro_f1"]
+        ) / len(CHOSEN_ON)
+        return metrics
+
+    def measure(
+        self, model: TextEncoder | Teacher, corpus: str, split: str, disturbed: bool = False
+    ) -> dict[str, Any]:
+        """Evaluate on the sentences of a split that have exactly one label."""
+        rows = [r for r in self.of(corpus, split) if len(r.emotions) == 1]
+        if disturbed:
+            random = Random(0)
+            rates = self.config.disturbance
+            rows = [replace(r, text=disturb(r.text, rates, self.words, random)) for r in rows]
+        logits, _ = self.predict(model, rows)
+        probabilities = torch.softmax(logits / model.temperature, dim=1).numpy()
+        return classification([row.emotions[0] for row in rows], probabilities, EMOTIONS)
+
+    def mistakes(self, corpus: str) -> list[dict[str, Any]]:
+        """The surest mistakes in a test split; a row is a sentence's number in it."""
+        rows = self.of(corpus, "test")
+        single = [number for number, row in enumerate(rows) if len(row.emotions) == 1]
+        logits, _ = self.predict(self.model, [rows[number] for number in single])
+        probabilities = torch.softmax(logits / self.model.temperature, dim=1).numpy()
+        truth = [rows[number].emotions[0] for number in single]
+        return mistakes([str(number + 1) for number in single], truth, probabilities, EMOTIONS)
+
+    def finish(self) -> dict[str, Any]:
+        """Choose share and temperature on dev, then measure everything on test."""
+        model = self.model
+        if isinstance(model, TextEncoder):
+            self.choose_share(model)
+        model.temperature.fill_(self.temperature())
+        return {
+            "dev": self.evaluate(model, next(model.parameters()).device),
+            **({"share": float(model.share)} if isinstance(model, TextEncoder) else {}),
+            "temperature": float(model.temperature),
+            "parameters": sum(value.numel() for value in model.state_dict().values()),
+            **self.tests(),
+        }
+
+    def tests(self) -> dict[str, Any]:
+        """Return all figures on test splits."""
+        model = self.model
+        return {
+            "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
+            "test_disturbed": {
+                corpus: self.measure(model, corpus, "test", disturbed=True)
+                for corpus in TESTED
+                if corpus in ENGLISH
+            },
+            "mistakes": {corpus: self.mistakes(corpus) for corpus in TESTED},
+            "valence": {"chsims": self.valence("test")},
+        }
+
+    def choose_share(self, model: TextEncoder) -> None:
+        """Find how much the network counts beside the n-grams, on dev."""
+        shares = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+        scores = []
+        for share in shares:
+            model.share.fill_(share)
+            scores.append(self.evaluate(model, next(model.parameters()).device)["score"])
+        model.share.fill_(shares[int(np.argmax(scores))])
+
+    def temperature(self) -> float:
+        """Fit one temperature for all corpora that choose, on their dev splits."""
+        logits, truth = [], []
+        for corpus in CHOSEN_ON:
+            rows = [r for r in self.of(corpus, "dev") if len(r.emotions) == 1]
+            unsaid = torch.tensor([emotion not in SPOKEN[corpus] for emotion in EMOTIONS])
+            logits.append(self.predict(self.model, rows)[0].masked_fill(unsaid, -1e4))
+            truth.append(torch.tensor([EMOTIONS.index(row.emotions[0]) for row in rows]))
+        return fit_temperature(torch.cat(logits), torch.cat(truth))
+
+    def valence(self, split: str) -> dict[str, float]:
+        """Error and correlation of valence where people rated it."""
+        rows = self.of("chsims", split)
+        found = self.predict(self.model, rows)[1].numpy()
+        rated = np.array([row.valence for row in rows])
+        return {
+            "mean_absolute_error": float(np.abs(found - rated).mean()),
+            "correlation": float(np.corrcoef(found, rated)[0, 1]),
+        }
+
+    def of(self, corpus: str, split: str) -> list[Sentence]:
+        """The held-out sentences of a corpus."""
+        return [row for row in self.held_out if (row.corpus, row.split) == (corpus, split)]
+
+    def predict(
+        self, model: TextEncoder | Teacher, rows: Sequence[Sentence]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``[n, 7]`` and valence ``[n]`` of sentences, in their order."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
+        logits, valence = torch.zeros(len(rows), len(EMOTIONS)), torch.zeros(len(rows))
+        device = next(model.parameters()).device
+        with torch.inference_mode():
+            for start in range(0, len(order), 256):
+                chosen = order[start : start + 256]
+                texts = [rows[i].text for i in chosen]
+                found, pleasure, _ = model(self.read(texts).to(device))
+                logits[chosen], valence[chosen] = found.float().cpu(), pleasure.float().cpu()
+        return logits, valence
