@@ -20,7 +20,7 @@ from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration import load
 from mera_calibration.instrumented_bundle import InstrumentedBundle
 from mera_calibration.precision_trial import sample
-from mera_calibration.qdq import PRESETS, WEIGHT_BITS, InstructionSet, quantize, write
+from mera_calibration.qdq import WEIGHT_BITS, InstructionSet, preset_for, quantize, write
 from mera_calibration.quality_gate import agreement, predictions
 from mera_calibration.sensitivity import divergence
 from mera_edge.bundle import Bundle, RoleName
@@ -40,7 +40,7 @@ def main() -> None:
     bundle = Bundle.open()
     print("| role | bits | divergence from FP32, nats | equal predictions | n |")
     print("| --- | --- | --- | --- | --- |")
-    for role in [role for role in PRESETS if role in (sys.argv[3:] or PRESETS)]:
+    for role in [role for role in ROLE_EVALUATORS if role in (sys.argv[3:] or ROLE_EVALUATORS)]:
         compare(bundle, role, data, count)
 
 
@@ -56,7 +56,7 @@ def compare(bundle: Bundle, role: RoleName, data: Path, count: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for instruction_set in SETS:
             path = Path(scratch) / f"{role}.onnx"
-            write(quantize(model, ranges, PRESETS[role], (), "cpu", instruction_set), path)
+            write(quantize(model, ranges, preset_for(role), (), "cpu", instruction_set), path)
             engine = OnnxEngine(path)
             pairs = zip(wanted, map(engine.run, feeds), strict=True)
             apart = float(np.mean([divergence(one, other) for one, other in pairs]))

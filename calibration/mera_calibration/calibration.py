@@ -10,7 +10,7 @@ from typing import Any
 
 from mera_calibration.activation_ranges import ActivationRanges, Method, measure_ranges
 from mera_calibration.calibration_set import CalibrationSet, Example, draw
-from mera_calibration.qdq import PRESETS
+from mera_calibration.qdq import preset_for
 from mera_calibration.quality_gate import evaluator, predictions, score
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
@@ -79,7 +79,7 @@ def calibrate(
     chosen = draw(role, examples, count, seed, classes=judged.classifies)
     _require_better_than_chance(judged, bundle, chosen)
     progress(f"{role}: measuring activation ranges ({method}, {len(chosen.samples)} samples)")
-    ranges = measure_ranges(judged, bundle, chosen, method, PRESETS[role].operators)
+    ranges = measure_ranges(judged, bundle, chosen, method, preset_for(role).operators)
     return Calibration(role, _model(bundle, role), ranges, chosen.manifest())
 
 

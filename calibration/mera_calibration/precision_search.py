@@ -11,7 +11,7 @@ from mera_calibration import calibration, quality_gate
 from mera_calibration.activation_ranges import recorded_feeds
 from mera_calibration.calibration_set import Sample, draw
 from mera_calibration.precision_trial import Candidate, PrecisionTrial, RoleOutcome, sample
-from mera_calibration.qdq import PRESETS, InstructionSet, Target
+from mera_calibration.qdq import InstructionSet, Target, preset_for
 from mera_calibration.report import FusedComparison, Report
 from mera_calibration.request import Dataset, PrecisionRequest
 from mera_edge.bundle import Bundle, RoleEntry, RoleName
@@ -98,7 +98,7 @@ class PrecisionSearch:
                 len(dev or ()),
                 ranges.facts() if ranges else {},
                 trial.costs,
-                PRESETS[role].tensorrt if "tensorrt" in request.targets else "",
+                preset_for(role).tensorrt if "tensorrt" in request.targets else "",
             )
             for target in request.targets:
                 if accepted := outcome.accepted(target):
@@ -146,7 +146,7 @@ def _candidates(
     trial: PrecisionTrial, target: Target, ranges: calibration.Calibration | None, path: Path
 ) -> list[Candidate]:
     """Try the precisions of a target, smallest first; ``path`` gets the last one."""
-    if target == "tensorrt" and PRESETS[trial.role].tensorrt:
+    if target == "tensorrt" and preset_for(trial.role).tensorrt:
         return []
     candidates: list[Candidate] = []
     if ranges is not None:

@@ -16,7 +16,7 @@ from mera_calibration.calibration import Calibration
 from mera_calibration.calibration_set import Example, Sample
 from mera_calibration.fp16 import to_fp16
 from mera_calibration.instrumented_bundle import InstrumentedBundle
-from mera_calibration.qdq import PRESETS, Proof, Target, layers, prove, quantize, sizes, write
+from mera_calibration.qdq import Proof, Target, layers, preset_for, prove, quantize, sizes, write
 from mera_calibration.quality_gate import (
     Comparison,
     Measurement,
@@ -196,7 +196,7 @@ class PrecisionTrial:
 
     def _candidate(self, leave: frozenset[str], path: Path) -> OnnxEngine:
         """Quantize all layers except ``leave`` and load the result."""
-        preset, ranges = PRESETS[self.role], self._calibration.ranges
+        preset, ranges = preset_for(self.role), self._calibration.ranges
         how = self._target, self.request.instruction_set
         write(quantize(self.model, ranges, preset, leave, *how), path)
         return OnnxEngine(path)

@@ -48,12 +48,15 @@ _ENCODER = Preset((*WEIGHTED, "Relu"))
 # pooling would cost more than the convolutions save.
 _PICTURES = Preset((*WEIGHTED, "Relu", "Add", "AveragePool"))
 
-PRESETS: dict[RoleName, Preset] = {
-    "asr": _ENCODER,
-    "voice": _ENCODER,
+_SPECIAL: dict[RoleName, Preset] = {
     "face": _PICTURES,
     "text": Preset(_ENCODER.operators, "it mainly looks up hashed n-grams, which is fast on a CPU"),
 }
+
+
+def preset_for(role: RoleName) -> Preset:
+    """Return what is quantized in the network of a role."""
+    return _SPECIAL.get(role, _ENCODER)
 
 
 @dataclass(frozen=True)

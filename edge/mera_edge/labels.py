@@ -15,6 +15,8 @@ EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
 
 ModalityName = Literal["voice", "face", "text"]
 MODALITIES: tuple[ModalityName, ...] = get_args(ModalityName)
+MODALITY_NAMES: dict[ModalityName, str] = {"voice": "voice", "face": "face", "text": "words"}
+"""What users read."""
 
 VALENCE = {
     "neutral": 0.0,

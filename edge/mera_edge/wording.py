@@ -6,13 +6,8 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from mera_edge.events import UNCLEAR, EmotionEvent, Modality, Segment
-from mera_edge.labels import ModalityName
+from mera_edge.labels import MODALITY_NAMES, ModalityName
 
-_WORDS: dict[ModalityName, tuple[str, str, str]] = {
-    "voice": ("voice", "agrees", "says"),
-    "face": ("face", "agrees", "says"),
-    "text": ("words", "agree", "say"),
-}
 _MOODS = 4
 """Moods that a headline names one by one."""
 
@@ -52,12 +47,13 @@ def why(event: EmotionEvent) -> str | None:
     if first is None:
         return f"none alone says {label}: {others}"
     only = "only" if len(said) == 1 else "mostly"
-    lead = f"{only} the {_WORDS[first][0]} ({_facts(event.modalities[first], label)})"
+    lead = f"{only} the {MODALITY_NAMES[first]} ({_facts(event.modalities[first], label)})"
     return f"{lead}; {others}" if others else lead
 
 
 def _opinion(name: ModalityName, said: str, modality: Modality, label: str) -> str:
-    who, agrees, says = _WORDS[name]
+    who = MODALITY_NAMES[name]
+    agrees, says = ("agree", "say") if who.endswith("s") else ("agrees", "says")
     return f"{who} {agrees}" if said == label else f"{who} {says} {said}"
 
 

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
+from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import Prepared, to_onnx
-from mera_train import checkpoint
+from mera_edge.metrics.word_error_rate import normalized
+from mera_export.onnx import Prepared, entry, to_onnx
+from mera_train import audio, checkpoint
+from mera_train.asr import data as speeches
 from mera_train.asr.config import Config
+from mera_train.asr.corpora import location
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.language_model import FILE as LANGUAGE_MODEL
 from mera_train.asr.lexicon import FILE as WORDS
 from mera_train.asr.networks import Network, build
 from mera_train.checkpoint import Checkpoint
+
+CORPORA = speeches.TRAINING
+"""What it is calibrated and compared on; see `mera_export.datasets`."""
 
 OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
 
@@ -113,16 +121,12 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         )
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
-    return RoleEntry(
-        files={name: FileEntry.of(path) for name, path in files.items()},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        files,
         features=SPEC,
         settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )
 
 
@@ -162,3 +166,19 @@ def example(model: Network) -> dict[str, Tensor]:
             )
         visible = torch.cat([visible[..., config.chunk :], visible[..., -config.chunk :]], dim=-1)
     return inputs
+
+
+def dataset(data: Path, bundle: Bundle) -> Dataset:
+    """List the examples of `CORPORA` in ``data``."""
+    parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for row in speeches.speech(data):
+        where = location(data, row.corpus)
+        parts[row.split].append(
+            Example(
+                f"{row.corpus}/{row.file}",
+                normalized(row.text),
+                f"{row.corpus}/{row.speaker}",
+                partial(audio.log_mel_of, where, row.file),
+            )
+        )
+    return Dataset(parts["train"], parts["dev"])

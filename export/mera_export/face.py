@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
-from mera_edge.features.face import SPEC
-from mera_export.onnx import Prepared, to_onnx
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
+from mera_edge.bundle import Bundle, RoleEntry
+from mera_edge.features.face import SPEC, crop
+from mera_export.onnx import Prepared, entry, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
+from mera_train.face import data as faces
 from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet
 from mera_train.face.train import Config
+
+CORPORA = (faces.ARCHIVE,)
+"""What it is calibrated and compared on; see `mera_export.datasets`."""
 
 OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {"face": "grey level, 0 to 255", "probabilities": "probability", "valence": "-1 to 1"}
@@ -57,15 +63,29 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     loaded = checkpoint.load(checkpoint_directory)
     prepared, path = prepare(loaded), out / "face.onnx"
     exported = to_onnx(prepared, path, {"labels": ",".join(LABELS)}, UNITS)
-    return RoleEntry(
-        files={"model": FileEntry.of(path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": path},
         labels=LABELS,
         features=SPEC,
         calibration={"temperature": float(loaded.weights["temperature"])},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )
+
+
+def dataset(data: Path, bundle: Bundle) -> Dataset:
+    """List the examples of `CORPORA` in ``data``."""
+    size = bundle.role("face").engine().inputs["face"].shape[-1]
+    parts = faces.load(data)
+
+    def examples(split: str) -> list[Example]:
+        part = parts[split]
+        return [
+            Example(name, faces.LABELS[label], "", partial(crop, picture, size))
+            for name, picture, label in zip(
+                part.names, part.pictures, faces.plurality(part.votes), strict=True
+            )
+            if label >= 0
+        ]
+
+    return Dataset(examples("train"), examples("valid"))

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.face import DETECTOR_SPEC
-from mera_export.onnx import Prepared, to_onnx
+from mera_export.onnx import Prepared, entry, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.face_detector.model import FaceDetectorNet
@@ -63,13 +62,9 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     loaded = checkpoint.load(checkpoint_directory)
     path = out / "face_detector.onnx"
     exported = to_onnx(prepare(loaded), path, {}, UNITS)
-    return RoleEntry(
-        files={"model": FileEntry.of(path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": path},
         features=DETECTOR_SPEC,
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
 from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_export.onnx import Prepared, to_onnx
+from mera_export.onnx import Prepared, entry, to_onnx
 from mera_train import checkpoint
 from mera_train.fusion.config import Config
 from mera_train.fusion.model import Mtme
@@ -70,15 +69,11 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     prepared = Prepared(network, Answers(network), inputs, OUTPUTS)
     path = out / "fusion.onnx"
     exported = to_onnx(prepared, path, {"labels": ",".join(EMOTIONS)}, UNITS)
-    return RoleEntry(
-        files={"model": FileEntry.of(path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": path},
         labels=EMOTIONS,
         settings={"modalities": list(MODALITIES)},
         calibration={"temperature": float(network.get_buffer("temperature"))},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )

@@ -7,15 +7,17 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from torch import nn
 
-from mera_edge.bundle.manifest import Tensor
+from mera_edge.bundle.manifest import FileEntry, RoleEntry, Tensor
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.errors import CheckFailed
+from mera_train.checkpoint import Checkpoint
 
 OPSET = 18
 """The oldest with everything our models use: TensorRT 10.3 (JetPack 6) and newer read it."""
@@ -106,6 +108,29 @@ def to_onnx(
             f"at most {TOLERANCE} is allowed: look for an operator that exports differently",
         )
     return Exported(_described(inputs, units or {}), _described(given, units or {}), difference)
+
+
+def entry(
+    loaded: Checkpoint, exported: Exported, files: Mapping[str, Path], **facts: Any
+) -> RoleEntry:
+    """Describe the model of an exported checkpoint for the manifest.
+
+    Args:
+        loaded: the checkpoint.
+        exported: the interface of its model.
+        files: ``model``, and what goes with it.
+        facts: other fields of `RoleEntry`.
+    """
+    return RoleEntry(
+        files={name: FileEntry.of(path) for name, path in files.items()},
+        precision="fp32",
+        inputs=exported.inputs,
+        outputs=exported.outputs,
+        metrics=loaded.figures,
+        licence=loaded.licence,
+        card=loaded.card,
+        **facts,
+    )
 
 
 def _described(tensors: Mapping[str, torch.Tensor], units: Mapping[str, str]) -> tuple[Tensor, ...]:

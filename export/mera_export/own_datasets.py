@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
-from mera_edge.features.face import crop, decode
-from mera_edge.features.fbank import log_mel
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
+from mera_edge.features.face import decode
 from mera_edge.features.text import normalise
 from mera_edge.metrics.word_error_rate import normalized
 from mera_edge.stages.face import FaceStage
@@ -48,32 +48,24 @@ def dataset(path: Path, role: RoleName, bundle: Bundle) -> Dataset:
     Raises:
         InputError: the table cannot be read.
     """
-    kind = "text" if role == "text" else "file"
-    label = "text" if role == "asr" else "label"
+    evaluator = ROLE_EVALUATORS[role]
+    kind, label = evaluator.given, evaluator.truth
     stage = FaceStage(bundle) if role == "face" else None
-    size = bundle.role("face").engine().inputs["face"].shape[-1] if stage else 0
     parts: dict[str, list[Example]] = {"": [], "train": [], "valid": [], "test": []}
     for row in layouts.rows(path, (kind, label)):
         given, said = row.columns[kind], row.columns[label]
-        if role == "text":
+        if kind == "text":
             load: Any = partial(normalise, given)
         elif stage is not None:
-            load = partial(_face, row.folder / given, stage, size)
+            load = partial(_face, row.folder / given, stage)
         else:
-            load = partial(_frames, row.folder, given)
-        truth = normalized(said) if role == "asr" else said
+            load = partial(audio.log_mel_of, row.folder, given)
+        truth = said if evaluator.classifies else normalized(said)
         example = Example(given, truth, row.columns.get("person", ""), load)
         parts[layouts.split(row)].append(example)
     return Dataset(parts["train"], parts["valid"])
 
 
-def _face(path: Path, stage: FaceStage, size: int) -> NDArray[np.float32]:
-    image = decode(path.read_bytes(), str(path))
-    found = stage.cut_out(image)
-    # All of them had a face in training; another detector may miss one.
-    return crop(image, size) if found is None else found
-
-
-def _frames(folder: Path, file: str) -> NDArray[np.float32]:
-    frames: Any = log_mel(audio.read(folder, file))
-    return np.asarray(frames, np.float32)
+def _face(path: Path, stage: FaceStage) -> NDArray[np.float32]:
+    # All of them had a face in training; where another detector misses one, it crops the middle.
+    return stage.crop(decode(path.read_bytes(), str(path)))

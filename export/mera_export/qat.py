@@ -93,13 +93,7 @@ class QuantizationAwareTraining:
     def __call__(
         self, role: RoleName, bundle: Bundle, feeds: Sequence[Mapping[str, Array]], scratch: Path
     ) -> Bundle:
-        """Return a bundle in ``scratch`` with the fine-tuned model of ``role``.
-
-        Args:
-            role: the role to train.
-            bundle: contains the model in full precision, the teacher.
-            feeds: recorded on training examples.
-            scratch: an empty directory.
+        """Return a bundle with the fine-tuned model: see `mera_calibration.request.FineTune`.
 
         Raises:
             InputError, ConfigError: the checkpoint cannot be read.

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
+from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.labels import EMOTIONS
-from mera_export.onnx import Prepared, to_onnx
+from mera_export.onnx import Prepared, entry, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
+from mera_train.text import data as texts
+from mera_train.text.config import Config
 from mera_train.text.model import TextEncoder
 from mera_train.text.tokenizer import TOKENIZER, read, tokenize
-from mera_train.text.train import Config
+
+CORPORA = (texts.ARCHIVE,)
+"""What it is calibrated and compared on; see `mera_export.datasets`."""
 
 OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {
@@ -72,16 +78,25 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     facts = json.loads((checkpoint_directory / TOKENIZER).read_text(encoding="utf-8"))
     compact = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     tokenizer_path.write_text(compact, encoding="utf-8")
-    return RoleEntry(
-        files={"model": FileEntry.of(model_path), "tokenizer": FileEntry.of(tokenizer_path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": model_path, "tokenizer": tokenizer_path},
         labels=EMOTIONS,
         features=SPEC,
         settings={"longest": config.longest},
         calibration={"temperature": float(loaded.weights["temperature"])},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )
+
+
+def dataset(data: Path, bundle: Bundle) -> Dataset:
+    """List the examples of `CORPORA` in ``data``."""
+    parts: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for number, row in enumerate(texts.sentences(data)):
+        # As in the evaluation of training: only sentences with exactly one emotion.
+        if len(row.emotions) == 1:
+            name = f"{row.corpus}/{row.split}/{number}"
+            parts[row.split].append(
+                Example(name, row.emotions[0], row.corpus, partial(str, row.text))
+            )
+    return Dataset(parts["train"], parts["dev"])

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import Prepared, to_onnx
+from mera_export.onnx import Prepared, entry, to_onnx
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.vad.model import CHUNK, Detector
@@ -56,14 +55,10 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     loaded = checkpoint.load(checkpoint_directory)
     path = out / "vad.onnx"
     exported = to_onnx(prepare(loaded), path, units=UNITS)
-    return RoleEntry(
-        files={"model": FileEntry.of(path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": path},
         features=SPEC,
         settings={"chunk_frames": CHUNK},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from mera_edge.bundle import RoleEntry
-from mera_edge.bundle.manifest import FileEntry
+from mera_calibration.calibration_set import Example
+from mera_calibration.request import Dataset
+from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import Prepared, to_onnx
-from mera_train import checkpoint
+from mera_edge.labels import to_emotion
+from mera_export.onnx import Prepared, entry, to_onnx
+from mera_train import audio, checkpoint
 from mera_train.checkpoint import Checkpoint
+from mera_train.voice import data as corpora
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS
 from mera_train.voice.model import VoiceEncoder
+
+CORPORA = tuple(corpora.DEV_SPEAKERS)
+"""What it is calibrated and compared on; see `mera_export.datasets`."""
 
 ANSWERS = ("probabilities", "valence", "embedding")
 UNITS = {
@@ -63,18 +70,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     config = loaded.settings(Config)
     path = out / "voice.onnx"
     exported = to_onnx(prepare(loaded), path, {"labels": " ".join(LABELS)}, UNITS)
-    return RoleEntry(
-        files={"model": FileEntry.of(path)},
-        precision="fp32",
-        inputs=exported.inputs,
-        outputs=exported.outputs,
+    return entry(
+        loaded,
+        exported,
+        {"model": path},
         labels=LABELS,
         features=SPEC,
         settings={"chunk_frames": config.model.chunk},
         calibration={"temperature": loaded.metrics["temperature"], "fitted_on": "dev speakers"},
-        metrics=loaded.figures,
-        licence=loaded.licence,
-        card=loaded.card,
     )
 
 
@@ -90,3 +93,23 @@ def example(model: VoiceEncoder) -> dict[str, Tensor]:
         with torch.no_grad():
             caches = model(frames, caches)[3]
     return inputs
+
+
+def dataset(data: Path, bundle: Bundle) -> Dataset:
+    """List the examples of `CORPORA` in ``data``."""
+    train, dev = [], []
+    for corpus, chosen in corpora.DEV_SPEAKERS.items():
+        tested = corpora.TEST_SPEAKERS.get(corpus, ())
+        where = corpora.location(data, corpus)
+        for row in corpora.speech(data, corpus):
+            example = Example(
+                f"{corpus}/{row.file}",
+                to_emotion(row.label),
+                f"{corpus}/{row.speaker}",
+                partial(audio.log_mel_of, where, row.file),
+            )
+            if row.speaker in chosen:
+                dev.append(example)
+            elif row.speaker not in tested:
+                train.append(example)
+    return Dataset(train, dev)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import CalibrationSet, Example, Sample
-from mera_calibration.qdq import PRESETS, prove, quantize, write
+from mera_calibration.qdq import preset_for, prove, quantize, write
 from mera_edge.asr import Recognizer, finalized
 from mera_edge.asr.decoding.ctc import Greedy
 from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge
@@ -82,12 +82,12 @@ def small(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The same in eight bits."""
     directory = tmp_path_factory.mktemp("small")
     heard = [Sample(Example(str(s), "", "", int), 0.0, log_mel(sound(3.0, s))) for s in range(8)]
-    chosen, operators = CalibrationSet("asr", 0, tuple(heard)), PRESETS["asr"].operators
+    chosen, operators = CalibrationSet("asr", 0, tuple(heard)), preset_for("asr").operators
     ranges = measure_ranges(ROLE_EVALUATORS["asr"], bundle, chosen, "minmax", operators)
     entry = bundle.role("asr").entry
     shutil.copyfile(bundle.role("asr").path("tokens"), directory / "asr-tokens.txt")
     full = bundle.role("asr").path()
-    write(quantize(onnx.load(full), ranges, PRESETS["asr"]), directory / "asr.onnx")
+    write(quantize(onnx.load(full), ranges, preset_for("asr")), directory / "asr.onnx")
     prove(full, directory / "asr.onnx")
     files = {**entry.files, "model": FileEntry.of(directory / "asr.onnx")}
     now = entry.model_copy(update={"files": files, "precision": "int8"})

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import draw
-from mera_calibration.qdq import PRESETS, quantize, write
+from mera_calibration.qdq import preset_for, quantize, write
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.legality import violations
@@ -31,10 +31,10 @@ def model(faces) -> onnx.ModelProto:
     bundle, material = faces()
     chosen = draw("face", material.train, 32, seed=0)
     ranges = measure_ranges(
-        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", PRESETS["face"].operators
+        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", preset_for("face").operators
     )
     full = onnx.load(bundle.role("face").path())
-    return quantize(full, ranges, PRESETS["face"], target="tensorrt")
+    return quantize(full, ranges, preset_for("face"), target="tensorrt")
 
 
 def constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
@@ -65,10 +65,10 @@ def test_what_the_cpu_likes_is_not_legal(faces) -> None:
     bundle, material = faces()
     chosen = draw("face", material.train, 32, seed=0)
     ranges = measure_ranges(
-        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", PRESETS["face"].operators
+        ROLE_EVALUATORS["face"], bundle, chosen, "minmax", preset_for("face").operators
     )
     full = onnx.load(bundle.role("face").path())
-    found = violations(quantize(full, ranges, PRESETS["face"]))
+    found = violations(quantize(full, ranges, preset_for("face")))
     assert any("unsigned" in violation.what for violation in found)
 
 

@@ -12,11 +12,11 @@ from mera_calibration.activation_ranges import METHODS, Method
 from mera_calibration.calibration import Calibration, calibrate, load
 from mera_calibration.precision_trial import Candidate, PrecisionTrial, sample
 from mera_calibration.qdq import (
-    PRESETS,
     WEIGHT_BITS,
     InstructionSet,
     Target,
     layers,
+    preset_for,
     prove,
     quantize,
 )
@@ -28,7 +28,7 @@ from mera_edge.errors import CheckFailed, InputError
 from mera_export.legality import violations
 
 BY_SIZE = AcceptanceLimits(prefer="size")
-OPERATORS = PRESETS["face"].operators
+OPERATORS = preset_for("face").operators
 
 
 def calibrated(bundle: Bundle, material: Dataset, method: Method = "minmax") -> Calibration:
@@ -100,7 +100,7 @@ def test_weights_have_the_bits_of_the_instruction_set(
     bundle, dataset = faces()
     ranges = calibrated(bundle, dataset).ranges
     model = onnx.load(bundle.role("face").path())
-    small = quantize(model, ranges, PRESETS["face"], instruction_set=instruction_set)
+    small = quantize(model, ranges, preset_for("face"), instruction_set=instruction_set)
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in small.graph.initializer}
     weights = [array for array in constants.values() if array.dtype == np.int8 and array.ndim > 1]
     assert len(weights) == 3

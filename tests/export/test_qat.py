@@ -15,7 +15,7 @@ from torch import nn
 from mera_calibration.calibration import calibrate
 from mera_calibration.calibration_set import Example
 from mera_calibration.precision_search import PrecisionSearch
-from mera_calibration.qdq import PRESETS, quantize, write
+from mera_calibration.qdq import preset_for, quantize, write
 from mera_calibration.quality_gate import AcceptanceLimits
 from mera_calibration.request import Dataset, PrecisionRequest
 from mera_calibration.sensitivity import divergence
@@ -77,7 +77,7 @@ def spoilt(bundle: Bundle, full: Bundle, tmp_path: Path) -> float:
     """Return how far the answers in eight bits are from those in full precision, nats."""
     ranges = calibrate(bundle, "face", examples(400, 1000), count=128)
     model = onnx.load(bundle.role("face").path())
-    write(quantize(model, ranges.ranges, PRESETS["face"]), tmp_path / "small.onnx")
+    write(quantize(model, ranges.ranges, preset_for("face")), tmp_path / "small.onnx")
     small, large = OnnxEngine(tmp_path / "small.onnx"), full.role("face").engine()
     feeds = [{"face": example.load()[None, None]} for example in examples(200, 5000)]
     return float(np.mean([divergence(large.run(fed), small.run(fed)) for fed in feeds]))

@@ -14,11 +14,12 @@ import sherpa_onnx
 
 from mera_calibration.calibration import load
 from mera_calibration.instrumented_bundle import InstrumentedBundle
-from mera_calibration.qdq import PRESETS, WEIGHTED, prove, quantize, write
+from mera_calibration.qdq import WEIGHTED, preset_for, prove, quantize, write
 from mera_edge.asr import Recognizer
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.config import RecognitionSettings
 from mera_edge.engine.onnx import OnnxEngine
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.metrics.word_error_rate import distance
@@ -40,12 +41,12 @@ def small(role: RoleName, directory: Path) -> Path:
     if not path.exists():
         full = bundle.role(role).path()
         ranges = load(RANGES, role, bundle).ranges
-        write(quantize(onnx.load(full), ranges, PRESETS[role]), path)
+        write(quantize(onnx.load(full), ranges, preset_for(role)), path)
         prove(full, path)
     return path
 
 
-@pytest.mark.parametrize("role", PRESETS)
+@pytest.mark.parametrize("role", ROLE_EVALUATORS)
 def test_all_layers_are_quantized_and_a_third_of_the_size_is_left(
     role: RoleName, directory: Path
 ) -> None:
@@ -53,7 +54,7 @@ def test_all_layers_are_quantized_and_a_third_of_the_size_is_left(
     assert small(role, directory).stat().st_size < size / 3
 
 
-@pytest.mark.parametrize("role", PRESETS)
+@pytest.mark.parametrize("role", ROLE_EVALUATORS)
 def test_sums_of_products_fit_into_16_bits(role: RoleName, directory: Path) -> None:
     # As x86 without VNNI adds them, two at a time; larger ones are cut off without a word.
     graph = onnx.load(small(role, directory)).graph
@@ -72,12 +73,14 @@ def test_sums_of_products_fit_into_16_bits(role: RoleName, directory: Path) -> N
     assert 2 * 255 * max(int(np.abs(w.astype(int)).max()) for w in multiplied) < 2**15
 
 
-@pytest.mark.parametrize("role", [role for role, preset in PRESETS.items() if not preset.tensorrt])
+@pytest.mark.parametrize(
+    "role", [role for role in ROLE_EVALUATORS if not preset_for(role).tensorrt]
+)
 def test_tensorrt_would_take_it(role: RoleName) -> None:
     bundle = Bundle.open()
     model = onnx.load(bundle.role(role).path())
     ranges = load(RANGES, role, bundle).ranges
-    assert violations(quantize(model, ranges, PRESETS[role], target="tensorrt")) == []
+    assert violations(quantize(model, ranges, preset_for(role), target="tensorrt")) == []
 
 
 def test_sherpa_onnx_hears_the_same_in_eight_bits(directory: Path) -> None:

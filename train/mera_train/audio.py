@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import SAMPLE_RATE
+from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 
 
 def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
@@ -44,6 +44,11 @@ def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
     if rate * speed != SAMPLE_RATE:
         mono = soxr.resample(mono, rate * speed, SAMPLE_RATE)
     return np.asarray(mono, np.float32)
+
+
+def log_mel_of(corpus: Path, file: str) -> NDArray[np.float32]:
+    """Return the log-mel frames ``[n, 80]`` of a recording; see `read`."""
+    return log_mel(read(corpus, file))
 
 
 @lru_cache

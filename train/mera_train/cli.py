@@ -19,9 +19,8 @@ ROLES = {
     "text": "the text encoder",
     "fusion": "the fusion of the three",
 }
-
-OWN = {"fusion": "clips"}
-"""The module that trains a role on one's own examples, where it is not called ``own``."""
+"""The roles that are trained: ``mera_train.ROLE.train`` has ``Config`` and ``train``, and where
+``Config`` takes your own examples, ``mera_train.ROLE.own`` has a ``train`` for them."""
 
 FIRST_SEED = 1111
 """The reference counts on from here."""
@@ -77,7 +76,7 @@ def _verb(role: str) -> Callable[..., None]:
         given = settings(role, module.Config, config, data, begin, label or (), licence, skip_bad)
         with room_for(out, "make room and give the same command: it goes on where it was"):
             if getattr(given, "own", None) is not None and data.suffix != ".npz":
-                module = importlib.import_module(f"mera_train.{role}.{OWN.get(role, 'own')}")
+                module = importlib.import_module(f"mera_train.{role}.own")
             module.train(given, data, out, resume=resume or not fresh)
 
     train.__doc__ = f"Train {ROLES[role]}."

@@ -31,7 +31,7 @@ class Interface:
     outputs: Mapping[str, Shape] = field(default_factory=lambda: _ANSWER)
 
 
-INTERFACES: Final = {
+INTERFACES: Final[dict[str, Interface]] = {
     "vad": Interface({"frames": (1, "T", BINS)}, {"speech": (1, 1)}),
     "voice": Interface({"frames": (1, "T", BINS)}),
     "face_detector": Interface(
@@ -117,13 +117,14 @@ def mismatched_encoders(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
 
 def _facts(role: str, entry: RoleEntry, engine: Engine, sizes: Mapping[str, int]) -> Iterator[str]:
     """Compare what else the manifest and the model say with the sizes of the tensors."""
-    if role in ("voice", "face", "text"):
+    interface = INTERFACES[role]
+    if interface.outputs is _ANSWER:
         if len(entry.labels) != sizes["C"]:
             yield f"there are {len(entry.labels)} labels for {sizes['C']} probabilities"
         yield from _strange_labels(entry.labels)
-    if role in ("vad", "voice") and entry.settings.get("chunk_frames") != sizes["T"]:
+    if "frames" in interface.inputs and entry.settings.get("chunk_frames") != sizes["T"]:
         yield f"chunk_frames is {entry.settings.get('chunk_frames')}, not {sizes['T']}"
-    if role == "asr":
+    if "attn_mask" in interface.inputs:
         factor = engine.metadata.get("subsampling_factor", "")
         if not (factor.isdecimal() and 1 <= int(factor[:9]) * sizes["U"] <= sizes["T"]):
             yield f"subsampling_factor {factor!r} does not fit a window of {sizes['T']} frames"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mera_edge.labels import MODALITY_NAMES
 from mera_edge.wording import course
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from mera_edge.events import Emotion, Segment, Summary
-
-_NAMES = {"voice": "the voice", "face": "the face", "text": "the words"}
 
 
 def print_answer(summary: Summary, console: Console) -> None:
@@ -25,7 +24,11 @@ def print_answer(summary: Summary, console: Console) -> None:
         console.print(f"  {name}: {words}", highlight=False, markup=False)
     if not summary.rooms:
         console.print(f"  [bold]{sentence(summary.emotion, segments)}[/]", highlight=False)
-    rests = [f"{_NAMES[name]} {share:.0%}" for name, share in summary.evidence.items() if share]
+    rests = [
+        f"the {MODALITY_NAMES[name]} {share:.0%}"
+        for name, share in summary.evidence.items()
+        if share
+    ]
     if rests:
         console.print(f"  evidence, of the time: {', '.join(rests)}", highlight=False)
     if summary.transcript:

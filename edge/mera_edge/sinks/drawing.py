@@ -9,14 +9,13 @@ from itertools import groupby
 import numpy as np
 
 from mera_edge.events import UNCLEAR
-from mera_edge.labels import EMOTIONS, MODALITIES, ModalityName
+from mera_edge.labels import EMOTIONS, MODALITIES, MODALITY_NAMES, ModalityName
 from mera_edge.sinks.palette import COLOURS
 from mera_edge.sinks.timeline import Slot, Timeline
 
 WIDTH, LEFT, RIGHT = 1000, 92, 984
 """Of the drawing; where time begins, after the names of the rows; where it ends."""
 ROW, BAND, FUSED, VALENCE, AXIS = 46, 30, 150, 64, 28
-NAMES = {"voice": "Voice", "text": "Words", "face": "Face"}
 
 
 def draw(timeline: Timeline) -> str:
@@ -40,7 +39,7 @@ def draw(timeline: Timeline) -> str:
     parts += [_name("Fused", y + FUSED / 2), *_stack(timeline.slots, x, y)]
     y += FUSED + 12
     for name in MODALITIES:
-        parts += [_name(NAMES[name], y + BAND / 2)]
+        parts += [_name(MODALITY_NAMES[name].capitalize(), y + BAND / 2)]
         parts += _band(timeline.slots, name, x, y)
         y += ROW
     parts += [_name("Valence", y + VALENCE / 2), *_valence(timeline.slots, x, y)]

@@ -11,8 +11,8 @@ import numpy as np
 
 from mera_edge import __version__
 from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Summary
-from mera_edge.labels import EMOTIONS
-from mera_edge.sinks.drawing import NAMES, clock, draw
+from mera_edge.labels import EMOTIONS, MODALITY_NAMES
+from mera_edge.sinks.drawing import clock, draw
 from mera_edge.sinks.page import facts, page, refuse_no_file, write
 from mera_edge.sinks.timeline import Timeline
 from mera_edge.wording import course
@@ -114,7 +114,7 @@ class HtmlReport:
         )
 
 
-_ROWS = [NAMES[name] for name in ("voice", "face", "text")]
+_ROWS = [name.capitalize() for name in MODALITY_NAMES.values()]
 
 _FOOTER = (
     "How a person looks and sounds is not what a person feels: this is a statistical guess from "
@@ -131,7 +131,7 @@ def _answer(summary: Summary) -> str:
             "<p class=lead>Nobody was seen or heard.</p></section>"
         )
     rests = ", ".join(
-        f"{NAMES[name].lower()} {share:.0%}" for name, share in summary.evidence.items() if share
+        f"{MODALITY_NAMES[name]} {share:.0%}" for name, share in summary.evidence.items() if share
     )
     ended = " The run was interrupted." if summary.interrupted else ""
     moods = course(summary.course or ()) or UNCLEAR

@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Modality, Moment, Summary
+from mera_edge.labels import MODALITY_NAMES
 from mera_edge.sinks.drawing import clock
 from mera_edge.sinks.palette import COLOURS
 
 _BAR = 28
-_NAMES = {"voice": "voice", "face": "face", "text": "words"}
 
 
 class LiveView:
@@ -86,7 +86,7 @@ def _bars(emotion: Emotion | None) -> Table:
 def _modalities(event: EmotionEvent) -> Table:
     grid = Table.grid(padding=(0, 2))
     for key, modality in event.modalities.items():
-        grid.add_row(Text(_NAMES[key], style="bold"), _modality(modality))
+        grid.add_row(Text(MODALITY_NAMES[key], style="bold"), _modality(modality))
     return grid
 
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import InputError
-from mera_edge.labels import VALENCE
+from mera_edge.labels import MODALITIES, VALENCE
 from mera_train import disk
 
 SCHEMA = "mera-edge/features/1"
-_ENCODERS: tuple[RoleName, ...] = ("asr", "voice", "face", "text")
+_ENCODERS: tuple[RoleName, ...] = ("asr", *MODALITIES)
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ def specification(bundle: Bundle, words: str) -> dict[str, Any]:
 def save(path: Path, features: Features) -> None:
     """Write a file; it appears whole or not at all."""
     told = np.array(json.dumps(features.specification))
+    arrays: dict[str, Any] = {"specification": told, **features.arrays}
     with disk.whole(path) as file:
-        np.savez_compressed(file, specification=told, **features.arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def load(path: Path) -> Features:

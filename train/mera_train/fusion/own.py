@@ -1,199 +1,61 @@
-"""Fusion of one's own clips: from a file of features, going on from a trained fusion.
-
-Clips with a sentiment teach the valence, by Self-MM's generated unimodal labels, or by people's
-where the data set has them. Clips with an emotion teach the emotions. Where no emotion is known the
-fusion that training began from is the teacher, so that a sentiment corpus does not make the network
-forget what it could tell apart.
-"""
+"""The fusion learns from one's own clips: by way of their features."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from mera_edge.bundle import Bundle
-from mera_edge.errors import InputError
-from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_edge.metrics.classification import classification
-from mera_train import checkpoint, fingerprint, state
-from mera_train.features.store import Features, load
+from mera_train import disk
+from mera_train.features import ExtractionConfig, FeatureExtraction, clips
+from mera_train.fusion import from_features
 from mera_train.fusion.config import Config
-from mera_train.fusion.model import Fused, Mtme
-from mera_train.fusion.supervision import Batch, MultiTask, Supervised
-from mera_train.loop import fit
-from mera_train.provenance import begun, stated
-
-_RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
-
-
-@dataclass
-class Clips:
-    """``n`` clips as tensors."""
-
-    embeddings: dict[str, Tensor]
-    probabilities: Tensor
-    """``[n, 3, 7]``"""
-    age_s: Tensor
-    present: Tensor
-    """``[n, 3]``, 1 or 0."""
-    valence: Tensor
-    """``[n]`` in [-1, 1]."""
-    emotions: Tensor
-    """``[n]`` numbers of `EMOTIONS`; -1 where unknown."""
-    unimodal: dict[str, Tensor]
-    """By modality ``[n]`` what people rated in it alone; NaN where nobody did."""
-
-    def __len__(self) -> int:
-        return len(self.valence)
-
-    def at(self, rows: Tensor) -> Clips:
-        """Return some rows."""
-        return Clips(
-            {name: values[rows] for name, values in self.embeddings.items()},
-            self.probabilities[rows],
-            self.age_s[rows],
-            self.present[rows],
-            self.valence[rows],
-            self.emotions[rows],
-            {name: values[rows] for name, values in self.unimodal.items()},
-        )
-
-    def through(self, network: Mtme, kept: Tensor) -> Fused:
-        """Run the network with the modalities that are there and ``kept [n, 3]``."""
-        return network(self.embeddings, self.probabilities, self.present * kept, self.age_s)
+from mera_train.own import layouts
+from mera_train.own.config import required
+from mera_train.own.examples import TABLE, Example
+from mera_train.own.splits import divide
+from mera_train.own.train import tell
 
 
-def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
-    """Return rows of a file of features. A clip with an emotion only has its usual valence."""
-    arrays = {name: values[rows] for name, values in features.arrays.items()}
-    numbers = [EMOTIONS.index(e) if e else -1 for e in arrays["emotion"].tolist()]
-
-    def stacked(kind: str) -> Tensor:
-        return torch.from_numpy(np.stack([arrays[f"{name}_{kind}"] for name in MODALITIES], 1))
-
-    return Clips(
-        {name: torch.from_numpy(arrays[f"{name}_embedding"]) for name in MODALITIES},
-        stacked("probabilities").float(),
-        stacked("age_s").float(),
-        stacked("present").float(),
-        torch.from_numpy(features.sentiments()[rows]),
-        torch.tensor(numbers),
-        {name: torch.from_numpy(arrays[column]) for name, column in _RATED.items()},
-    )
-
-
-class OwnTask(MultiTask):
-    """Training task for one's own clips."""
-
-    def __init__(self, config: Config, start: Mtme, train: Clips, dev: Clips) -> None:
-        self.clips, self.dev = train, dev
-        network = Mtme(start.config, start.widths)
-        network.load_state_dict(start.state_dict())
-        model = Supervised(network, train.valence, train.unimodal)
-        super().__init__(config, model, train.present)
-        with torch.no_grad():
-            everything = torch.ones_like(train.present)
-            self.taught = torch.softmax(train.through(start, everything).logits, dim=1)
-        known = train.emotions >= 0
-        self.taught[known] = nn.functional.one_hot(train.emotions[known], len(EMOTIONS)).float()
-
-    def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Emotion and valence of the whole, and the weighted unimodal valences."""
-        data = self.clips.at(batch.rows)
-        fused = data.through(self.model.network, batch.kept)
-        shares = torch.log_softmax(fused.logits, dim=1)
-        emotion = -(self.taught[batch.rows] * shares).sum(dim=1).mean()
-        return self.total(emotion, fused, data.valence, batch)
-
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Metrics on the valid clips."""
-        found = measure(model.network, self.dev)
-        return {"valence_error": found["valence"]["mean_absolute_error"]}
-
-
-def measure(network: Mtme, data: Clips) -> dict[str, Any]:
-    """Compare the fused answers with the labels."""
-    with torch.inference_mode():
-        fused = data.through(network, torch.ones_like(data.present))
-    found, wanted = fused.valence.clamp(-1, 1).numpy(), data.valence.numpy()
-    varied = len(wanted) > 1 and found.std() > 0 and wanted.std() > 0
-    metrics: dict[str, Any] = {
-        "valence": {
-            "n": len(wanted),
-            "mean_absolute_error": float(np.abs(found - wanted).mean()),
-            "correlation": float(np.corrcoef(found, wanted)[0, 1]) if varied else None,
-        }
-    }
-    known = data.emotions >= 0
-    if known.any():
-        truth = [EMOTIONS[number] for number in data.emotions[known]]
-        shares = torch.softmax(fused.logits, dim=1)[known].numpy()
-        metrics["emotion"] = classification(truth, shares, EMOTIONS)
-    return metrics
-
-
-def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
-    """Go on from ``config.start`` with the clips of a file of features.
+def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
+    """Divide the clips by person, let the encoders see them, and go on from ``config.start``.
 
     Args:
-        config: with ``start``, and ``encoders``: the bundle that the features were made with.
-        data: the file.
-        out: receives the checkpoint and the state of the run.
+        config: with ``encoders``: the bundle whose encoders they are.
+        data: a CSV or a folder, see `mera_train.features.clips.read`.
+        out: receives ``examples.csv``, ``features.npz``, the checkpoint and the state of the run.
         resume: go on from the state of an earlier run.
 
     Returns:
-        The metrics that are written into the checkpoint, of the test clips if there are any.
+        The metrics; ``before`` is the fusion that training began from, on the same clips.
 
     Raises:
-        InputError: features of other encoders, or a split that is empty.
+        InputError: the clips cannot be used.
     """
-    if config.start is None:
-        raise InputError(
-            f"{data} is a file of features, and nothing says what to go on from",
-            "name a checkpoint of the fusion as `start` in the configuration",
-        )
-    made = fingerprint.of(config, {"the features": data})
-    state.claim(out, made, resume)
-    features = load(data)
-    features.require(Bundle.open(config.encoders))
-    parts = {split: clips(features, features.rows(split)) for split in ("train", "valid", "test")}
-    for split in ("train", "valid"):
-        if not len(parts[split]):
-            raise InputError(f"{data} has no {split} clips", "name the split of every clip")
-    learnt = parts["train"]
-    if len(set(zip(learnt.valence.tolist(), learnt.emotions.tolist(), strict=True))) == 1:
-        raise InputError(
-            f"{data}: every training clip has the same label",
-            "give clips that differ: nothing can be learnt from one label",
-        )
-    loaded = checkpoint.load(config.start)
-    widths = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
-    start = loaded.fill(Mtme(loaded.settings(Config).model, widths))
-    task = OwnTask(config, start, parts["train"], parts["valid"])
-    chosen = fit(task, config.loop, out, made, resume)
-    network = task.model.network
-    metrics: dict[str, Any] = {"dev": chosen, "temperature": float(network.temperature)}
-    for name, of in (("before", start), ("after", network)):
-        metrics[name] = {s: measure(of, parts[s]) for s in ("valid", "test") if len(parts[s])}
-    final = config.model_copy(update={"model": start.config})
-    checkpoint.save(out, network, final, metrics, _card(config, data, parts, loaded.card))
-    return metrics
+    extraction = FeatureExtraction(ExtractionConfig(bundle=config.encoders))
+    extraction.run_dataset(_divided(config, data, out), out / "features.npz")
+    return from_features.train(config, out / "features.npz", out, resume)
 
 
-def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> str:
-    counts = ", ".join(f"{len(clips)} {split}" for split, clips in parts.items())
-    named = int((parts["train"].emotions >= 0).sum())
-    given = (config.own.data if config.own else None) or data
-    return (
-        "# Fusion, gone on with one's own clips\n\n"
-        f"From `{given.name}`: {counts} clips. {named} of the training clips have "
-        "an emotion, the others a sentiment only; for those the emotions are still what the "
-        f"fusion below had learnt.\n\nLicence of the weights: {stated(config.licence)}; "
-        f"{begun(config.start)}. The clips' licence is not recorded.\n\n---\n\n{before}"
-    )
+def _divided(config: Config, data: Path, out: Path) -> Path:
+    """Return the clips' table, one with splits if it has none."""
+    clips.read(data)
+    rows = layouts.rows(data, ("file", "label"), ("video_id", "clip_id", "label"))
+    if any(layouts.split(row) for row in rows) or "file" not in rows[0].columns:
+        return data
+    found = [
+        Example(c["file"], "", row.where, row.folder, "", c.get("person", ""))
+        for row in rows
+        for c in [row.columns]
+    ]
+    text = io.StringIO()
+    columns = [*dict.fromkeys([*rows[0].columns, "split"])]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row, example in zip(rows, divide(found, required(config.own).held_out, tell), strict=True):
+        file = str(example.path.absolute())
+        writer.writerow({**row.columns, "file": file, "split": example.split})
+    out.mkdir(parents=True, exist_ok=True)
+    disk.write(out / TABLE, text.getvalue())
+    return out / TABLE

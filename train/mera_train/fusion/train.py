@@ -17,7 +17,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.labels import EMOTIONS, MODALITIES, VALENCE
 from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
-from mera_train.fusion import own
+from mera_train.fusion import from_features
 from mera_train.fusion.card import card
 from mera_train.fusion.compose import CLEAN, Composed, Composition, compose
 from mera_train.fusion.config import Config
@@ -51,7 +51,7 @@ class FusionTask(MultiTask):
         emotion = nn.functional.cross_entropy(fused.logits, data.emotions)
         return self.total(emotion, fused, data.valence, batch)
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
         """Metrics of all three modalities together on the dev examples."""
         probabilities, valence, _ = answers(model.network, self.dev, SUBSETS[0])
         found = measure(self.dev, probabilities)
@@ -92,7 +92,8 @@ class Tensors:
 
     def through(self, network: Mtme, present: Tensor) -> Fused:
         """Run the network with the modalities that are ``present [n, 3]``."""
-        return network(self.embeddings, self.probabilities, present, self.age_s)
+        fused: Fused = network(self.embeddings, self.probabilities, present, self.age_s)
+        return fused
 
 
 def answers(
@@ -156,7 +157,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Args:
         config: of ``train/configs/fusion/*.yaml``.
         data: the folder of the corpora, or a file of features of one's own clips
-            (`mera_train.fusion.own`).
+            (`mera_train.fusion.from_features`).
         out: receives the checkpoint and the state of the run.
         resume: go on from the state of an earlier run.
 
@@ -164,7 +165,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         The metrics that are written into the checkpoint.
     """
     if data.is_file():
-        return own.train(config, data, out, resume)
+        return from_features.train(config, data, out, resume)
     made = fingerprint.of(config, contents(data))
     state.claim(out, made, resume)
     bundle = Bundle.open(config.encoders)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from mera_edge import __version__
-from mera_edge.labels import MODALITIES
+from mera_edge.labels import MODALITIES, MODALITY_NAMES
 from mera_edge.sinks.mqtt.address import Address
 from mera_edge.sinks.mqtt.broker import OFFLINE, ONLINE
 from mera_edge.sinks.mqtt.state import LABELS
@@ -15,7 +15,6 @@ EXPIRES_S = 30
 """A state that was not said again for so long is unavailable: the process may hang."""
 
 SWITCHES = ("pause", "camera", "microphone")
-_MODALITIES = {"voice": "Voice", "text": "Words", "face": "Face"}
 
 
 def box(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
@@ -150,7 +149,7 @@ def _health(sources: Collection[str]) -> dict[str, dict[str, Any]]:
     for name in MODALITIES:
         parts[name] = {
             "platform": "sensor",
-            "name": _MODALITIES[name],
+            "name": MODALITY_NAMES[name].capitalize(),
             "value_template": f"{{{{ value_json.modalities.{name} }}}}",
             "entity_category": "diagnostic",
             "expire_after": EXPIRES_S,
