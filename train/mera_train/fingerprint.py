@@ -13,11 +13,10 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from mera_edge.errors import InputError
 from mera_train import disk
@@ -26,6 +25,14 @@ Made = dict[str, str]
 """By setting its value as JSON, by corpus or file its digest, which begins with #."""
 
 MISSING = "#missing"
+
+
+class Settings(Protocol):
+    """The configuration of a run: a model of pydantic."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """Return every setting."""
+
 
 WITHOUT_EFFECT = frozenset(
     {"loop.save_every_batches", "licence", "feature_path", "own.data", "own.skip_bad"}
@@ -114,7 +121,7 @@ def arrays(*values: NDArray[Any]) -> str:
     )
 
 
-def of(config: BaseModel, data: Mapping[str, str | Path], digests: Digests | None = None) -> Made:
+def of(config: Settings, data: Mapping[str, str | Path], digests: Digests | None = None) -> Made:
     """Return the fingerprint of a run.
 
     Args:

@@ -32,7 +32,7 @@ def write(
         header = {"descr": "<f2", "fortran_order": False, "shape": (start, BINS)}
         write_array_header_1_0(file, header)
         for part in parts:
-            file.write(np.ascontiguousarray(part, "<f2"))
+            file.write(np.ascontiguousarray(part, "<f2").data)
     disk.write(path.with_suffix(".jsonl"), "\n".join(lines) + "\n")
     fingerprint.stamp(path.with_suffix(".jsonl"), made)
 

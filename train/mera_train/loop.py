@@ -22,7 +22,7 @@ from mera_edge.errors import MeraError
 from mera_train import disk, fingerprint, parallel, state
 from mera_train.fingerprint import Made
 from mera_train.run import Run
-from mera_train.task import LoopConfig, Task
+from mera_train.task import LoopConfig, Network, Task
 
 
 class _Settings(BaseModel):
@@ -36,7 +36,7 @@ class Diverged(MeraError):
 
 
 def fit(
-    task: Task, config: LoopConfig, out: Path, made: Made, resume: bool | Path = True
+    task: Task[Network], config: LoopConfig, out: Path, made: Made, resume: bool | Path = True
 ) -> dict[str, float]:
     """Train ``task.model`` and leave the best weights in it.
 
@@ -69,7 +69,7 @@ def fit(
 
 
 def _fit(
-    task: Task, config: LoopConfig, out: Path, made: Made, resume: bool | Path
+    task: Task[Network], config: LoopConfig, out: Path, made: Made, resume: bool | Path
 ) -> dict[str, float]:
     torch.manual_seed(config.seed)
     run = Run(task, config, {**made, **fingerprint.of(_Settings(loop=config), {})})
@@ -104,7 +104,7 @@ def _fit(
     return run.best
 
 
-def _restore(run: Run, out: Path, resume: bool | Path) -> None:
+def _restore(run: Run[Any], out: Path, resume: bool | Path) -> None:
     """Go on from a state, or clear away what an earlier run has left."""
     everyone = parallel.state()
     if isinstance(resume, Path) and resume != out:
@@ -139,7 +139,7 @@ def _log(line: dict[str, float], out: Path) -> None:
             board.add_scalar(name, value, int(line["epoch"]))
 
 
-def _train_epoch(run: Run, out: Path) -> None:
+def _train_epoch(run: Run[Any], out: Path) -> None:
     config, processes = run.config, parallel.state().num_processes
     plans = run.task.plan(run.epoch)
     run.model.train()
@@ -158,7 +158,7 @@ def _train_epoch(run: Run, out: Path) -> None:
                 run.save(out)
 
 
-def _loss(run: Run, plan: Any) -> Tensor:
+def _loss(run: Run[Any], plan: Any) -> Tensor:
     batch = run.task.load(plan, run.epoch)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16):
         loss = run.task.loss(batch, run.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Generic, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,13 @@ from mera_edge.errors import InputError
 from mera_train import parallel, state
 from mera_train.fingerprint import Made
 from mera_train.state import State
-from mera_train.task import LoopConfig, Task
+from mera_train.task import LoopConfig, Network, Task
 
 
 def device() -> torch.device:
     """The device to train on: a GPU where there is one."""
-    return parallel.state().device
+    found: torch.device = parallel.state().device
+    return found
 
 
 def _bf16(config: LoopConfig, device: torch.device) -> bool:
@@ -27,15 +29,15 @@ def _bf16(config: LoopConfig, device: torch.device) -> bool:
     if config.precision != "auto":
         return config.precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Without these instructions a processor only imitates bf16, six times as slow as fp32.
     return torch.backends.cpu.get_cpu_capability() in ("AVX512", "SVE256")
 
 
-class Run:
+class Run(Generic[Network]):
     """The state of a run: all of it is in ``last.safetensors``."""
 
-    def __init__(self, task: Task, config: LoopConfig, made: Made) -> None:
+    def __init__(self, task: Task[Network], config: LoopConfig, made: Made) -> None:
         self.task, self.config, self.made, self.device = task, config, made, device()
         self.writes: bool = parallel.state().is_main_process
         self.bf16 = _bf16(config, self.device)
@@ -56,19 +58,19 @@ class Run:
             lr=config.learning_rate,
             fused=True,
         )
-        self.steps = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
+        self.steps: int = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
         self.epoch = self.batch = self.step = self.waited = 0
         self.mean_loss = 0.0
         self.best: dict[str, float] = {}
 
     @property
-    def evaluated(self) -> nn.Module:
+    def evaluated(self) -> Network:
         """The weights that count: the average where one is kept."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.average is None else cast(Network, self.average.module)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine down to zero: a pure function of the step."""
-        done = self.step / max(1, self.steps)
+        done: float = self.step / max(1, self.steps)
         warm_up = self.config.warm_up
         if done < warm_up:
             return self.config.learning_rate * (self.step + 1) / (warm_up * self.steps + 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class LoopConfig(BaseModel):
@@ -35,11 +37,11 @@ class LoopConfig(BaseModel):
     seed: int = 1
 
 
-class Task(Protocol):
+class Task(Protocol[Network]):
     """What a role brings: a model, its batches, its loss, its evaluation on the dev set."""
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> Network:
         """The network that is trained."""
 
     def plan(self, epoch: int) -> Sequence[Any]:
@@ -52,5 +54,5 @@ class Task(Protocol):
     def loss(self, batch: Any, device: torch.device) -> Tensor:
         """Return the scalar loss of a batch (called under autocast)."""
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
         """Return the metrics of ``model`` (in eval mode) on the dev set."""

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class Calibrated(nn.Module):
+    """A network whose logits are divided by ``temperature``, a scalar that training leaves at 1."""
+
+    temperature: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("temperature", torch.ones(()))
 
 
 def fit_temperature(logits: Tensor, truth: Tensor) -> float:

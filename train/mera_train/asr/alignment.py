@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ _NOT_ALIGNED = np.zeros((2, 0), np.int16)
 class Alignment:
     """The phone and the word of every frame of the utterances that could be aligned."""
 
-    def __init__(self, path: Path) -> None:
-        with np.load(path) as file:
-            self._rows: dict[str, NDArray[np.int16]] = {name: file[name] for name in file.files}
+    def __init__(self, rows: Mapping[str, NDArray[np.int16]]) -> None:
+        self._rows = rows
 
     def phones(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int64]:
         """Return the numbers of `PHONES` at the times ``at [n]`` (s), `UNKNOWN` where none is."""
-        return self._at(utterance, at)[0].astype(np.int64)
+        phones: NDArray[np.int64] = self._at(utterance, at)[0].astype(np.int64)
+        return phones
 
     def classes(
         self, utterance: Utterance, words: Sequence[Sequence[int]], at: NDArray[np.floating]
@@ -75,11 +75,14 @@ def prepare(data: Path, utterances: Sequence[Utterance], path: Path, digests: Di
         if fingerprint.stale(path, made):
             with workers.pool() as pool:
                 found = pool.map(partial(_align, data), utterances, chunksize=32)
-                rows = {_name(u): part for u, part in zip(utterances, found, strict=True)}
+                rows: dict[str, Any] = {
+                    _name(u): part for u, part in zip(utterances, found, strict=True)
+                }
             with disk.whole(path) as file:
                 np.savez_compressed(file, **rows)
             fingerprint.stamp(path, made)
-    return Alignment(path)
+    with np.load(path) as file:
+        return Alignment(dict(file))
 
 
 def _name(utterance: Utterance) -> str:

@@ -46,7 +46,8 @@ def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
     repeated = np.resize(noise, frames.shape)
     signal, disturbance = np.exp(frames).mean(), np.exp(noise).mean()
     gain = np.log(signal / disturbance) - snr_db * np.log(10) / 10
-    return np.logaddexp(frames, repeated + gain).astype(np.float32)
+    noisy: Frames = np.logaddexp(frames, repeated + gain).astype(np.float32)
+    return noisy
 
 
 def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
@@ -58,7 +59,8 @@ def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
     echoes = (1 - decay) * 10 ** (-direct_db / 10)
     energies = np.exp(frames)
     late = lfilter([0.0, echoes], [1.0, -decay], energies, axis=0)
-    return np.log(energies + late).astype(np.float32)
+    echoed: Frames = np.log(energies + late).astype(np.float32)
+    return echoed
 
 
 def warp(frames: Frames, stretch: float) -> Frames:
@@ -67,7 +69,8 @@ def warp(frames: Frames, stretch: float) -> Frames:
     wanted = np.clip(np.arange(bins) * (1 + stretch), 0, bins - 1)
     below = np.minimum(wanted.astype(int), bins - 2)
     share = (wanted - below).astype(np.float32)
-    return frames[:, below] * (1 - share) + frames[:, below + 1] * share
+    warped: Frames = frames[:, below] * (1 - share) + frames[:, below + 1] * share
+    return warped
 
 
 def pace(frames: Frames, tempo: float) -> Frames:
@@ -75,7 +78,10 @@ def pace(frames: Frames, tempo: float) -> Frames:
     at = np.arange(0, len(frames) - 1e-6, tempo)
     below = np.minimum(at.astype(int), max(0, len(frames) - 2))
     share = np.minimum(at - below, 1).astype(np.float32)[:, None]
-    return frames[below] * (1 - share) + frames[np.minimum(below + 1, len(frames) - 1)] * share
+    paced: Frames = (
+        frames[below] * (1 - share) + frames[np.minimum(below + 1, len(frames) - 1)] * share
+    )
+    return paced
 
 
 def delay(frames: Frames, silence: int) -> Frames:
@@ -85,7 +91,7 @@ def delay(frames: Frames, silence: int) -> Frames:
 
 def substitute(frames: Frames, moments: int, longest: int, generator: Generator) -> Frames:
     """SpecSub (Zhou et al., 2022, U2++): moments become copies of what was a little before."""
-    found = frames.copy()
+    found: Frames = frames.copy()
     for _ in range(moments):
         length = int(generator.integers(1, longest + 1))
         if len(frames) > length:
@@ -97,7 +103,8 @@ def substitute(frames: Frames, moments: int, longest: int, generator: Generator)
 
 def gain(frames: Frames, decibel: float) -> Frames:
     """Make louder or softer."""
-    return frames + np.float32(decibel * np.log(10) / 10)
+    louder: Frames = frames + np.float32(decibel * np.log(10) / 10)
+    return louder
 
 
 def mask(frames: Frames, fill: Frames, config: AugmentConfig, generator: Generator) -> Frames:

@@ -113,7 +113,8 @@ class Stem(nn.Module):
         maps = frames.unsqueeze(1)
         for convolution in self.convolutions:
             maps = F.silu(convolution(maps))
-        return self.out(maps.transpose(1, 2).flatten(2))
+        x: Tensor = self.out(maps.transpose(1, 2).flatten(2))
+        return x
 
 
 class Dropout(nn.Module):

@@ -105,7 +105,8 @@ def errors(
         search.accept(log_probabilities)
         units = "".join(symbols[token.symbol] for token in search.tokens)
         hypotheses.append(units.replace(WORD_START, " ").strip())
-    return word_error_rate(said, hypotheses)["wer"]
+    rate: float = word_error_rate(said, hypotheses)["wer"]
+    return rate
 
 
 def _tried(
@@ -131,12 +132,12 @@ def write(
 ) -> None:
     """Write ``arrays`` to ``path`` with the numbers with which ``tried``, which may read the file,
     gives the lowest error rate; print all."""
-    np.savez_compressed(path, **arrays, **choices[0])
+    np.savez_compressed(path, **{**arrays, **choices[0]})
     with workers.pool() as pool:
         rates = list(pool.map(tried, choices))
     for choice, rate in zip(choices, rates, strict=True):
         print(f"{choice}: {rate:.1%}", flush=True)
-    np.savez_compressed(path, **arrays, **choices[int(np.argmin(rates))])
+    np.savez_compressed(path, **{**arrays, **choices[int(np.argmin(rates))]})
 
 
 def counts_of(

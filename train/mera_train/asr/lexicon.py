@@ -169,7 +169,8 @@ def _tried(
         for each, found in zip(heard, texts, strict=True)
     ]
     said = [" ".join(words) for words in best]
-    return word_error_rate([each.text for each in heard], said)["wer"]
+    rate: float = word_error_rate([each.text for each in heard], said)["wer"]
+    return rate
 
 
 def make(
@@ -199,7 +200,7 @@ def make(
     heard = hear(loaded, data, dev(loaded, data))
     frequency = np.concatenate([np.exp(each.phones) for each in heard]).mean(axis=0)
     log_prior = PRIOR * np.log(frequency)
-    arrays = {
+    arrays: dict[str, Any] = {
         **listed,
         "phone_weights": loaded.weights["phones.weight"].numpy().T.astype(np.float16),
         "phone_bias": loaded.weights["phones.bias"].numpy().astype(np.float16),
@@ -214,12 +215,12 @@ def make(
         {"by_language": language, "by_unit": unit, "by_sound": sound}
         for language, unit, sound in product(BY_LANGUAGE, BY_UNIT, BY_SOUND)
     ]
-    np.savez(path, **arrays, **choices[0])
+    np.savez(path, **{**arrays, **choices[0]})
     parts = [heard[start : start + 32] for start in range(0, len(heard), 32)]
     with workers.pool() as pool:
         found = pool.map(partial(_found, path, config.symbols), parts)
-        texts = [each for part in found for each in part]
-    write(path, arrays, partial(_tried, path, config.symbols, heard, texts), choices)
+        hypotheses = [each for part in found for each in part]
+    write(path, arrays, partial(_tried, path, config.symbols, heard, hypotheses), choices)
 
 
 def main(

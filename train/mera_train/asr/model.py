@@ -67,7 +67,8 @@ class Attention(nn.Module):
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3) + bias.to(query.dtype)
         mixed = scores.softmax(dim=-1).to(value.dtype) @ value
         batch, _, time, _ = mixed.shape
-        return self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, time, -1)))
+        y: Tensor = self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, time, -1)))
+        return y
 
 
 class Convolution(nn.Module):

@@ -134,7 +134,8 @@ def probability(
 
 def _lowest(units: int, bits: int) -> np.uint64:
     """The mask of the newest so many units of an n-gram."""
-    return np.uint64(2 ** (bits * units) - 1)
+    mask: np.uint64 = np.uint64(2 ** (bits * units) - 1)
+    return mask
 
 
 def _arrays(

@@ -16,6 +16,7 @@ from mera_edge.metrics.word_error_rate import word_error_rate
 from mera_train import checkpoint, disk, parallel
 from mera_train.asr import corpora
 from mera_train.asr import train as recognizer
+from mera_train.asr.alignment import Alignment
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance
 from mera_train.asr.data import Frames, prepare
@@ -26,7 +27,7 @@ from mera_train.fingerprint import Digests
 from mera_train.own import examples as own
 from mera_train.own import layouts
 from mera_train.own.command import CHECKPOINTS
-from mera_train.own.config import OwnConfig
+from mera_train.own.config import OwnConfig, required
 from mera_train.own.examples import Example
 from mera_train.own.splits import divide
 from mera_train.own.train import tell
@@ -45,7 +46,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Raises:
         InputError: the recordings cannot be used, or ``out`` holds another run.
     """
-    table = _table(config.own, out, bool(resume))
+    table = _table(required(config.own), out, bool(resume))
     recognizer.train(_with(config, table), data, out, resume)
     tested = [u for u in corpora.read(data, str(table)) if u.split == "test"]
     digests = Digests(out / "digests.json")
@@ -62,9 +63,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
 def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     """Divide the recordings, and note it in ``examples.csv``."""
-    if given.data is None:
-        raise InputError("no recordings are given", "give --data: a CSV with file,text")
-    rows = layouts.rows(given.data, ("file", "text"))
+    rows = layouts.rows(given.source, ("file", "text"))
     found = [
         Example(
             row.columns.get("file", "").strip(),
@@ -77,7 +76,9 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
         for row in rows
     ]
     if len(found) < own.FEWEST:
-        raise InputError(f"{given.data} has {len(found)} recordings", f"give at least {own.FEWEST}")
+        raise InputError(
+            f"{given.source} has {len(found)} recordings", f"give at least {own.FEWEST}"
+        )
     divided = divide(found, given.held_out, tell)
     told = [
         replace(e, label=row.columns.get("text", "")) for e, row in zip(divided, rows, strict=True)
@@ -95,7 +96,7 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
 
 def _with(config: Config, table: Path) -> Config:
     """Return what the recognizer's training is told."""
-    given = config.own
+    given = required(config.own)
     update: dict[str, Any] = {"corpora": (str(table),), "skip_bad": given.skip_bad}
     if given.initial is not None:
         start = checkpoint.load(given.initial).settings(Config)
@@ -111,7 +112,7 @@ def _understood(directory: Path, tested: Sequence[Utterance], frames: Frames) ->
     nothing = torch.zeros(BINS), torch.ones(BINS)
     model = loaded.fill(build(config.model, *nothing, len(units.symbols))).to(device())
     asked = [replace(u, split="dev") for u in tested if frames.count(u)]
-    task = Recognition(config, model, units, frames, {}, asked, [])
+    task = Recognition(config, model, units, frames, Alignment({}), asked, [])
     with torch.inference_mode():
         said, heard, _ = task.understood(model, device())
     return word_error_rate(said, heard)
@@ -119,6 +120,7 @@ def _understood(directory: Path, tested: Sequence[Utterance], frames: Frames) ->
 
 def _card(config: Config, table: Path, metrics: dict[str, Any]) -> str:
     rows = layouts.rows(table, ("file", "text"))
+    given = required(config.own)
     people = len({row.columns["person"] for row in rows if row.columns["person"]})
     counts = {s: sum(layouts.split(row) == s for row in rows) for s in ("train", "valid", "test")}
     figures = "".join(
@@ -129,9 +131,9 @@ def _card(config: Config, table: Path, metrics: dict[str, Any]) -> str:
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
-{begun(config.own.initial).capitalize()}.
+{begun(given.initial).capitalize()}.
 
-* **Data**: `{config.own.data.name}`, {len(rows)} recordings of {people or "unnamed"} people:
+* **Data**: `{given.source.name}`, {len(rows)} recordings of {people or "unnamed"} people:
   {", ".join(f"{n} {split}" for split, n in counts.items())}. Their licence is for whoever gave them
   to state.
 * **Licence** of the weights: {stated(config.licence)}.

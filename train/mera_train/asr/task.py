@@ -66,7 +66,7 @@ class Recognition:
         utterances: Sequence[Utterance],
         noise: Sequence[Utterance],
     ) -> None:
-        self.model: nn.Module = model
+        self.model = model
         self.config, self.units = config, units
         self.frames, self.alignment, self.noise = frames, alignment, noise
         self.synthetic = [u for u in utterances if u.split == "synthetic"]
@@ -141,7 +141,7 @@ class Recognition:
         frames = augment.substitute(frames, moments, config.substitution_length, generator)
         frames = augment.gain(frames, generator.uniform(*config.gain_db))
         if generator.random() < config.noise:
-            noise = self.frames.get(self.noise[generator.integers(len(self.noise))])
+            noise = self.frames.get(self.noise[int(generator.integers(len(self.noise)))])
             frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
         return augment.mask(frames, self.mean, config, generator)
 
@@ -196,14 +196,14 @@ class Recognition:
         )
         return total / batch.target_lengths.sum()
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
         """Decode dev greedily, with the chunks that the device uses."""
         said, heard, loss = self.understood(model, device)
         rates = word_error_rate(said, heard)
         return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
 
     def understood(
-        self, model: nn.Module, device: torch.device
+        self, model: Network, device: torch.device
     ) -> tuple[list[str], list[str], float]:
         """Return what the dev speakers said, what was understood, and the loss a unit."""
         chunk = self.config.model.chunk

@@ -33,7 +33,7 @@ def prose(paths: Iterable[Path]) -> list[str]:
     Raises:
         InputError: a file cannot be read.
     """
-    found = []
+    found: list[str] = []
     for path in paths:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
@@ -25,7 +25,8 @@ class Units:
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = list(symbols)
-        model = sentencepiece_model_pb2.ModelProto()
+        # The module makes its classes when it is imported.
+        model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
         model.trainer_spec.model_type = model.trainer_spec.BPE
         model.normalizer_spec.name = "identity"
         for number, symbol in enumerate(self.symbols):
@@ -39,14 +40,13 @@ class Units:
         """Find ``size`` units (byte-pair encoding) in training texts, or take the characters. The
         same texts give the same units."""
         model = io.BytesIO()
+        kind: dict[str, Any] = {"model_type": "bpe", "vocab_size": size}
+        if size == "characters":
+            kind = {"model_type": "char", "vocab_size": _MOST, "hard_vocab_limit": False}
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_writer=model,
-            **(
-                {"model_type": "char", "vocab_size": _MOST, "hard_vocab_limit": False}
-                if size == "characters"
-                else {"model_type": "bpe", "vocab_size": size}
-            ),
+            **kind,
             character_coverage=1.0,
             normalization_rule_name="identity",
             unk_id=0,

@@ -8,6 +8,8 @@ the blocks say is joined in pairs, to 25 scores a second.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -137,7 +139,8 @@ class Whisper(Encoder):
         x = x + self.positions(at)
         nearer = visible[..., left // 2 :, None].expand(-1, -1, -1, 2).flatten(2)
         kept = []
-        for block, cache in zip(self.blocks, attention.split(1), strict=True):
+        blocks = cast(Iterable[Block], self.blocks)
+        for block, cache in zip(blocks, attention.split(1), strict=True):
             x, cache = block.stream(x, cache, nearer)
             kept.append(cache)
         scores = F.log_softmax(self.head(self._joined(x)), dim=-1)

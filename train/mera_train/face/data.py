@@ -158,12 +158,14 @@ def shares(votes: NDArray[np.int64]) -> NDArray[np.float32]:
     eight = votes[:, : len(LABELS)].astype(np.float32)
     kept = np.where(eight > 1, eight, 0)
     kept = np.where(kept.sum(1, keepdims=True) > 0, kept, eight)
-    return kept / np.maximum(kept.sum(1, keepdims=True), 1)
+    fractions: NDArray[np.float32] = kept / np.maximum(kept.sum(1, keepdims=True), 1)
+    return fractions
 
 
 def is_face(votes: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return where some emotion has at least as many votes as *unknown* and *not a face*."""
-    return votes[:, : len(LABELS)].max(1) >= np.maximum(votes[:, len(LABELS) :].max(1), 1)
+    most, other = votes[:, : len(LABELS)].max(1), votes[:, len(LABELS) :].max(1)
+    return np.asarray(most >= np.maximum(other, 1))
 
 
 def plurality(votes: NDArray[np.int64]) -> NDArray[np.int64]:

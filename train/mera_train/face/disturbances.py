@@ -69,7 +69,8 @@ def _moved(
 
 
 def _grey(levels: NDArray[np.floating]) -> Face:
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    grey: Face = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return grey
 
 
 DISTURBANCES: dict[str, tuple[Callable[[Face, np.random.Generator], Face], str]] = {

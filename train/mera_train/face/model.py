@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mera_edge.labels import EMOTIONS
 from mera_train.face.data import LABELS
+from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
@@ -41,13 +42,13 @@ class Block(nn.Module):
             # Averaged first: a strided 1x1 convolution would throw away three pixels of four.
             self.around = nn.Sequential(nn.AvgPool2d(stride), convolution(inputs, outputs, 1))
         # Starts as the way around alone, which trains faster and steadier.
-        nn.init.zeros_(self.second[1].weight)
+        nn.init.zeros_(self.second.get_parameter("1.weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.second(torch.relu(self.first(x))) + self.around(x))
 
 
-class FaceNet(nn.Module):
+class FaceNet(Calibrated):
     """``face`` ``[B, 1, S, S]``, grey from 0 to 255 -> logits, valence, embedding.
 
     `logits` are over FER+'s eight labels; `fer2013` is a second opinion over the seven of FER2013
@@ -72,7 +73,6 @@ class FaceNet(nn.Module):
         self.emotion = nn.Linear(config.embedding, len(LABELS))
         self.fer2013 = nn.Linear(config.embedding, len(EMOTIONS))
         self.valence = nn.Linear(config.embedding, 1)
-        self.register_buffer("temperature", torch.ones(()))
 
     def encode(self, face: Tensor) -> Tensor:
         """Return the embedding ``[B, D]``; once trained, the mean of a crop's and its mirror's."""
@@ -84,7 +84,8 @@ class FaceNet(nn.Module):
 
     def _embed(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        return self.embed(self.stages(self.stem(x)).mean((2, 3)))
+        embedding: Tensor = self.embed(self.stages(self.stem(x)).mean((2, 3)))
+        return embedding
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return logits ``[B, 8]``, FER2013 logits ``[B, 7]``, valence ``[B, 1]``, embedding."""

@@ -21,14 +21,15 @@ from mera_train.face.data import LABELS, VALENCES
 from mera_train.face.model import FaceNet
 from mera_train.face.train import Config
 from mera_train.fingerprint import Digests
-from mera_train.own.examples import Example
+from mera_train.own.examples import Example, Kind
 from mera_train.own.train import train as learn
 
 
 class OwnFaces:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, kind, labels = "face", "Face encoder", "file", LABELS
+    role, title, labels = "face", "Face encoder", LABELS
+    kind: Kind = "file"
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -66,7 +67,7 @@ class OwnFaces:
         shares = nn.functional.one_hot(self.truth[rows], len(LABELS)).float()
         return tuple(mix([crops, shares], self.config.augment, generator))
 
-    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
+    def loss(self, model: FaceNet, batch: Any, device: torch.device) -> Tensor:
         crops, shares = (tensor.to(device) for tensor in batch)
         logits, _, valence, _ = model(crops)
         target = shares @ torch.from_numpy(VALENCES).to(device)
@@ -76,12 +77,13 @@ class OwnFaces:
         )
         return surprise + self.config.valence * error
 
-    def scores(self, model: Any, rows: Sequence[int]) -> Tensor:
+    def scores(self, model: FaceNet, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device
         model.eval()
         with torch.inference_mode():
             parts = [model(p.float().to(device))[0] for p in self.pictures[rows].split(256)]
-            return (torch.cat(parts).float() / model.temperature).cpu()
+            scores: Tensor = (torch.cat(parts).float() / model.temperature).cpu()
+            return scores
 
     def configuration(self, model: FaceNet) -> Config:
         return self.config.model_copy(update={"model": model.config})

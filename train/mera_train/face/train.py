@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mera_edge.labels import EMOTIONS
@@ -76,7 +76,8 @@ class Expressions:
     def __init__(
         self, config: Config, model: FaceNet, train: Faces, dev: Faces, further: Faces | None
     ) -> None:
-        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        # torch declares no such overload.
+        self.model: FaceNet = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.dev, self.further = config, dev, further
         train = train.at(is_face(train.votes))
         self.pictures = torch.from_numpy(train.pictures)[:, None]
@@ -116,13 +117,14 @@ class Expressions:
         crops, first, second = (tensor.to(device) for tensor in batch)
         logits, fer2013, valence, _ = self.model(crops)
         target = first @ torch.from_numpy(VALENCES).to(device)
-        return (
+        loss: Tensor = (
             -(first * logits.float().log_softmax(1)).sum(1).mean()
             - self.config.fer2013 * (second * fer2013.float().log_softmax(1)).sum(1).mean()
             + self.config.valence * F.mse_loss(valence.float()[:, 0], target)
         )
+        return loss
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: FaceNet, device: torch.device) -> dict[str, float]:
         logits, fer2013, _ = infer(model, self.dev)
         metrics = summary(logits, fer2013, self.dev)
         if self.further is not None:
@@ -134,7 +136,7 @@ class Expressions:
 
 
 def infer(
-    model: nn.Module, faces: Faces
+    model: FaceNet, faces: Faces
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return the logits ``[n, 8]``, FER2013 logits ``[n, 7]`` and valences ``[n]`` of a split."""
     device = next(model.parameters()).device
@@ -279,7 +281,7 @@ def take_back_prior(model: FaceNet, learnt: Faces, dev: Faces, further: Faces) -
 
     best = max((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), key=balanced)
     with torch.no_grad():
-        model.emotion.bias -= best * torch.from_numpy(prior)
+        model.emotion.bias.sub_(best * torch.from_numpy(prior))
     return best
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +175,7 @@ def _paste(
         source.pixels, matrix, (side, side), flags=cv2.INTER_AREA,
         borderMode=cv2.BORDER_REPLICATE if natural else cv2.BORDER_CONSTANT,
     )  # fmt: skip
-    mask = np.full(source.pixels.shape, 255, np.uint8)
+    mask: NDArray[Any] = np.full(source.pixels.shape, 255, np.uint8)
     soft = not natural and rng.random() < 0.5
     if soft:
         mask[:] = 0
@@ -193,7 +193,9 @@ def _paste(
     return _moved(source, matrix, scale, angle, mirror)
 
 
-def _turn(centre: Array, place: Array, scale: float, angle: float, mirror: bool) -> Array:
+def _turn(
+    centre: Array, place: NDArray[np.float64], scale: float, angle: float, mirror: bool
+) -> Array:
     a = np.deg2rad(angle)
     turn = scale * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
     if mirror:
@@ -228,7 +230,7 @@ def _photographed(canvas: Picture, rng: np.random.Generator) -> Picture:
     """Light, contrast, blur, noise and compression of a camera."""
     import cv2
 
-    x = (canvas / 255.0) ** rng.uniform(0.5, 2.0)
+    x: NDArray[Any] = (canvas / 255.0) ** rng.uniform(0.5, 2.0)
     if rng.random() < 0.25:
         x = x * np.exp(rng.uniform(np.log(0.05), 0.0))
     if rng.random() < 0.3:
@@ -241,7 +243,7 @@ def _photographed(canvas: Picture, rng: np.random.Generator) -> Picture:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 2.0))
     if rng.random() < 0.5:
         x = x + rng.normal(0, rng.uniform(0, 0.04), x.shape)
-    pixels = np.clip(x * 255, 0, 255).astype(np.uint8)
+    pixels: Picture = np.clip(x * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, data = cv2.imencode(
             ".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]

@@ -51,9 +51,9 @@ class FaceDetectorNet(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(config.head) for _ in STRIDES)
         self.answer = nn.Conv2d(config.head, 1 + 4 + 2 * LANDMARKS, 1)
         # A face is rare: without this the first steps only unlearn faces everywhere (Lin, 2017).
-        nn.init.constant_(self.answer.bias, 0.0)
-        with torch.no_grad():
-            self.answer.bias[0] = -4.6
+        bias = torch.zeros(self.answer.out_channels)
+        bias[0] = -4.6
+        self.answer.bias = nn.Parameter(bias)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits ``[B, N]``, boxes ``[B, N, 4]`` and landmarks ``[B, N, 10]`` in pixels.

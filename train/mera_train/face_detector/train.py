@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mera_train import checkpoint, fingerprint, state
@@ -57,7 +57,8 @@ class Detection:
     def __init__(
         self, config: Config, model: FaceDetectorNet, pictures: dict[str, list[Labelled]]
     ) -> None:
-        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        # torch declares no such overload.
+        self.model: FaceDetectorNet = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.valid = config, pictures["valid"]
         self.composer = Composer(pictures["train"], config.side)
         self.places = [places(config.side // s, config.side // s, s) for s in STRIDES]
@@ -123,13 +124,14 @@ class Detection:
         away = F.smooth_l1_loss(
             marks[is_face] / height, points[is_face] / height, beta=0.05, reduction="none"
         )
-        return (
+        loss: Tensor = (
             focal[kind >= 0].sum() / count
             + 2 * (1 - generalized).sum() / count
             + self.config.landmarks * away.sum() / count
         )
+        return loss
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: FaceDetectorNet, device: torch.device) -> dict[str, float]:
         return measure(model, self.valid)
 
 

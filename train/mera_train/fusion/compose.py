@@ -84,7 +84,8 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     n = how.examples
     emotions = np.arange(n) % len(EMOTIONS)
     random.shuffle(emotions)
-    embeddings, probabilities, ages, shown, items = {}, [], [], [], []
+    embeddings: dict[str, Floats] = {}
+    probabilities, ages, shown, items = [], [], [], []
     taken_for = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
     taken_for = np.where(random.random(n) < how.misread, taken_for, _ANYTHING)
     for name in MODALITIES:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +102,7 @@ def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Po
     made = fingerprint.combined([split, contents(data), files])
     with parallel.first():
         if fingerprint.stale(cache, made):
-            pools = {
+            pools: dict[str, Pool] = {
                 name: _pool(_predicted(bundle, name, examples(bundle, data, split)))
                 for name, examples in EXAMPLES.items()
             }
@@ -188,7 +189,7 @@ def _pool(answers: Iterable[Answer]) -> Pool:
 
 
 def _write(path: Path, pools: dict[str, Pool]) -> None:
-    stored = {}
+    stored: dict[str, NDArray[Any]] = {}
     for name, pool in pools.items():
         stored |= {f"{name}.{key}": value for key, value in vars(pool).items()}
     disk.write(path, save(stored))

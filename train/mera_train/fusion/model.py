@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
@@ -41,7 +42,7 @@ class Fused:
     """By modality ``[B]``."""
 
 
-class Mtme(nn.Module):
+class Mtme(Calibrated):
     """A product of experts whose exponents, and a correction, come from a fusion head.
 
     ``log p = sum_s g_s log p_s + c``: the gain ``g_s`` says how far a modality is trusted now and
@@ -61,7 +62,6 @@ class Mtme(nn.Module):
         for name, width in widths.items():
             self.register_buffer(f"{name}_mean", torch.zeros(width))
             self.register_buffer(f"{name}_scale", torch.ones(width))
-        self.register_buffer("temperature", torch.ones(()))
         self.dropout = nn.Dropout(config.dropout)
         sizes = {name: width + len(EMOTIONS) for name, width in widths.items()}
         self.unimodal = nn.ModuleDict(
@@ -98,7 +98,9 @@ class Mtme(nn.Module):
         uniform = torch.full_like(probabilities, 1 / len(EMOTIONS))
         believed = torch.where(here.unsqueeze(-1), probabilities, uniform)
         logs = torch.log(believed.clamp(min=1e-4))
-        inputs, features, valences = [], {}, {}
+        inputs: list[Tensor] = []
+        features: dict[str, Tensor] = {}
+        valences: dict[str, Tensor] = {}
         for column, name in enumerate(MODALITIES):
             seen = here[:, column : column + 1]
             values = (embeddings[name] - getattr(self, f"{name}_mean")) / getattr(

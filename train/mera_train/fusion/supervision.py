@@ -92,7 +92,7 @@ class MultiTask:
             weight = labels.weight(name, batch.rows) * present[:, column]
             error = (fused.unimodal_valence[name] - labels.label(name)[batch.rows]).abs()
             loss = loss + self.config.unimodal_weight * (weight * error).mean()
-        here = {name: present[:, i] > 0.5 for i, name in enumerate(MODALITIES)}
+        here: dict[str, Tensor] = {name: present[:, i] > 0.5 for i, name in enumerate(MODALITIES)}
         features = {name: value.detach() for name, value in fused.features.items()}
         labels.update(batch.rows, features, here, batch.epoch)
         return loss

@@ -24,7 +24,8 @@ def relative_distance(features: Tensor, positive: Tensor, negative: Tensor) -> T
     """
     to_positive = torch.linalg.vector_norm(features - positive, dim=1)
     to_negative = torch.linalg.vector_norm(features - negative, dim=1)
-    return (to_negative - to_positive) / (to_positive + 1e-8)
+    distance: Tensor = (to_negative - to_positive) / (to_positive + 1e-8)
+    return distance
 
 
 def generate(whole: Tensor, alpha_whole: Tensor, alpha: Tensor, bound: float = 1.0) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ class Examples:
     def digest(self) -> str:
         """Return a digest of everything that is in them."""
         dialogues = [] if self.dialogues is None else [self.dialogues]
-        named = [sorted(part.items()) for part in (self.features, self.lengths, self.unimodal)]
+        tables: list[Mapping[str, NDArray[Any]]] = [self.features, self.lengths, self.unimodal]
+        named = [sorted(table.items()) for table in tables]
         contents = [(name, arrays(values)) for part in named for name, values in part]
         return combined([list(self.ids), contents, arrays(self.labels, *dialogues)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,8 @@ def read(
         ).at(orders[name])
     known = whole["train"]
     shuffled = np.random.default_rng(seed).permutation(videos["train"].max() + 1)
-    chosen = np.isin(known.dialogues, shuffled[: round(VALID * len(shuffled))])
+    dialogues = videos["train"][orders["train"]]
+    chosen = np.isin(dialogues, shuffled[: round(VALID * len(shuffled))])
     return Corpus(
         known.at(np.flatnonzero(~chosen)),
         known.at(np.flatnonzero(chosen)),
@@ -87,7 +89,7 @@ def read(
     )
 
 
-def _part(path: Path, name: str) -> dict[str, NDArray[np.generic]]:
+def _part(path: Path, name: str) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[f"{name}_{key}"] for key in _KEYS}

@@ -138,8 +138,9 @@ def _over(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in given.items():
         key = "featurePath" if key == "feature_path" else key
         old = found.get(key)
-        both = isinstance(old, dict) and isinstance(value, Mapping) and key in ("loop", "network")
-        found[key] = _over(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, Mapping) and key in ("loop", "network"):
+            value = _over(old, value)
+        found[key] = value
     return found
 
 

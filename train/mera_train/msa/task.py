@@ -86,7 +86,9 @@ class SentimentTask:
         network, labels = self.model.network, self.model.labels
         rows, present = step.rows.to(device), step.present.to(device)
         predicted = network(step.batch.to(device).keeping(present))
-        loss = (predicted["sentiment"] - labels.label(UnimodalLabels.WHOLE)[rows]).abs().mean()
+        loss: Tensor = (
+            (predicted["sentiment"] - labels.label(UnimodalLabels.WHOLE)[rows]).abs().mean()
+        )
         if not self.config.unimodal_weight:
             return loss
         here = {}
@@ -102,7 +104,7 @@ class SentimentTask:
         labels.update(rows, features, here, step.epoch)
         return loss
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
         """Figures of all three modalities together on the dev split."""
         return figures(model.network, self.dev, self.corpus)
 

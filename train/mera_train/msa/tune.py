@@ -42,7 +42,7 @@ def tune(
     hidden = replace(corpus, test=corpus.valid)
     loop = config.loop
 
-    def settings(trial: optuna.Trial) -> Config:
+    def settings(trial: optuna.trial.BaseTrial) -> Config:
         changed = loop.model_copy(
             update={
                 "seed": seed,

@@ -23,7 +23,7 @@ def _empty(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
     return _RECONSTRUCT(np.ndarray, (0,), b"b")
 
 
-_RECONSTRUCT = np.zeros(0).__reduce__()[0]
+_RECONSTRUCT: Any = np.zeros(0).__reduce__()[0]
 _BUFFER = np.zeros(0).__reduce_ex__(5)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
 

@@ -90,4 +90,5 @@ def _encoded(texts: Sequence[str], n: int, bundle: Bundle) -> NDArray[np.float64
 def _linear(values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Kernel of columns ``[N, D]``, standardised by the first ``n`` rows."""
     values = (values - values[:n].mean(axis=0)) / (values[:n].std(axis=0) + 1e-6)
-    return values @ values.T / values.shape[1]
+    products: NDArray[np.float64] = values @ values.T / values.shape[1]
+    return products

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from mera_train.own.config import required
 from mera_train.own.encoder import Encoder, Settings
 from mera_train.own.examples import Example
 from mera_train.provenance import begun, stated
@@ -14,7 +15,7 @@ FIGURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1", "ece": 
 
 
 def card(
-    encoder: Encoder, config: Settings, examples: Sequence[Example], metrics: dict[str, Any]
+    encoder: Encoder[Any], config: Settings, examples: Sequence[Example], metrics: dict[str, Any]
 ) -> str:
     """Return Markdown: what it learnt from, how well it does beside the shipped one, the licence.
 
@@ -24,6 +25,7 @@ def card(
         examples: with their splits.
         metrics: of `mera_train.own.train.train`.
     """
+    own = required(config.own)
     labels = [label for label in encoder.labels if any(e.label == label for e in examples)]
     rows = "".join(_row(label, [e for e in examples if e.label == label]) for label in labels)
     figures = "".join(
@@ -37,9 +39,9 @@ def card(
     return f"""\
 # {encoder.title}, from one's own examples
 
-{metrics["parameters"] / 1e6:.2f} M parameters, {begun(config.own.initial)}.
+{metrics["parameters"] / 1e6:.2f} M parameters, {begun(own.initial)}.
 
-* **Data**: `{config.own.data.name}`, {len(examples)} examples {whose}. Their licence is for whoever
+* **Data**: `{own.source.name}`, {len(examples)} examples {whose}. Their licence is for whoever
   gave them to state.
 * **Licence** of the weights: {stated(config.licence)}.
 * **Choice**: the valid examples chose the weights and the temperature

@@ -50,7 +50,7 @@ def settings(
         InputError: an argument cannot be used.
         ConfigError: the configuration cannot be used.
     """
-    read: Any = configuration.read(path or _configuration_of(role), model)
+    read = configuration.read(path or _configuration_of(role), model)
     if licence is not None:
         read = read.model_copy(update={"licence": licence})
     own = getattr(read, "own", None)
@@ -62,14 +62,16 @@ def settings(
                 "give your examples as --data, and leave --config out",
             )
         return read
-    if not hasattr(read, "learning_from"):
+    learning_from = getattr(read, "learning_from", None)
+    if learning_from is None:
         raise InputError(f"{role} cannot be trained on your own examples", "give --config")
     update: dict[str, Any] = {"data": data, "initial": _checkpoint_of(role, begin or DEFAULT)}
     if skip_bad is not None:
         update["skip_bad"] = skip_bad
     own = own or OwnConfig()
     update["labels"] = {**own.labels, **dict(map(_meaning, labels))}
-    return read.learning_from(own.model_copy(update=update))
+    learning: Config = learning_from(own.model_copy(update=update))
+    return learning
 
 
 def _meaning(said: str) -> tuple[str, str]:

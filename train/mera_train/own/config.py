@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mera_edge.errors import InputError
+
 
 class OwnConfig(BaseModel):
     """One's own examples; in a configuration under ``own``."""
@@ -22,3 +24,25 @@ class OwnConfig(BaseModel):
     balance: float = Field(
         0.5, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
     )
+
+    @property
+    def source(self) -> Path:
+        """Where the examples are.
+
+        Raises:
+            InputError: it is not stated.
+        """
+        if self.data is None:
+            raise InputError("no examples are given", "give --data: a table, or a folder by label")
+        return self.data
+
+
+def required(own: OwnConfig | None) -> OwnConfig:
+    """Return ``own``, which a configuration for corpora is without.
+
+    Raises:
+        InputError: it is without.
+    """
+    if own is None:
+        raise InputError("no examples are given", "give --data: a table, or a folder by label")
+    return own

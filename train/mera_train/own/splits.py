@@ -100,7 +100,8 @@ def _held_out(examples: list[Example], name: str, share: float) -> list[Example]
         return left * len(rows) + sum(abs(taken[x] - share * n) for x, n in labels.items())
 
     generator = random.Random(0)
-    names, best = sorted(groups), []
+    names = sorted(groups)
+    best: list[int] = []
     for _ in range(TRIES):
         generator.shuffle(names)
         chosen: list[int] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
@@ -19,25 +19,29 @@ from mera_train import checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
 from mera_train.own.card import card
-from mera_train.own.config import OwnConfig
-from mera_train.own.encoder import Encoder, Settings
+from mera_train.own.config import OwnConfig, required
+from mera_train.own.encoder import Encoder, Network, Settings
 from mera_train.own.examples import Example, Kind
 from mera_train.own.splits import divide
 from mera_train.temperature import fit_temperature
 
 
-class OwnTask:
+class OwnTask(Generic[Network]):
     """What the shared loop needs to train any encoder on one's own examples."""
 
     def __init__(
-        self, encoder: Encoder, model: nn.Module, examples: Sequence[Example], config: Settings
+        self,
+        encoder: Encoder[Network],
+        model: Network,
+        examples: Sequence[Example],
+        config: Settings,
     ) -> None:
         self.encoder, self.model, self.config = encoder, model, config
         self.truth = [encoder.labels.index(e.label) for e in examples]
         self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
         learnt = np.array([self.truth[i] for i in self.train])
         weights = np.array([examples[i].weight for i in self.train])
-        weights = weights * np.bincount(learnt)[learnt] ** -config.own.balance
+        weights = weights * np.bincount(learnt)[learnt] ** -required(config.own).balance
         self.shares = weights / weights.sum()
 
     def plan(self, epoch: int) -> list[tuple[int, list[int]]]:
@@ -54,7 +58,7 @@ class OwnTask:
     def loss(self, batch: Any, device: torch.device) -> Tensor:
         return self.encoder.loss(self.model, batch, device)
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
         """Metrics on the valid examples."""
         scores = self.encoder.scores(model, self.valid)
         truth = [self.truth[i] for i in self.valid]
@@ -73,7 +77,9 @@ def judged(scores: Tensor, truth: Sequence[int], labels: Sequence[str]) -> dict[
     return classification([labels[i] for i in truth], scores.softmax(1).numpy(), labels)
 
 
-def train(encoder: Encoder, config: Settings, out: Path, resume: bool | Path) -> dict[str, Any]:
+def train(
+    encoder: Encoder[Network], config: Settings, out: Path, resume: bool | Path
+) -> dict[str, Any]:
     """Train, choose and calibrate on valid, measure once on test, beside the shipped encoder.
 
     Writes a checkpoint to ``out``, and ``examples.csv``: which example was in which split.
@@ -84,7 +90,7 @@ def train(encoder: Encoder, config: Settings, out: Path, resume: bool | Path) ->
     Raises:
         InputError: the examples cannot be used, or ``out`` holds another run.
     """
-    given = config.own
+    given = required(config.own)
     examples = usable(given, encoder.kind, encoder.labels, encoder.read)
     digests = fingerprint.Digests(out / "digests.json")
     told = own.digest(examples, encoder.kind, digests)
@@ -128,15 +134,13 @@ def usable(
     Raises:
         InputError: more of them than may cannot be used, or nothing can be learnt from the others.
     """
-    if given.data is None:
-        raise InputError("no examples are given", "give --data: a CSV, or a folder by label")
     faults: list[InputError] = []
     readable = []
-    for example in own.read(given.data, kind, labels, given.labels, faults):
+    for example in own.read(given.source, kind, labels, given.labels, faults):
         try:
             look(example)
-        except InputError as fault:
-            faults.append(InputError(f"{example.where}: {fault.what}", fault.remedy))
+        except InputError as error:
+            faults.append(InputError(f"{example.where}: {error.what}", error.remedy))
         else:
             readable.append(example)
     if len(faults) > given.skip_bad:
@@ -147,11 +151,13 @@ def usable(
         )
     for fault in faults:
         tell(f"left out: {fault}")
-    own.enough(given.data, readable)
+    own.enough(given.source, readable)
     return divide(readable, given.held_out, tell)
 
 
-def _measured(task: OwnTask, model: nn.Module, examples: Sequence[Example]) -> dict[str, Any]:
+def _measured(
+    task: OwnTask[Network], model: Network, examples: Sequence[Example]
+) -> dict[str, Any]:
     encoder, test = task.encoder, rows_of(examples, "test")
     scores = encoder.scores(model, test)
     names = [examples[i].label for i in test]

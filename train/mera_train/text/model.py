@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from mera_edge.labels import EMOTIONS
+from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
@@ -39,7 +40,8 @@ class GatedConvolution(nn.Module):
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """Transform ``x [B, L, D]``; ``present [B, L, 1]`` is 0 where the padding is."""
         hidden = self.convolution((self.norm(x) * present).transpose(1, 2))
-        return x + self.dropout(nn.functional.glu(hidden, dim=1)).transpose(1, 2)
+        y: Tensor = x + self.dropout(nn.functional.glu(hidden, dim=1)).transpose(1, 2)
+        return y
 
 
 _KEYS = 32_749
@@ -56,13 +58,17 @@ class NgramClassifier(nn.Module):
     norm. `mera_train.text.ngrams` fits it.
     """
 
+    keys: Tensor
+    """Of a slot: `key` of its n-gram, 0 where there is none."""
+    weights: Tensor
+    """Of a slot: its n-gram's weight for every emotion, and its inverse document frequency."""
+    bias: Tensor
+
     def __init__(self, slots: int, orders: int, vocabulary: int) -> None:
         super().__init__()
         self.slots, self.orders, self.vocabulary = slots, orders, vocabulary
         self.register_buffer("keys", torch.zeros(slots, dtype=torch.int16))
-        """Of a slot: `key` of its n-gram, 0 where there is none."""
         self.register_buffer("weights", torch.zeros(slots, len(EMOTIONS) + 1))
-        """Of a slot: its n-gram's weight for every emotion, and its inverse document frequency."""
         self.register_buffer("bias", torch.zeros(len(EMOTIONS)))
 
     def numbers(self, tokens: Tensor) -> Tensor:
@@ -107,12 +113,15 @@ class NgramClassifier(nn.Module):
         return (found[..., :-1] * (value / norm).unsqueeze(-1)).sum(dim=1) + self.bias
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Calibrated):
     """Token numbers to logits, valence and an embedding of the sentence.
 
     Two experts of different kind look at a sentence, a convolutional network and a linear model of
     n-grams. Each is trained for itself and their logits are averaged.
     """
+
+    share: Tensor
+    """How much the network counts beside the n-grams, 0 to 1; found on dev."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -131,9 +140,7 @@ class TextEncoder(nn.Module):
         self.emotion = nn.Linear(config.embedding, len(EMOTIONS))
         self.valence = nn.Linear(config.embedding, 1)
         self.ngrams = NgramClassifier(config.slots, config.orders, config.vocabulary)
-        # Found on dev: how much the network counts beside the n-grams, and how sure both may be.
         self.register_buffer("share", torch.full((), 0.5))
-        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode ``tokens`` (int64 ``[B, L]``, padded with 0).
@@ -172,7 +179,8 @@ def rows(table: Tensor, numbers: Tensor) -> Tensor:
 
     As nn.Embedding does, whose name the exporter would confuse with the output ``embedding``.
     """
-    return table.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
+    chosen: Tensor = table.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
+    return chosen
 
 
 def _mean(x: Tensor, present: Tensor) -> Tensor:

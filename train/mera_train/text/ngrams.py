@@ -34,10 +34,10 @@ def fit_ngrams(
         penalty: of half the squared weights, beside the summed cross-entropy.
         iterations: of L-BFGS.
     """
-    ngrams, sentences, count = _occurrences(classifier, [tokens for tokens, _, _ in examples])
+    ngrams, occurrences, count = _occurrences(classifier, [tokens for tokens, _, _ in examples])
     _choose(classifier, ngrams, count)
     slots, known = classifier.find(torch.from_numpy(ngrams))
-    slots, sentences = slots[known], torch.from_numpy(sentences)[known]
+    slots, sentences = slots[known], torch.from_numpy(occurrences)[known]
     value = classifier.weights[slots, -1]
     norm = torch.zeros(count).index_add_(0, sentences, value**2).sqrt()
     tfidf = torch.sparse_coo_tensor(

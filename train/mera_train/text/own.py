@@ -16,13 +16,13 @@ from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS, VALENCE
 from mera_train.checkpoint import Checkpoint
 from mera_train.fingerprint import Digests
-from mera_train.own.examples import Example
+from mera_train.own.examples import Example, Kind
 from mera_train.own.train import train as learn_own
+from mera_train.text.config import Config
 from mera_train.text.disturb import disturb
 from mera_train.text.model import TextEncoder
 from mera_train.text.ngrams import fit_ngrams
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
-from mera_train.text.train import Config
 
 VALENCES = torch.tensor([VALENCE[emotion] for emotion in EMOTIONS])
 
@@ -30,7 +30,8 @@ VALENCES = torch.tensor([VALENCE[emotion] for emotion in EMOTIONS])
 class OwnSentences:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, kind, labels = "text", "Text encoder", "text", EMOTIONS
+    role, title, labels = "text", "Text encoder", EMOTIONS
+    kind: Kind = "text"
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -78,7 +79,7 @@ class OwnSentences:
         ]
         return self._tokens(texts), self.truth[list(rows)]
 
-    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
+    def loss(self, model: TextEncoder, batch: Any, device: torch.device) -> Tensor:
         tokens, truth = (tensor.to(device) for tensor in batch)
         logits, valence, _ = model(tokens)
         surprise = nn.functional.cross_entropy(
@@ -87,7 +88,7 @@ class OwnSentences:
         error = nn.functional.smooth_l1_loss(valence.float(), VALENCES.to(device)[truth], beta=0.3)
         return surprise + self.config.valence_weight * error
 
-    def scores(self, model: Any, rows: Sequence[int]) -> Tensor:
+    def scores(self, model: TextEncoder, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device
         model.eval()
         parts = []
@@ -95,7 +96,8 @@ class OwnSentences:
             for start in range(0, len(rows), 256):
                 texts = [self._texts[i] for i in rows[start : start + 256]]
                 parts.append(model(self._tokens(texts).to(device))[0].float())
-            return (torch.cat(parts) / model.temperature).cpu()
+            scores: Tensor = (torch.cat(parts) / model.temperature).cpu()
+            return scores
 
     def configuration(self, model: TextEncoder) -> Config:
         return self.config.model_copy(update={"model": model.config})

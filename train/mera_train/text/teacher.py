@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mera_edge.errors import InputError, MissingExtra
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
+from mera_train.temperature import Calibrated
 
 
 class Distillation(BaseModel):
@@ -27,7 +28,7 @@ class Distillation(BaseModel):
     temperature: float = Field(2.0, gt=0, description="at which both are compared")
 
 
-class Teacher(nn.Module):
+class Teacher(Calibrated):
     """A pretrained encoder, the mean of its last layer, and a linear layer for each answer.
 
     Args:
@@ -42,7 +43,6 @@ class Teacher(nn.Module):
         self.dropout = nn.Dropout(0.1)
         self.emotion = nn.Linear(width, len(EMOTIONS))
         self.valence = nn.Linear(width, 1)
-        self.register_buffer("temperature", torch.ones(()))
 
     @classmethod
     def of(cls, directory: Path) -> Teacher:

@@ -107,9 +107,10 @@ def _mixed(
 ) -> Samples:
     if snr is None:
         return speech
-    bed = np.resize(noise[generator.integers(len(noise))], len(speech))
+    bed = np.resize(noise[int(generator.integers(len(noise)))], len(speech))
     gain = np.sqrt(np.mean(speech**2) / max(np.mean(bed**2), 1e-12)) * 10 ** (-snr / 20)
-    return (speech + gain * bed).astype(np.float32)
+    mixed: Samples = (speech + gain * bed).astype(np.float32)
+    return mixed
 
 
 def _compared(recordings: Sequence[Samples], detectors: dict[str, Detector]) -> dict[str, Any]:

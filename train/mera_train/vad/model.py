@@ -45,25 +45,27 @@ class Detector(nn.Module):
         super().__init__()
         self.config = config
         one, two = config.channels
-        self.planes = nn.ModuleList([Planes(2, one, (2, 2)), Planes(one, two, (2, 2))])
+        planes = [Planes(2, one, (2, 2)), Planes(one, two, (2, 2))]
+        self.planes = nn.ModuleList(planes)
         self.flatten = nn.Sequential(
             nn.Conv1d(two * BINS // 4, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
         )
-        self.blocks = nn.ModuleList(
+        blocks = [
             Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
             for i in range(config.blocks)
-        )
+        ]
+        self.blocks = nn.ModuleList(blocks)
+        self._cache_shapes: list[tuple[int, ...]] = [
+            (1,),
+            *(plane.cache(BINS >> layer) for layer, plane in enumerate(planes)),
+            *((config.width, block.context) for block in blocks),
+        ]
         self.answer = nn.Conv1d(config.width, 1, 1)
 
     def empty(self, batch: int = 1) -> Caches:
         """Return the caches of the beginning: `cache_names` names them."""
-        shapes: list[tuple[int, ...]] = [(1,)]
-        for layer, plane in enumerate(self.planes):
-            shapes.append((plane.convolution.in_channels, plane.context, BINS >> layer))
-        shapes += [(self.config.width, block.context) for block in self.blocks]
-        return tuple(
-            torch.zeros(batch, *shape, device=self.answer.weight.device) for shape in shapes
-        )
+        device = self.answer.weight.device
+        return tuple(torch.zeros(batch, *shape, device=device) for shape in self._cache_shapes)
 
     @property
     def cache_names(self) -> list[str]:

@@ -13,6 +13,7 @@ from mera_train import audio, checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
 from mera_train.own.command import CHECKPOINTS
+from mera_train.own.config import required
 from mera_train.own.examples import Example
 from mera_train.own.train import usable
 from mera_train.provenance import begun, stated
@@ -40,12 +41,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Raises:
         InputError: the recordings cannot be used, or ``out`` holds another run.
     """
-    given = config.own
+    given = required(config.own)
     examples = usable(given, "file", LABELS, _read)
     for split in ("train", "valid", "test"):
         if {e.label for e in examples if e.split == split} != set(LABELS):
             raise InputError(
-                f"{given.data}: {split} lacks speech or noise",
+                f"{given.source}: {split} lacks speech or noise",
                 "give more people and more noises, or name the splits in a column `split`",
             )
     parts = {
@@ -55,7 +56,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     every = [recording for part in parts.values() for recording in part]
     model = config.teacher or teacher.silero()
     digests = fingerprint.Digests(out / "digests.json")
-    told = {"the examples": own.digest(examples, "file", digests), "teacher": model}
+    told: dict[str, str | Path] = {
+        "the examples": own.digest(examples, "file", digests),
+        "teacher": model,
+    }
     made = fingerprint.of(config, told, digests)
     used = contents(Path(), every, digests)
     digests.save()
@@ -115,6 +119,7 @@ def _scenes(material: Material, part: Sequence[Recording], config: Config) -> Sc
 
 
 def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) -> str:
+    given = required(config.own)
     counts = ", ".join(f"{sum(e.label == label for e in examples)} of {label}" for label in LABELS)
     figures = "".join(
         f"| {what} | {metrics[name]['recall']:.1%} | {metrics[name]['false_alarms']:.1%} |\n"
@@ -124,9 +129,9 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
     return f"""\
 # Speech or not, from one's own recordings
 
-{begun(config.own.initial).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
+{begun(given.initial).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
 
-* **Data**: `{config.own.data.name}`, {counts}, and made sounds. Their licence is for whoever gave
+* **Data**: `{given.source.name}`, {counts}, and made sounds. Their licence is for whoever gave
   them to state.
 * **Licence** of the weights: {stated(config.licence)}.
 * **Choice**: the valid recordings chose the weights; the test recordings chose nothing.

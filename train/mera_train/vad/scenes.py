@@ -124,8 +124,8 @@ def _by_corpus(recordings: Sequence[Recording]) -> list[list[Recording]]:
 
 
 def _any(groups: Sequence[Sequence[Recording]], generator: Generator) -> Recording:
-    group = groups[generator.integers(len(groups))]
-    return group[generator.integers(len(group))]
+    group = groups[int(generator.integers(len(groups)))]
+    return group[int(generator.integers(len(group)))]
 
 
 def _fit(values: NDArray[np.float32], length: int, fill: float) -> NDArray[np.float32]:

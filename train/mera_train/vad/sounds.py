@@ -26,7 +26,8 @@ def make(kind: str, seconds: float, generator: Generator) -> Samples:
     """
     sound = KINDS[kind](np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE, generator)
     level = np.sqrt(np.mean(sound**2))
-    return (sound * _LEVEL / max(level, 1e-9)).astype(np.float32)
+    made: Samples = (sound * _LEVEL / max(level, 1e-9)).astype(np.float32)
+    return made
 
 
 Times = NDArray[np.float64]
@@ -39,10 +40,12 @@ def _noise(t: Times, generator: Generator) -> Times:
     if colour == 0:
         return white
     if colour < 3:
-        return lfilter([1.0], [1.0, -(0.9, 0.997)[colour - 1]], white)
+        coloured: Times = lfilter([1.0], [1.0, -(0.9, 0.997)[colour - 1]], white)
+        return coloured
     low = generator.uniform(50, 4000)
     band = butter(2, [low, min(7900, low * generator.uniform(1.2, 4))], "band", fs=SAMPLE_RATE)
-    return lfilter(*band, white)
+    limited: Times = lfilter(*band, white)
+    return limited
 
 
 def _bursts(t: Times, generator: Generator) -> Times:
@@ -63,20 +66,24 @@ def _hum(t: Times, generator: Generator) -> Times:
         w * np.sin(2 * np.pi * pitch * (i + 1) * t + p)
         for i, (w, p) in enumerate(zip(weights, phases, strict=True))
     ]
-    return np.sum(tones, axis=0) + 0.02 * generator.normal(0, 1, len(t))
+    hum: Times = np.sum(tones, axis=0) + 0.02 * generator.normal(0, 1, len(t))
+    return hum
 
 
 def _wave(t: Times, pitch: float | Times, generator: Generator) -> Times:
     """A tone of some timbre; ``pitch`` in hertz may change over time."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(pitch, t.shape)) / SAMPLE_RATE
     shape = generator.integers(4)
+    wave: Times
     if shape == 0:
-        return np.sin(phase)
-    if shape == 1:
-        return sawtooth(phase, generator.random())
-    if shape == 2:
-        return square(phase, generator.uniform(0.1, 0.9))
-    return np.sin(phase + generator.uniform(0, 6) * np.sin(generator.integers(1, 5) * phase))
+        wave = np.sin(phase)
+    elif shape == 1:
+        wave = sawtooth(phase, generator.random())
+    elif shape == 2:
+        wave = square(phase, generator.uniform(0.1, 0.9))
+    else:
+        wave = np.sin(phase + generator.uniform(0, 6) * np.sin(generator.integers(1, 5) * phase))
+    return wave
 
 
 def _beeps(t: Times, generator: Generator) -> Times:
@@ -131,7 +138,8 @@ def _clicks(t: Times, generator: Generator) -> Times:
     pitch, ring = generator.uniform(100, 5000), generator.uniform(0.002, 0.05)
     radius = np.exp(-1 / ring / SAMPLE_RATE)
     turn = 2 * radius * np.cos(2 * np.pi * pitch / SAMPLE_RATE)
-    return lfilter([1.0], [1.0, -turn, radius**2], impulses)
+    ringing: Times = lfilter([1.0], [1.0, -turn, radius**2], impulses)
+    return ringing
 
 
 KINDS: dict[str, Callable[[Times, Generator], Times]] = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mera_train import checkpoint, fingerprint, state
@@ -65,7 +65,7 @@ class Listening:
     """What the shared loop needs to train a speech detector."""
 
     def __init__(self, config: Config, model: Detector, train: Scenes, dev: Scenes) -> None:
-        self.model: nn.Module = model
+        self.model = model
         self.config, self.train, self.dev = config, train, dev
 
     def plan(self, epoch: int) -> list[int]:
@@ -82,19 +82,17 @@ class Listening:
         return Batch(frames, targets.unflatten(1, (-1, CHUNK)).mean(2))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        model: Any = self.model
         frames = batch.frames.to(device)
-        scores, _ = model(frames, model.empty(len(frames)))
+        scores, _ = self.model(frames, self.model.empty(len(frames)))
         return F.binary_cross_entropy_with_logits(scores.float(), batch.targets.to(device))
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Detector, device: torch.device) -> dict[str, float]:
         """Hear scenes of dev speakers and dev noise: the same in every epoch."""
-        heard: Any = model
         scores, truth = [], []
         for number in range(self.config.dev_batches):
             batch = self._batch(self.dev, (0, number))
             frames = batch.frames.to(device)
-            scores.append(heard(frames, heard.empty(len(frames)))[0].float().cpu())
+            scores.append(model(frames, model.empty(len(frames)))[0].float().cpu())
             truth.append(batch.targets)
         logits, targets = torch.cat(scores).flatten(), torch.cat(truth).flatten()
         said = logits > 0

@@ -27,7 +27,8 @@ def shares(utterances: Sequence[Utterance], corpora: dict[str, float]) -> NDArra
     found = _alike(found, [(u.corpus, to_emotion(u.label)) for u in utterances])
     found *= np.array([corpora[u.corpus] for u in utterances])
     found = _alike(found, [to_emotion(u.label) for u in utterances])
-    return found / found.sum()
+    weights: NDArray[np.float64] = found / found.sum()
+    return weights
 
 
 def _alike(weights: NDArray[np.float64], groups: Sequence[Hashable]) -> NDArray[np.float64]:
@@ -35,7 +36,8 @@ def _alike(weights: NDArray[np.float64], groups: Sequence[Hashable]) -> NDArray[
     totals: Counter[Hashable] = Counter()
     for weight, group in zip(weights, groups, strict=True):
         totals[group] += weight
-    return weights / np.array([totals[group] for group in groups])
+    alike: NDArray[np.float64] = weights / np.array([totals[group] for group in groups])
+    return alike
 
 
 def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mera_edge.errors import InputError
+from mera_edge.features.face import decode
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_train import tool
 
@@ -94,7 +95,8 @@ def _recordings(pictures: Path, rows: Sequence[dict[str, str]]) -> Iterator[NDAr
     generator = torch.Generator().manual_seed(1)
     for start in range(0, len(rows), 64):
         group = rows[start : start + 64]
-        mel = np.stack([decibels(cv2.imread(str(_picture(pictures, row)))) for row in group])
+        paths = [_picture(pictures, row) for row in group]
+        mel = np.stack([decibels(decode(path.read_bytes(), str(path))) for path in paths])
         sound = griffin_lim(spectrum(torch.from_numpy(mel)), generator)
         for samples, row in zip(sound, group, strict=True):
             spoken = samples[: min(int(row["num_samples"]), len(samples))]
@@ -118,7 +120,8 @@ def decibels(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     lightness = picture[np.ix_(rows, columns)] @ _LIGHT
     scale = np.arange(256, dtype=np.uint8)
     colours = cv2.applyColorMap(scale, cv2.COLORMAP_MAGMA)[:, 0] @ _LIGHT
-    return (np.interp(lightness, colours, scale) / 255 * DEPTH_DB - DEPTH_DB).astype(np.float32)
+    levels = np.interp(lightness, colours, scale) / 255 * DEPTH_DB - DEPTH_DB
+    return np.asarray(levels, np.float32)
 
 
 def spectrum(mel_db: Tensor) -> Tensor:

@@ -28,14 +28,14 @@ LABELS = (*EMOTIONS, "calm")
 """RAVDESS's eight. Elsewhere *neutral* means neutral or calm."""
 
 RAVDESS, EMOSPEECH = "ravdess_speech", "emospeech"
-DEV_SPEAKERS = {
+DEV_SPEAKERS: dict[str, tuple[str, ...]] = {
     RAVDESS: ("21", "22"),
     "nemo": ("MP0",),
     "crema_d": ("1001", "1002"),
     EMOSPEECH: ("b85700a6", "ec2301df", "da09e319"),
 }
 """Of the shipped model: they choose its weights and its temperature."""
-TEST_SPEAKERS = {RAVDESS: ("23", "24")}
+TEST_SPEAKERS: dict[str, tuple[str, ...]] = {RAVDESS: ("23", "24")}
 """Of the shipped model: never heard in training. The fusion composes its examples from dev and
 test speakers, because on these alone the encoder is as unsure as on strangers."""
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import project, to_emotion
 from mera_edge.metrics.classification import classification, mistakes
 from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
+from mera_train.voice.model import VoiceEncoder
 
 _NEVER = -1e4
 
@@ -48,12 +49,11 @@ def allowed(utterances: Sequence[Utterance]) -> Tensor:
 
 
 def listen(
-    model: nn.Module, frames: Frames, utterances: Sequence[Utterance], device: torch.device
+    model: VoiceEncoder, frames: Frames, utterances: Sequence[Utterance], device: torch.device
 ) -> Tensor:
     """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
     device hears them; what fills no chunk is left out."""
-    heard: Any = model
-    chunk = heard.config.chunk
+    chunk = model.config.chunk
     recordings = [frames.spoken(u) for u in utterances]
     lengths = [max(1, len(r) // chunk) for r in recordings]
     answers = torch.zeros(len(utterances), len(LABELS))
@@ -61,7 +61,7 @@ def listen(
         for group in np.array_split(np.argsort(lengths), max(1, len(lengths) // 32)):
             longest = max(lengths[i] for i in group)
             batch = np.stack([np.resize(recordings[i], (longest * chunk, BINS)) for i in group])
-            scores = heard(torch.from_numpy(batch).to(device), heard.empty(len(group)))[0]
+            scores = model(torch.from_numpy(batch).to(device), model.empty(len(group)))[0]
             last = torch.tensor([lengths[i] - 1 for i in group])
             answers[torch.from_numpy(group)] = scores[torch.arange(len(group)), last].float().cpu()
     return answers

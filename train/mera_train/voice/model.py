@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mera_edge.features.fbank import BINS, FLOOR
+from mera_train.temperature import Calibrated
 
 LOUD, RANGE = 4.0, 1.0
 """The gate on a frame is half open this far below the loudest (in nats of energy: 17 dB), and
@@ -52,6 +53,10 @@ class Planes(nn.Module):
         # With a stride of two the last frame of a pair is the newest: one frame is remembered.
         self.context = 3 - stride[0]
 
+    def cache(self, bins: int) -> tuple[int, ...]:
+        """Return the shape of the cache, without the batch, for so many frequencies."""
+        return self.convolution.in_channels, self.context, bins
+
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
         seen = torch.cat([cache, x], 2)
         return F.relu(self.norm(self.convolution(seen))), seen[:, :, -self.context :]
@@ -76,13 +81,16 @@ class Block(nn.Module):
         return x + y, seen[:, :, -self.context :]
 
 
-class VoiceEncoder(nn.Module):
+class VoiceEncoder(Calibrated):
     """From log-mel frames to an answer after every chunk, from all that was heard so far.
 
     All that is carried from chunk to chunk has a fixed size and is zero at the beginning of an
     utterance, so a stream and a whole recording give the same answers. How loud the sound is at
     the microphone makes no difference: from the first chunk on its own level is subtracted.
     """
+
+    mean: Tensor
+    inverse_std: Tensor
 
     def __init__(
         self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, classes: int
@@ -91,22 +99,23 @@ class VoiceEncoder(nn.Module):
         self.config = config
         self.register_buffer("mean", mean)
         self.register_buffer("inverse_std", inverse_std)
-        self.register_buffer("temperature", torch.ones(()))
         one, two, three = config.channels
-        self.planes = nn.ModuleList(
-            [
-                Planes(2, one, (2, 2)),
-                Planes(one, two, (2, 2)),
-                Planes(two, three, (1, 2)),
-            ]
-        )
+        planes = [Planes(2, one, (2, 2)), Planes(one, two, (2, 2)), Planes(two, three, (1, 2))]
+        self.planes = nn.ModuleList(planes)
         self.flatten = nn.Sequential(
             nn.Conv1d(three * BINS // 8, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
         )
-        self.blocks = nn.ModuleList(
+        blocks = [
             Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
             for i in range(config.blocks)
-        )
+        ]
+        self.blocks = nn.ModuleList(blocks)
+        self._cache_shapes: list[tuple[int, ...]] = [
+            *((1,), (2 + BINS,)),
+            *(plane.cache(BINS >> layer) for layer, plane in enumerate(planes)),
+            *((config.width, block.context) for block in blocks),
+            (1 + 2 * config.width,),
+        ]
         self.attention = nn.Conv1d(config.width, 1, 1)
         self.embed = nn.Sequential(
             nn.Dropout(config.dropout), nn.Linear(2 * config.width, config.embedding), nn.Tanh()
@@ -118,16 +127,9 @@ class VoiceEncoder(nn.Module):
         self.remember = math.exp(-config.chunk / 100 / config.memory_s)
 
     def empty(self, batch: int = 1) -> Caches:
-        """Return the caches of the beginning: `CACHES` names them."""
-        device, config = self.mean.device, self.config
-        shapes: list[tuple[int, ...]] = [(1,), (2 + BINS,)]
-        bins = BINS
-        for plane in self.planes:
-            shapes.append((plane.convolution.in_channels, plane.context, bins))
-            bins //= 2
-        shapes += [(config.width, block.context) for block in self.blocks]
-        shapes.append((1 + 2 * config.width,))
-        return tuple(torch.zeros(batch, *shape, device=device) for shape in shapes)
+        """Return the caches of the beginning: `cache_names` names them."""
+        device = self.mean.device
+        return tuple(torch.zeros(batch, *shape, device=device) for shape in self._cache_shapes)
 
     @property
     def cache_names(self) -> list[str]:

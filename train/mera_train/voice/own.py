@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
@@ -18,7 +18,7 @@ from mera_edge.stages.vad import VoiceActivity
 from mera_train import audio
 from mera_train.checkpoint import Checkpoint
 from mera_train.fingerprint import Digests
-from mera_train.own.examples import Example
+from mera_train.own.examples import Example, Kind
 from mera_train.own.train import train as learn
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Copy, Frames, Utterance, prepare
@@ -33,7 +33,8 @@ CALM = LABELS.index("calm")
 class OwnVoices:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, kind, labels = "voice", "Voice encoder", "file", EMOTIONS
+    role, title, labels = "voice", "Voice encoder", EMOTIONS
+    kind: Kind = "file"
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -65,22 +66,25 @@ class OwnVoices:
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> VoiceEncoder:
         if start is None:
             normal = cmvn(self.frames, [self._utterances[i] for i in learnt])
-            return VoiceEncoder(self.config.model, *normal, len(LABELS))
-        shape = start.settings(Config).model
-        return start.fill(VoiceEncoder(shape, torch.zeros(BINS), torch.ones(BINS), len(LABELS)))
+            self._network = VoiceEncoder(self.config.model, *normal, len(LABELS))
+        else:
+            shape = start.settings(Config).model
+            empty = VoiceEncoder(shape, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
+            self._network = start.fill(empty)
+        return self._network
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> Any:
-        return self._emotion(None).load(Plan(tuple(rows), seed), 0)
+        return self._emotion(self._network).load(Plan(tuple(rows), seed), 0)
 
-    def loss(self, model: nn.Module, batch: Any, device: torch.device) -> Tensor:
+    def loss(self, model: VoiceEncoder, batch: Any, device: torch.device) -> Tensor:
         return self._emotion(model).loss(batch, device)
 
-    def _emotion(self, model: Any) -> Emotion:
+    def _emotion(self, model: VoiceEncoder) -> Emotion:
         # Their noise is each other.
         split = Split(self._utterances, [], [])
         return Emotion(self.config, model, self.frames, split, self._utterances)
 
-    def scores(self, model: Any, rows: Sequence[int]) -> Tensor:
+    def scores(self, model: VoiceEncoder, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device
         heard = listen(model.eval(), self.frames, [self._utterances[i] for i in rows], device)
         log = heard.log_softmax(1)

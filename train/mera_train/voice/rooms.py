@@ -27,7 +27,8 @@ def echo(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
     wet = np.fft.irfft(spectrum, size)[: len(samples)]
     level = np.sqrt(np.mean(samples**2) / max(np.mean(wet**2), 1e-12))
-    return (wet * level).astype(np.float32)
+    echoed: NDArray[np.float32] = (wet * level).astype(np.float32)
+    return echoed
 
 
 def clip(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float32]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import VALENCE, to_emotion
@@ -62,7 +61,7 @@ class Emotion:
         split: Split,
         noise: Sequence[Utterance],
     ) -> None:
-        self.model: nn.Module = model
+        self.model = model
         self.config, self.frames, self.split, self.noise = config, frames, split, noise
 
     @cached_property
@@ -116,12 +115,12 @@ class Emotion:
         start = int(generator.integers(max(1, len(frames) - length + 1)))
         # What is too short is said again: no padding, no masks.
         frames = np.resize(frames[start:], (length, BINS))
-        noise = self.frames.whole(self.noise[generator.integers(len(self.noise))])
+        noise = self.frames.whole(self.noise[int(generator.integers(len(self.noise)))])
         noise = np.resize(np.roll(noise, generator.integers(len(noise)), 0), frames.shape)
         return disturb(frames, noise, augment, generator)
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        model: Any = self.model
+        model = self.model
         frames = batch.frames.to(device)
         scores, valence, _, _ = model(frames, model.empty(len(frames)))
         # Early answers count less: with little heard, little can be known.
@@ -137,9 +136,10 @@ class Emotion:
             nats = surprise(scores, classes.to(device), self.config.smoothing, choice.to(device))
             error = (valence - truth.to(device).unsqueeze(1)) ** 2
             total = total + share * ((nats + self.config.valence * error) * weight).mean()
-        return total / weight.mean()
+        loss: Tensor = total / weight.mean()
+        return loss
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: VoiceEncoder, device: torch.device) -> dict[str, float]:
         """Hear the dev speakers' whole recordings, as the device does."""
         scores = listen(model, self.frames, self.split.dev, device)
         classes = allowed(self.split.dev)

@@ -45,7 +45,8 @@ def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
     """The copies of a training recording: as it is, and one that is disturbed."""
     # Seeded by the recording: the same again on another machine.
     generator = np.random.default_rng([*utterance.file.encode()])
-    speed, room, clipped = generator.uniform(*augment.speeds), *generator.random(2)
+    slowest, fastest = augment.speeds
+    speed, room, clipped = generator.uniform(slowest, fastest), *generator.random(2)
     return [Copy(), Copy(round(speed, 2), room < augment.rooms, clipped < augment.clipped)]
 
 

@@ -110,7 +110,8 @@ class Last(nn.Module):
             x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
         )
         state = self.lstm(packed)[1][0].squeeze(0)
-        return self.project(state) * (lengths > 0).unsqueeze(1)
+        last: Tensor = self.project(state) * (lengths > 0).unsqueeze(1)
+        return last
 
 
 class Mean(nn.Module):
@@ -152,7 +153,8 @@ class Context(nn.Module):
             enforce_sorted=False,
         )
         around = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
-        return by_utterance(around, dialogues) + self.itself(x)
+        context: Tensor = by_utterance(around, dialogues) + self.itself(x)
+        return context
 
 
 def by_dialogue(x: Tensor, dialogues: list[int]) -> Tensor:

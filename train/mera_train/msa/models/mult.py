@@ -77,4 +77,5 @@ class CrossModal(Network):
         seen, _ = self.attention[name](
             values[target], values[source], values[source], unseen, need_weights=False
         )
-        return self.norms[name](values[target] + self.dropout(seen))
+        y: Tensor = self.norms[name](values[target] + self.dropout(seen))
+        return y
