@@ -87,6 +87,10 @@ class Digests:
             self._known[name] = (seen, found)
         return found
 
+    def of_recording(self, corpus: Path, file: str) -> str:
+        """Return the digest of the archive that a recording is in, or else of its file."""
+        return self.of(corpus if corpus.suffix == ".zip" else corpus / file)
+
     def save(self) -> None:
         """Keep what was found out; of processes that work together only the first does."""
         if self._path is not None and self._read and int(os.environ.get("RANK", 0)) == 0:
@@ -111,6 +115,14 @@ def combined(parts: Iterable[Any]) -> str:
     for part in parts:
         digest.update(json.dumps(part, ensure_ascii=False, default=str).encode() + b"\n")
     return f"#{digest.hexdigest()}"
+
+
+def by_corpus(facts: Iterable[tuple[str, object]]) -> Made:
+    """Return by corpus one digest of the facts about all of its recordings, in their order."""
+    found: dict[str, list[object]] = {}
+    for corpus, fact in facts:
+        found.setdefault(corpus, []).append(fact)
+    return {corpus: combined(each) for corpus, each in found.items()}
 
 
 def arrays(*values: NDArray[Any]) -> str:

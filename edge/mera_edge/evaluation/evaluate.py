@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mera_edge import table
 from mera_edge.asr import SpeechRecognizer, open_recognizer
-from mera_edge.asr.transcribe import transcribe_file
+from mera_edge.asr.transcribe import FileTranscript, transcribe_file
 from mera_edge.bundle import Bundle
 from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import InputError
@@ -32,6 +32,7 @@ from mera_edge.sources.media import MediaFile
 from mera_edge.stages.vad import VoiceActivity
 
 Progress = Callable[[Sequence[labelled_csv.Row]], "Sequence[labelled_csv.Row]"]
+Found = TypeVar("Found")
 
 
 def evaluate(
@@ -80,17 +81,25 @@ def _prediction(
     bundle: Bundle,
     skipped: table.Skipped,
 ) -> dict[str, Any]:
-    predict = evaluator.from_file(bundle)
-    truth: list[str] = []
-    outputs: list[Output] = []
+    found = list(_usable(rows, manifest, evaluator.from_file(bundle), skipped))
+    truth, outputs = [row.label for row, _ in found], [output for _, output in found]
+    return evaluator.figures(truth, outputs, evaluator.labels(bundle))
+
+
+def _usable(
+    rows: Sequence[labelled_csv.Row],
+    manifest: Path,
+    predict: Callable[[str], Found],
+    skipped: table.Skipped,
+) -> Iterator[tuple[labelled_csv.Row, Found]]:
+    """Yield the rows that can be used, each with what ``predict`` found."""
     for row in rows:
         try:
-            outputs.append(predict(row.given))
+            output = predict(row.given)
         except InputError as error:
             skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
         else:
-            truth.append(row.label)
-    return evaluator.figures(truth, outputs, evaluator.labels(bundle))
+            yield row, output
 
 
 def judge(role: str, bundle: Bundle, given: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
@@ -113,18 +122,14 @@ def _recognition(
     activity: VoiceActivity,
     skipped: table.Skipped,
 ) -> dict[str, Any]:
-    references: list[str] = []
-    hypotheses: list[Output] = []
-    began, heard_s = time.perf_counter(), 0.0
-    for row in rows:
-        try:
-            transcript = transcribe_file(recognizer, Path(row.given), activity=activity)
-        except InputError as error:
-            skipped.add(InputError(f"{manifest}, line {row.line}: {error.what}", error.remedy))
-            continue
-        references.append(row.label)
-        hypotheses.append(transcript.text)
-        heard_s += transcript.duration_s
+    began = time.perf_counter()
+
+    def transcribe(file: str) -> FileTranscript:
+        return transcribe_file(recognizer, Path(file), activity=activity)
+
+    found = list(_usable(rows, manifest, transcribe, skipped))
+    references, hypotheses = [row.label for row, _ in found], [heard.text for _, heard in found]
+    heard_s = sum(heard.duration_s for _, heard in found)
     rates = EVALUATORS["asr"].figures(references, hypotheses, ())
     took = time.perf_counter() - began
     return {**rates, "real_time_factor": took / heard_s if heard_s else 0.0}

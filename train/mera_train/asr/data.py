@@ -15,7 +15,7 @@ from mera_edge.features.fbank import BINS, SPEC, log_mel
 from mera_edge.table import Skipped
 from mera_train import audio, frames, workers
 from mera_train.asr.corpora import Utterance, archived, location, read
-from mera_train.fingerprint import Digests, Made, combined
+from mera_train.fingerprint import Digests, Made, by_corpus, combined
 from mera_train.own import layouts
 
 TRAINING = ("speechocean762", "librispeech_train7", "lj_text_male")
@@ -66,18 +66,16 @@ def noises(data: Path) -> list[Utterance]:
 
 
 def content(data: Path, utterance: Utterance, digests: Digests) -> str:
-    """Return a digest of what an utterance is read from: its archive, or its file."""
-    where = location(data, utterance.corpus)
-    return digests.of(where if where.suffix == ".zip" else where / utterance.file)
+    """Return a digest of what an utterance is read from."""
+    return digests.of_recording(location(data, utterance.corpus), utterance.file)
 
 
 def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
     """Return by corpus a digest of all that is used of it: sounds, texts, speakers, splits."""
-    found: dict[str, list[object]] = {}
-    for utterance in utterances:
-        facts = (utterance.file, utterance.text, utterance.speaker, utterance.split)
-        found.setdefault(utterance.corpus, []).append([*facts, content(data, utterance, digests)])
-    return {corpus: combined(rows) for corpus, rows in found.items()}
+    return by_corpus(
+        (u.corpus, [u.file, u.text, u.speaker, u.split, content(data, u, digests)])
+        for u in utterances
+    )
 
 
 class Frames:

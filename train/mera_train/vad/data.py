@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mera_edge.features.fbank import SPEC, log_mel
 from mera_train import frames, workers
 from mera_train.audio import read
-from mera_train.fingerprint import Digests, Made, combined
+from mera_train.fingerprint import Digests, Made, by_corpus, combined
 from mera_train.vad import sounds, teacher
 from mera_train.voice import data as voices
 from mera_train.voice.data import NOISE, RAVDESS, TEST_SPEAKERS
@@ -98,14 +99,14 @@ class Material:
 
 def contents(data: Path, recordings: Sequence[Recording], digests: Digests) -> Made:
     """Return by corpus a digest of all that is used of it."""
-    found: dict[str, list[object]] = {}
-    for recording in recordings:
-        facts = asdict(recording)
-        if recording.corpus != MADE:
-            path = voices.location(data, recording.corpus)
-            facts["content"] = digests.of(path if path.suffix == ".zip" else path / recording.file)
-        found.setdefault(recording.corpus, []).append(facts)
-    return {corpus: combined(rows) for corpus, rows in found.items()}
+
+    def facts(recording: Recording) -> dict[str, Any]:
+        if recording.corpus == MADE:
+            return asdict(recording)
+        where = voices.location(data, recording.corpus)
+        return {**asdict(recording), "content": digests.of_recording(where, recording.file)}
+
+    return by_corpus((recording.corpus, facts(recording)) for recording in recordings)
 
 
 def prepare(

@@ -21,7 +21,7 @@ from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.stages.vad import VoiceActivity
 from mera_train import frames, workers
 from mera_train.audio import read
-from mera_train.fingerprint import Digests, Made, combined
+from mera_train.fingerprint import Digests, Made, by_corpus, combined
 from mera_train.voice.rooms import clip, echo
 
 LABELS = (*EMOTIONS, "calm")
@@ -179,18 +179,15 @@ def rows(data: Path, corpus: str) -> list[dict[str, str]]:
 
 
 def content(data: Path, utterance: Utterance, digests: Digests) -> str:
-    """Return a digest of what a recording is read from: its archive, or its file."""
-    where = location(data, utterance.corpus)
-    return digests.of(where if where.suffix == ".zip" else where / utterance.file)
+    """Return a digest of what a recording is read from."""
+    return digests.of_recording(location(data, utterance.corpus), utterance.file)
 
 
 def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
     """Return by corpus a digest of all that is used of it: sounds, labels, speakers."""
-    found: dict[str, list[object]] = {}
-    for utterance in utterances:
-        facts = (utterance.file, utterance.label, utterance.speaker)
-        found.setdefault(utterance.corpus, []).append([*facts, content(data, utterance, digests)])
-    return {corpus: combined(rows) for corpus, rows in found.items()}
+    return by_corpus(
+        (u.corpus, [u.file, u.label, u.speaker, content(data, u, digests)]) for u in utterances
+    )
 
 
 @dataclass(frozen=True, slots=True)
