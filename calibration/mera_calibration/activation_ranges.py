@@ -45,6 +45,7 @@ class Feeds:
         self._rest = iter(feeds)
 
     def get_next(self) -> dict[str, Array] | None:
+        """Return the next feeds, or ``None`` after the last."""
         return next(self._rest, None)
 
 

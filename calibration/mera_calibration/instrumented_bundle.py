@@ -28,6 +28,7 @@ class InstrumentedBundle(Bundle):
         self._replaced, self._engine = role, engine
 
     def role(self, name: str) -> Role:
+        """Return a role; the replaced one runs on the engine that was given."""
         found = super().role(name)
         if name != self._replaced:
             return found
@@ -43,21 +44,26 @@ class RecordingEngine:
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
+        """Of the engine that is recorded."""
         return self._engine.inputs
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
+        """Of the engine that is recorded."""
         return self._engine.outputs
 
     @property
     def provider(self) -> str:
+        """Of the engine that is recorded."""
         return self._engine.provider
 
     @property
     def metadata(self) -> Mapping[str, str]:
+        """Of the engine that is recorded."""
         return self._engine.metadata
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Record the feeds and run the engine; see `Engine.run`."""
         # Copied, because stages reuse their buffers.
         self._fed.append({name: np.array(value) for name, value in feeds.items()})
         return self._engine.run(feeds)

@@ -54,6 +54,7 @@ class Candidate:
 
     @property
     def accepted(self) -> bool:
+        """Whether there is no reason against it."""
         return not self.reasons
 
 

@@ -52,6 +52,7 @@ class Streaming(nn.Module):
         conv_cache: Tensor,
         attn_mask: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the outputs of the exported model from its inputs."""
         return self.model.stream(x, offset, attn_cache, conv_cache, attn_mask)
 
 

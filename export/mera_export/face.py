@@ -35,6 +35,7 @@ class Answers(nn.Module):
         self.model = model
 
     def forward(self, face: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the outputs of the exported model from its inputs."""
         logits, _, valence, embedding = self.model(face)
         return torch.softmax(logits / self.model.temperature, dim=1), valence, embedding
 

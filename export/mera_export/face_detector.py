@@ -35,6 +35,7 @@ class Answers(nn.Module):
         self.model = model
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the outputs of the exported model from its inputs."""
         logits, boxes, landmarks = self.model(picture)
         sides = torch.tensor([picture.shape[3], picture.shape[2]], dtype=torch.float32)
         return torch.sigmoid(logits), boxes / sides.repeat(2), landmarks / sides.repeat(5)

@@ -41,6 +41,7 @@ class Answers(nn.Module):
         present: Tensor,
         age_s: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the outputs of the exported model from its inputs."""
         embeddings = dict(zip(MODALITIES, (voice, face, text), strict=True))
         fused = self.network(embeddings, unimodal_probabilities, present, age_s)
         valence = fused.valence.clamp(-1, 1).unsqueeze(1)

@@ -34,6 +34,7 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
+        """Whether there is no complaint."""
         return not self.complaint
 
 

@@ -44,6 +44,7 @@ class Answers(nn.Module):
         model.ngrams.keys = model.ngrams.get_buffer("keys").int()
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the outputs of the exported model from its inputs."""
         logits, valence, embedding = self.model(tokens)
         probabilities = torch.softmax(logits / self.model.temperature, dim=1)
         return probabilities, valence.unsqueeze(1), embedding

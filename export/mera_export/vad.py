@@ -26,6 +26,7 @@ class Streaming(nn.Module):
         self.model = model
 
     def forward(self, frames: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs of the exported model from its inputs."""
         scores, after = self.model(frames, caches)
         return scores.sigmoid(), *after
 

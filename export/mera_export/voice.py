@@ -41,6 +41,7 @@ class Streaming(nn.Module):
         self.model = model
 
     def forward(self, frames: Tensor, *caches: Tensor) -> tuple[Tensor, ...]:
+        """Compute the outputs of the exported model from its inputs."""
         scores, valence, embedding, after = self.model(frames, caches)
         return scores[:, 0].softmax(1), valence, embedding[:, 0], *after
 

@@ -13,7 +13,12 @@ Pass = Literal["streaming", "final"]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A recognized word, with its place in the stream (seconds)."""
+    """A recognized word.
+
+    Attributes:
+        start_s, end_s: its place in the stream, in seconds.
+        confidence: from 0 to 1.
+    """
 
     text: str
     start_s: float
@@ -23,15 +28,15 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What is said in an utterance, as far as it is known.
+    """The words of an utterance so far.
 
     Attributes:
-        confidence: mean of the words' confidences, 0 without words.
-        end_s: stream time up to which sound has been decoded.
-        final: nothing will be added or changed.
+        confidence: mean of the words' confidences, from 0 to 1; 0 without words.
+        end_s: stream time in seconds up to which audio has been decoded.
+        final: whether nothing will be added or changed.
         recognized_by: which pass the text comes from, or most of it while it grows.
         settled: of words that are not final, how many from the first on will probably stay.
-        took_s: seconds that a final pass took for it, beside the stream.
+        took_s: seconds that the final pass took for it, in a thread of its own.
     """
 
     text: str
@@ -48,40 +53,40 @@ class SpeechRecognizer(Protocol):
     """Recognizes one stream of speech, utterance by utterance."""
 
     def accept(self, block: AudioBlock) -> None:
-        """Take the next piece of the stream."""
+        """Process the next block of audio."""
 
     def partial(self) -> Hypothesis:
-        """Return what has been understood of the utterance so far. Cheap, and changes nothing."""
+        """Return the words of the utterance so far. Cheap, without side effects."""
 
     def settle(self, within_s: float) -> None:
-        """Work on better partial words, where there are any to be had. Asked once a tick.
+        """Improve the partial words, if the recognizer can. Called once per tick.
 
         Args:
-            within_s: as of `finalize`; infinite where the time does not matter and every run
-                should give the same.
+            within_s: see `finalize`; infinite for recordings, where every run must give the same
+                result.
         """
 
     def is_endpoint(self) -> bool:
-        """Whether the utterance is over. Cheap, and changes nothing."""
+        """Whether the utterance is over. Cheap, without side effects."""
 
     def finalize(self, within_s: float) -> Hypothesis | None:
-        """End the utterance and work on its final text. What comes next is the next utterance's.
+        """End the utterance and work on its final text. Further audio is the next utterance's.
 
-        A recognizer may put the work off, or have another thread do it: ask again in the next
-        tick, until there is an answer. Meanwhile the next utterance is listened to, but cannot end.
+        A recognizer may defer the work or do it in another thread: call again in the next tick
+        until there is a result. Meanwhile the next utterance is decoded, but cannot end.
 
         Args:
-            within_s: seconds that this call may take, beyond what cannot be divided.
+            within_s: seconds that this call may take, apart from work that cannot be split.
 
         Returns:
             The final hypothesis; ``None`` while there is more to do.
         """
 
     def flush(self) -> None:
-        """End the stream: decode what is left. `finalize` is what may follow, then `reset`."""
+        """End the stream and decode what is left. Only `finalize` and then `reset` may follow."""
 
     def reset(self) -> None:
-        """Forget everything: the next piece is the first of a new stream."""
+        """Forget everything: the next block begins a new stream."""
 
 
 def finalized(recognizer: SpeechRecognizer) -> Hypothesis:

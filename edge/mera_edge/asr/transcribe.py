@@ -27,12 +27,17 @@ PIECE_S = 0.2
 
 @dataclass(frozen=True)
 class FileTranscript:
-    """What is said in a file, utterance by utterance."""
+    """The speech of a file, utterance by utterance.
+
+    Attributes:
+        duration_s: length of the audio in seconds.
+        notices: defects of the file that may affect the result; see
+            `mera_edge.sources.media.MediaFile`.
+    """
 
     utterances: tuple[Hypothesis, ...]
     duration_s: float
     notices: tuple[str, ...] = ()
-    """What somebody should know who relies on it: see `mera_edge.sources.media.MediaFile`."""
 
     @property
     def text(self) -> str:
@@ -63,16 +68,16 @@ class SpeechStream:
     """Recognizes speech as it comes, utterance by utterance.
 
     Args:
-        recognizer: is reset first; the one of the bundle in the package if not given.
-        activity: is reset first; says where somebody speaks. Utterances end where nobody does, and
-            what is found in other sound is no words. If neither is given it is the bundle's,
-            without it all sound is taken for speech.
+        recognizer: reset first; by default that of the bundle in the package.
+        activity: voice activity detector, reset first. Utterances end when nobody speaks, and words
+            in other sound are dropped. By default that of the bundle if ``recognizer`` is not given
+            either; otherwise all sound counts as speech.
 
     Raises:
         MeraError: a model cannot be loaded.
 
     Attributes:
-        heard_s: stream time, in seconds, of the end of the sound so far.
+        heard_s: stream time in seconds of the end of the audio so far.
     """
 
     def __init__(
@@ -92,11 +97,11 @@ class SpeechStream:
         self.heard_s = 0.0
 
     def accept(self, samples: NDArray[np.float32], at_s: float | None = None) -> list[Hypothesis]:
-        """Take the next piece of sound; return the utterance that has ended in it, if one has.
+        """Process the next samples and return the utterance that ended in them, if any.
 
         Args:
-            samples: ``[n]``, one channel, 16 kHz, in [-1, 1]; pieces of 0.2 s are usual.
-            at_s: stream time of the first sample; where the last piece ended if not given.
+            samples: ``[n]``, mono, 16 kHz, in [-1, 1]; usually 0.2 s at a time.
+            at_s: stream time in seconds of the first sample; by default the end of the last ones.
         """
         at_s = self.heard_s if at_s is None else at_s
         self.heard_s = at_s + len(samples) / SAMPLE_RATE
@@ -107,17 +112,17 @@ class SpeechStream:
         return self._final() if self._recognizer.is_endpoint() else []
 
     def partial(self) -> Hypothesis:
-        """Return what has been understood of the present utterance."""
+        """Return the words of the current utterance so far."""
         return self._recognizer.partial()
 
     def flush(self) -> list[Hypothesis]:
-        """End the sound and return its last utterance, if something was said."""
+        """End the stream and return its last utterance, if it has words."""
         self._recognizer.accept(AudioBlock(self._log_mel.flush(), self.heard_s))
         self._recognizer.flush()
         return self._final()
 
     def _final(self) -> list[Hypothesis]:
-        """End the utterance, and return it if something was said."""
+        """End the utterance and return it if it has words."""
         final, spoken = finalized(self._recognizer), self._spoken
         self._spoken = False
         return [final] if final.text and spoken else []

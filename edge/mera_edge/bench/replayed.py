@@ -41,16 +41,20 @@ class Replayed:
 
     @property
     def has_audio(self) -> bool:
+        """Whether the file has audio."""
         return self._media.has_audio
 
     @property
     def has_video(self) -> bool:
+        """Whether the file has video."""
         return self._media.has_video
 
     def open(self) -> None:
+        """Open the file for the first time; see `MediaFile.open`."""
         self._media.open()
 
     def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
+        """Return what was captured up to ``until_s``; at its end the file begins again."""
         self._on_poll(until_s)
         if self._media.ended:
             self._media.close()
@@ -72,7 +76,9 @@ class Replayed:
 
     @property
     def ended(self) -> bool:
+        """Whether the duration is over, or the file if none was given."""
         return self._media.ended if self._for_s is None else self._now_s >= self._for_s
 
     def close(self) -> None:
+        """Close the file."""
         self._media.close()

@@ -152,7 +152,7 @@ class Bundle:
 
     Attributes:
         published: names of pulled models that run in place of its own, by role.
-        fallbacks: why a role runs on the CPU and not on what was asked for, once it was loaded.
+        fallbacks: by role, why it runs on the CPU instead of the requested provider, once loaded.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class Bundle:
 
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
-            providers: what a role's model shall run on; ``auto`` for those not named.
+            providers: execution provider by role; ``auto`` for the others.
             published: names of pulled models that run in place of its own, by role.
 
         Raises:
@@ -233,7 +233,7 @@ class Bundle:
         return role in self.manifest.roles
 
     def forget(self, role: str) -> None:
-        """Have a role's model, if it has one, loaded anew for whoever asks next."""
+        """Drop a role's loaded model, so that the next caller loads it again."""
         for name in [name for name in self._engines if name == role]:
             del self._engines[name]
 

@@ -31,12 +31,15 @@ class Model(Protocol):
     """A role of a bundle: its name, what the manifest says of it, and where its files lie."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name in the bundle."""
 
     @property
-    def entry(self) -> RoleEntry: ...
+    def entry(self) -> RoleEntry:
+        """Its entry in the manifest."""
 
-    def path(self, file: str = "model") -> Path: ...
+    def path(self, file: str = "model") -> Path:
+        """Return the path of one of its files."""
 
 
 def load_engine(role: Model, asked: Provider) -> tuple[Engine, str | None]:

@@ -125,6 +125,7 @@ class OnnxEngine:
         self._names = list(self.outputs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Engine.run`."""
         try:
             values = self._session.run(self._names, dict(feeds))
         except self._failures as error:

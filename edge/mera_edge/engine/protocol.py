@@ -27,10 +27,12 @@ class Engine(Protocol):
     """A loaded model."""
 
     @property
-    def inputs(self) -> Mapping[str, TensorSpec]: ...
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """Shape and type of every input, by name."""
 
     @property
-    def outputs(self) -> Mapping[str, TensorSpec]: ...
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """Shape and type of every output, by name."""
 
     @property
     def provider(self) -> str:

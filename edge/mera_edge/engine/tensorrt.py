@@ -71,6 +71,7 @@ class TensorRtEngine:
             (self.inputs if given else self.outputs)[spec.name] = spec
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Engine.run`."""
         if feeds.keys() != self.inputs.keys():
             odd = ", ".join(sorted(feeds.keys() ^ self.inputs.keys()))
             raise EngineError(f"{self._name} did not run: inputs are missing or unknown: {odd}")

@@ -31,6 +31,7 @@ class Box:
 
     @property
     def area(self) -> float:
+        """In square pixels."""
         return self.width * self.height
 
     def shared(self, other: Box) -> float:

@@ -27,12 +27,15 @@ class RealClock:
         self._began = time.monotonic()
 
     def start(self) -> None:
+        """Set the clock to zero."""
         self._began = time.monotonic()
 
     def now(self) -> float:
+        """Return the seconds since the start."""
         return time.monotonic() - self._began
 
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        """Return at ``moment_s``, or as soon as ``stop`` is set."""
         stop.wait(max(0.0, moment_s - self.now()))
 
 
@@ -43,12 +46,15 @@ class VirtualClock:
         self._now = 0.0
 
     def start(self) -> None:
+        """Set the clock to zero."""
         self._now = 0.0
 
     def now(self) -> float:
+        """Return the seconds since the start."""
         return self._now
 
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
+        """Return at ``moment_s``, or as soon as ``stop`` is set."""
         self._now = max(self._now, moment_s)
 
 
@@ -63,9 +69,11 @@ class SteppedClock:
         self._now = now_s
 
     def start(self) -> None:
+        """Set the clock to zero."""
         self._now = 0.0
 
     def now(self) -> float:
+        """Return the seconds since the start."""
         return self._now
 
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:

@@ -41,7 +41,7 @@ Listener = Callable[[str, Switches, str], None]
 
 
 class Control:
-    """The switches of every room. May be used by any thread; the loop follows at its next tick."""
+    """The switches of every room. Thread-safe; the loop applies a change at its next tick."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -56,12 +56,12 @@ class Control:
             return dict(self._rooms)
 
     def remember(self, switches: Mapping[str, Switches]) -> None:
-        """Begin with these where a room is new: they are those of the run before."""
+        """Start new rooms with these switches, those of the previous run."""
         with self._lock:
             self._remembered = dict(switches)
 
     def use(self, rooms: Iterable[str]) -> None:
-        """Go on with these rooms, by their ids; those of before keep their switches."""
+        """Set the rooms, by their ids; rooms that were there before keep their switches."""
         with self._lock:
             self._rooms = {
                 room: self._rooms.get(room) or self._remembered.get(room, Switches())
@@ -74,7 +74,7 @@ class Control:
             return self._rooms.get(room, Switches())
 
     def listen(self, listener: Listener) -> None:
-        """Have a listener told of every change. It must not wait."""
+        """Call ``listener`` after every change; it must not block."""
         with self._lock:
             self._listeners.append(listener)
 
@@ -109,7 +109,7 @@ class Control:
                         listener(each, now, by)
 
     def toggle(self, by: str) -> None:
-        """Pause every room, or let all go on when every one is paused."""
+        """Pause every room, or resume all if every one is paused."""
         with self._lock:
             paused = all(switches.paused for switches in self._rooms.values())
             self.set(by=by, paused=not paused)

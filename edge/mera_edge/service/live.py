@@ -29,7 +29,7 @@ def run_live(
         settings: cameras, microphones, models. Its sinks are used if they were set; by default
             nothing is written to stdout, unlike on the command line.
         on_event: called with every event, in a thread of its own, so that it may take its time.
-            An exception is logged and the run goes on.
+            An exception is logged and the run continues.
         sinks: each gets every event, likewise in a thread of its own, and the summary at the end.
         stop: set it from another thread to end the run.
         control: pauses rooms and switches cameras and microphones off.

@@ -23,12 +23,12 @@ from mera_edge.sources.media import MediaFile
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one file amounts to.
+    """The result for one file.
 
     Attributes:
-        events: five answers for each second of the file; empty if they were not to be kept.
-        summary: the whole file.
-        notices: what a user of the result should know: a track that was chosen, damage, gaps.
+        events: five per second of the file; empty with ``keep_events=False``.
+        summary: of the whole file.
+        notices: facts that may affect the result: a chosen track, damage, gaps.
     """
 
     events: tuple[EmotionEvent, ...]
@@ -37,7 +37,7 @@ class Prediction:
 
 
 class Predictor:
-    """Loads the models once and predicts any number of files, one after the other.
+    """Loads the models once and predicts any number of files, one at a time.
 
     Args:
         bundle: the models; those in the package if not given.

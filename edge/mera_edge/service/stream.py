@@ -35,8 +35,8 @@ class Stream:
         bundle: the models; those in the package if not given.
         audio, video: what will be fed.
         sample_rate: of the sound, in hertz.
-        budget_ms: what a tick may take, in milliseconds: stages are left out to keep to it, and one
-            that fails is tried again later. Without it everything runs, and what fails raises.
+        budget_ms: latency budget of a tick in milliseconds: stages are skipped to keep to it, and a
+            failing stage is restarted later. By default every stage runs, and failures raise.
         recognition: how speech is recognized.
         sinks: each gets every event, and the summary at the end.
 
@@ -85,17 +85,18 @@ class Stream:
         audio: NDArray[np.float32] | NDArray[np.int16] | None = None,
         frame: NDArray[np.uint8] | None = None,
     ) -> EmotionEvent:
-        """Take what was captured since the last tick and return the answer at ``now_s``.
+        """Process what was captured since the last tick and return the answer at ``now_s``.
 
         Five ticks a second are usual.
 
         Args:
             now_s: stream time in seconds; more than 0, and more than in the last tick.
-            audio: ``[n]``, one channel, float in [-1, 1] or int16; its last sample is of ``now_s``.
-            frame: ``[H, W, 3]``, blue, green, red; the newest one.
+            audio: ``[n]``, mono, float in [-1, 1] or int16, up to ``now_s``.
+            frame: ``[H, W, 3]``, BGR, 0 to 255; the newest one.
 
         Raises:
-            InputError: an array of another kind, time that goes back, or a stream that has ended.
+            InputError: an array has the wrong shape or type, ``now_s`` does not increase, or the
+                stream has ended.
         """
         if self._summary is not None:
             raise InputError("the stream has ended", "make a new Stream")
@@ -105,7 +106,7 @@ class Stream:
         return self._answer(now_s)
 
     def close(self) -> Summary:
-        """End the stream: bring out the last words and return the summary. May be called twice."""
+        """End the stream: finish the last words and return the summary. May be called twice."""
         if self._summary is None:
             self._source.ended = True
             self._answer(self._clock.now())

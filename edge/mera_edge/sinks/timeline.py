@@ -27,10 +27,12 @@ class TimelineTrack:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, probabilities: dict[str, float]) -> None:
+        """Add the probabilities of one event, by emotion."""
         self.total += np.array(list(probabilities.values()))
         self.count += 1
 
     def join(self, later: TimelineTrack) -> None:
+        """Add the events of a later slot."""
         self.total += later.total
         self.count += later.count
         self.reasons += later.reasons
@@ -67,6 +69,7 @@ class Slot:
         return self.moments.most_common(1)[0][0] if self.moments else None
 
     def join(self, later: Slot) -> None:
+        """Extend it by the slot that follows."""
         self.ends_s = later.ends_s
         self.fused.join(later.fused)
         self.valence += later.valence

@@ -79,24 +79,30 @@ class Subscription:
 
     @property
     def has_audio(self) -> bool:
+        """Whether the shared source has audio."""
         return self._shared.source.has_audio
 
     @property
     def has_video(self) -> bool:
+        """Whether the shared source has video."""
         return self._shared.source.has_video
 
     @property
     def condition(self) -> Condition:
+        """Of the shared source."""
         return self._shared.source.condition
 
     @property
     def ended(self) -> bool:
+        """Whether the shared source has ended."""
         return self._shared.source.ended
 
     def open(self) -> None:
+        """Open the shared source, unless another subscription did; see `Source.open`."""
         self._shared.open(self)
 
     def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
+        """Return what this subscription has not had yet, in its own time; see `Source.poll`."""
         shift_s = until_s - self._shared.poll(needs_frame)
         captured, self.waiting = self.waiting, Captured()
         if not needs_frame:
@@ -108,5 +114,6 @@ class Subscription:
         )
 
     def close(self) -> None:
+        """Unsubscribe; the last one closes the shared source."""
         self.waiting = Captured()
         self._shared.close(self)

@@ -34,18 +34,22 @@ class Switched:
 
     @property
     def has_audio(self) -> bool:
+        """Whether the source has audio, switched off or not."""
         return self._source.has_audio
 
     @property
     def has_video(self) -> bool:
+        """Whether the source has video, switched off or not."""
         return self._source.has_video
 
     @property
     def condition(self) -> Condition:
+        """Of the source, or why it is off."""
         return self._condition or self._source.condition
 
     @property
     def ended(self) -> bool:
+        """Whether the source has ended."""
         return self._source.ended
 
     def open(self) -> None:

@@ -42,6 +42,7 @@ class AudioTrack:
 
     @property
     def ended(self) -> bool:
+        """Whether everything has been read."""
         return self._finished and not len(self._waiting)
 
     @property
@@ -150,6 +151,7 @@ class VideoTrack:
 
     @property
     def ended(self) -> bool:
+        """Whether everything has been read."""
         return self._next is None
 
     def read(self, until_s: float, needs_frame: bool) -> VideoFrame | None:

@@ -77,6 +77,7 @@ class OnnxFaceDetector:
         self._canvas = np.zeros((1, 1, self._height, self._width), np.float32)
 
     def find(self, image: Image, least: float = SURE) -> list[Face]:
+        """See `FaceDetector.find`."""
         import cv2
 
         height, width = image.shape[:2]

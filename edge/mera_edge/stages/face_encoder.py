@@ -71,6 +71,7 @@ class BundleFaceEncoder:
         return crop(image, self._size) if face is None else align(image, self._size, face)
 
     def read(self, crop: NDArray[np.float32]) -> FacePrediction:
+        """See `FaceEncoder.read`."""
         answer = self._engine.run({"face": crop[None, None]})
         return FacePrediction(
             answer["probabilities"][0], float(answer["valence"][0, 0]), answer["embedding"][0]

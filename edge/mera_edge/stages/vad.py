@@ -41,6 +41,7 @@ class Gate:
         self.reset()
 
     def reset(self) -> None:
+        """Begin a new stream, in silence."""
         self._likely = self._unlikely = 0
         self.speaking = False
 

@@ -85,6 +85,7 @@ class FaceClassifier:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def read(self, crop: NDArray[np.float32]) -> FacePrediction:
+        """Classify a crop; see `FaceEncoder.read`."""
         (answer,) = self._engine.run({self._input: crop[None]}).values()
         logits, more = np.split(answer.reshape(-1), [len(self.labels)])
         shares = np.exp(logits - logits.max())

@@ -43,6 +43,7 @@ class YuNet:
             ) from error
 
     def find(self, image: Image, least: float = SURE) -> list[Face]:
+        """See `FaceDetector.find`."""
         import cv2
 
         height, width = image.shape[:2]
