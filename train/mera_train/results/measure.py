@@ -12,8 +12,9 @@ from mera_train.checkpoint import Checkpoint
 
 def _face(loaded: Checkpoint, data: Path) -> dict[str, Any]:
     from mera_train.face import data as faces
+    from mera_train.face.measure import measured
     from mera_train.face.model import FaceNet
-    from mera_train.face.train import Config, measured
+    from mera_train.face.train import Config
 
     config = loaded.settings(Config)
     places = [path if path.exists() else data / path for path in config.further]
