@@ -29,8 +29,11 @@ docs: $(VENV)/dev                ## the documentation, into build/site
 results: $(VENV)/dev             ## the pages, cards and tables that follow from the checkpoints
 	$(VENV)/bin/python -m mera_train.results
 
-bundle: $(VENV)/dev              ## export train/checkpoints into the package's default bundle
-	$(VENV)/bin/mera-edge export --checkpoints train/checkpoints --out edge/mera_edge/bundle/default
+bundle: $(VENV)/dev              ## the default bundle: train/checkpoints in INT8; DATA=DIR has the corpora
+	@test -n '$(DATA)' || { echo 'INT8 is compared with full precision: run make bundle DATA=DIR' >&2; exit 2; }
+	$(VENV)/bin/mera-edge calibrate --data '$(DATA)' --out calibration/ranges
+	$(VENV)/bin/mera-edge export --int8 --data '$(DATA)' --calibration calibration/ranges \
+		--report calibration/report --out edge/mera_edge/bundle/default
 
 clean:
 	rm -rf $(VENV) build
@@ -43,7 +46,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo 'Installing the runtime into $(VENV), 700 MB ...'
+	@echo 'Installing the runtime into $(VENV), 500 MB ...'
 	@$(PIP) --editable .
 	touch $@
 

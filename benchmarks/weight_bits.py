@@ -1,10 +1,11 @@
 """What the 8 bits of `--cpu arm64` and `x86-vnni` bring over the 7 of `--cpu x86`.
 
-    python benchmarks/weight_bits.py DATA [EXAMPLES [ROLE...]]
+    mera-edge export --out full
+    python benchmarks/weight_bits.py full DATA [EXAMPLES [ROLE...]]
 
-Quantizes the models of the default bundle with the ranges that are kept in the project and compares
-them with full precision on dev examples. Prints a Markdown table. Needs a processor that adds
-products of eight bits exactly (VNNI, AMX, 64-bit Arm): others would saturate with 8 bits.
+Quantizes the models of a bundle in full precision with the ranges that are kept in the project and
+compares both on dev examples. Prints a Markdown table. Needs a processor that adds products of
+eight bits exactly (VNNI, AMX, 64-bit Arm): others would saturate with 8 bits.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ SETS: tuple[InstructionSet, ...] = ("x86", "arm64")
 
 
 def main() -> None:
-    data, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 40
+    data, count = Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 40
     if not is_exact():
         sys.exit("this processor saturates with 8 bits: use one with VNNI, or 64-bit Arm")
-    bundle = Bundle.open()
+    bundle = Bundle.open(Path(sys.argv[1]))
     print("| role | bits | divergence from FP32, nats | equal predictions | n |")
     print("| --- | --- | --- | --- | --- |")
-    for role in [role for role in ROLE_EVALUATORS if role in (sys.argv[3:] or ROLE_EVALUATORS)]:
+    for role in [role for role in ROLE_EVALUATORS if role in (sys.argv[4:] or ROLE_EVALUATORS)]:
         compare(bundle, role, data, count)
 
 

@@ -107,7 +107,7 @@ def measure_ranges(
             )
         found = calibrator.compute_data()
     tensors = {}
-    for name, data in found.items():
+    for name, data in sorted(found.items()):
         least, greatest = data.range_value
         tensors[name] = (np.asarray(least).item(), np.asarray(greatest).item())
     return ActivationRanges(tensors, method, samples, steps)

@@ -35,6 +35,7 @@ class Calibration:
     def facts(self) -> dict[str, Any]:
         """Return how the ranges were measured, for bundles and reports."""
         return {
+            "model": self.model,
             "ranges": self.ranges.method,
             "samples": self.ranges.samples,
             "steps": self.ranges.steps,
