@@ -40,7 +40,9 @@ def export(
     base: Annotated[Path | None, typer.Option(help="Bundle to take all other roles from.")] = None,
     chunk: Annotated[
         int | None,
-        typer.Option(help="Recognizer chunk size in encoder frames (80 ms): 8, 4 or 2."),
+        typer.Option(
+            help="Encoder frames to a chunk of the recognizer (default: as it was trained)."
+        ),
     ] = None,
     licence: Annotated[
         str | None,

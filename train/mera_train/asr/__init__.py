@@ -1,1 +1,1 @@
-"""Streaming speech recognition: corpora, a causal conformer with CTC, its training."""
+"""Streaming speech recognition: corpora, networks with CTC, their training."""
