@@ -16,7 +16,7 @@ test: lint                       ## every check and every test
 	$(VENV)/bin/python -m pytest
 
 coverage: $(VENV)/dev            ## which lines of mera_edge its tests run
-	$(VENV)/bin/python -m pytest tests/edge tests/e2e --cov --cov-report=term
+	$(VENV)/bin/python -m pytest -q tests/edge --cov --cov-report=term
 
 lint: $(VENV)/dev
 	$(VENV)/bin/ruff check .

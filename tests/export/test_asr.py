@@ -44,7 +44,7 @@ from mera_train.asr.ngrams import estimate
 
 SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
 CONFIG = Config(
-    model=ModelConfig(blocks=2, width=32, stem=4, kernel=5, sounding_block=1), symbols=SYMBOLS
+    model=ModelConfig(blocks=2, width=32, stem=4, kernel=5, phone_head_block=1), symbols=SYMBOLS
 )
 
 

@@ -115,7 +115,7 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
         model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
         corpora=(str(tmp_path / "own.csv"),),
         units="characters",
-        aligned_epochs=0,
+        frame_ce_epochs=0,
         phones=0,
         augment=AugmentConfig(noise=0),
         loop=LoopConfig(epochs=2, select="wer", precision="fp32"),
@@ -126,7 +126,9 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
     assert "| we see the sea |" in page and "curves.svg" in page
     assert (out / "curves.svg").read_text().count("<polyline") == 4
     assert any((out / "tensorboard").iterdir())
-    begun = config.model_copy(update={"initial": out, "loop": LoopConfig(epochs=1, select="wer")})
+    begun = config.model_copy(
+        update={"init_checkpoint": out, "loop": LoopConfig(epochs=1, select="wer")}
+    )
     train(begun, tmp_path, tmp_path / "begun", resume=True)
     assert checkpoint.load(tmp_path / "begun").settings(Config).symbols
     (tmp_path / "other.csv").write_text("\n".join(lines).replace("a cat sat", "a quiz") + "\n")
@@ -151,7 +153,7 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     config = Config(
         model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
-        corpora=(str(tmp_path / "own.csv"),), units="characters", aligned_epochs=0, phones=0,
+        corpora=(str(tmp_path / "own.csv"),), units="characters", frame_ce_epochs=0, phones=0,
         augment=AugmentConfig(noise=0), loop=LoopConfig(epochs=1, select="wer"), skip_bad=3,
     )  # fmt: skip
     train(config, tmp_path, tmp_path / "out", resume=True)

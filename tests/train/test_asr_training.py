@@ -129,7 +129,9 @@ def test_noise_is_mixed_at_the_ratio_that_was_asked_for() -> None:
 
 def test_masks_leave_the_original_alone() -> None:
     frames = np.ones((300, BINS), np.float32)
-    config = AugmentConfig(bands=2, band_width=20, moments=2.0, moment_length=10)
+    config = AugmentConfig(
+        freq_masks=2, freq_mask_width=20, time_masks_per_s=2.0, time_mask_width=10
+    )
     masked = augment.mask(frames, np.zeros(BINS, np.float32), config, np.random.default_rng(1))
     assert frames.all()
     assert 0.3 < masked.mean() < 1.0
@@ -138,7 +140,7 @@ def test_masks_leave_the_original_alone() -> None:
 def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path: Path) -> None:
     config = Config(
         model=ModelConfig(blocks=2, width=16, heads=2, stem=2, kernel=3),
-        loop=LoopConfig(epochs=2, select="wer", average=0.5),
+        loop=LoopConfig(epochs=2, select="wer", ema_decay=0.5),
         units=30,
     )
     metrics = train(config, data, tmp_path, resume=True)

@@ -37,7 +37,7 @@ from mera_train.task import LoopConfig
 
 SHAPE = ModelConfig(
     kind="whisper", subsampling=4, blocks=4, width=32, heads=2, kernel=2, chunk=4, left_chunks=2,
-    sounding_block=2,
+    phone_head_block=2,
 )  # fmt: skip
 SENTENCES = ("the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now")
 
@@ -232,9 +232,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         batch_frames=2000,
         chunks=(4, 1000),
         phones=0.2,
-        aligned_epochs=0.5,
+        frame_ce_epochs=0.5,
         units=30,
-        loop=LoopConfig(epochs=2, select="loss", average=0.5, save_every_batches=1),
+        loop=LoopConfig(epochs=2, select="loss", ema_decay=0.5, save_every_batches=1),
     )
     whole_run = training.train(config, directory, directory / "whole", resume=False)
     with pytest.MonkeyPatch.context() as patch:
@@ -286,7 +286,7 @@ def phone_lexicon(path: Path, network: Whisper) -> Lexicon:
         phone_weights=network.phones.weight.detach().numpy().T,
         phone_bias=network.phones.bias.detach().numpy(),
         log_prior=np.zeros(len(PHONES), np.float16),
-        block=network.config.sounding_block,
+        block=network.config.phone_head_block,
         **dict.fromkeys(("weight", "bonus", "by_language", "by_unit", "by_sound"), 1.0),
     )
     return Lexicon(path)
@@ -308,7 +308,7 @@ def test_device_and_training_compute_the_same_scores(
         feeds["attn_mask"] = np.roll(feeds["attn_mask"], -4)
         feeds["attn_mask"][..., 8:] = True
         parts.append(found["log_probs"][0])
-        named.append(lexicon.name(feeds["attn_cache"][network.config.sounding_block], 4))
+        named.append(lexicon.name(feeds["attn_cache"][network.config.phone_head_block], 4))
     with torch.no_grad():
         _, phones = network(network.normalise(torch.from_numpy(frames)[None]), 4)
     wanted = phones[0].flatten(0, 1).log_softmax(-1).numpy()

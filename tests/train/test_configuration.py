@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from mera_edge.errors import ConfigError
+from mera_edge.errors import ConfigError, InputError
+from mera_train import fingerprint
 from mera_train.cli import ROLES
-from mera_train.configuration import CONFIGS, load, read
+from mera_train.configuration import CONFIGS, RENAMED, load, read, read_checkpoint
+from mera_train.own.command import CHECKPOINTS
 from mera_train.task import LoopConfig
 
 
@@ -62,7 +64,7 @@ def test_what_is_not_said_is_the_default(tmp_path: Path) -> None:
         ("widht: 9", r"widht: .*did you mean 'width'"),
         ("loop: {epoch: 3}", r"loop\.epoch: .*did you mean 'epochs'"),
         ("width: wide", "width: .*integer"),
-        ("loop: {clip: 0}", r"loop\.clip: .*greater than 0"),
+        ("loop: {max_grad_norm: 0}", r"loop\.max_grad_norm: .*greater than 0"),
         ("width: [", "cannot be read"),
     ],
 )
@@ -71,6 +73,40 @@ def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         read(path, Toy)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_the_old_name_of_a_key_is_refused_with_the_new_one(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(f"loop: {{{old}: 1}}\n")
+    with pytest.raises(ConfigError, match=rf"loop\.{old} is now {new}"):
+        read(path, Toy)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("loop: {clip: 2.0, average: 0.5, warm_up: 0.1, accumulate: 3}\n")
+    loop = LoopConfig(
+        max_grad_norm=2.0, ema_decay=0.5, warmup_ratio=0.1, gradient_accumulation_steps=3
+    )
+    assert read_checkpoint(path, Toy) == Toy(loop=loop)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_shipped_checkpoint_fits_its_role(role: str) -> None:
+    module = importlib.import_module(f"mera_train.{role}.train")
+    found = read_checkpoint(CHECKPOINTS / role / "config.yaml", module.Config)
+    assert isinstance(found, module.Config)
+
+
+def test_a_run_of_an_earlier_version_is_the_same_run(tmp_path: Path) -> None:
+    now = fingerprint.of(Toy(loop=LoopConfig(ema_decay=0.5)), {})
+    before = {name.replace("ema_decay", "average"): value for name, value in now.items()}
+    fingerprint.check(before, now, tmp_path)
+    with pytest.raises(InputError, match=r"loop\.ema_decay is 0\.9 there, 0\.5 now"):
+        fingerprint.check(before | {"loop.average": "0.9"}, now, tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ class SumTask:
         return {"loss": nn.functional.mse_loss(model(x), y).item()}
 
 
-CONFIG = LoopConfig(epochs=4, accumulate=2, average=0.9, save_every_batches=2, learning_rate=1e-2)
+CONFIG = LoopConfig(
+    epochs=4, gradient_accumulation_steps=2, ema_decay=0.9, save_every_batches=2, learning_rate=1e-2
+)
 
 
 def weights(task: SumTask) -> list[Tensor]:
@@ -114,7 +116,9 @@ class Sum:
 out, accumulate = Path(sys.argv[1]), int(sys.argv[2])
 task = Sum()
 ends = int(sys.argv[3])
-config = LoopConfig(epochs=3, accumulate=accumulate, learning_rate=1e-2, precision="fp32")
+config = LoopConfig(
+    epochs=3, gradient_accumulation_steps=accumulate, learning_rate=1e-2, precision="fp32"
+)
 best = fit(task, config, out, {})
 print(state().num_processes, state().process_index, best["loss"], flush=True)
 """

@@ -251,7 +251,10 @@ def test_human_labels_stay_and_generated_ones_move(sims: Path) -> None:
 
 
 def test_doubted_features_are_those_of_the_opposite_label(bclstm: Path) -> None:
-    values = settings("mtme", "mosi_bclstm", bclstm) | {"doubt": {"text": 1.0}, "complete": 1.0}
+    values = settings("mtme", "mosi_bclstm", bclstm) | {
+        "feature_swap_rate": {"text": 1.0},
+        "full_modality_rate": 1.0,
+    }
     corpus = mosi_bclstm.read(bclstm)
     task = SentimentTask(parse(values), corpus)
     step = task.load(task.plan(0)[0], 0)

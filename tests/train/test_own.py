@@ -28,9 +28,9 @@ from mera_train.own.splits import divide
 ROLES = ("face", "voice", "text")
 PEOPLE = [f"p{n}" for n in range(6)]
 QUICK = {
-    "face": "loop: {epochs: 4, learning_rate: 0.002, average: 0.5}\nbatch: 8\n",
+    "face": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch: 8\n",
     "voice": "corpora: {}\nloop: {epochs: 2, learning_rate: 0.001}\nbatch: 12\ncrop: 64\n",
-    "text": "loop: {epochs: 4, learning_rate: 0.002, average: 0.5}\nbatch: 8\nlongest: 16\n",
+    "text": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch: 8\nlongest: 16\n",
 }
 
 

@@ -20,7 +20,9 @@ from mera_train import frames, state
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 
-CONFIG = LoopConfig(epochs=4, accumulate=2, average=0.9, save_every_batches=2, learning_rate=1e-2)
+CONFIG = LoopConfig(
+    epochs=4, gradient_accumulation_steps=2, ema_decay=0.9, save_every_batches=2, learning_rate=1e-2
+)
 MADE = {"corpus": "#1", "model.width": "8"}
 
 
@@ -106,8 +108,10 @@ def test_where_nothing_can_be_read_one_error_says_what_to_do(
 
 
 CHANGED = {
-    "epochs": 2, "learning_rate": 1e-9, "weight_decay": 0.5, "warm_up": 0.2, "accumulate": 1,
-    "clip": 1.0, "average": 0.5, "precision": "fp32", "evaluate_every": 2, "select": "other",
+    "epochs": 2, "learning_rate": 1e-9, "weight_decay": 0.5, "warmup_ratio": 0.2,
+    "gradient_accumulation_steps": 1,
+    "max_grad_norm": 1.0, "ema_decay": 0.5, "precision": "fp32", "evaluate_every": 2,
+    "select": "other",
     "higher_is_better": True, "seed": 2, "patience": 1,
 }  # fmt: skip
 

@@ -192,7 +192,7 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
             "crop": 32,
             "batch": 8,
             "examples": 48,
-            "loop": {"epochs": 2, "average": 0.5},
+            "loop": {"epochs": 2, "ema_decay": 0.5},
         }
     )
     out = tmp_path / "run"

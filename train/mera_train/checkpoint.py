@@ -52,7 +52,7 @@ class Checkpoint:
         Raises:
             ConfigError: it is not one of this version; the message names the key.
         """
-        return configuration.read(self.directory / "config.yaml", model)
+        return configuration.read_checkpoint(self.directory / "config.yaml", model)
 
     def fill(self, network: Network) -> Network:
         """Give ``network`` the weights and make it ready to answer.

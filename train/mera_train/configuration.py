@@ -13,6 +13,25 @@ from mera_edge.errors import ConfigError
 
 Config = TypeVar("Config", bound=BaseModel)
 
+RENAMED = {
+    "accumulate": "gradient_accumulation_steps",
+    "aligned_epochs": "frame_ce_epochs",
+    "average": "ema_decay",
+    "band_width": "freq_mask_width",
+    "bands": "freq_masks",
+    "clip": "max_grad_norm",
+    "complete": "full_modality_rate",
+    "doubt": "feature_swap_rate",
+    "initial": "init_checkpoint",
+    "moment_length": "time_mask_width",
+    "moments": "time_masks_per_s",
+    "smoothing": "label_smoothing",
+    "sounding_block": "phone_head_block",
+    "start": "init_checkpoint",
+    "warm_up": "warmup_ratio",
+}
+"""Keys of earlier versions, and their names now; at every level."""
+
 _HERE = Path(__file__).parent
 CONFIGS = next(p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir())
 """The project's own configurations: in the package where it is installed, beside it in a clone."""
@@ -38,8 +57,28 @@ def read(path: Path, model: type[Config]) -> Config:
     Raises:
         ConfigError: no such file, no YAML, an unknown key (names the nearest) or a bad value.
     """
+    return _validated(load(path), path, model)
+
+
+def read_checkpoint(path: Path, model: type[Config]) -> Config:
+    """Read the ``config.yaml`` of a checkpoint, which an earlier version may have written.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    return _validated(renamed(load(path)), path, model)
+
+
+def renamed(values: Any) -> Any:
+    """Return values with `RENAMED` keys under their names now."""
+    if not isinstance(values, dict):
+        return values
+    return {RENAMED.get(key, key): renamed(value) for key, value in values.items()}
+
+
+def _validated(values: dict[str, Any], path: Path, model: type[Config]) -> Config:
     try:
-        return model.model_validate(load(path))
+        return model.model_validate(values)
     except ValidationError as error:
         raise explain(error, model, str(path)) from error
 
@@ -70,7 +109,9 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
     key = ".".join(str(part) for part in first["loc"])
     remedy = ""
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
+        if (last := str(first["loc"][-1])) in RENAMED:
+            return ConfigError(f"{where}: {key} is now {RENAMED[last]}", "rename it")
+        near = get_close_matches(last, _keys(model), n=1)
         remedy = f"did you mean {near[0]!r}?" if near else ""
     return ConfigError(f"{where}: {key}: {first['msg']}", remedy)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
 from mera_train import disk
+from mera_train.configuration import RENAMED
 
 Made = dict[str, str]
 """By setting its value as JSON, by corpus or file its digest, which begins with #."""
@@ -145,10 +146,12 @@ def of(config: Settings, data: Mapping[str, str | Path], digests: Digests | None
     made = dict(_flat("", config.model_dump(), digests))
     for name, content in data.items():
         made[name] = digests.of(content) if isinstance(content, Path) else content
-    if "loop.accumulate" in made:
+    if "loop.gradient_accumulation_steps" in made:
         # Processes that train together do what one does that gathers as many more gradients.
         together = int(os.environ.get("WORLD_SIZE", 1))
-        made["loop.accumulate"] = str(together * int(made["loop.accumulate"]))
+        made["loop.gradient_accumulation_steps"] = str(
+            together * int(made["loop.gradient_accumulation_steps"])
+        )
     return made
 
 
@@ -172,6 +175,7 @@ def check(there: Made, here: Made, where: Path) -> None:
     Raises:
         InputError: names every setting and every corpus that differs.
     """
+    there = {".".join(RENAMED.get(p, p) for p in n.split(".")): v for n, v in there.items()}
     # A setting that is not set does what it did before there was such a setting.
     names = [n for n in {**there, **here} if there.get(n, "null") != here.get(n, "null")]
     if names:

@@ -41,11 +41,11 @@ class Run(Generic[Network]):
         self.task, self.config, self.made, self.device = task, config, made, device()
         self.writes: bool = parallel.state().is_main_process
         self.bf16 = _bf16(config, self.device)
-        self.gathered: int = config.accumulate * parallel.state().num_processes
+        self.gathered: int = config.gradient_accumulation_steps * parallel.state().num_processes
         self.model = task.model.to(self.device)
         self.average = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average))
-            if config.average
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            if config.ema_decay
             else None
         )
         for_matrices = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
@@ -71,7 +71,7 @@ class Run(Generic[Network]):
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine down to zero: a pure function of the step."""
         done: float = self.step / max(1, self.steps)
-        warm_up = self.config.warm_up
+        warm_up = self.config.warmup_ratio
         if done < warm_up:
             return self.config.learning_rate * (self.step + 1) / (warm_up * self.steps + 1)
         done = min(1.0, (done - warm_up) / (1 - warm_up))
@@ -80,7 +80,7 @@ class Run(Generic[Network]):
     def update(self) -> None:
         """Step the optimizer with the gradients gathered so far."""
         parallel.add_up_gradients(self.model.parameters())
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.step()

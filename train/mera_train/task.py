@@ -20,10 +20,12 @@ class LoopConfig(BaseModel):
     epochs: int = Field(30, ge=1, description="passes over the training set")
     learning_rate: float = Field(1e-3, gt=0, description="peak, after the warm-up")
     weight_decay: float = Field(0.01, ge=0, description="of AdamW, on matrices only")
-    warm_up: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising rate")
-    accumulate: int = Field(1, ge=1, description="batches to an optimizer step")
-    clip: float = Field(5.0, gt=0, description="largest gradient norm")
-    average: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0: none")
+    warmup_ratio: float = Field(
+        0.05, ge=0, lt=1, description="share of all steps with a rising rate"
+    )
+    gradient_accumulation_steps: int = Field(1, ge=1, description="batches to an optimizer step")
+    max_grad_norm: float = Field(5.0, gt=0, description="largest gradient norm")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="decay of the weight average; 0: none")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="of the forward pass; auto: bf16 where the processor computes in it"
     )

@@ -32,10 +32,10 @@ class AugmentConfig(BaseModel):
     shift: int = Field(0, ge=0, description="frames of silence before, at most")
     substitutions: float = Field(0.0, ge=0, description="moments a second that repeat earlier ones")
     substitution_length: int = Field(30, ge=1, description="frames, at most")
-    bands: int = Field(2, ge=0, description="masked bands")
-    band_width: int = Field(18, ge=0, description="bins, at most")
-    moments: float = Field(1.0, ge=0, description="masked moments a second")
-    moment_length: int = Field(12, ge=0, description="frames, at most")
+    freq_masks: int = Field(2, ge=0, description="masked bands")
+    freq_mask_width: int = Field(18, ge=0, description="bins, at most")
+    time_masks_per_s: float = Field(1.0, ge=0, description="masked moments a second")
+    time_mask_width: int = Field(12, ge=0, description="frames, at most")
 
 
 def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
@@ -111,11 +111,11 @@ def mask(frames: Frames, fill: Frames, config: AugmentConfig, generator: Generat
     """SpecAugment (Park et al., 2019): set bands and moments to ``fill`` [80]."""
     frames = frames.copy()
     count, bins = frames.shape
-    for _ in range(config.bands):
-        width = generator.integers(0, config.band_width + 1)
+    for _ in range(config.freq_masks):
+        width = generator.integers(0, config.freq_mask_width + 1)
         first = generator.integers(0, bins - width + 1)
         frames[:, first : first + width] = fill[first : first + width]
-    for _ in range(generator.poisson(config.moments * count / 100)):
+    for _ in range(generator.poisson(config.time_masks_per_s * count / 100)):
         first = generator.integers(0, count)
-        frames[first : first + generator.integers(0, config.moment_length + 1)] = fill
+        frames[first : first + generator.integers(0, config.time_mask_width + 1)] = fill
     return frames

@@ -39,7 +39,9 @@ class Config(BaseModel):
     seconds: tuple[float, float] = Field(
         (0.3, 25.0), description="shortest and longest training utterance"
     )
-    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    init_checkpoint: Path | None = Field(
+        None, description="checkpoint to begin with, of the same shape"
+    )
     pretrained: PretrainedConfig | None = Field(
         None, description="an encoder to begin with; for `kind: whisper`"
     )
@@ -52,13 +54,13 @@ class Config(BaseModel):
     units: Annotated[int, Field(ge=30)] | Literal["characters"] | Path = Field(
         192,
         description="how many subwords, blank included; or `characters`, as for Chinese; or the "
-        "checkpoint whose units to take. Those of `initial` where it is given",
+        "checkpoint whose units to take. Those of `init_checkpoint` where it is given",
     )
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
     chunks: tuple[int, ...] = Field(
         (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
     )
-    aligned_epochs: float = Field(
+    frame_ce_epochs: float = Field(
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
     phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
@@ -75,6 +77,6 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _begins_once(self) -> Config:
-        if self.pretrained and (self.initial or self.model.kind != "whisper"):
-            raise ValueError("pretrained: for `kind: whisper`, and without `initial`")
+        if self.pretrained and (self.init_checkpoint or self.model.kind != "whisper"):
+            raise ValueError("pretrained: for `kind: whisper`, and without `init_checkpoint`")
         return self

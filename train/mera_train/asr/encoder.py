@@ -32,7 +32,7 @@ class ModelConfig(BaseModel):
     chunk: int = Field(8, ge=1, description="encoder frames to a chunk")
     left_chunks: int = Field(4, ge=1, description="earlier chunks that a chunk sees")
 
-    sounding_block: int | None = Field(
+    phone_head_block: int | None = Field(
         None,
         ge=0,
         description="whose keys and values name the phones, so that the device can name them from "
@@ -41,10 +41,10 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _names_phones(self) -> ModelConfig:
-        if self.sounding_block is not None and (
-            self.kind == "deepspeech2" or self.sounding_block >= self.blocks
+        if self.phone_head_block is not None and (
+            self.kind == "deepspeech2" or self.phone_head_block >= self.blocks
         ):
-            raise ValueError(f"sounding_block: no attention in block {self.sounding_block}")
+            raise ValueError(f"phone_head_block: no attention in block {self.phone_head_block}")
         return self
 
     @model_validator(mode="after")
@@ -77,7 +77,7 @@ class ModelConfig(BaseModel):
 
     @property
     def joined(self) -> int:
-        """Frames in the cache of `sounding_block` to an encoder frame."""
+        """Frames in the cache of `phone_head_block` to an encoder frame."""
         return 2 if self.kind == "whisper" else 1
 
     @property
@@ -160,7 +160,9 @@ class Encoder(nn.Module):
         self.register_buffer("inverse_std", inverse_std)
         self.stem = stem
         self.head = nn.Linear(config.width, symbols)
-        heard = config.width if config.sounding_block is None else 2 * config.width * config.joined
+        heard = (
+            config.width if config.phone_head_block is None else 2 * config.width * config.joined
+        )
         self.phones = nn.Linear(heard, len(PHONES) * config.phones_per_frame)
 
     def normalise(self, frames: Tensor) -> Tensor:

@@ -183,10 +183,10 @@ def make(
     """
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
-    if config.model.sounding_block is None:
+    if config.model.phone_head_block is None:
         raise InputError(
             f"{directory} names no phones on the device",
-            "train it with model.sounding_block, as train/configs/asr/words.yaml does",
+            "train it with model.phone_head_block, as train/configs/asr/words.yaml does",
         )
     if other is not None:
         listed = counts_of(other, config.symbols, FILE, _FACTORS)
@@ -205,7 +205,7 @@ def make(
         "phone_weights": loaded.weights["phones.weight"].numpy().T.astype(np.float16),
         "phone_bias": loaded.weights["phones.bias"].numpy().astype(np.float16),
         "log_prior": log_prior.astype(np.float16),
-        "block": config.model.sounding_block,
+        "block": config.model.phone_head_block,
         "weight": WEIGHT,
         "bonus": BONUS,
     }

@@ -138,7 +138,7 @@ class Conformer(Encoder):
 
         Returns:
             Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one, or by
-            the keys and values of `ModelConfig.sounding_block`, ``[B, encoder frames, phones per
+            the keys and values of `ModelConfig.phone_head_block`, ``[B, encoder frames, phones per
             frame, phones]``.
         """
         x = self.stem(normalised)
@@ -146,9 +146,9 @@ class Conformer(Encoder):
         inner = x
         for index, block in enumerate(self.blocks):
             x, keys, _ = block(x, bias)
-            if self.config.sounding_block is None and index + 1 == len(self.blocks) // 2:
+            if self.config.phone_head_block is None and index + 1 == len(self.blocks) // 2:
                 inner = x
-            elif index == self.config.sounding_block:
+            elif index == self.config.phone_head_block:
                 inner = keys.transpose(1, 2).flatten(2)
         return self.scores(x, inner)
 

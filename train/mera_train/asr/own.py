@@ -98,9 +98,13 @@ def _with(config: Config, table: Path) -> Config:
     """Return what the recognizer's training is told."""
     given = required(config.own)
     update: dict[str, Any] = {"corpora": (str(table),), "skip_bad": given.skip_bad}
-    if given.initial is not None:
-        start = checkpoint.load(given.initial).settings(Config)
-        update |= {"initial": given.initial, "model": start.model, "chunks": start.chunks}
+    if given.init_checkpoint is not None:
+        start = checkpoint.load(given.init_checkpoint).settings(Config)
+        update |= {
+            "init_checkpoint": given.init_checkpoint,
+            "model": start.model,
+            "chunks": start.chunks,
+        }
     return config.model_copy(update=update)
 
 
@@ -131,7 +135,7 @@ def _card(config: Config, table: Path, metrics: dict[str, Any]) -> str:
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
-{begun(given.initial).capitalize()}.
+{begun(given.init_checkpoint).capitalize()}.
 
 * **Data**: `{given.source.name}`, {len(rows)} recordings of {people or "unnamed"} people:
   {", ".join(f"{n} {split}" for split, n in counts.items())}. Their licence is for whoever gave them

@@ -89,7 +89,7 @@ class Recognition:
             self.frames.count(self.train[index], speed) + LONGEST_TAIL for index, speed in items
         ]
         groups = list(batches(lengths, config.batch_frames, generator))
-        early = (config.aligned_epochs - epoch) * len(groups)
+        early = (config.frame_ce_epochs - epoch) * len(groups)
         return [
             Plan(tuple(items[i] for i in group), (config.loop.seed, epoch, number), number < early)
             for number, group in enumerate(groups)

@@ -45,7 +45,7 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
 
 def _units(config: Config, texts: Sequence[str]) -> Units:
     """Return the units of another checkpoint, or learn new ones."""
-    source = config.initial or config.units
+    source = config.init_checkpoint or config.units
     if not isinstance(source, Path):
         return Units.learn(texts, source)
     units = Units(checkpoint.load(source).settings(Config).symbols)
@@ -77,7 +77,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         Its metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
 
     Raises:
-        InputError: a corpus cannot be used, or ``config.initial`` cannot write its texts.
+        InputError: a corpus cannot be used, or ``config.init_checkpoint`` cannot write its texts.
     """
     material = gather(config, data, out, resume)
     config, frames, read = material.config, material.frames, material.synthetic
@@ -85,9 +85,9 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     training = sayable(material, units)
     torch.manual_seed(config.loop.seed)
     model = build(config.model, *cmvn(frames, training), len(units.symbols))
-    if config.initial is not None:
-        first = checkpoint.load(config.initial)
-        if first.settings(Config).model.sounding_block != config.model.sounding_block:
+    if config.init_checkpoint is not None:
+        first = checkpoint.load(config.init_checkpoint)
+        if first.settings(Config).model.phone_head_block != config.model.phone_head_block:
             # Its phones are named from something else: that layer begins anew.
             first.weights.update(
                 {f"phones.{name}": value for name, value in model.phones.state_dict().items()}
@@ -95,7 +95,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         first.fill(model)
     if config.pretrained is not None:
         _pretrained(model, config.pretrained, data, training)
-    named = config.aligned_epochs > 0 or config.phones > 0
+    named = config.frame_ce_epochs > 0 or config.phones > 0
     aligned = alignment.prepare(
         data, training if named else [], out / "alignment.npz", material.digests
     )
@@ -128,7 +128,7 @@ def _begun(config: Config) -> str:
     if config.pretrained is not None:
         file, digest = config.pretrained.file.name, config.pretrained.sha256
         return f"begun from the pretrained weights {file} (SHA-256 {digest})"
-    return begun(config.initial)
+    return begun(config.init_checkpoint)
 
 
 def _hours(frames: Frames, utterances: Sequence[Utterance]) -> dict[str, float]:

@@ -102,7 +102,7 @@ class Whisper(Encoder):
         Returns:
             Scores of the symbols ``[B, encoder frames, symbols]``, and of the phones
             ``[B, encoder frames, 1, phones]`` by what symbols are scored by, or by the keys and
-            values of `ModelConfig.sounding_block`.
+            values of `ModelConfig.phone_head_block`.
         """
         x = self.stem(normalised)
         frames = x.shape[1] // 2
@@ -114,7 +114,7 @@ class Whisper(Encoder):
             x, keys = block(x, 2 * chunk, left)
             heard.append(keys)
         joined = inner = self._joined(x)
-        if (sounding := self.config.sounding_block) is not None:
+        if (sounding := self.config.phone_head_block) is not None:
             inner = heard[sounding].transpose(1, 2).flatten(2).unflatten(1, (-1, 2)).flatten(2)
         return self.scores(joined, inner)
 

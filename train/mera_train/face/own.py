@@ -73,7 +73,7 @@ class OwnFaces:
         target = shares @ torch.from_numpy(VALENCES).to(device)
         error = nn.functional.mse_loss(valence.float()[:, 0], target)
         surprise = nn.functional.cross_entropy(
-            logits.float(), shares, label_smoothing=self.config.smoothing
+            logits.float(), shares, label_smoothing=self.config.label_smoothing
         )
         return surprise + self.config.valence * error
 

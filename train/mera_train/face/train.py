@@ -46,7 +46,9 @@ class Config(BaseModel):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
-    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    init_checkpoint: Path | None = Field(
+        None, description="checkpoint to begin with, of the same shape"
+    )
     own: OwnConfig | None = Field(None, description="one's own examples, in place of FER+")
     further: tuple[Path, ...] = Field(
         (), description="CSVs of further face crops (file,label,split) to learn and choose by"
@@ -60,7 +62,9 @@ class Config(BaseModel):
         0.25, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
     )
     fer2013: float = Field(0.3, ge=0, description="weight of FER2013's labels in the loss")
-    smoothing: float = Field(0.1, ge=0, lt=1, description="of FER2013's labels, which are single")
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="of FER2013's labels, which are single"
+    )
     valence: float = Field(1.0, ge=0, description="weight of the valence in the loss")
 
     def learning_from(self, own: OwnConfig) -> Config:
@@ -106,7 +110,7 @@ class Expressions:
             size = size * 2 // 3
         crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
         known = self.fer2013[rows] >= 0
-        smoothing = self.config.smoothing
+        smoothing = self.config.label_smoothing
         second = F.one_hot(self.fer2013[rows].clamp_min(0), len(EMOTIONS)) * (1 - smoothing)
         second = (second + smoothing / len(EMOTIONS)) * known[:, None]
         return mix([crops, self.shares[rows], second], self.config.augment, generator)
@@ -151,8 +155,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     state.claim(out, made, resume)
     torch.manual_seed(config.loop.seed)
     model = FaceNet(config.model)
-    if config.initial is not None:
-        checkpoint.load(config.initial).fill(model)
+    if config.init_checkpoint is not None:
+        checkpoint.load(config.init_checkpoint).fill(model)
     task = Expressions(config, model, learnt, faces["valid"], further)
     fit(task, config.loop, out, made, resume)
     power = take_back_prior(model, learnt, faces["valid"], further) if further else 0.0
@@ -162,7 +166,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         fit_temperature(torch.from_numpy(logits[truth >= 0]), torch.from_numpy(truth[truth >= 0]))
     )
     metrics = {
-        "begun": begun(config.initial),
+        "begun": begun(config.init_checkpoint),
         "parameters": sum(p.numel() for p in model.parameters()),
         "temperature": float(model.temperature),
         "prior_taken_back": power,

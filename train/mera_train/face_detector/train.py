@@ -43,7 +43,9 @@ class Config(BaseModel):
         ("portraits.csv", "scenes.csv"),
         description="CSVs of mera_train.face_detector.label, in --data",
     )
-    initial: Path | None = Field(None, description="checkpoint to begin with, of the same shape")
+    init_checkpoint: Path | None = Field(
+        None, description="checkpoint to begin with, of the same shape"
+    )
     licence: Licence = UNKNOWN
     side: int = Field(256, ge=64, multiple_of=32, description="of the composed scenes, in pixels")
     scenes: int = Field(12_000, ge=1, description="composed scenes an epoch")
@@ -156,8 +158,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     state.claim(out, made, resume)
     torch.manual_seed(config.loop.seed)
     model = FaceDetectorNet(config.model)
-    if config.initial is not None:
-        checkpoint.load(config.initial).fill(model)
+    if config.init_checkpoint is not None:
+        checkpoint.load(config.init_checkpoint).fill(model)
     fit(Detection(config, model, pictures), config.loop, out, made, resume)
     metrics = {
         "parameters": sum(p.numel() for p in model.parameters()),

@@ -23,7 +23,7 @@ class Config(BaseModel):
     encoders: Path = Field(
         DEFAULT, description="bundle with voice, face and text whose fusion this is"
     )
-    start: Path | None = Field(
+    init_checkpoint: Path | None = Field(
         None, description="checkpoint to go on from, with a file of features as the data"
     )
     model: ModelConfig = ModelConfig()
@@ -31,7 +31,7 @@ class Config(BaseModel):
     composition: Composition = Composition()
     licence: Licence = UNKNOWN
     batch: int = Field(256, ge=2)
-    complete: float = Field(
+    full_modality_rate: float = Field(
         0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
     )
     valence_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
@@ -40,4 +40,4 @@ class Config(BaseModel):
 
     def learning_from(self, own: OwnConfig) -> Config:
         """Return the same with one's own clips in place of the corpora."""
-        return self.model_copy(update={"own": own, "start": own.initial})
+        return self.model_copy(update={"own": own, "init_checkpoint": own.init_checkpoint})

@@ -140,10 +140,10 @@ def measure(network: Mtme, data: Clips) -> dict[str, Any]:
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
-    """Go on from ``config.start`` with the clips of a file of features.
+    """Go on from ``config.init_checkpoint`` with the clips of a file of features.
 
     Args:
-        config: with ``start``, and ``encoders``: the bundle that the features were made with.
+        config: with ``init_checkpoint``, and ``encoders``: the bundle that the features are from.
         data: the file.
         out: receives the checkpoint and the state of the run.
         resume: go on from the state of an earlier run.
@@ -154,10 +154,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Raises:
         InputError: features of other encoders, or a split that is empty.
     """
-    if config.start is None:
+    if config.init_checkpoint is None:
         raise InputError(
             f"{data} is a file of features, and nothing says what to go on from",
-            "name a checkpoint of the fusion as `start` in the configuration",
+            "name a checkpoint of the fusion as `init_checkpoint` in the configuration",
         )
     made = fingerprint.of(config, {"the features": data})
     state.claim(out, made, resume)
@@ -173,7 +173,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
             f"{data}: every training clip has the same label",
             "give clips that differ: nothing can be learnt from one label",
         )
-    loaded = checkpoint.load(config.start)
+    loaded = checkpoint.load(config.init_checkpoint)
     widths: dict[str, int] = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
     start = loaded.fill(Mtme(loaded.settings(Config).model, widths))
     task = OwnTask(config, start, parts["train"], parts["valid"])
@@ -196,5 +196,5 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> s
         f"From `{given.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
         f"fusion below had learnt.\n\nLicence of the weights: {stated(config.licence)}; "
-        f"{begun(config.start)}. The clips' licence is not recorded.\n\n---\n\n{before}"
+        f"{begun(config.init_checkpoint)}. The clips' licence is not recorded.\n\n---\n\n{before}"
     )

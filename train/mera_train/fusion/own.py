@@ -19,7 +19,7 @@ from mera_train.own.train import tell
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
-    """Divide the clips by person, let the encoders see them, and go on from ``config.start``.
+    """Divide the clips by person, extract their features, and go on from the initial checkpoint.
 
     Args:
         config: with ``encoders``: the bundle whose encoders they are.

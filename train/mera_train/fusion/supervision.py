@@ -73,7 +73,7 @@ class MultiTask:
         seed, rows = plan
         random = np.random.default_rng(seed)
         kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
-        kept[random.random(len(rows)) < self.config.complete] = 1
+        kept[random.random(len(rows)) < self.config.full_modality_rate] = 1
         kept[(kept * self._there[rows].numpy()).sum(axis=1) == 0] = 1
         return Batch(torch.from_numpy(rows), torch.from_numpy(kept).float(), epoch + 1)
 

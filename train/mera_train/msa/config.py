@@ -37,7 +37,7 @@ class Config(BaseModel):
     network: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig()
     batch: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
-    complete: float = Field(
+    full_modality_rate: float = Field(
         1.0, ge=0, le=1, description="share of utterances with all modalities; others lose some"
     )
     unimodal_weight: float = Field(
@@ -51,7 +51,7 @@ class Config(BaseModel):
         ge=0,
         description="least weight of a generated label; Self-MM's is 0 where it is the whole's",
     )
-    doubt: dict[str, float] = Field(
+    feature_swap_rate: dict[str, float] = Field(
         {},
         description="by modality, share of utterances whose fitted features become those of one "
         "with the opposite label: as often as such features are wrong on new material",
@@ -64,13 +64,13 @@ class Config(BaseModel):
         return self
 
 
-_LOOP = {"precision": "fp32", "average": 0.9, "select": "mae"}
+_LOOP = {"precision": "fp32", "ema_decay": 0.9, "select": "mae"}
 
 _DATASETS: dict[str, dict[str, Any]] = {
     "mosei": {"batch": 64, "loop": {"epochs": 15}},
     "mosi_bclstm": {
         "batch": 6,
-        "doubt": {"text": 0.22, "vision": 0.45},
+        "feature_swap_rate": {"text": 0.22, "vision": 0.45},
         "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
             "context": 64,
@@ -83,7 +83,7 @@ _DATASETS: dict[str, dict[str, Any]] = {
     },
 }
 
-_MTME = {"complete": 0.8, "unimodal_weight": 0.5, "always_unimodal": 0.5}
+_MTME = {"full_modality_rate": 0.8, "unimodal_weight": 0.5, "always_unimodal": 0.5}
 
 _MODELS: dict[str, dict[str, Any]] = {
     "mtme": _MTME,

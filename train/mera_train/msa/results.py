@@ -44,11 +44,11 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no treebank": {"treebank": None},
     "words as a feature like others, not corrected": {"network": {"corrects_text": False}},
     "no transcripts: published features only": _UNREAD,
-    "no doubt: fitted features believed": {"doubt": {}},
-    "neither transcripts nor doubt": {**_UNREAD, "doubt": {}},
+    "no doubt: fitted features believed": {"feature_swap_rate": {}},
+    "neither transcripts nor doubt": {**_UNREAD, "feature_swap_rate": {}},
     "no dialogue context": {"network": {"context": 0}},
     _PLAIN: {"unimodal_weight": 0},
-    "no modality dropout": {"complete": 1.0},
+    "no modality dropout": {"full_modality_rate": 1.0},
 }
 
 Row = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -249,8 +249,8 @@ nearly without error; on the test videos they do not. A network that relies on t
 else, and a dev split of the same videos rewards it. Two countermeasures, both with settings from \
 before the test was measured:
 
-* **Exchange** (`doubt`). In training and on dev, the text features of 22 % of the utterances and \
-the \
+* **Exchange** (`feature_swap_rate`). In training and on dev, the text features of 22 % of the \
+utterances and the \
 video features of 45 % are those of an utterance with the opposite label. 22 % is how often \
 words read out of fold are wrong on the training videos (below). 45 % was set by hand: no split of \
 the training videos shows how often video features are wrong, so no command gives it.

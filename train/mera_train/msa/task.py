@@ -77,7 +77,7 @@ class SentimentTask:
         random = np.random.default_rng(seed)
         examples = self._doubted(self.corpus.train.at(rows), random)
         kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
-        kept[random.random(len(rows)) < self.config.complete] = 1
+        kept[random.random(len(rows)) < self.config.full_modality_rate] = 1
         present = torch.from_numpy(kept).float()
         return Step(data.batch(examples), torch.from_numpy(rows), present, epoch + 1)
 
@@ -112,7 +112,7 @@ class SentimentTask:
         """Give some utterances the fitted features of one with the opposite label."""
         train = self.corpus.train
         features = dict(examples.features)
-        for name, share in self.config.doubt.items():
+        for name, share in self.config.feature_swap_rate.items():
             columns = self.corpus.fitted.get(name)
             if columns is None:
                 continue

@@ -39,7 +39,7 @@ def card(
     return f"""\
 # {encoder.title}, from one's own examples
 
-{metrics["parameters"] / 1e6:.2f} M parameters, {begun(own.initial)}.
+{metrics["parameters"] / 1e6:.2f} M parameters, {begun(own.init_checkpoint)}.
 
 * **Data**: `{own.source.name}`, {len(examples)} examples {whose}. Their licence is for whoever
   gave them to state.

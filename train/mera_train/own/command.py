@@ -65,7 +65,10 @@ def settings(
     learning_from = getattr(read, "learning_from", None)
     if learning_from is None:
         raise InputError(f"{role} cannot be trained on your own examples", "give --config")
-    update: dict[str, Any] = {"data": data, "initial": _checkpoint_of(role, begin or DEFAULT)}
+    update: dict[str, Any] = {
+        "data": data,
+        "init_checkpoint": _checkpoint_of(role, begin or DEFAULT),
+    }
     if skip_bad is not None:
         update["skip_bad"] = skip_bad
     own = own or OwnConfig()

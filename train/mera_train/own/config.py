@@ -15,7 +15,7 @@ class OwnConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     data: Path | None = Field(None, description="the examples: --data")
-    initial: Path | None = Field(None, description="checkpoint to begin with: --from")
+    init_checkpoint: Path | None = Field(None, description="checkpoint to begin with: --from")
     labels: dict[str, str] = Field({}, description="what unknown labels mean: --label")
     skip_bad: int = Field(0, ge=0, description="rows that may be left out: --skip-bad")
     held_out: tuple[float, float] = Field(

@@ -99,7 +99,7 @@ def train(
     state.claim(out, made, resume)
     encoder.begin(examples, out, digests)
     torch.manual_seed(config.loop.seed)
-    start = checkpoint.load(given.initial) if given.initial else None
+    start = checkpoint.load(given.init_checkpoint) if given.init_checkpoint else None
     model = encoder.network(start, rows_of(examples, "train"))
     task = OwnTask(encoder, model, examples, config)
     chosen = fit(task, config.loop, out, made, resume)

@@ -39,7 +39,7 @@ class Config(BaseModel):
     )
     penalty: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
     iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
-    smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
     valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
     repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
 

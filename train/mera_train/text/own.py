@@ -83,7 +83,7 @@ class OwnSentences:
         tokens, truth = (tensor.to(device) for tensor in batch)
         logits, valence, _ = model(tokens)
         surprise = nn.functional.cross_entropy(
-            logits.float(), truth, label_smoothing=self.config.smoothing
+            logits.float(), truth, label_smoothing=self.config.label_smoothing
         )
         error = nn.functional.smooth_l1_loss(valence.float(), VALENCES.to(device)[truth], beta=0.3)
         return surprise + self.config.valence_weight * error

@@ -121,7 +121,9 @@ class TextTask:
         known = target.sum(dim=1, keepdim=True)
         sayable = torch.isfinite(offset).float()
         uniform = sayable / sayable.sum(dim=1, keepdim=True).clamp(min=1)
-        target = (1 - self.config.smoothing) * target + self.config.smoothing * uniform * known
+        target = (
+            1 - self.config.label_smoothing
+        ) * target + self.config.label_smoothing * uniform * known
         adjusted = logits.float() + offset.clamp(min=-1e4)
         surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum(dim=1)
         error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)

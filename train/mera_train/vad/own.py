@@ -66,7 +66,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     state.claim(out, made, resume)
     material = prepare(Path(), every, model, out / "frames", used)
     torch.manual_seed(config.loop.seed)
-    start = checkpoint.load(given.initial) if given.initial else None
+    start = checkpoint.load(given.init_checkpoint) if given.init_checkpoint else None
     detector = (
         start.fill(Detector(start.settings(Config).model)) if start else Detector(config.model)
     )
@@ -129,7 +129,7 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
     return f"""\
 # Speech or not, from one's own recordings
 
-{begun(given.initial).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
+{begun(given.init_checkpoint).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
 
 * **Data**: `{given.source.name}`, {counts}, and made sounds. Their licence is for whoever gave
   them to state.

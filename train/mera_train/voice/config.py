@@ -39,7 +39,7 @@ class Config(BaseModel):
     batch: int = Field(64, ge=2)
     licence: Licence = UNKNOWN
     own: OwnConfig | None = Field(None, description="one's own examples, in place of the corpora")
-    smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
     valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
 
     def learning_from(self, own: OwnConfig) -> Config:

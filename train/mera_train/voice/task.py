@@ -133,7 +133,9 @@ class Emotion:
             batch.valence,
             strict=True,
         ):
-            nats = surprise(scores, classes.to(device), self.config.smoothing, choice.to(device))
+            nats = surprise(
+                scores, classes.to(device), self.config.label_smoothing, choice.to(device)
+            )
             error = (valence - truth.to(device).unsqueeze(1)) ** 2
             total = total + share * ((nats + self.config.valence * error) * weight).mean()
         loss: Tensor = total / weight.mean()
