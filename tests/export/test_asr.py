@@ -20,7 +20,7 @@ from mera_calibration.calibration_set import CalibrationSet, Example, Sample
 from mera_calibration.qdq import preset_for, prove, quantize, write
 from mera_edge.asr import Recognizer, finalized
 from mera_edge.asr.decoding.ctc import Greedy
-from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge
+from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels
 from mera_edge.asr.decoding.lexicon import Lexicon
 from mera_edge.asr.decoding.ngram_lm import LanguageModel
 from mera_edge.asr.decoding.rescoring import combine
@@ -342,11 +342,11 @@ def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Pat
     search = WordSearch(lexicon)
     search.accept(phones.log_softmax(-1).numpy())
     language = LanguageModel(path, len(symbols))
-    evidence = Evidence(
-        Knowledge(lexicon, language, symbols), units.numpy(), phones.log_softmax(-1).numpy()
+    scorer = HypothesisScorer(
+        RescoringModels(lexicon, language, symbols), units.numpy(), phones.log_softmax(-1).numpy()
     )
     first_pass = [words(text, symbols) for text in beam._decoder.texts]
-    best = combine(evidence, [*first_pass, search.words])
+    best = combine(scorer, [*first_pass, search.words])
     final = finalized(recognizer)
     assert final.text == " ".join(best)
     assert search.words and final.final

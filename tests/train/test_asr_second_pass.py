@@ -1,4 +1,4 @@
-"""The second pass: evidence is what it says it is, and what is put together is no worse."""
+"""The second pass: scores are what they are said to be, and what is put together is no worse."""
 
 from itertools import groupby, product
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mera_edge.asr.decoding.ctc import BLANK, ctc_forced_alignment, ctc_viterbi_scores
-from mera_edge.asr.decoding.hypothesis_scorer import UNKNOWN, Evidence, Knowledge
+from mera_edge.asr.decoding.hypothesis_scorer import UNKNOWN, HypothesisScorer, RescoringModels
 from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
 from mera_edge.asr.decoding.ngram_lm import START, LanguageModel
 from mera_edge.asr.decoding.rescoring import Rescoring, combine
@@ -31,8 +31,8 @@ def normalised(shape: tuple[int, int], seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
-    directory = tmp_path_factory.mktemp("knowledge")
+def models(tmp_path_factory: pytest.TempPathFactory) -> RescoringModels:
+    directory = tmp_path_factory.mktemp("models")
     np.savez(
         directory / "words.npz",
         **vocabulary(SAID, TEXTS),
@@ -49,7 +49,9 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     units = [[1, 2, 1], [1, 4, 2, 3], [2, 2, 1, 4]] * 3
     path = directory / "language_model.npz"
     np.savez(path, **estimate(units, len(SYMBOLS)), weight=1.0, bonus=0.0)
-    return Knowledge(Lexicon(directory / "words.npz"), LanguageModel(path, len(SYMBOLS)), SYMBOLS)
+    return RescoringModels(
+        Lexicon(directory / "words.npz"), LanguageModel(path, len(SYMBOLS)), SYMBOLS
+    )
 
 
 @given(seeds, st.lists(st.integers(1, 2), max_size=4))
@@ -73,14 +75,14 @@ def test_the_best_of_all_paths_is_found(seed: int, units: list[int]) -> None:
 @given(seeds, texts)
 @settings(max_examples=60, deadline=None)
 def test_a_text_counts_by_spelling_language_and_sound(
-    knowledge: Knowledge, seed: int, text: tuple[str, ...]
+    models: RescoringModels, seed: int, text: tuple[str, ...]
 ) -> None:
     units, sounds = normalised((6, 5), seed), normalised((6, 3), seed + 1)
     # a, ab, b, ba and bb are spelled as a pair of units each, or as one.
     spelled = [SYMBOLS.index(s) for word in text for s in ("▁" + word[0], *word[1:])]
     before, language = (START, *spelled), 0.0
     for place, unit in enumerate(spelled):
-        scores = knowledge.language_model.log_probabilities(before[: place + 1])
+        scores = models.language_model.log_probabilities(before[: place + 1])
         language += float(scores[unit])
     sound = max(
         heard(sounds - sounds.max(axis=1, keepdims=True), spoken)
@@ -89,7 +91,7 @@ def test_a_text_counts_by_spelling_language_and_sound(
     expected = (
         ctc_viterbi_scores(units, [spelled])[0] + 1.5 * language + 2.0 * len(spelled) + 0.6 * sound
     )
-    found = Evidence(knowledge, units, sounds).scores([text])[text]
+    found = HypothesisScorer(models, units, sounds).scores([text])[text]
     if expected > -1e6:
         assert found == pytest.approx(expected, abs=1e-3)
     else:
@@ -119,24 +121,24 @@ def later(ends: np.ndarray, costs: np.ndarray, least: int) -> np.ndarray:
 @given(seeds, st.lists(texts, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_what_is_put_together_is_no_worse_than_its_parts(
-    knowledge: Knowledge, seed: int, found: list[tuple[str, ...]]
+    models: RescoringModels, seed: int, found: list[tuple[str, ...]]
 ) -> None:
-    evidence = Evidence(knowledge, normalised((8, 5), seed), normalised((16, 3), seed + 1))
-    best = combine(evidence, found)
-    assert evidence.scores([best])[best] >= max(evidence.scores(found).values()) - 1e-9
+    scorer = HypothesisScorer(models, normalised((8, 5), seed), normalised((16, 3), seed + 1))
+    best = combine(scorer, found)
+    assert scorer.scores([best])[best] >= max(scorer.scores(found).values()) - 1e-9
     assert set(best) <= {word for text in found for word in text}
-    assert combine(evidence, found) == best
+    assert combine(scorer, found) == best
 
 
 @given(seeds, st.lists(st.integers(1, 5), max_size=4), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_however_it_comes_the_decision_is_the_same(
-    knowledge: Knowledge, seed: int, cuts: list[int], at_once: int
+    models: RescoringModels, seed: int, cuts: list[int], at_once: int
 ) -> None:
     units = normalised((9, 5), seed)
     cache = np.random.default_rng(seed).normal(size=(2, 2, 9, 2)).astype(np.float32) * 3
     given_texts = [("a", "b"), ("ba",)]
-    whole, pieces = Rescoring(knowledge), Rescoring(knowledge)
+    whole, pieces = Rescoring(models), Rescoring(models)
     whole.accept(units, cache)
     decided = finish(whole.decide(given_texts))
     assert words([token.symbol for token in decided], SYMBOLS)
@@ -148,10 +150,10 @@ def test_however_it_comes_the_decision_is_the_same(
     while found is None:
         found = bit_by_bit.advance(0.0)
     assert found == decided
-    assert finish(Rescoring(knowledge).decide([()])) == []
+    assert finish(Rescoring(models).decide([()])) == []
 
 
-def test_without_a_pronunciation_a_word_can_still_be_said(knowledge: Knowledge) -> None:
-    evidence = Evidence(knowledge, normalised((4, 5), 1), normalised((8, 3), 2))
-    assert np.isfinite(evidence.scores([("bb",)])[("bb",)])
-    assert [SYMBOLS[token.symbol] for token in evidence.tokens(("bb", "a"))] == ["▁b", "b", "▁a"]
+def test_without_a_pronunciation_a_word_can_still_be_said(models: RescoringModels) -> None:
+    scorer = HypothesisScorer(models, normalised((4, 5), 1), normalised((8, 3), 2))
+    assert np.isfinite(scorer.scores([("bb",)])[("bb",)])
+    assert [SYMBOLS[token.symbol] for token in scorer.tokens(("bb", "a"))] == ["▁b", "b", "▁a"]

@@ -269,7 +269,7 @@ def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> Pref
 
 
 def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:
-    from mera_edge.asr.decoding.hypothesis_scorer import Knowledge
+    from mera_edge.asr.decoding.hypothesis_scorer import RescoringModels
     from mera_edge.asr.decoding.lexicon import Lexicon
     from mera_edge.asr.decoding.rescoring import Rescoring
 
@@ -282,7 +282,7 @@ def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:
         raise BundleError(
             "the lexicon is for another network than the recognizer's", "export again"
         )
-    return partial(Rescoring, Knowledge(lexicon, _language_model(role, symbols), symbols))
+    return partial(Rescoring, RescoringModels(lexicon, _language_model(role, symbols), symbols))
 
 
 def _language_model(role: Role, symbols: list[str]) -> LanguageModel:

@@ -23,7 +23,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge, Words
+from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels, Words
 from mera_edge.asr.decoding.lexicon import Lexicon
 from mera_edge.asr.decoding.ngram_lm import LanguageModel
 from mera_edge.asr.decoding.prefix_beam import PrefixBeam
@@ -136,16 +136,16 @@ def vocabulary(
     }
 
 
-def _knowledge(path: Path, symbols: list[str]) -> Knowledge:
+def _models(path: Path, symbols: list[str]) -> RescoringModels:
     model = LanguageModel(path.parent / language_model.FILE, len(symbols))
-    return Knowledge(Lexicon(path), model, symbols)
+    return RescoringModels(Lexicon(path), model, symbols)
 
 
 def _found(path: Path, symbols: list[str], heard: Sequence[Heard]) -> list[list[Words]]:
     """Return the texts that both searches find in utterances."""
-    knowledge, found = _knowledge(path, symbols), []
-    beam = PrefixBeam(language_model=knowledge.language_model)
-    search = WordSearch(knowledge.lexicon)
+    models, found = _models(path, symbols), []
+    beam = PrefixBeam(language_model=models.language_model)
+    search = WordSearch(models.lexicon)
     for each in heard:
         beam.reset()
         search.reset()
@@ -162,10 +162,10 @@ def _tried(
     texts: Sequence[Sequence[Words]],
     chosen: Choice,
 ) -> float:
-    knowledge = _knowledge(path, symbols)
-    vars(knowledge.lexicon).update(chosen)
+    models = _models(path, symbols)
+    vars(models.lexicon).update(chosen)
     best = [
-        combine(Evidence(knowledge, each.units, each.phones), found)
+        combine(HypothesisScorer(models, each.units, each.phones), found)
         for each, found in zip(heard, texts, strict=True)
     ]
     said = [" ".join(words) for words in best]

@@ -23,8 +23,8 @@ Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known of texts before anything is heard.
+class RescoringModels:
+    """The models that hypotheses are rescored with.
 
     Args:
         lexicon: how words sound, and how much each kind of evidence counts.
@@ -47,8 +47,8 @@ class _Text:
     ends: NDArray[np.float64]
 
 
-class Evidence:
-    """The evidence of one utterance: a score for every text.
+class HypothesisScorer:
+    """Scores the hypotheses for one utterance.
 
     A text's score is the log-probability of the best CTC path of its units, and ``by_language``
     times what the language model says of them, and ``by_unit`` for each, and ``by_sound`` times the
@@ -61,11 +61,11 @@ class Evidence:
     """
 
     def __init__(
-        self, knowledge: Knowledge, units: NDArray[np.float32], sounds: NDArray[np.float32]
+        self, models: RescoringModels, units: NDArray[np.float32], sounds: NDArray[np.float32]
     ) -> None:
-        self._lexicon, self._model = knowledge.lexicon, knowledge.language_model
-        self._spell = lru_cache(None)(lambda word: bpe_encode(word, knowledge.symbols))
-        self._spoken = lru_cache(None)(knowledge.lexicon.pronunciations)
+        self._lexicon, self._model = models.lexicon, models.language_model
+        self._spell = lru_cache(None)(lambda word: bpe_encode(word, models.symbols))
+        self._spoken = lru_cache(None)(models.lexicon.pronunciations)
         self._units = units
         relative = (sounds - sounds.max(axis=1, keepdims=True)).astype(np.float64)
         self._so_far = np.concatenate([np.zeros((1, sounds.shape[1])), relative.cumsum(axis=0)]).T

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.decoding.ctc import Token
-from mera_edge.asr.decoding.hypothesis_scorer import Evidence, Knowledge, Words
+from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels, Words
 from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.asr.steps import Steps, finish
 
@@ -24,12 +24,12 @@ class Rescoring:
     Nobody waits for its search before that, so it takes a few sounds at a time.
 
     Args:
-        knowledge: what words sound like, and what is said.
+        models: what words sound like, and what is said.
     """
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
-        self._search = WordSearch(knowledge.lexicon)
+    def __init__(self, models: RescoringModels) -> None:
+        self._models = models
+        self._search = WordSearch(models.lexicon)
         self._units: list[NDArray[np.float32]] = []
         self._sounds: list[NDArray[np.float32]] = []
         self._waiting: list[NDArray[np.float32]] = []
@@ -41,7 +41,7 @@ class Rescoring:
             units: log-probabilities ``[n, classes]``.
             cache: the attention cache ``[blocks, heads, frames, 2 d/heads]``, newest frames last.
         """
-        lexicon = self._knowledge.lexicon
+        lexicon = self._models.lexicon
         sounds = lexicon.name(cache[lexicon.block], len(units))
         self._units.append(units)
         self._sounds.append(sounds)
@@ -62,25 +62,25 @@ class Rescoring:
             self.search(_SOUNDS_A_STEP)
             yield
         units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
-        evidence = Evidence(self._knowledge, units, sounds)
-        best = yield from combine_in_steps(evidence, [*texts, self._search.words])
-        return evidence.tokens(best)
+        scorer = HypothesisScorer(self._models, units, sounds)
+        best = yield from combine_in_steps(scorer, [*texts, self._search.words])
+        return scorer.tokens(best)
 
 
-def combine(evidence: Evidence, texts: Sequence[Words]) -> Words:
+def combine(scorer: HypothesisScorer, texts: Sequence[Words]) -> Words:
     """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
-    return finish(combine_in_steps(evidence, texts))
+    return finish(combine_in_steps(scorer, texts))
 
 
-def combine_in_steps(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
+def combine_in_steps(scorer: HypothesisScorer, texts: Sequence[Words]) -> Steps[Words]:
     """Do the same in steps."""
-    best = yield from _best(evidence, texts)
+    best = yield from _best(scorer, texts)
     for _ in range(_ROUNDS):
         exchanged: dict[_Part, Words] = {}
         for text in texts:
             exchanged |= {part: _exchanged(best, [part]) for part in _differences(best, text)}
             yield
-        scores = yield from evidence.scores_in_steps([best, *exchanged.values()])
+        scores = yield from scorer.scores_in_steps([best, *exchanged.values()])
         better = sorted(
             (part for part, text in exchanged.items() if scores[text] > scores[best]),
             key=lambda part: (-scores[exchanged[part]], part),
@@ -92,12 +92,12 @@ def combine_in_steps(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]
             if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
                 chosen.append(part)
         # What is good for itself need not be good together.
-        best = yield from _best(evidence, [_exchanged(best, chosen), exchanged[better[0]]])
+        best = yield from _best(scorer, [_exchanged(best, chosen), exchanged[better[0]]])
     return best
 
 
-def _best(evidence: Evidence, texts: Sequence[Words]) -> Steps[Words]:
-    scores = yield from evidence.scores_in_steps(texts)
+def _best(scorer: HypothesisScorer, texts: Sequence[Words]) -> Steps[Words]:
+    scores = yield from scorer.scores_in_steps(texts)
     return max(texts, key=scores.__getitem__)
 
 
