@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,7 @@ def to_onnx(
     """
     module, inputs, outputs = prepared.module.eval(), prepared.inputs, prepared.outputs
     examples = tuple(inputs.values())
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # about ops of torchvision, which no model here has
+    with _quiet(), torch.no_grad():
         expected = module(*examples)
         program = torch.onnx.export(
             module,
@@ -108,6 +107,20 @@ def to_onnx(
             f"at most {TOLERANCE} is allowed: look for an operator that exports differently",
         )
     return Exported(_described(inputs, units or {}), _described(given, units or {}), difference)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what the exporter says about operators of torchvision, which no model here has."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def entry(
