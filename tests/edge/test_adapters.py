@@ -212,13 +212,13 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="was altered"):
             adapter(role, name)
         catalogue.catalogue()[name].files["model.onnx"] = sha256(other)
-        with pytest.raises(broken[role], match="takes"):
+        with pytest.raises(broken[role], match="expects"):
             adapter(role, name)
     (tmp_path / "grey" / "model.onnx").unlink()
     with pytest.raises(InputError, match="is missing"):
         adapter("face", "grey")
-    with pytest.raises(ConfigError, match=r"published\.text"):
-        load(None, {"published": {"text": "grey"}}, {})
+    with pytest.raises(ConfigError, match=r"published\.fusion"):
+        load(None, {"published": {"fusion": "grey"}}, {})
     with pytest.raises(ConfigError, match="face_detector is now published"):
         load(None, {"face_detector": "yunet"}, {})
 

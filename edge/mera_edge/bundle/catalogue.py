@@ -6,11 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from mera_edge.bundle.manifest import RoleName, sha256
 from mera_edge.bundle.places import place
 from mera_edge.errors import InputError
+from mera_edge.labels import OUTSIDE, to_emotion
 
 COMPLETE = "complete"
 """A file in the folder of a model that came in an archive and was verified as a whole."""
@@ -37,6 +38,17 @@ class Published(BaseModel):
     """What its adapter has to know of its input."""
     archive_sha256: str | None = None
     """Instead of ``files``: of the archive that is unpacked."""
+
+    @field_validator("labels")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a label that could not be read as an emotion once the model answers."""
+        try:
+            for label in set(labels) - OUTSIDE:
+                to_emotion(label)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+        return labels
 
 
 @cache

@@ -16,6 +16,13 @@ COMMERCIAL: Final = frozenset(
 )  # fmt: skip
 """SPDX identifiers of licences that allow commercial use, on their own conditions."""
 
+MEANING: Final[dict[Use, str]] = {
+    "commercial": "may be used commercially, on the conditions of its licence",
+    "non-commercial": "for research and other non-commercial use only",
+    "unknown": "read the licence before any use: its terms are unusual",
+}
+"""The classes in words."""
+
 _RESTRICTED = re.compile(r"\bnc\b|non-?commercial|research|academic", re.IGNORECASE)
 
 

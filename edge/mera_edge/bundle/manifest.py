@@ -20,7 +20,7 @@ MANIFEST_LIMIT: Final = 16 * 1000**2
 _AGAIN = "copy or export the bundle again"
 
 RoleName = Literal["vad", "asr", "asr_final", "voice", "face_detector", "face", "text", "fusion"]
-PublishedRole = Literal["vad", "face_detector", "face"]
+PublishedRole = Literal["vad", "voice", "face_detector", "face", "text"]
 """Roles in which a published model may run in place of the bundle's."""
 
 

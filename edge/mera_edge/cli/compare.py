@@ -15,7 +15,10 @@ _COLUMNS = ("wer", "cer", "accuracy", "uar", "macro_f1", "ece")
 
 def compare(
     role: Annotated[
-        str, typer.Argument(help="Role: face or asr.", autocompletion=complete.evaluated)
+        str,
+        typer.Argument(
+            help="Role: asr, voice, face, text or vad.", autocompletion=complete.evaluated
+        ),
     ],
     names: Annotated[
         list[str],

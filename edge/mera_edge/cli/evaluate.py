@@ -19,7 +19,7 @@ def evaluate(
     role: Annotated[
         str,
         typer.Argument(
-            help="Role: asr, voice, face, text or fused.", autocompletion=complete.evaluated
+            help="Role: asr, voice, face, text, vad or fused.", autocompletion=complete.evaluated
         ),
     ],
     manifest: Annotated[
@@ -33,6 +33,10 @@ def evaluate(
     ] = 0,
     json: options.Json = False,
     asr: options.Asr = None,
+    final: Annotated[
+        str | None,
+        typer.Option(help="For asr, the second pass: `none`, or a pulled model."),
+    ] = None,
     published: options.Published = None,
     config: options.Config = None,
     bundle: options.Bundle = None,
@@ -47,7 +51,8 @@ def evaluate(
 
     if role not in EVALUATORS:
         raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(EVALUATORS)}")
-    flags = {"bundle": bundle, "recognition": {"model": asr}, "published": options.pairs(published)}
+    flags = {"bundle": bundle, "published": options.pairs(published)}
+    flags["recognition"] = {"model": asr, "final": final}
     settings = load(config, flags)
     models = Bundle.open(settings.bundle, published=settings.published)
     result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)

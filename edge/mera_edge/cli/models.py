@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -61,22 +61,60 @@ def list_models(bundle: options.Bundle = None, json: options.Json = False) -> No
 @app.command()
 def show(
     role: Annotated[
-        str, typer.Argument(help="Role, for example face.", autocompletion=complete.roles)
+        str,
+        typer.Argument(
+            help="Role of the bundle, for example face, or a published model.",
+            autocompletion=complete.roles,
+        ),
     ],
     bundle: options.Bundle = None,
     json: options.Json = False,
 ) -> None:
-    """Show the model card of one role: training data, metrics and licence."""
+    """Show the model card of one role (training data, metrics, licence), or a published model."""
     from rich.markdown import Markdown
 
     from mera_edge.bundle import Bundle
+    from mera_edge.bundle.catalogue import catalogue
     from mera_edge.cli.console import stdout
 
+    if role in catalogue():
+        _show_published(role, json)
+        return
     entry = Bundle.open(bundle).role(role).entry
     if json:
         print(entry.model_dump_json())
     else:
         stdout().print(Markdown(entry.card))
+
+
+def _show_published(name: str, json: bool) -> None:
+    from rich.table import Table
+
+    from mera_edge.bundle.catalogue import published, pulled
+    from mera_edge.bundle.licence import MEANING, use
+    from mera_edge.cli.console import stdout
+
+    model = published(name)
+    if json:
+        print(model.model_dump_json())
+        return
+    facts = {
+        "role": model.role,
+        "what": model.what,
+        "licence": f"{model.licence}: {MEANING[use(model.licence)]}",
+        "languages": ", ".join(model.languages),
+        "labels": ", ".join(dict.fromkeys(model.labels)),
+        "sources": "\n".join(model.sources),
+        "SHA-256": "\n".join(f"{digest} {file}" for file, digest in model.files.items())
+        or model.archive_sha256,
+        "here": str(pulled(name) or f"no; run: mera-edge models pull {name}"),
+    }
+    table = Table("", "", title=name, show_header=False)
+    table.columns[1].overflow = "fold"
+    for key, value in facts.items():
+        if value:
+            table.add_row(key, value)
+    stdout().print(table, markup=False)
 
 
 @app.command()
@@ -106,13 +144,22 @@ def pull(
             "--from", help="Use a local copy instead: a directory, a file, an archive or a wheel."
         ),
     ] = None,
+    licence: Annotated[
+        Literal["any", "commercial"],
+        typer.Option(help="`commercial` refuses what may not be used so, or may be doubtful."),
+    ] = "any",
 ) -> None:
     """Download a published model and verify its SHA-256."""
     from mera_edge.bundle.catalogue import published
+    from mera_edge.bundle.licence import MEANING, use
     from mera_edge.bundle.pull import pull as bring
     from mera_edge.cli.console import stdout
+    from mera_edge.errors import InputError
 
+    terms = published(name).licence
+    meaning = MEANING[use(terms)]
+    if licence == "commercial" and use(terms) != "commercial":
+        raise InputError(f"{name} is licensed as {terms}: {meaning}", "see: mera-edge models list")
     path = bring(name, source)
-    stdout().print(
-        f"{name} ({published(name).licence}) is at {path}", highlight=False, markup=False
-    )
+    stdout().print(f"{name} is at {path}", highlight=False, markup=False)
+    stdout().print(f"{terms}: {meaning}", highlight=False, markup=False)

@@ -61,8 +61,8 @@ Published = Annotated[
     list[str] | None,
     typer.Option(
         "--published",
-        help="ROLE=NAME: a pulled model in place of the bundle's (face, face_detector, vad); "
-        "repeatable.",
+        help="ROLE=NAME: a pulled model in place of the bundle's (vad, voice, face_detector, face, "
+        "text); repeatable.",
     ),
 ]
 Asr = Annotated[

@@ -181,8 +181,8 @@ class Settings(BaseModel):
     )
     published: Annotated[dict[PublishedRole, str], BeforeValidator(_pairs)] = Field(
         {},
-        description="pulled models in place of the bundle's, by role (vad, face_detector, face), "
-        'as `face_detector = "yunet"`',
+        description="pulled models in place of the bundle's, by role (vad, voice, face_detector, "
+        'face, text), as `face_detector = "yunet"`',
     )
     recognition: RecognitionSettings = Field(RECOGNITION, description="a table: speech recognition")
     privacy: PrivacySettings = Field(PRIVACY, description="a table: what leaves the process")

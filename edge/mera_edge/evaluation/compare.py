@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mera_edge.bundle.catalogue import downloaded_for
+from mera_edge.bundle.catalogue import downloaded_for, published
 from mera_edge.errors import InputError
 
 OURS = "ours"
@@ -36,7 +36,7 @@ def compare(role: str, names: Sequence[str], manifest: Path, bundle: Path | None
 
     Args:
         role: of `mera_edge.evaluation.evaluate.EVALUATORS`.
-        names: `OURS`, or pulled models for the role.
+        names: `OURS`, or pulled models for the role; for asr also those of its second pass.
         manifest: the examples.
         bundle: the one in the package when ``None``.
 
@@ -51,10 +51,22 @@ def compare(role: str, names: Sequence[str], manifest: Path, bundle: Path | None
 
 def _arguments(role: str, name: str) -> list[str]:
     """Return what makes `evaluate` take a model."""
+    if role == "asr":
+        return _recognizer(name)
     if name == OURS:
         return []
     downloaded_for(role, name)
-    return ["--asr", f"sherpa:{name}"] if role == "asr" else ["--published", f"{role}={name}"]
+    return ["--published", f"{role}={name}"]
+
+
+def _recognizer(name: str) -> list[str]:
+    """Return what makes `evaluate` recognize with a model alone, or finish ours with it."""
+    if name == OURS:
+        return ["--final", "none"]
+    if published(name).role == "asr_final":
+        return ["--final", name]
+    downloaded_for("asr", name)
+    return ["--asr", f"sherpa:{name}", "--final", "none"]
 
 
 def _run(name: str, arguments: Sequence[str]) -> Compared:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mera_edge import table
 from mera_edge.asr import SpeechRecognizer, open_recognizer
@@ -23,13 +24,16 @@ from mera_edge.evaluation.role_evaluators import (
     Prediction,
     Predictor,
     RoleEvaluator,
+    samples_of,
 )
+from mera_edge.features.audio import AudioBlock
+from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import VirtualClock
 from mera_edge.service.run_loop import run
 from mera_edge.sources.media import MediaFile
-from mera_edge.stages.vad import VoiceActivity
+from mera_edge.stages.vad import VoiceActivity, speech_detector
 
 Progress = Callable[[Sequence[labelled_csv.Row]], "Sequence[labelled_csv.Row]"]
 Found = TypeVar("Found")
@@ -47,7 +51,8 @@ def evaluate(
 
     Args:
         role: a key of `EVALUATORS`.
-        manifest: a CSV with ``file,label`` (voice, face, fused), ``text,label`` (text) or
+        manifest: a CSV with ``file,label`` (voice, face, fused, vad with the labels *speech*
+            and *noise*), ``text,label`` (text) or
             ``file,text`` (asr).
         progress: wraps the rows, to show how far it is.
         recognition: for asr, how speech is recognized.
@@ -135,6 +140,10 @@ def _recognition(
     return {**rates, "real_time_factor": took / heard_s if heard_s else 0.0}
 
 
+def _speech_or_noise(bundle: Bundle) -> Sequence[str]:
+    return ("speech", "noise")
+
+
 def _fused(bundle: Bundle) -> Predictor:
     pipeline = Pipeline(bundle, Offline())
     pipeline.warm_up()
@@ -152,5 +161,33 @@ def _fused(bundle: Bundle) -> Predictor:
 FUSED = RoleEvaluator("macro_f1", _fused, lambda bundle: str, str)
 """Whole clips through the pipeline."""
 
-EVALUATORS: dict[str, RoleEvaluator] = {**dict(ROLE_EVALUATORS.items()), "fused": FUSED}
+
+def _vad(bundle: Bundle) -> Predictor:
+    detector = speech_detector(bundle)
+
+    def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
+        detector.reset()
+        spoken, heard = 0, LogMel()
+        starts = range(0, len(inputs), _PIECE)
+        for start in starts:
+            samples = inputs[start : start + _PIECE]
+            block = AudioBlock(heard.accept(samples), (start + len(samples)) / SAMPLE_RATE, samples)
+            spoken += detector.listen(block)
+        share = np.float32(spoken > 0)
+        return Prediction(np.array([share, 1 - share], np.float32))
+
+    return predict
+
+
+_PIECE = SAMPLE_RATE // 5
+VAD = RoleEvaluator(
+    "uar", _vad, lambda bundle: lambda samples: samples, samples_of, _speech_or_noise
+)
+"""Recordings with speech somewhere in them, and others."""
+
+EVALUATORS: dict[str, RoleEvaluator] = {
+    **dict(ROLE_EVALUATORS.items()),
+    "vad": VAD,
+    "fused": FUSED,
+}
 """By what can be evaluated."""

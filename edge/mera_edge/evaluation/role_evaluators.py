@@ -21,19 +21,21 @@ from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.face import decode
-from mera_edge.features.fbank import FRAME_SHIFT_S, log_mel
+from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.metrics.classification import classification
 from mera_edge.metrics.word_error_rate import normalized, word_error_rate
 from mera_edge.sources.media import MediaFile
+from mera_edge.stages.adapters import adapter
 from mera_edge.stages.face import FaceStage
 from mera_edge.stages.face_encoder import face_encoder
-from mera_edge.stages.text import TextStage
+from mera_edge.stages.text import sentence_encoder
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
 Inputs: TypeAlias = Any
-"""What a predictor takes: log-mel frames ``[n, 80]``, a face crop ``[S, S]`` or a sentence."""
+"""What a predictor takes: log-mel frames ``[n, 80]`` (samples ``[n]`` for a
+published voice), a face crop ``[S, S]`` or a sentence."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def samples_of(file: str) -> NDArray[np.float32]:
 
 
 def _voice(bundle: Bundle) -> Predictor:
+    if "voice" in bundle.published:
+        return _published_voice(bundle.published["voice"])
     stage = VoiceStage(bundle)
 
     def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
@@ -151,13 +155,28 @@ def _voice(bundle: Bundle) -> Predictor:
     return predict
 
 
+def _published_voice(name: str) -> Predictor:
+    reader = adapter("voice", name)
+
+    def predict(inputs: NDArray[np.float32], chunk: int | None = None) -> Output:
+        seven = reader.read(inputs)
+        return None if seven is None else Prediction(seven)
+
+    return predict
+
+
 def _speech(bundle: Bundle) -> Prepare:
-    activity = VoiceActivity(bundle)
+    activity, of_samples = VoiceActivity(bundle), "voice" in bundle.published
 
     def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
         frames = log_mel(samples)
         span = activity.span(frames)
-        return None if span is None else frames[slice(*span)]
+        if span is None:
+            return None
+        if of_samples:
+            begin, end = (round(frame * FRAME_SHIFT_S * SAMPLE_RATE) for frame in span)
+            return samples[begin:end]
+        return frames[slice(*span)]
 
     return prepare
 
@@ -202,7 +221,7 @@ def _read_picture(file: str) -> NDArray[np.uint8]:
 
 
 def _text(bundle: Bundle) -> Predictor:
-    stage = TextStage(bundle)
+    stage = sentence_encoder(bundle)
 
     def predict(inputs: str, chunk: int | None = None) -> Output:
         found = stage.accept(inputs, 0.0)

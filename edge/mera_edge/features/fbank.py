@@ -34,18 +34,24 @@ class LogMel:
 
     However the sound is cut into pieces, the frames are the same to the bit. The settings are
     those of sherpa-onnx, so that a recognizer trained on them runs there too.
+
+    Args:
+        window: of Kaldi's.
+        snip_edges: whether the first frame begins with the first sample.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, window: str = str(SPEC["window"]), snip_edges: bool = bool(SPEC["snip_edges"])
+    ) -> None:
         from kaldi_native_fbank import FbankOptions
 
         options = FbankOptions()
         options.frame_opts.samp_freq = SAMPLE_RATE
         options.frame_opts.frame_length_ms = SPEC["frame_length_ms"]
         options.frame_opts.frame_shift_ms = SPEC["frame_shift_ms"]
-        options.frame_opts.window_type = SPEC["window"]
+        options.frame_opts.window_type = window
         options.frame_opts.dither = SPEC["dither"]
-        options.frame_opts.snip_edges = SPEC["snip_edges"]
+        options.frame_opts.snip_edges = snip_edges
         options.mel_opts.num_bins = BINS
         options.mel_opts.low_freq = SPEC["low_hz"]
         options.mel_opts.high_freq = SPEC["high_hz"]

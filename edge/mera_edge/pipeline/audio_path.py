@@ -18,7 +18,7 @@ from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.pipeline.transcription import Transcriber, Words
 from mera_edge.sources.base import AudioChunk
 from mera_edge.stages.vad import speech_detector
-from mera_edge.stages.voice import VoiceStage
+from mera_edge.stages.voice import voice_encoder
 
 REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
 """Silence after which the recognizer rests to save power, and what it hears of it when it goes on:
@@ -30,6 +30,7 @@ ONSET_S = 0.2
 _PRE_ROLL, _ONSET = round(PRE_ROLL_S / FRAME_SHIFT_S), round(ONSET_S / FRAME_SHIFT_S)
 _SAMPLES_A_FRAME = round(FRAME_SHIFT_S * SAMPLE_RATE)
 _NO_FRAMES = np.zeros((0, BINS), np.float32)
+_NOTHING = AudioBlock(_NO_FRAMES, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class AudioPath:
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
         self._activity = stages.runner("vad", speech_detector)
         self._transcription = Transcriber(stages, recognition)
-        self._voice = stages.runner("voice", VoiceStage)
+        self._voice = stages.runner("voice", voice_encoder)
         self.reset()
 
     def reset(self) -> None:
@@ -72,7 +73,7 @@ class AudioPath:
         self._transcription.reset()
         self.speaking = self._was_speaking = False
         self._off: Set[ModalityName] = frozenset()
-        self._before = _NO_FRAMES
+        self._before = _NOTHING
         self._new_voice: Evidence | None = None
         self._heard_s = self._spoke_s = self._utterance_s = 0.0
         self._kept: AudioBlock | None = None
@@ -83,7 +84,7 @@ class AudioPath:
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         block = AudioBlock(log_mel(noise), 1.0, noise)
         self._activity.call(0.0, lambda activity: activity.listen(block))
-        heard = self._voice.call(0.0, lambda voice: voice.accept(block.frames, block.end_s))
+        heard = self._voice.call(0.0, lambda voice: voice.listen(block))
         read = self._transcription.warm_up(block)
         return [evidence for evidence in (heard, read) if evidence is not None]
 
@@ -182,19 +183,27 @@ class AudioPath:
         if self._kept is not None:
             block, self._kept = self._kept, None
             self._transcribe(block, now_s)
-            self._before, self._was_speaking = block.frames[-_ONSET:], False
+            self._before, self._was_speaking = _end_of(block), False
 
     def _listen(self, block: AudioBlock, now_s: float) -> None:
         self._transcribe(block, now_s)
         if self.speaking and "voice" not in self._off:
-            frames = block.frames
-            if not self._was_speaking:
-                # The first syllable began before the voice activity was sure of it.
-                frames = np.concatenate([self._before, frames])
-            heard = self._voice.call(now_s, lambda voice: voice.accept(frames, block.end_s))
+            # The first syllable began before the voice activity was sure of it.
+            whole = block if self._was_speaking else _joined(self._before, block)
+            heard = self._voice.call(now_s, lambda voice: voice.listen(whole))
             self._new_voice = heard or self._new_voice
-        self._before, self._was_speaking = block.frames, self.speaking
+        self._before, self._was_speaking = block, self.speaking
 
     def _transcribe(self, block: AudioBlock, now_s: float) -> None:
         if "text" not in self._off:
             self._transcription.accept(block, now_s)
+
+
+def _joined(before: AudioBlock, block: AudioBlock) -> AudioBlock:
+    frames = np.concatenate([before.frames, block.frames])
+    return replace(block, frames=frames, samples=np.concatenate([before.samples, block.samples]))
+
+
+def _end_of(block: AudioBlock) -> AudioBlock:
+    samples = block.samples[-_ONSET * _SAMPLES_A_FRAME :]
+    return replace(block, frames=block.frames[-_ONSET:], samples=samples)

@@ -35,6 +35,9 @@ HOLD_S = 2.0
 CONTRADICTED = 0.5
 """What an answer counts for whose modalities contradict each other, and then it says nothing: a
 smile over a sad word is no reason to give a state up at once, after some seven seconds it is."""
+OUTVOTED = 0.5
+"""What an answer counts for that one of several modalities gives alone: a sentence that is read out
+loud in a calm voice makes no mood, unless it goes on for some six seconds."""
 GONE_AFTER_S = 10.0
 """A person, or a room, of whom nothing is known for so long is gone. People pause for seconds, and
 words count for eight."""
@@ -135,7 +138,8 @@ def _update(state: _State, event: EmotionEvent, answer: Emotion, now_s: float) -
     if _contradicts_itself(event):
         state.add(_NOTHING, CONTRADICTED * step_s)
     else:
-        state.add(np.array(list(answer.probabilities.values())), step_s)
+        weight = OUTVOTED if _is_outvoted(event, answer.label) else 1.0
+        state.add(np.array(list(answer.probabilities.values())), weight * step_s)
     label = state.wanted
     if label != state.label and now_s - state.since_s >= HOLD_S:
         said = answer.label if label == UNCLEAR else label
@@ -148,13 +152,23 @@ def _contradicts_itself(event: EmotionEvent) -> bool:
 
     Neutral contradicts nothing: plain words are said with a smile.
     """
-    votes: Counter[str] = Counter()
-    claimed: set[str] = set()
-    for modality in event.modalities.values():
-        if modality.probabilities is not None:
-            best, share = max(modality.probabilities.items(), key=lambda item: item[1])
-            votes[best] += 1
-            if best != "neutral" and share >= SURE:
-                claimed.add(best)
+    said = _first_choices(event)
+    votes = Counter(best for best, _ in said)
+    claimed = {best for best, share in said if best != "neutral" and share >= SURE}
     first, second, *_ = [*sorted((votes[label] for label in claimed), reverse=True), 0, 0]
     return 0 < first == second
+
+
+def _is_outvoted(event: EmotionEvent, label: str) -> bool:
+    """Whether of several modalities at most one says ``label``."""
+    said = [best for best, _ in _first_choices(event)]
+    return len(said) > 1 and said.count(label) <= 1
+
+
+def _first_choices(event: EmotionEvent) -> list[tuple[str, float]]:
+    """Return the likeliest emotion of each modality and its share."""
+    return [
+        max(modality.probabilities.items(), key=lambda item: item[1])
+        for modality in event.modalities.values()
+        if modality.probabilities is not None
+    ]

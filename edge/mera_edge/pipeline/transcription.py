@@ -14,7 +14,7 @@ from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages
-from mera_edge.stages.text import TextStage
+from mera_edge.stages.text import sentence_encoder
 
 LEAST_CONFIDENCE = 0.5
 """Of the recognizer in its words, below which they are shown but not taken for evidence."""
@@ -50,7 +50,7 @@ class Transcriber:
 
     def __init__(self, stages: Stages, recognition: RecognitionSettings) -> None:
         self._recognizer = stages.runner("asr", partial(open_recognizer, settings=recognition))
-        self._text = stages.runner("text", TextStage)
+        self._text = stages.runner("text", sentence_encoder)
         self.reset()
 
     def reset(self) -> None:

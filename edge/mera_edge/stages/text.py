@@ -1,6 +1,8 @@
-"""What the words say."""
+"""What the words say: the bundle's encoder, and what a published one has to do in its place."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 
@@ -9,6 +11,14 @@ from mera_edge.evidence import Evidence
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import project
+from mera_edge.stages.adapters import chosen
+
+
+class SentenceEncoder(Protocol):
+    """Reads sentences."""
+
+    def accept(self, text: str, captured_s: float) -> Evidence | None:
+        """Read one as `TextStage` does. A published one's embedding is empty."""
 
 
 class TextStage:
@@ -49,3 +59,15 @@ class TextStage:
             valence=float(answer["valence"][0, 0]),
             embedding=answer["embedding"][0],
         )
+
+
+def sentence_encoder(bundle: Bundle) -> SentenceEncoder:
+    """Return the bundle's encoder, or the pulled one in its place.
+
+    Raises:
+        BundleError: the bundle has none, or one for other features than ours.
+        InputError: the pulled one is not here, or no text encoder.
+        EngineError: it cannot be loaded.
+    """
+    opened: SentenceEncoder = chosen("text", bundle, TextStage)
+    return opened

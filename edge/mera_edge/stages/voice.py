@@ -1,6 +1,8 @@
-"""How the voice sounds."""
+"""How the voice sounds: the bundle's encoder, and what a published one has to do in its place."""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +10,20 @@ from numpy.typing import NDArray
 from mera_edge.bundle import Bundle
 from mera_edge.engine.stream import StreamModel
 from mera_edge.evidence import Evidence
+from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
 from mera_edge.labels import project
+from mera_edge.stages.adapters import chosen
+
+
+class VoiceEncoder(Protocol):
+    """Hears an utterance."""
+
+    def listen(self, block: AudioBlock) -> Evidence | None:
+        """Listen on; return evidence if there is any new. A published one's embedding is empty."""
+
+    def reset(self) -> None:
+        """Forget what was heard: the next block is the first of an utterance."""
 
 
 class VoiceStage:
@@ -32,6 +46,10 @@ class VoiceStage:
         """Forget what was heard: the next frame is the first of an utterance."""
         self._model.reset()
         self._waiting = self._waiting[:0]
+
+    def listen(self, block: AudioBlock) -> Evidence | None:
+        """Do what `accept` does, with the frames of ``block``."""
+        return self.accept(block.frames, block.end_s)
 
     def accept(self, frames: NDArray[np.float32], end_s: float) -> Evidence | None:
         """Listen on.
@@ -58,3 +76,15 @@ class VoiceStage:
             valence=float(answer["valence"][0, 0]),
             embedding=answer["embedding"][0],
         )
+
+
+def voice_encoder(bundle: Bundle) -> VoiceEncoder:
+    """Return the bundle's encoder, or the pulled one in its place.
+
+    Raises:
+        BundleError: the bundle has none, or one for other features than ours.
+        InputError: the pulled one is not here, or no voice encoder.
+        EngineError: it cannot be loaded.
+    """
+    opened: VoiceEncoder = chosen("voice", bundle, VoiceStage)
+    return opened
