@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+OFFLINE := 'pip installed nothing, for the reason above; without a network install the wheelhouse of a \
+release: docs/install.md, As a package'
+# A virtual environment that python3 could not finish must not be taken for one.
+.DELETE_ON_ERROR:
 
 .PHONY: demo test coverage lint docs results bundle clean
 
@@ -47,10 +51,10 @@ $(VENV)/bin/python:
 
 $(VENV)/runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'Installing the runtime into $(VENV), 500 MB ...'
-	@$(PIP) --editable .
+	@$(PIP) --editable . || { echo $(OFFLINE) >&2; exit 1; }
 	touch $@
 
 $(VENV)/dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'Installing the development set into $(VENV) ...'
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[dev]' || { echo $(OFFLINE) >&2; exit 1; }
 	touch $(VENV)/runtime $@
