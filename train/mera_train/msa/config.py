@@ -8,10 +8,25 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mera_train.configuration import explain
-from mera_train.msa.models import ModelConfig
+from mera_train.msa.data import MODALITIES
+from mera_train.msa.models import MODELS, ModelConfig
 from mera_train.task import LoopConfig
 
-ModelName = Literal["mtme", "mtme_human", "self_mm", "lf_dnn", "tfn", "lmf", "mult"]
+ModelName = Literal[
+    "mtme",
+    "mtme_human",
+    "self_mm",
+    "lf_dnn",
+    "tfn",
+    "lmf",
+    "mtfn",
+    "mlmf",
+    "mult",
+    "misa",
+    "mag_bert",
+    "tfr_net",
+    "almt",
+]
 DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]
 
 
@@ -41,7 +56,16 @@ class Config(BaseModel):
         1.0, ge=0, le=1, description="share of utterances with all modalities; others lose some"
     )
     unimodal_weight: float = Field(
-        0.0, ge=0, description="of the single modalities' sentiment (mtme, self_mm)"
+        0.0, ge=0, description="of the single modalities' sentiment (mtme, self_mm, mtfn, mlmf)"
+    )
+    generate: bool = Field(
+        True, description="labels of single modalities where people gave none; else none is learnt"
+    )
+    weights: dict[str, float] = Field(
+        {}, description="of what a network learns besides sentiment, where not the usual ones"
+    )
+    dropped: float = Field(
+        0.0, ge=0, lt=1, description="share of frames that say nothing, in training and validation"
     )
     human_labels: bool = Field(
         False, description="single modalities learn what people saw in them, where they did"
@@ -61,6 +85,21 @@ class Config(BaseModel):
     def _text_can_be_corrected(self) -> Config:
         if self.network.corrects_text and not self.transcripts:
             raise ValueError("network.corrects_text needs transcripts")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_are_known(self) -> Config:
+        usual = MODELS[self.model].LOSSES
+        for name in self.weights.keys() - usual.keys():
+            known = ", ".join(usual) or "nothing besides sentiment"
+            raise ValueError(f"weights: {self.model} learns {known}, not {name!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Config:
+        width = "fused" if self.model == "misa" else "attention"
+        if getattr(self.network, width) % self.network.heads:
+            raise ValueError(f"network.heads must divide network.{width}")
         return self
 
 
@@ -89,6 +128,11 @@ _MODELS: dict[str, dict[str, Any]] = {
     "mtme": _MTME,
     "mtme_human": {**_MTME, "human_labels": True},
     "self_mm": {"unimodal_weight": 1.0},
+    "mtfn": {"unimodal_weight": 1.0, "human_labels": True, "generate": False},
+    "mlmf": {"unimodal_weight": 1.0, "human_labels": True, "generate": False},
+    "misa": {"network": {"encoded": dict.fromkeys(MODALITIES, 128), "heads": 2}},
+    "tfr_net": {"dropped": 0.3},
+    "almt": {"network": {"attention": 128, "heads": 8}, "loop": {"learning_rate": 1e-4}},
 }
 
 

@@ -133,6 +133,29 @@ def batch(examples: Examples) -> Batch:
     )
 
 
+def dropped(
+    examples: Examples, rate: float, means: Mapping[str, Floats], seed: int | np.random.Generator
+) -> Examples:
+    """Drop frames of every modality, each with chance ``rate``, whatever the others lose.
+
+    The protocol of TFR-Net and its followers: a dropped frame is still there but says nothing.
+    Theirs becomes zero; so does ours, after normalisation: it is the training mean.
+
+    Args:
+        examples: any.
+        rate: in [0, 1].
+        means: by modality ``[D]``, the mean of the training frames.
+        seed: the same seed drops the same frames, and with a higher rate more of them.
+    """
+    random = np.random.default_rng(seed)
+    features = {}
+    for name in MODALITIES:
+        values = examples.features[name]
+        gone = random.random(values.shape[:2]) < rate
+        features[name] = np.where(gone[:, :, None], means[name], values).astype(np.float32)
+    return replace(examples, features=features)
+
+
 def clean(
     features: Mapping[str, NDArray[np.generic]],
     lengths: Mapping[str, NDArray[np.generic]],

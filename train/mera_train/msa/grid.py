@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from mera_train.fusion.supervision import SUBSETS
-from mera_train.msa.data import MODALITIES, Corpus, Examples
+from mera_train.msa.data import MODALITIES, Corpus, Examples, dropped
 from mera_train.msa.models import Network
 from mera_train.msa.task import figures
 
@@ -33,27 +31,6 @@ def subsets(network: Network, examples: Examples, corpus: Corpus) -> dict[str, d
 def subset_name(kept: Sequence[float]) -> str:
     """Return the modalities that are kept, in words."""
     return " + ".join(name for name, here in zip(MODALITIES, kept, strict=True) if here)
-
-
-def dropped(examples: Examples, rate: float, means: dict[str, Any], seed: int) -> Examples:
-    """Drop frames of every modality, each with chance ``rate``, whatever the others lose.
-
-    The protocol of TFR-Net and its followers: a dropped frame is still there but says nothing.
-    Theirs becomes zero; so does ours, after normalisation: it is the training mean.
-
-    Args:
-        examples: any.
-        rate: in [0, 1].
-        means: by modality ``[D]``, the mean of the training frames.
-        seed: the same seed drops the same frames, and with a higher rate more of them.
-    """
-    random = np.random.default_rng(seed)
-    features = {}
-    for name in MODALITIES:
-        values = examples.features[name]
-        gone = random.random(values.shape[:2]) < rate
-        features[name] = np.where(gone[:, :, None], means[name], values).astype(np.float32)
-    return replace(examples, features=features)
 
 
 def curve(

@@ -14,7 +14,7 @@ from mera_train import checkpoint, fingerprint, parallel
 from mera_train.loop import fit
 from mera_train.msa import mmsa, mosi_bclstm, own, reference
 from mera_train.msa.config import Config, defaults, parse
-from mera_train.msa.data import Corpus
+from mera_train.msa.data import MODALITIES, Corpus
 from mera_train.msa.models import MODELS, Network
 from mera_train.msa.task import SentimentTask, figures, shapes
 
@@ -163,7 +163,21 @@ def read(config: Config) -> Corpus:
             f"{corpus.train.labels[0] * corpus.largest:g}",
             "give utterances that differ: nothing can be learnt from one label",
         )
-    return corpus.only(config.modalities)
+    corpus = corpus.only(config.modalities)
+    _require_labels(config, corpus)
+    return corpus
+
+
+def _require_labels(config: Config, corpus: Corpus) -> None:
+    if config.generate or not config.human_labels:
+        return
+    rated = {name for name, labels in corpus.train.unimodal.items() if np.isfinite(labels).any()}
+    if missing := sorted({*MODALITIES} - rated):
+        raise InputError(
+            f"{config.feature_path}: no labels of {', '.join(missing)} alone, which "
+            f"{config.model} learns",
+            "give regression_labels_T, _A and _V; or take mtme or self_mm, which make their own",
+        )
 
 
 def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True) -> dict[str, Any]:

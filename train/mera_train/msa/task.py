@@ -24,6 +24,8 @@ class Step:
     """A batch, which rows of the training split it has, and what they lose."""
 
     batch: Batch
+    whole: Batch
+    """The same before frames were dropped."""
     rows: Tensor
     present: Tensor
     """``[B, 3]`` in the order of `MODALITIES`."""
@@ -56,7 +58,8 @@ class SentimentTask:
         labels = UnimodalLabels(whole, widths, human)
         self.model = Supervised(network, labels)
         # The same doubt about dev as about training, or dev would choose what trusts most.
-        self.dev = self._doubted(corpus.valid, np.random.default_rng(0))
+        self.dev = self._dropped(self._doubted(corpus.valid, np.random.default_rng(0)), 0)
+        self.weights = {**network.LOSSES, **config.weights}
 
     def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
         """Rows in random order, dialogues whole, cut into batches, each with a seed."""
@@ -72,23 +75,29 @@ class SentimentTask:
         ]
 
     def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Step:
-        """Doubt what is fitted, and take modalities away."""
+        """Doubt what is fitted, drop frames, and take modalities away."""
         seed, rows = plan
         random = np.random.default_rng(seed)
         examples = self._doubted(self.corpus.train.at(rows), random)
         kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
         kept[random.random(len(rows)) < self.config.full_modality_rate] = 1
         present = torch.from_numpy(kept).float()
-        return Step(data.batch(examples), torch.from_numpy(rows), present, epoch + 1)
+        whole = data.batch(examples)
+        batch = data.batch(self._dropped(examples, seed))
+        return Step(batch, whole, torch.from_numpy(rows), present, epoch + 1)
 
     def loss(self, step: Step, device: torch.device) -> Tensor:
-        """Absolute error of the whole, and the weighted ones of the modalities (Self-MM)."""
+        """Absolute error of the whole, the weighted ones of the modalities (Self-MM), and what
+        the network learns besides."""
         network, labels = self.model.network, self.model.labels
         rows, present = step.rows.to(device), step.present.to(device)
-        predicted = network(step.batch.to(device).keeping(present))
+        seen = step.batch.to(device).keeping(present)
+        predicted = network(seen)
         loss: Tensor = (
             (predicted["sentiment"] - labels.label(UnimodalLabels.WHOLE)[rows]).abs().mean()
         )
+        for name, extra in network.losses(predicted, seen, step.whole.to(device)).items():
+            loss = loss + self.weights[name] * extra
         if not self.config.unimodal_weight:
             return loss
         here = {}
@@ -96,9 +105,12 @@ class SentimentTask:
             human = labels.get_buffer(f"fixed_{name}")[rows]
             here[name] = present[:, column] > 0.5
             weight = labels.weight(name, rows).clamp(min=self.config.always_unimodal)
+            weight = weight * self.config.generate
             weight = torch.where(human, torch.ones_like(weight), weight) * here[name]
             error = (predicted[f"sentiment_{name}"] - labels.label(name)[rows]).abs()
             loss = loss + self.config.unimodal_weight * (weight * error).mean()
+        if not self.config.generate:
+            return loss
         names = (UnimodalLabels.WHOLE, *MODALITIES)
         features = {name: predicted[f"features_{name}"].detach() for name in names}
         labels.update(rows, features, here, step.epoch)
@@ -107,6 +119,13 @@ class SentimentTask:
     def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
         """Figures of all three modalities together on the dev split."""
         return figures(model.network, self.dev, self.corpus)
+
+    def _dropped(self, examples: Examples, seed: int) -> Examples:
+        if not self.config.dropped:
+            return examples
+        inputs = self.model.network.inputs
+        means = {name: inputs.get_buffer(f"{name}_mean").cpu().numpy() for name in MODALITIES}
+        return data.dropped(examples, self.config.dropped, means, seed)
 
     def _doubted(self, examples: Examples, random: np.random.Generator) -> Examples:
         """Give some utterances the fitted features of one with the opposite label."""

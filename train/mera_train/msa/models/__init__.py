@@ -1,11 +1,16 @@
 """Networks for sentiment, all behind one interface: a batch in, predictions by name out."""
 
+from mera_train.msa.models.almt import Almt
 from mera_train.msa.models.encode import ModelConfig, Network, Shapes
 from mera_train.msa.models.lf_dnn import LateFusion
 from mera_train.msa.models.lmf import LowRankFusion
+from mera_train.msa.models.mag_bert import MagBert
+from mera_train.msa.models.misa import Misa
 from mera_train.msa.models.mult import CrossModal
+from mera_train.msa.models.multitask import MultiTaskLowRankFusion, MultiTaskTensorFusion
 from mera_train.msa.models.self_mm import SelfMM
 from mera_train.msa.models.tfn import TensorFusion
+from mera_train.msa.models.tfr_net import TfrNet
 
 MODELS: dict[str, type[Network]] = {
     "mtme": SelfMM,
@@ -14,7 +19,13 @@ MODELS: dict[str, type[Network]] = {
     "lf_dnn": LateFusion,
     "tfn": TensorFusion,
     "lmf": LowRankFusion,
+    "mtfn": MultiTaskTensorFusion,
+    "mlmf": MultiTaskLowRankFusion,
     "mult": CrossModal,
+    "misa": Misa,
+    "mag_bert": MagBert,
+    "tfr_net": TfrNet,
+    "almt": Almt,
 }
 """By name. ``mtme``, ``mtme_human`` (which learns what people saw in single modalities, where
 they did) and ``self_mm`` are one network, trained differently."""

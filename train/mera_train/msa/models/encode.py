@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
+from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
 
 Shapes = Mapping[str, tuple[int, int]]
@@ -26,8 +28,15 @@ class ModelConfig(BaseModel):
     context: int = Field(0, ge=0, description="width of the dialogue around it; 0: none")
     fused: int = Field(128, ge=4, description="width of the fused features")
     unimodal: int = Field(32, ge=4, description="width of each modality's features")
-    attention: int = Field(40, ge=8, description="width of cross-modal attention (mult)")
-    heads: int = Field(4, ge=1, description="of cross-modal attention (mult)")
+    attention: int = Field(
+        40, ge=8, description="width of attention (mult, mag_bert, tfr_net, almt)"
+    )
+    heads: int = Field(4, ge=1, description="of attention; they divide its width")
+    layers: int = Field(2, ge=1, description="of attention (mag_bert, tfr_net, almt)")
+    tokens: int = Field(8, ge=1, description="that a modality is condensed to (almt)")
+    shift: float = Field(
+        1.0, gt=0, description="largest shift of a word, in units of its length (mag_bert)"
+    )
     rank: int = Field(4, ge=1, description="of the low-rank product (lmf)")
     corrects_text: bool = Field(
         False, description="the last feature of the first word is a sentiment, to be corrected"
@@ -59,10 +68,14 @@ class Inputs(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return by modality ``[B, T, D]``."""
+        return {name: self.dropout(value) for name, value in self.normalised(batch).items()}
+
+    def normalised(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what `forward` does, nothing dropped out."""
         found = {}
         for name, values in batch.features.items():
             mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
-            value = self.dropout(((values - mean) / scale).clamp(-5, 5))
+            value = ((values - mean) / scale).clamp(-5, 5)
             here = frames_there(batch, name).unsqueeze(-1)
             found[name] = torch.where(here, value, torch.zeros_like(value))
         return found
@@ -77,6 +90,9 @@ def frames_there(batch: Batch, name: str) -> Tensor:
 class Network(nn.Module):
     """What all networks have in common."""
 
+    LOSSES: ClassVar[Mapping[str, float]] = {}
+    """What it learns besides sentiment, with the usual weights."""
+
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__()
         self.inputs = Inputs(shapes, config.input_dropout)
@@ -85,6 +101,16 @@ class Network(nn.Module):
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return at least ``sentiment [B]``, of the whole."""
         raise NotImplementedError
+
+    def losses(self, found: Mapping[str, Tensor], seen: Batch, whole: Batch) -> dict[str, Tensor]:
+        """Return by name of `LOSSES` a scalar.
+
+        Args:
+            found: what `answer` returned.
+            seen: what it was given.
+            whole: the same before frames were dropped.
+        """
+        return {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return what `answer` does, added to the sentiment that is read already."""
@@ -203,3 +229,40 @@ class Encoders(nn.Module):
                 encoded = self.dropout(self.contexts[name](encoded, batch.dialogues))
             found[name] = encoded
         return found
+
+
+class Heads(nn.ModuleDict):
+    """Heads of several tasks, for each ``features_NAME [B, width]`` and ``sentiment_NAME [B]``.
+
+    Args:
+        inputs: by name, the width of what is encoded.
+        widths: by name, that of the features.
+    """
+
+    def __init__(self, inputs: Mapping[str, int], widths: Mapping[str, int]) -> None:
+        super().__init__({name: Head(width, widths[name]) for name, width in inputs.items()})
+
+    def forward(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Answer each from ``[B, inputs[name]]``."""
+        found: dict[str, Tensor] = {}
+        for name, head in self.items():
+            features, value = head(encoded[name])
+            found |= {f"features_{name}": features, f"sentiment_{name}": value.squeeze(1)}
+        return found
+
+
+class InDialogue(nn.Module):
+    """The sentiment ``[B]`` of a vector ``[B, inputs]`` and of the dialogue around it, if any."""
+
+    def __init__(self, inputs: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.dropout)
+        self.context = Context(inputs, config.context) if config.context else None
+        self.head = Head(config.context or inputs, config.fused)
+
+    def forward(self, x: Tensor, batch: Batch) -> Tensor:
+        x = self.dropout(x)
+        if self.context is not None and batch.dialogues:
+            x = self.dropout(self.context(x, batch.dialogues))
+        value: Tensor = self.head(x)[1]
+        return value.squeeze(1)

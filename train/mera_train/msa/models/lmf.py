@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -31,8 +33,12 @@ class LowRankFusion(Network):
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
-        encoded = self.encoders(self.inputs(batch), batch)
+        return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
+
+    def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
         # The bias of a linear layer is the 1 that tensor fusion appends.
         factors = [self.factors[name](encoded[name]) for name in MODALITIES]
         product = torch.stack(factors).prod(dim=0).unflatten(1, (self.rank, -1)).sum(dim=1)
-        return {"sentiment": self.head(product)[1].squeeze(1)}
+        value: Tensor = self.head(product)[1]
+        return value.squeeze(1)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, First, Last, ModelConfig, Network, Shapes
+from mera_train.msa.models.encode import (
+    Encoders,
+    First,
+    Heads,
+    Last,
+    ModelConfig,
+    Network,
+    Shapes,
+)
 
 
 class SelfMM(Network):
@@ -24,18 +31,16 @@ class SelfMM(Network):
         super().__init__(config, shapes)
         self.encoders = Encoders(config, shapes, {"text": First, "audio": Last, "vision": Last})
         widths = self.encoders.widths
-        self.heads = nn.ModuleDict({self.WHOLE: Head(sum(widths.values()), config.fused)})
-        for name in MODALITIES:
-            self.heads[name] = Head(widths[name], config.unimodal)
+        self.heads = Heads(
+            {self.WHOLE: sum(widths.values()), **widths},
+            {self.WHOLE: config.fused, **dict.fromkeys(MODALITIES, config.unimodal)},
+        )
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M,
         and ``features_whole``: what labels are generated from."""
         encoded = self.encoders(self.inputs(batch), batch)
         encoded[self.WHOLE] = torch.cat([encoded[name] for name in MODALITIES], dim=1)
-        found = {}
-        for name, head in self.heads.items():
-            found[f"features_{name}"], found[f"sentiment_{name}"] = head(encoded[name])
-            found[f"sentiment_{name}"] = found[f"sentiment_{name}"].squeeze(1)
+        found: dict[str, Tensor] = self.heads(encoded)
         found["sentiment"] = found.pop(f"sentiment_{self.WHOLE}")
         return found

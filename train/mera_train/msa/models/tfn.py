@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +27,11 @@ class TensorFusion(Network):
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""
-        encoded = self.encoders(self.inputs(batch), batch)
+        return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
+
+    def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
         ones = [nn.functional.pad(encoded[name], (0, 1), value=1.0) for name in MODALITIES]
         product = torch.einsum("bt,ba,bv->btav", *ones).flatten(1)
-        return {"sentiment": self.head(product)[1].squeeze(1)}
+        value: Tensor = self.head(product)[1]
+        return value.squeeze(1)

@@ -1,0 +1,113 @@
+"""``tfr_net``: from the frames that are there, to what those that were dropped would have said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mera_train.msa.data import MODALITIES, Batch
+from mera_train.msa.models.attention import Attention
+from mera_train.msa.models.encode import InDialogue, ModelConfig, Network, Shapes, frames_there
+
+KERNELS = {"text": 1, "audio": 5, "vision": 3}
+"""Frames that a frame is convolved from."""
+
+
+class TfrNet(Network):
+    """TFR-Net (Yuan et al., ACM Multimedia 2021): robust to frames that are missing at random.
+
+    Every modality, convolved, looks at itself and at the two others; from the three views H a
+    linear layer rebuilds its frames, W H + b, and is judged by those that were dropped
+    (``rebuilt``: the smooth L1 error of these alone, summed over the modalities); `GatedEncoder`
+    reads H as one vector. It is trained with ``dropped`` frames.
+
+    Departures: normalised features are rebuilt, for which one weight does in place of three;
+    nothing looks along the features before that; the text encoder is not trained.
+    """
+
+    LOSSES: ClassVar[Mapping[str, float]] = {"rebuilt": 1.0}
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        width, heads = config.attention, config.heads
+        self.convolve, self.places = nn.ModuleDict(), nn.ParameterDict()
+        self.views, self.rebuild, self.read = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        for name, (longest, inputs) in shapes.items():
+            kernel = KERNELS[name]
+            self.convolve[name] = nn.Conv1d(inputs, width, kernel, padding=kernel // 2, bias=False)
+            self.places[name] = nn.Parameter(0.02 * torch.randn(longest, width))
+            for source in MODALITIES:
+                self.views[f"{name}_{source}"] = nn.ModuleList(
+                    Attention(width, heads, config.dropout) for _ in range(config.layers)
+                )
+            self.rebuild[name] = nn.Linear(3 * width, inputs)
+            self.read[name] = GatedEncoder(3 * width, width)
+        self.ending = InDialogue(3 * width, config)
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``, and ``rebuilt_M [B, T, D]`` of each modality M."""
+        inputs = self.inputs(batch)
+        there = {name: frames_there(batch, name) for name in MODALITIES}
+        frames = {}
+        for name, value in inputs.items():
+            convolved = self.convolve[name](value.transpose(1, 2)).transpose(1, 2)
+            frames[name] = (convolved + self.places[name]) * there[name].unsqueeze(-1)
+        found, encoded = {}, []
+        for name in MODALITIES:
+            views = torch.cat([self._view(name, s, frames, there) for s in MODALITIES], dim=2)
+            found[f"rebuilt_{name}"] = self.rebuild[name](views)
+            encoded.append(self.read[name](views, batch.lengths[name]))
+        found["sentiment"] = self.ending(torch.cat(encoded, dim=1), batch)
+        return found
+
+    def _view(
+        self, name: str, source: str, frames: dict[str, Tensor], there: dict[str, Tensor]
+    ) -> Tensor:
+        x, layers = frames[name], cast(nn.ModuleList, self.views[f"{name}_{source}"])
+        for layer in layers:
+            x = layer(x, x if source == name else frames[source], there[source])
+        return x
+
+    def losses(self, found: Mapping[str, Tensor], seen: Batch, whole: Batch) -> dict[str, Tensor]:
+        wanted, errors = self.inputs.normalised(whole), []
+        for name in MODALITIES:
+            gone = (seen.features[name] != whole.features[name]).any(dim=2)
+            gone = (gone & frames_there(seen, name)).unsqueeze(-1)
+            error = nn.functional.smooth_l1_loss(
+                found[f"rebuilt_{name}"] * gone, wanted[name] * gone, reduction="sum"
+            )
+            errors.append(error / (gone.sum() * wanted[name].shape[2]).clamp(min=1))
+        return {"rebuilt": torch.stack(errors).sum()}
+
+
+class GatedEncoder(nn.Module):
+    """Frames ``[B, T, D]`` as one vector ``[B, width]``, gated by a convolution.
+
+    With states s of a bidirectional GRU over the frames x, ``g = sigmoid(conv(s))`` and
+    ``tanh(W [x; tanh(s) * g] + b)``; of all frames the largest.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(inputs, width, batch_first=True, bidirectional=True)
+        self.gate = nn.Conv1d(2 * width, 1, 3, padding=1)
+        self.project = nn.Linear(2 * width + inputs, width)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        packed = pack_padded_sequence(
+            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+        )
+        states = pad_packed_sequence(
+            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
+        )[0]
+        gate = torch.sigmoid(self.gate(states.transpose(1, 2))).transpose(1, 2)
+        read = torch.tanh(self.project(torch.cat([x, torch.tanh(states) * gate], dim=2)))
+        frame = torch.arange(x.shape[1], device=x.device)
+        beyond = (frame >= lengths.unsqueeze(1)).unsqueeze(-1)
+        # tanh is above -1, which so is as if it were not there.
+        largest = read.masked_fill(beyond, -1.0).amax(dim=1)
+        return largest * (lengths > 0).unsqueeze(1)
