@@ -26,6 +26,10 @@ def features(
     max_failed: Annotated[
         float, typer.Option(min=0, max=1, help="Share of clips that may fail.")
     ] = 0.05,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Dask scheduler whose workers extract, e.g. tcp://host:8786."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON file with bundle, words and max_failed.")
     ] = (None),
@@ -45,6 +49,6 @@ def features(
         def told(done: int, of: int) -> None:
             progress.update(task, completed=done, total=of)
 
-        statuses = extraction.run_dataset(dataset, out, num_workers, told)
+        statuses = extraction.run_dataset(dataset, out, num_workers, told, scheduler)
     lacking = [status for status in statuses if status.notes]
     Console().print(f"{len(statuses)} clips, {len(lacking)} with something to note: {out}")

@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import SPOILED
-from mera_edge.errors import CheckFailed, MeraError
+from mera_edge.errors import CheckFailed
 from mera_train import configuration, disk
 from mera_train.features import clips, reference
 from mera_train.features.clips import RATED, Clip
-from mera_train.features.extractor import SEQUENCES, Extractor, Words
+from mera_train.features.cluster import extracted
+from mera_train.features.extractor import SEQUENCES, Extractor, Status, Words
 from mera_train.features.store import Features, save, specification
 from mera_train.fingerprint import MISSING, Digests, combined
 from mera_train.workers import pool
@@ -43,16 +45,6 @@ class ExtractionConfig(BaseModel):
         "both", description="read the data set's words (gold), the recognizer's (heard), or both"
     )
     max_failed: float = Field(0.05, ge=0, le=1, description="share of clips that may fail")
-
-
-@dataclass(frozen=True)
-class Status:
-    """What became of one clip."""
-
-    id: str
-    ok: bool
-    notes: tuple[str, ...] = ()
-    """What it lacks, or why it failed."""
 
 
 class FeatureExtraction:
@@ -76,7 +68,6 @@ class FeatureExtraction:
             config = _configured(reference.translated(config, where), where)
         self.config = config or ExtractionConfig()
         self._bundle = Bundle.open(self.config.bundle)
-        self._extractor: Extractor | None = None
 
     def run_single(self, clip: Path | str, text: str = "") -> dict[str, NDArray[Any]]:
         """Return the features of one clip: the arrays of `mera_train.features.store`, one row.
@@ -90,7 +81,7 @@ class FeatureExtraction:
         """
         path = Path(clip)
         named = Clip(path.name, path, "test", text)
-        row, _ = self._one(named)
+        row, _ = self._extractor.extract(named)
         return {name: np.asarray(value)[None] for name, value in (_labels(named) | row).items()}
 
     def run_dataset(
@@ -99,6 +90,7 @@ class FeatureExtraction:
         out_file: Path | str,
         num_workers: int = 1,
         progress: Callable[[int, int], None] = lambda done, of: None,
+        scheduler: str | None = None,
     ) -> list[Status]:
         """Extract a whole data set; what was done before is not done again.
 
@@ -111,6 +103,7 @@ class FeatureExtraction:
                 sequences. A status per clip lies beside it as ``.json``.
             num_workers: processes; 0 is this one.
             progress: told how many clips are done, and of how many.
+            scheduler: of Dask, whose workers extract then: `mera_train.features.cluster`.
 
         Returns:
             What became of every clip.
@@ -122,10 +115,9 @@ class FeatureExtraction:
         directory, out = Path(dataset_dir).expanduser(), Path(out_file).expanduser()
         every = clips.read(directory)
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        kept = out.with_name(f"{out.name}.parts")
         with disk.room_for(out, "make room and run it again: it goes on where it was"):
-            parts = self._parts(every, kept)
-            self._work(every[rank::world], parts[rank::world], num_workers, progress)
+            parts = self._parts(every, out.with_name(f"{out.name}.parts"))
+            self._work(every[rank::world], parts[rank::world], num_workers, scheduler, progress)
             if rank:
                 return []
             statuses = _gathered(parts)
@@ -147,7 +139,7 @@ class FeatureExtraction:
 
     def _parts(self, every: Sequence[Clip], kept: Path) -> list[Path]:
         """Return where what is found out about each clip is kept: named by all it depends on."""
-        spec = specification(self._bundle, self.config.words)
+        spec = self.specification
         digests = Digests(kept / "digests.json")
         contents = [digests.of(clip.path) for clip in every]
         digests.save()
@@ -161,34 +153,46 @@ class FeatureExtraction:
         mine: Sequence[Clip],
         parts: Sequence[Path],
         workers: int,
+        scheduler: str | None,
         progress: Callable[[int, int], None],
     ) -> None:
         waiting = [(clip, part) for clip, part in zip(mine, parts, strict=True) if not _done(part)]
         done = len(mine) - len(waiting)
         progress(done, len(mine))
+        for _ in self._extracted(waiting, workers, scheduler):
+            progress(done := done + 1, len(mine))
+
+    def _extracted(
+        self, waiting: Sequence[tuple[Clip, Path]], workers: int, scheduler: str | None
+    ) -> Iterator[None]:
+        """Extract and keep clips; yields after each."""
+        if scheduler is not None:
+            there = [each for each in waiting if each[0].path.is_file()]
+            for kept in extracted(scheduler, self.config.bundle, self.specification, there):
+                _keep(*kept)
+                yield
+            waiting = [each for each in waiting if not each[0].path.is_file()]
         if workers <= 1:
             for clip, part in waiting:
-                self._keep(clip, part)
-                progress(done := done + 1, len(mine))
+                _keep(part, *self.extract(clip))
+                yield
             return
         with pool(workers, _prepare, (self.config,)) as processes:
-            for future in as_completed([processes.submit(_keep, *each) for each in waiting]):
-                future.result()
-                progress(done := done + 1, len(mine))
+            for future in as_completed([processes.submit(_extract, *each) for each in waiting]):
+                yield future.result()
 
-    def _keep(self, clip: Clip, part: Path) -> None:
-        try:
-            row, notes = self._one(clip)
-            status = Status(clip.id, True, notes)
-        except MeraError as error:
-            row, status = {}, Status(clip.id, False, (str(error),))
-        with disk.whole(part) as file:
-            np.savez(file, status=np.array(json.dumps(asdict(status))), **row)  # type: ignore[arg-type]
+    @property
+    def specification(self) -> dict[str, Any]:
+        """What the features depend on: `mera_train.features.store.specification`."""
+        return specification(self._bundle, self.config.words)
 
-    def _one(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-        if self._extractor is None:
-            self._extractor = Extractor(self._bundle, self.config.words)
-        return self._extractor.extract(clip)
+    def extract(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
+        """Return what became of a clip and, if it could be used, its features."""
+        return self._extractor.told(clip)
+
+    @cached_property
+    def _extractor(self) -> Extractor:
+        return Extractor(self._bundle, self.config.words)
 
     def _combine(
         self, every: Sequence[Clip], statuses: Sequence[Status], parts: Sequence[Path], out: Path
@@ -206,7 +210,7 @@ class FeatureExtraction:
         # Only MMSA's layout has sequences.
         names = [name for name in rows[0] if not name.endswith(SEQUENCES)]
         arrays = {name: np.stack([row[name] for row in rows]) for name in names}
-        save(out, Features(arrays, specification(self._bundle, self.config.words)))
+        save(out, Features(arrays, self.specification))
 
 
 def _labels(clip: Clip) -> dict[str, Any]:
@@ -228,6 +232,11 @@ def _tell_leaks(every: Sequence[Clip], contents: Sequence[str]) -> None:
             f"{len(both)} clips are in two splits, {both[0]} first: the figures flatter",
             file=sys.stderr,
         )
+
+
+def _keep(part: Path, status: Status, row: Mapping[str, NDArray[Any]]) -> None:
+    with disk.whole(part) as file:
+        np.savez(file, status=np.array(json.dumps(asdict(status))), **row)  # type: ignore[arg-type]
 
 
 def _done(part: Path) -> bool:
@@ -271,5 +280,5 @@ def _prepare(config: ExtractionConfig) -> None:
     _worker = FeatureExtraction(config)
 
 
-def _keep(clip: Clip, part: Path) -> None:
-    _worker._keep(clip, part)
+def _extract(clip: Clip, part: Path) -> None:
+    _keep(part, *_worker.extract(clip))

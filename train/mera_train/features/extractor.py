@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.errors import InputError
+from mera_edge.errors import InputError, MeraError
 from mera_edge.events import Summary
 from mera_edge.evidence import Evidence
 from mera_edge.labels import EMOTIONS, MODALITIES
@@ -28,6 +29,16 @@ SEQUENCES = "_sequence"
 """How the names of arrays end that have a row for every moment of a clip."""
 
 Words = Literal["gold", "heard", "both"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of one clip."""
+
+    id: str
+    ok: bool
+    notes: tuple[str, ...] = ()
+    """What it lacks, or why it failed."""
 
 
 class Extractor:
@@ -72,6 +83,14 @@ class Extractor:
         row |= {f"{name}{SEQUENCES}": self._sequence(name, end.course) for name in NAMES.values()}
         row[f"text{SEQUENCES}"] = self._words_of(clip.text or end.transcript, end.now_s)
         return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
+
+    def told(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
+        """Return what became of a clip and, if it could be used, its arrays."""
+        try:
+            row, notes = self.extract(clip)
+        except MeraError as error:
+            return Status(clip.id, False, (str(error),)), {}
+        return Status(clip.id, True, notes), row
 
     def _words_of(self, text: str, now_s: float) -> NDArray[np.float16]:
         """Return the whole text and then each of its words, as the text encoder reads it."""
