@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,8 +19,13 @@ ALIASES = {
     "text": ("sentence", "transcript", "transcription"),
     "label": ("emotion",),
     "person": ("speaker", "speaker_id", "actor", "subject", "client_id"),
+    "split": (),
+    "weight": (),
 }
-"""By column what other tools call it: Hugging Face, MASR, Common Voice."""
+"""By column what other tools call it, in any case: Hugging Face, MASR, Common Voice."""
+
+DELIMITERS = ",;\t"
+"""The comma first; spreadsheets write semicolons where a comma is a decimal point."""
 
 
 class Skipped:
@@ -45,11 +52,13 @@ class Skipped:
 
 def renamed(columns: Mapping[str, T]) -> dict[str, T]:
     """Return the columns of a row by our names; what is called so already stays."""
+    given = {name.strip().lower(): name for name in columns if isinstance(name, str)}
     ours = {
-        theirs: name
+        given[theirs]: name
         for name, aliases in ALIASES.items()
         if name not in columns
-        for theirs in [next((alias for alias in aliases if alias in columns), None)]
+        for theirs in [next((alias for alias in (name, *aliases) if alias in given), None)]
+        if theirs is not None
     }
     return {ours.get(name, name): value for name, value in columns.items()}
 
@@ -58,7 +67,8 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
     """Read the rows of a CSV with their lines. Empty lines are no rows.
 
     Args:
-        path: UTF-8, comma-separated, with a header; `ALIASES` are known.
+        path: UTF-8 or UTF-16, separated by commas, semicolons or tabs, with a header; `ALIASES`
+            are known.
         layouts: columns that must be there, others may be; of several layouts the one whose
             first column is there. What a row lacks at its end is empty.
 
@@ -67,12 +77,14 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
             with more fields than columns.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            found = list(renamed(dict.fromkeys(reader.fieldnames or [], "")))
-            reader.fieldnames = found
-            _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
-            rows = [(reader.line_num, row) for row in reader]
+        text = _text(path.read_bytes())
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""), delimiter=_delimiter(text, layouts), restval=""
+        )
+        found = _columns(reader.fieldnames)
+        reader.fieldnames = found
+        _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error})", "use a CSV file in UTF-8") from error
     if not rows:
@@ -94,14 +106,33 @@ def is_file(path: Path) -> bool:
         return False  # The name is too long, or the folder is not to be looked into.
 
 
+def _text(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    return content.decode("utf-8-sig")
+
+
+def _columns(header: Sequence[str] | None) -> list[str]:
+    return list(renamed(dict.fromkeys(header or [], "")))
+
+
+def _delimiter(text: str, layouts: Sequence[Sequence[str]]) -> str:
+    """Return what separates the columns: what makes a layout of the first line, else the comma."""
+    header = next(iter(text.splitlines()), "")
+    for delimiter in DELIMITERS:
+        found = _columns(next(csv.reader([header], delimiter=delimiter), None))
+        if any(set(columns) <= set(found) for columns in layouts):
+            return delimiter
+    return DELIMITERS[0]
+
+
 def _check(path: Path, columns: Sequence[str], found: list[str]) -> None:
     missing = [name for name in columns if name not in found]
     if not missing:
         return
     first = ",".join(found)
-    remedy = f"its first line must name the columns {','.join(columns)}"
-    for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
-        if delimiter in first:
-            remedy = f"its columns are separated by {name}: save it with commas"
     shown = repr(first if len(first) <= 80 else f"{first[:77]}...")
-    raise InputError(f"{path} has no column {missing[0]!r}, it has {shown}", remedy)
+    raise InputError(
+        f"{path} has no column {missing[0]!r}, it has {shown}",
+        f"its first line must name the columns {','.join(columns)}",
+    )

@@ -1,5 +1,6 @@
 """What people write into CSV files, and what they are told about it."""
 
+import codecs
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from mera_edge.evaluation import labelled_csv
     [
         ("", "has no column 'file', it has ''"),
         ("file,label\n", "no rows, only a header"),
-        ("file;label\na.wav;happy\n", "has 'file;label': .*separated by semicolons"),
-        ("file\tlabel\na.wav\thappy\n", "separated by tabs"),
-        ("File,Label\na.wav,happy\n", "has 'File,Label': its first line must name .*file,label"),
+        ("file|label\na.wav|happy\n", "has 'file|label': its first line must name .*file,label"),
+        ("clip;label\na.wav;happy\n", "no column 'file', it has 'clip;label'"),
+        ("file;label\na.wav;happy;sad\n", "line 2: more fields than the 2 columns"),
         ("file,label\na.wav,happy\nwell, fine,happy\n", "line 3: more fields .*quote text"),
         ('file,label\n"a.wav,happy\n', "line 2"),
     ],
@@ -31,6 +32,30 @@ def test_a_table_that_cannot_be_used_says_what_it_has(
     (tmp_path / "a.wav").touch()
     with pytest.raises(InputError, match=rf"rows\.csv.*{message}"):
         labelled_csv.read(path, "file", "label")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_table_of_another_tool_is_the_same_table(
+    tmp_path: Path, delimiter: str, encoding: str, end: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    lines = ["File_Name,LABEL,Speaker", "ä.wav,happy,p1", "b.wav,sad,p2"]
+    bom = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE}.get(encoding, b"")
+    text = "".join(line.replace(",", delimiter) + end for line in lines)
+    path.write_bytes(bom + text.encode(encoding))
+    assert [row for _, row in table.read(path, ("file", "label"))] == [
+        {"file": "ä.wav", "label": "happy", "person": "p1"},
+        {"file": "b.wav", "label": "sad", "person": "p2"},
+    ]
+
+
+def test_a_table_in_another_encoding_says_what_to_save_it_in(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("file,label\nä.wav,happy\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"rows\.csv cannot be read .*: use a CSV file in UTF-8"):
+        table.read(path, ("file", "label"))
 
 
 def test_bad_rows_can_be_left_out_up_to_a_limit(tmp_path: Path) -> None:

@@ -179,9 +179,9 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
 
 
 def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path) -> None:
-    (tmp_path / "own.tsv").write_text("file\ttext\n")
-    with pytest.raises(InputError, match=r"own\.tsv is not a manifest: .*\.csv or \.jsonl"):
-        read(tmp_path, str(tmp_path / "own.tsv"))
+    (tmp_path / "own.list").write_text("file\ttext\n")
+    with pytest.raises(InputError, match=r"own\.list is not a manifest: .*\.tsv or \.jsonl"):
+        read(tmp_path, str(tmp_path / "own.list"))
     (tmp_path / "own.jsonl").write_text('{"sound": "a.wav", "text": "a"}\n')
     with pytest.raises(InputError, match=r"line 1: file is empty: .*has sound, text"):
         read(tmp_path, str(tmp_path / "own.jsonl"))

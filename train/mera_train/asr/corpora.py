@@ -54,10 +54,10 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
         InputError: nothing of the kind is there, or a row cannot be used; it is named.
     """
     path = Path(corpus)
-    if path.suffix in (".csv", ".jsonl"):
+    if path.suffix in layouts.FILES:
         return _with_dev(list(_manifest(path, skipped or table.Skipped())))
     if path.is_file():
-        raise InputError(f"{path} is not a manifest", "manifests are .csv or .jsonl files")
+        raise InputError(f"{path} is not a manifest", "manifests are .csv, .tsv or .jsonl files")
     if path.is_dir():
         found = list(_aishell(path) if (path / "transcript").is_dir() else _librispeech(path))
         if not found:

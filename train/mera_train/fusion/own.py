@@ -39,18 +39,20 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
 
 def _divided(config: Config, data: Path, out: Path) -> Path:
-    """Return the clips' table, one with splits if it has none."""
-    clips.read(data)
+    """Return the clips' table: a CSV with splits, made if it is anything else."""
+    table = data.suffix == ".csv" or (data / "label.csv").is_file()
+    if table:
+        clips.read(data)
     rows = layouts.rows(data, ("file", "label"), ("video_id", "clip_id", "label"))
-    if any(layouts.split(row) for row in rows) or "file" not in rows[0].columns:
+    if table and (any(map(layouts.split, rows)) or "file" not in rows[0].columns):
         return data
     found = [
-        Example(c["file"], "", row.where, row.folder, "", c.get("person", ""))
+        Example(c["file"], "", row.where, row.folder, layouts.split(row), c.get("person", ""))
         for row in rows
         for c in [row.columns]
     ]
     text = io.StringIO()
-    columns = [*dict.fromkeys([*rows[0].columns, "split"])]
+    columns = [*dict.fromkeys(name for row in rows for name in (*row.columns, "split"))]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row, example in zip(rows, divide(found, required(config.own).held_out, tell), strict=True):

@@ -16,7 +16,7 @@ SPLITS = {
 }
 """By what people call a split; ``""``: not said."""
 
-FILES = (".csv", ".jsonl")
+FILES = (".csv", ".tsv", ".jsonl")
 TABLES = ("label.csv", "metadata.csv", "metadata.jsonl", "manifest.csv")
 """Of a folder, its table: CH-SIMS's, Hugging Face's (``imagefolder``, ``audiofolder``), ours."""
 
@@ -60,7 +60,7 @@ def rows(path: Path, *layouts: tuple[str, ...]) -> list[Given]:
         return [Given(f"{path}, line {n}", path.parent, row) for n, row in _objects(path, layouts)]
     if path.suffix not in FILES:
         raise InputError(
-            f"{path} is not a table of examples", "give a .csv or .jsonl file, or a folder"
+            f"{path} is not a table of examples", "give a .csv, .tsv or .jsonl file, or a folder"
         )
     lines = table.read(path, *layouts)
     return [Given(f"{path}, line {line}", path.parent, row) for line, row in lines]
