@@ -14,16 +14,22 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from mera_edge.bundle import Bundle
 from mera_edge.cli import main
 from mera_edge.errors import InputError
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
+from mera_train.fingerprint import Digests
+from mera_train.own.command import CHECKPOINTS
 from mera_train.own.examples import Example
 from mera_train.own.splits import divide
+from mera_train.voice.config import Config
+from mera_train.voice.own import OwnVoices
 
 ROLES = ("face", "voice", "text")
 PEOPLE = [f"p{n}" for n in range(6)]
@@ -215,11 +221,16 @@ def test_sound_without_speech_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     assert "line 22: no speech was found in" in said and "--skip-bad 1" in said
 
 
-def test_another_delimiter_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "data.csv").write_text("file;label\na.png;happy\n")
-    args = ["train", "face", "--data", str(tmp_path / "data.csv"), "--out", str(tmp_path / "run")]
-    assert run(*args) == 2
-    assert "semicolons" in capsys.readouterr().err
+def test_a_recording_that_vanishes_during_the_run_is_named(tmp_path: Path) -> None:
+    encoder = OwnVoices(Config.model_validate({"corpora": {}}))
+    examples = [
+        Example(voices(tmp_path, n, True)["file"], "happy", "", tmp_path, "train") for n in range(2)
+    ]
+    for example in examples:
+        encoder.read(example)
+    (tmp_path / "1.wav").unlink()
+    with pytest.raises(InputError, match=r"1\.wav of .*: copy it again"):
+        encoder.begin(examples, tmp_path / "run", Digests())
 
 
 @settings(max_examples=40, deadline=None)
@@ -247,6 +258,64 @@ def test_people_of_one_label_are_told() -> None:
     divide([Example(str(n), label, "", person=who) for n, (who, label) in enumerate(people)],
            (0.15, 0.25), told.append)  # fmt: skip
     assert any("10 of 10 people have examples of one label only" in line for line in told)
+
+
+def moods(wrong: bool = False, alone: bool = False) -> list[dict[str, str]]:
+    """What six people say; the fifth is for validation and the last for the test.
+
+    Args:
+        wrong: whether those who are learnt from are labelled wrongly.
+        alone: whether each has one label only.
+    """
+    said = {"happy": "i am so happy and glad", "sad": "i am sad and i cry"}
+    other = {"happy": "sad", "sad": "happy"}
+    rows = []
+    for n in range(48):
+        person = n // 8
+        label = ("happy", "sad")[(person if alone else n) % 2]
+        text = said[other[label] if wrong and person < 4 else label]
+        split = (*("train",) * 4, "valid", "test")[person]
+        rows.append({"text": f"{text} {n}", "label": label, "person": f"p{person}", "split": split})
+    return rows
+
+
+def test_what_learnt_nothing_good_is_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = put(tmp_path / "said.csv", moods(wrong=True)), tmp_path / "text"
+    (tmp_path / "quick.yaml").write_text(
+        "own: {}\nbatch: 8\nlongest: 16\nloop: {epochs: 6, learning_rate: 0.02}\n"
+    )
+    args = ("train", "text", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
+    assert run(*args, "--out", str(out)) == 0
+    assert "no better than what it began from: UAR" in " ".join(capsys.readouterr().err.split())
+    begun = load_file(CHECKPOINTS / "text" / "model.safetensors")
+    assert all(torch.equal(v, begun[k]) for k, v in load_file(out / "model.safetensors").items())
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["comparison"]["learnt"] <= metrics["comparison"]["begun"]
+    assert metrics["test"]["uar"] == metrics["shipped"]["uar"] > metrics["learnt"]["uar"]
+    assert "what was learnt, not kept" in (out / "card.md").read_text()
+    # Who wants it all the same trains no second time.
+    trained = (out / "last.safetensors").stat().st_mtime_ns
+    assert run(*args, "--out", str(out), "--keep-learnt") == 0
+    assert (out / "last.safetensors").stat().st_mtime_ns == trained
+    changed = load_file(out / "model.safetensors")
+    assert any(not torch.equal(value, begun[name]) for name, value in changed.items())
+    assert json.loads((out / "metrics.json").read_text())["test"] == metrics["learnt"]
+
+
+def test_where_people_have_one_label_they_are_left_out_to_find_out(tmp_path: Path) -> None:
+    data, out = put(tmp_path / "said.csv", moods(alone=True)), tmp_path / "text"
+    (tmp_path / "quick.yaml").write_text(f"own: {{}}\n{QUICK['text']}")
+    args = ("train", "text", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
+    assert run(*args, "--out", str(out)) == 0
+    found = json.loads((out / "metrics.json").read_text())["comparison"]
+    with (out / "examples.csv").open() as file:
+        learnt = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    assert found["left_out"] and found["n"] == len(learnt), "each was left out once"
+    assert found["people"] == len({row["person"] for row in learnt})
+    assert sorted(p.name for p in (out / "left_out").iterdir()) == ["1", "2", "3"]
+    assert "left out by thirds" in (out / "card.md").read_text()
 
 
 def test_a_recognizer_goes_on_from_the_shipped_one(tmp_path: Path) -> None:

@@ -25,6 +25,15 @@ ROLES = {
 FIRST_SEED = 1111
 """The reference counts on from here."""
 
+KeepLearnt = Annotated[
+    bool,
+    typer.Option(
+        "--keep-learnt",
+        help="Own examples: keep the new weights even if the validation people are "
+        "recognized no better than before.",
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train a model in full precision.")
 
 
@@ -62,6 +71,7 @@ def _verb(role: str) -> Callable[..., None]:
             int | None,
             typer.Option(min=0, help="Own examples: number of unusable rows that may be skipped."),
         ] = None,
+        keep_learnt: KeepLearnt = False,
         resume: Annotated[
             Path | None, typer.Option(help="Continue from the run in this directory.")
         ] = None,
@@ -70,12 +80,17 @@ def _verb(role: str) -> Callable[..., None]:
         ] = False,
     ) -> None:
         from mera_train.disk import room_for
+        from mera_train.own.archives import unpacked
         from mera_train.own.command import settings
 
         module = importlib.import_module(f"mera_train.{role}.train")
-        given = settings(role, module.Config, config, data, begin, label or (), licence, skip_bad)
+        given = settings(
+            *(role, module.Config, config, data, begin, label or (), licence, skip_bad),
+            keep_learnt=keep_learnt,
+        )
         with room_for(out, "make room and give the same command: it goes on where it was"):
             if getattr(given, "own", None) is not None and data.suffix != ".npz":
+                given.own.data = data = unpacked(data, out)
                 module = importlib.import_module(f"mera_train.{role}.own")
             module.train(given, data, out, resume=resume or not fresh)
 
@@ -110,7 +125,11 @@ def fusion(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
     model: Annotated[
-        str | None, typer.Option(help="Model: mtme, mtme_human, self_mm, lf_dnn, tfn, lmf or mult.")
+        str | None,
+        typer.Option(
+            help="Model: mtme, mtme_human, self_mm, lf_dnn, tfn, lmf, mtfn, mlmf, mult, "
+            "misa, mag_bert, tfr_net or almt.",
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Dataset: sims, simsv2, mosi, mosei, mosi_bclstm or own.")
@@ -132,6 +151,6 @@ def fusion(
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
     elif data and out and not model:
-        _verb("fusion")(data, out, config, begin, None, licence, None, resume, fresh)
+        _verb("fusion")(data, out, config, begin, None, licence, None, False, resume, fresh)
     else:
         raise typer.BadParameter("give --data and --out, or --model, --dataset, --features")

@@ -36,7 +36,10 @@ class Settings(Protocol):
 
 
 WITHOUT_EFFECT = frozenset(
-    {"loop.save_every_batches", "licence", "feature_path", "own.data", "own.skip_bad"}
+    {
+        *("loop.save_every_batches", "licence", "feature_path"),
+        *("own.data", "own.skip_bad", "own.keep_learnt"),
+    }
 )
 """Settings that change no weight; of ``feature_path`` and ``own.data`` the examples count."""
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from mera_train.own.comparison import Comparison
 from mera_train.own.config import required
 from mera_train.own.encoder import Encoder, Settings
 from mera_train.own.examples import Example
@@ -30,8 +31,15 @@ def card(
     rows = "".join(_row(label, [e for e in examples if e.label == label]) for label in labels)
     figures = "".join(
         f"| {what} | {' | '.join(_figure(metrics[name], figure) for figure in FIGURES)} |\n"
-        for name, what in (("test", "this one"), ("shipped", "the shipped one"))
+        for name, what in (
+            ("test", "this one"),
+            ("shipped", "the shipped one"),
+            ("learnt", "what was learnt, not kept"),
+        )
+        if name in metrics
     )
+    compared = metrics.get("comparison")
+    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
     people = len({e.person for e in examples if e.person})
     whose = f"of {people} people, none of them in two splits" if people else "of unnamed people"
     silent = [label for label in encoder.labels if label not in labels]
@@ -45,7 +53,7 @@ def card(
   gave them to state.
 * **Licence** of the weights: {stated(config.licence)}.
 * **Choice**: the valid examples chose the weights and the temperature
-  ({metrics["temperature"]:.2f}); the test examples chose nothing.
+  ({metrics["temperature"]:.2f}); the test examples chose nothing.{kept}
 
 | label | train | valid | test |
 | --- | --- | --- | --- |

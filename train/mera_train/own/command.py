@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from mera_edge.errors import ConfigError, InputError
 from mera_train import configuration
+from mera_train.own.archives import SUFFIXES
 from mera_train.own.config import OwnConfig
 from mera_train.own.layouts import FILES
 
@@ -32,6 +33,7 @@ def settings(
     labels: Sequence[str] = (),
     licence: str | None = None,
     skip_bad: int | None = None,
+    keep_learnt: bool = False,
 ) -> Config:
     """Return the configuration of a training, with one's own examples where they are given.
 
@@ -45,6 +47,7 @@ def settings(
         labels: ``--label``, each NAME=MEANING.
         licence: ``--licence``.
         skip_bad: ``--skip-bad``.
+        keep_learnt: ``--keep-learnt``.
 
     Raises:
         InputError: an argument cannot be used.
@@ -54,7 +57,7 @@ def settings(
     if licence is not None:
         read = read.model_copy(update={"licence": licence})
     own = getattr(read, "own", None)
-    if path is not None and own is None and data.suffix not in FILES:
+    if path is not None and own is None and data.suffix not in (*FILES, *SUFFIXES):
         if begin is not None or labels or skip_bad is not None:
             raise ConfigError(
                 f"--from, --label and --skip-bad are for your own examples; {data} is a folder and "
@@ -71,6 +74,8 @@ def settings(
     }
     if skip_bad is not None:
         update["skip_bad"] = skip_bad
+    if keep_learnt:
+        update["keep_learnt"] = True
     own = own or OwnConfig()
     update["labels"] = {**own.labels, **dict(map(_meaning, labels))}
     learning: Config = learning_from(own.model_copy(update=update))

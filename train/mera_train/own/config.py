@@ -24,6 +24,9 @@ class OwnConfig(BaseModel):
     balance: float = Field(
         0.5, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
     )
+    keep_learnt: bool = Field(
+        False, description="keep what was learnt, better or not: --keep-learnt"
+    )
 
     @property
     def source(self) -> Path:

@@ -36,10 +36,10 @@ def divide(
             f"{why}: {' and '.join(name for name, _ in wanted)} have people who are learnt from "
             "too, and strangers will be read worse than the figures say"
         )
-    if why := _confounded(found):
+    if why := confounded(found):
         tell(why)
     for name, share in reversed(wanted):
-        found = _held_out(found, name, share)
+        found = hold_out(found, name, share)
     labels = {e.label for e in found}
     if len(labels) > 1 and len({e.label for e in found if e.split == "train"}) < 2:
         raise InputError(
@@ -61,7 +61,7 @@ def _apart(examples: Sequence[Example]) -> None:
             )
 
 
-def _confounded(examples: Sequence[Example]) -> str:
+def confounded(examples: Sequence[Example]) -> str:
     """Return that people and labels go together, where they do, or nothing."""
     labels: dict[str, set[str]] = defaultdict(set)
     for e in examples:
@@ -84,7 +84,7 @@ def _strangers(examples: Sequence[Example]) -> str:
     return f"{len(people)} people are too few to divide" if len(people) < 4 else ""
 
 
-def _held_out(examples: list[Example], name: str, share: float) -> list[Example]:
+def hold_out(examples: list[Example], name: str, share: float) -> list[Example]:
     """Move a share of the training examples to another split: whole persons, if they are known."""
     rows = [i for i, e in enumerate(examples) if e.split == "train"]
     groups: dict[str, list[int]] = defaultdict(list)

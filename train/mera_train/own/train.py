@@ -5,76 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.evaluation.evaluate import judge
-from mera_edge.metrics.classification import classification, mistakes
+from mera_edge.metrics.classification import mistakes
 from mera_train import checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
 from mera_train.own.card import card
+from mera_train.own.comparison import compare
 from mera_train.own.config import OwnConfig, required
 from mera_train.own.encoder import Encoder, Network, Settings
 from mera_train.own.examples import Example, Kind
 from mera_train.own.splits import divide
+from mera_train.own.task import OwnTask, judged, rows_of
 from mera_train.temperature import fit_temperature
-
-
-class OwnTask(Generic[Network]):
-    """What the shared loop needs to train any encoder on one's own examples."""
-
-    def __init__(
-        self,
-        encoder: Encoder[Network],
-        model: Network,
-        examples: Sequence[Example],
-        config: Settings,
-    ) -> None:
-        self.encoder, self.model, self.config = encoder, model, config
-        self.truth = [encoder.labels.index(e.label) for e in examples]
-        self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
-        learnt = np.array([self.truth[i] for i in self.train])
-        weights = np.array([examples[i].weight for i in self.train])
-        weights = weights * np.bincount(learnt)[learnt] ** -required(config.own).balance
-        self.shares = weights / weights.sum()
-
-    def plan(self, epoch: int) -> list[tuple[int, list[int]]]:
-        """As many rows as there are, drawn by weight and label, in batches of about one size."""
-        generator = np.random.default_rng((self.config.loop.seed, epoch))
-        drawn = generator.choice(self.train, len(self.train), p=self.shares)
-        count = max(1, round(len(drawn) / self.config.batch))
-        return [(n, part.tolist()) for n, part in enumerate(np.array_split(drawn, count))]
-
-    def load(self, plan: tuple[int, list[int]], epoch: int) -> Any:
-        number, rows = plan
-        return self.encoder.batch(rows, (self.config.loop.seed, epoch, number))
-
-    def loss(self, batch: Any, device: torch.device) -> Tensor:
-        return self.encoder.loss(self.model, batch, device)
-
-    def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
-        """Metrics on the valid examples."""
-        scores = self.encoder.scores(model, self.valid)
-        truth = [self.truth[i] for i in self.valid]
-        loss = nn.functional.cross_entropy(scores, torch.tensor(truth))
-        found = judged(scores, truth, self.encoder.labels)
-        return {"loss": float(loss), "accuracy": found["accuracy"], "uar": found["uar"]}
-
-
-def rows_of(examples: Sequence[Example], split: str) -> list[int]:
-    """Return the numbers of a split's examples."""
-    return [i for i, example in enumerate(examples) if example.split == split]
-
-
-def judged(scores: Tensor, truth: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
-    """Compare scores ``[n, C]`` with the truth, among the labels that occur in it."""
-    return classification([labels[i] for i in truth], scores.softmax(1).numpy(), labels)
 
 
 def train(
@@ -82,10 +31,15 @@ def train(
 ) -> dict[str, Any]:
     """Train, choose and calibrate on valid, measure once on test, beside the shipped encoder.
 
+    What was learnt is kept only if it is better than the weights that it began from, for people
+    who were not learnt from: `mera_train.own.comparison`.
+
     Writes a checkpoint to ``out``, and ``examples.csv``: which example was in which split.
 
     Returns:
-        The metrics: ``valid``, ``test``, and ``shipped``: the shipped bundle on the same test.
+        The metrics: ``valid``, ``test``, and ``shipped``: the shipped bundle on the same test;
+        ``comparison`` with what it began from and, where that is kept, ``learnt``: the test of
+        what was learnt.
 
     Raises:
         InputError: the examples cannot be used, or ``out`` holds another run.
@@ -105,8 +59,15 @@ def train(
     chosen = fit(task, config.loop, out, made, resume)
     truth = torch.tensor([task.truth[i] for i in task.valid])
     model.temperature.mul_(fit_temperature(encoder.scores(model, task.valid), truth))
-    metrics = {
-        "dev": chosen,
+    metrics: dict[str, Any] = {"dev": chosen}
+    if start is not None and not given.keep_learnt:
+        found = compare(encoder, start, model, examples, config, out, made, resume, tell)
+        metrics["comparison"] = found.told()
+        if not found.better:
+            metrics["learnt"] = task.judged(model, rows_of(examples, "test"))
+            begun = encoder.network(start, rows_of(examples, "train"))
+            model = begun.to(model.temperature.device)
+    metrics |= {
         "parameters": sum(p.numel() for p in model.parameters()),
         "temperature": float(model.temperature),
         **_measured(task, model, examples),
@@ -163,9 +124,8 @@ def _measured(
     names = [examples[i].label for i in test]
     given = [examples[i].given for i in test]
     found = [str(examples[i].path) if encoder.kind == "file" else examples[i].given for i in test]
-    valid = [task.truth[i] for i in task.valid]
     return {
-        "valid": judged(encoder.scores(model, task.valid), valid, encoder.labels),
+        "valid": task.judged(model, task.valid),
         "test": judged(scores, [task.truth[i] for i in test], encoder.labels),
         "shipped": judge(encoder.role, Bundle.open(), found, names),
         "mistakes": {"test": mistakes(given, names, scores.softmax(1).numpy(), encoder.labels)},

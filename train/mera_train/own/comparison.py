@@ -1,0 +1,128 @@
+"""Whether what was learnt is better than what it began from, for people not learnt from.
+
+The valid people say so, who chose the weights and nothing else. Where most people have examples of
+one label only, few of them cannot: who speaks and what is felt are one there. Then the training
+people are left out by thirds, an encoder learns from the others each time, and all of them say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mera_train.checkpoint import Checkpoint
+from mera_train.fingerprint import Made
+from mera_train.loop import fit
+from mera_train.own.encoder import Encoder, Network, Settings
+from mera_train.own.examples import Example
+from mera_train.own.splits import confounded, hold_out
+from mera_train.own.task import OwnTask, judged, rows_of
+
+PARTS = 3
+"""In which people are left out."""
+
+FOLDER = "left_out"
+"""In the directory of the run."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Unweighted average recall of both, on examples that neither learnt from."""
+
+    learnt: float
+    begun: float
+    n: int
+    people: int
+    left_out: bool
+    """Whether people were left out, or the valid ones were asked."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Comparison:
+        """Return what `told` told."""
+        return cls(**{field.name: told[field.name] for field in fields(cls)})
+
+    @property
+    def better(self) -> bool:
+        return self.learnt > self.begun
+
+    def told(self) -> dict[str, Any]:
+        """As it is among the metrics."""
+        return {**asdict(self), "better": self.better}
+
+    def sentence(self) -> str:
+        """Say how it came out, without a full stop."""
+        who = "people who were left out by thirds" if self.left_out else "valid people"
+        than = "better" if self.better else "no better"
+        return (
+            f"for {who} what was learnt is {than} than what it began from: UAR {self.learnt:.1%} "
+            f"against {self.begun:.1%} (n = {self.n})"
+        )
+
+
+def compare(
+    encoder: Encoder[Network],
+    start: Checkpoint,
+    model: Network,
+    examples: Sequence[Example],
+    config: Settings,
+    out: Path,
+    made: Made,
+    resume: bool | Path,
+    tell: Callable[[str], None],
+) -> Comparison:
+    """Compare what was learnt with what it began from.
+
+    Args:
+        encoder: of the role.
+        start: what training began from.
+        model: what was learnt.
+        examples: with their splits.
+        config: of the training.
+        out: the directory of the run; trainings without some people are in `FOLDER`.
+        made: what the run is made of.
+        resume: go on from trainings that are there.
+        tell: is told how it came out.
+    """
+    parts: list[tuple[list[int], Tensor]] = []
+    left_out = bool(confounded(examples))
+    if left_out:
+        for number, some in enumerate(_without(examples)):
+            learner = encoder.network(start, rows_of(some, "train"))
+            task = OwnTask(encoder, learner, some, config)
+            fit(task, config.loop, out / FOLDER / str(number + 1), made, bool(resume))
+            rows = rows_of(some, FOLDER)
+            parts.append((rows, encoder.scores(learner, rows)))
+    else:
+        rows = rows_of(examples, "valid")
+        parts.append((rows, encoder.scores(model, rows)))
+    asked = [row for rows, _ in parts for row in rows]
+    truth = [encoder.labels.index(examples[row].label) for row in asked]
+    before = encoder.network(start, rows_of(examples, "train"))
+    before = before.to(model.temperature.device).eval()
+    scores = torch.cat([scores for _, scores in parts]), encoder.scores(before, asked)
+    learnt, begun = (judged(each, truth, encoder.labels)["uar"] for each in scores)
+    people = len({examples[row].person or f"row {row}" for row in asked})
+    found = Comparison(learnt, begun, len(asked), people, left_out)
+    kept = "what was learnt is" if found.better else "what it began from is"
+    tell(f"{found.sentence()}: {kept} kept (--keep-learnt keeps what was learnt)")
+    return found
+
+
+def _without(examples: Sequence[Example]) -> list[list[Example]]:
+    """Leave every training person out once; the others still learn, the valid ones still choose."""
+    parts, rest = [], list(examples)
+    for left in range(PARTS, 1, -1):
+        divided = hold_out(rest, FOLDER, 1 / left)
+        parts.append({i for i, e in enumerate(divided) if e.split == FOLDER})
+        # Out of the way of the next part.
+        rest = [replace(e, split="taken") if e.split == FOLDER else e for e in divided]
+    parts.append({i for i, e in enumerate(rest) if e.split == "train"})
+    return [
+        [replace(e, split=FOLDER) if i in part else e for i, e in enumerate(examples)]
+        for part in parts
+    ]

@@ -1,0 +1,71 @@
+"""What the shared loop needs to train any encoder on one's own examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mera_edge.metrics.classification import classification
+from mera_train.own.config import required
+from mera_train.own.encoder import Encoder, Network, Settings
+from mera_train.own.examples import Example
+
+
+class OwnTask(Generic[Network]):
+    """What the shared loop needs to train any encoder on one's own examples."""
+
+    def __init__(
+        self,
+        encoder: Encoder[Network],
+        model: Network,
+        examples: Sequence[Example],
+        config: Settings,
+    ) -> None:
+        self.encoder, self.model, self.config = encoder, model, config
+        self.truth = [encoder.labels.index(e.label) for e in examples]
+        self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
+        learnt = np.array([self.truth[i] for i in self.train])
+        weights = np.array([examples[i].weight for i in self.train])
+        weights = weights * np.bincount(learnt)[learnt] ** -required(config.own).balance
+        self.shares = weights / weights.sum()
+
+    def plan(self, epoch: int) -> list[tuple[int, list[int]]]:
+        """As many rows as there are, drawn by weight and label, in batches of about one size."""
+        generator = np.random.default_rng((self.config.loop.seed, epoch))
+        drawn = generator.choice(self.train, len(self.train), p=self.shares)
+        count = max(1, round(len(drawn) / self.config.batch))
+        return [(n, part.tolist()) for n, part in enumerate(np.array_split(drawn, count))]
+
+    def load(self, plan: tuple[int, list[int]], epoch: int) -> Any:
+        number, rows = plan
+        return self.encoder.batch(rows, (self.config.loop.seed, epoch, number))
+
+    def loss(self, batch: Any, device: torch.device) -> Tensor:
+        return self.encoder.loss(self.model, batch, device)
+
+    def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
+        """Metrics on the valid examples."""
+        scores = self.encoder.scores(model, self.valid)
+        truth = [self.truth[i] for i in self.valid]
+        loss = nn.functional.cross_entropy(scores, torch.tensor(truth))
+        found = judged(scores, truth, self.encoder.labels)
+        return {"loss": float(loss), "accuracy": found["accuracy"], "uar": found["uar"]}
+
+    def judged(self, model: Network, rows: Sequence[int]) -> dict[str, Any]:
+        """Metrics on any examples."""
+        scores = self.encoder.scores(model, rows)
+        return judged(scores, [self.truth[i] for i in rows], self.encoder.labels)
+
+
+def rows_of(examples: Sequence[Example], split: str) -> list[int]:
+    """Return the numbers of a split's examples."""
+    return [i for i, example in enumerate(examples) if example.split == split]
+
+
+def judged(scores: Tensor, truth: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
+    """Compare scores ``[n, C]`` with the truth, among the labels that occur in it."""
+    return classification([labels[i] for i in truth], scores.softmax(1).numpy(), labels)
