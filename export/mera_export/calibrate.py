@@ -18,8 +18,12 @@ app = typer.Typer()
 @app.callback(invoke_without_command=True)
 def calibrate(
     data: Annotated[
-        Path, typer.Option(help="Directory with the corpora; only the train split is used.")
-    ],
+        Path | None,
+        typer.Option(
+            help="Directory with the corpora; only the train split is used. Not needed for "
+            "checkpoints trained on your own examples."
+        ),
+    ] = None,
     checkpoints: Annotated[
         Path, typer.Option(help="Directory with one checkpoint per role.")
     ] = Path("train/checkpoints"),
@@ -40,9 +44,9 @@ def calibrate(
     from mera_export.bundle import export_bundle
     from mera_export.datasets import Corpora
 
-    if not data.is_dir():
+    if data is not None and not data.is_dir():
         raise InputError(f"{data} is not a directory", "give the directory with the corpora")
-    datasets = Corpora(data)
+    datasets = Corpora(data, checkpoints)
     request = PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     roles = role or list(ROLE_EVALUATORS)
     for name in roles:

@@ -119,7 +119,7 @@ def export(
     """Export checkpoints to a bundle for the device, verified against PyTorch."""
     progress = Console(stderr=True)
     if verify is not None:
-        _verify(verify, checkpoints, data, max_drop, progress)
+        _verify(verify, checkpoints, data, (max_drop, max_class_drop, max_ece), progress)
         return
     if bundle is not None or check:
         _engines(bundle, target, check, progress)
@@ -251,13 +251,17 @@ def _check(bundle: Path, progress: Console) -> None:
 
 
 def _verify(
-    bundle: Path, checkpoints: Path, data: Path | None, max_drop: float, progress: Console
+    bundle: Path,
+    checkpoints: Path,
+    data: Path | None,
+    limits: tuple[float, float, float],
+    progress: Console,
 ) -> None:
     from mera_calibration.quality_gate import AcceptanceLimits
     from mera_export.verify import verify
 
     with progress.status("verifying") as status:
-        checks = verify(bundle, checkpoints, data, AcceptanceLimits(max_drop), status.update)
+        checks = verify(bundle, checkpoints, data, AcceptanceLimits(*limits), status.update)
     table = Table("role", "check", "found", "", title=str(bundle))
     for check in checks:
         mark = "[green]yes[/]" if check.passed else "[bold red]no[/]"

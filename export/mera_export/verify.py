@@ -12,7 +12,7 @@ import onnx
 from mera_calibration import quality_gate
 from mera_calibration.calibration_set import Sample
 from mera_calibration.precision_trial import sample
-from mera_calibration.quality_gate import AcceptanceLimits
+from mera_calibration.quality_gate import AcceptanceLimits, Comparison, Measurement
 from mera_calibration.request import Datasets
 from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
@@ -111,10 +111,12 @@ def _compared(
     else:
         truth, labels = [sample.example.label for sample in dev], asked.labels(full)
         before, after = (quality_gate.score(asked, truth, found, labels) for found in (one, other))
-        drop = 100 * (before.metric - after.metric)
         share = quality_gate.agreement(one, other)
-        words = f"{asked.metric} drops {drop:.2f} points, {share:.1%} equal answers"
-        yield Check(role, name, words, drop <= limits.max_drop)
+        whole, small = (Measurement(0, measured, None) for measured in (before, after))
+        compared = Comparison(whole, small, len(dev), share, None)
+        words = f"{asked.metric} drops {compared.drop:.2f} points, {share:.1%} equal answers"
+        failures = quality_gate.quality_failures(compared, limits)
+        yield Check(role, name, "; ".join([words, *failures]), not failures)
     apart_in_pieces = quality_gate.stream_difference(asked, bundle, dev)
     if apart_in_pieces is not None:
         words = f"apart by {apart_in_pieces:.2g}"

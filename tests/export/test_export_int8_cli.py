@@ -35,9 +35,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def run(*arguments: str | Path) -> int:
+def run(*arguments: str | Path, verb: str = "export") -> int:
     try:
-        main(["export", *map(str, arguments)])
+        main([verb, *map(str, arguments)])
     except SystemExit as left:
         return int(left.code or 0)
     return 0
@@ -145,8 +145,14 @@ def test_a_checkpoint_is_judged_on_the_examples_that_it_learnt_from(
     assert Bundle.open(out).role("face").entry.precision == "int8"
     facts = json.loads((report / "export.json").read_text())
     assert facts["roles"]["face"]["n"] == 20
-    assert run("--verify", out, "--checkpoints", runs) in (0, 1)
+    assert run("--verify", out, "--checkpoints", runs, *lenient[2:]) == 0
     assert "FP32 = INT8" in capsys.readouterr().out
+    assert run("--verify", out, "--checkpoints", runs, "--max-drop", "-100") == 1
+    assert "the task metric drops by" in " ".join(capsys.readouterr().out.split())
+    ranges = tmp_path / "ranges"
+    of_own = ["--role", "face", "--checkpoints", runs, "--out", ranges]
+    assert run(*of_own, verb="calibrate") == 0
+    assert json.loads((ranges / "face.json").read_text())
     (tmp_path / "3.png").unlink()
     assert run(*given, *lenient) == 2
     assert "3.png" in capsys.readouterr().err.replace("\n", "")
