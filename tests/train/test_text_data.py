@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
 from mera_train.text.data import Sentence, sentences
+from mera_train.text.dialogue import PATHS
 from mera_train.text.disturb import Disturbance, disturb
 
 Write = Callable[..., Path]
@@ -64,3 +65,23 @@ def test_without_errors_only_the_punctuation_goes() -> None:
     none = Disturbance(delete=0, substitute=0, misspell=0)
     heard = disturb("well, i can't believe it... 我很开心!", none, ["x"], Random(0))
     assert heard == "well i can't believe it 我很开心"
+
+
+def test_dialogue_is_read_into_what_the_seven_can_say(tmp_path: Path, write: Write) -> None:
+    data = write(tmp_path)
+    with pytest.raises(InputError, match=r"valid_split\.csv does not exist"):
+        sentences(data, ["cped"])
+    told = {
+        "cped": "TV_ID,Utterance,Emotion\n32,你疯了,anger\n40,真的吗,astonished\n32,好,relaxed\n"
+        "32,滚,negative-other\n",
+        "emorynlp": "Season,Utterance,Emotion\n1,Oh yes!,Joyful\n4,Go away.,Mad\n1,Hm.,Peaceful\n",
+    }
+    for corpus, path in PATHS.items():
+        (data / path).parent.mkdir(parents=True)
+        (data / path).write_text(told[corpus], encoding="utf-8-sig")
+    rows = [row for row in sentences(data, ["cped", "emorynlp"]) if row.corpus in told]
+    assert [(row.split, row.emotions) for row in rows] == [
+        *[("train", ("angry",)), ("dev", ("surprise",)), ("train", ("happy",)), ("train", ())],
+        *[("train", ("happy",)), ("dev", ("angry",)), ("train", ())],
+    ]
+    assert [row.valence > 0 for row in rows if not row.emotions] == [False, True]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mera_train.figures import table
 from mera_train.provenance import stated
+from mera_train.text.dialogue import DialogueName
 
 _SMALL = """\
 # Text encoder for English and Chinese
@@ -29,7 +31,7 @@ _CARD = """\
 Official test splits; sentences with exactly one label.
 
 {tests}
-Dev splits chose the weights, the mixture and the temperature.
+{spoken}Dev splits chose the weights, the mixture and the temperature.
 
 ## Training data
 
@@ -40,7 +42,7 @@ Dev splits chose the weights, the mixture and the temperature.
 | CARER | English tweets; its *love* is mapped to happy, as in GoEmotions' grouping | research |
 | SMP2020-EWECT, usual (virus: only tested) | Chinese microblogs; no *disgust* | research |
 | CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
-
+{dialogue}
 Long training sentences that occur in a dev or test split of any corpus were left out. Licence of \
 the weights: {licence}.
 
@@ -48,23 +50,41 @@ the weights: {licence}.
 
 It reads one sentence at a time: no dialogue, no speaker, no irony that needs context. It knows \
 mostly written language of forums and microblogs. Valence is coarse, because most corpora name \
-emotions only. Disgust in Chinese is learnt from English alone. Other languages are not supported.
+emotions only. Disgust in Chinese is learnt from {disgust}. Other languages are not supported.
 """
 
+_DIALOGUE = {
+    "cped": "| CPED, its *valid* part | Chinese television dialogue | research |\n",
+    "emorynlp": "| EmoryNLP, its *train* part | English television dialogue | GPL-3.0 |\n",
+}
 
-def card(metrics: dict[str, Any], licence: str, encoder: Path | None = None) -> str:
+
+def card(
+    metrics: dict[str, Any],
+    licence: str,
+    encoder: Path | None = None,
+    spoken: Sequence[DialogueName] = (),
+) -> str:
     """Return the card for what ``mera_train.text.train`` measured.
 
     Args:
         metrics: of the tests; ``parameters``.
         licence: of the weights, as its user states it.
+        spoken: the dialogue that it learnt from, beside what every one of them did.
         encoder: that was trained in place of the small one.
     """
+    said = ", ".join(f"{corpus} {metrics['dev'][f'{corpus}_macro_f1']:.3f}" for corpus in spoken)
     head = _SMALL if encoder is None else _LARGE
     tests = dict(metrics["test"])
     tests |= {f"{name}, with word errors": m for name, m in metrics["test_disturbed"].items()}
     return head.format(
         parameters=metrics["parameters"] / 1e6, encoder=encoder and encoder.name
     ) + _CARD.format(
-        tests=table(tests, ("macro_f1", "weighted_f1", "ece")), licence=stated(licence)
+        tests=table(tests, ("macro_f1", "weighted_f1", "ece")),
+        spoken=f"Dialogue of a show and a season not trained on (dev, macro-F1): {said}.\n\n"
+        if spoken
+        else "",
+        dialogue="".join(_DIALOGUE[corpus] for corpus in spoken),
+        disgust="English and little dialogue" if "cped" in spoken else "English alone",
+        licence=stated(licence),
     )

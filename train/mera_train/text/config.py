@@ -10,6 +10,7 @@ from mera_train.checkpoint import UNKNOWN
 from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
+from mera_train.text.dialogue import DialogueName
 from mera_train.text.disturb import Disturbance
 from mera_train.text.model import ModelConfig
 from mera_train.text.teacher import Distillation
@@ -24,12 +25,16 @@ class Config(BaseModel):
     encoder: Path | None = Field(
         None, description="directory of a Hugging Face encoder, to train in place of `model`"
     )
+    init_checkpoint: Path | None = Field(
+        None, description="checkpoint whose tokenizer, network and share are kept; n-grams are new"
+    )
     distillation: Distillation | None = None
     loop: LoopConfig = LoopConfig()
     disturbance: Disturbance = Disturbance()
     licence: Licence = UNKNOWN
     own: OwnConfig | None = Field(None, description="one's own examples, in place of text.zip")
     batch: int = Field(128, ge=1, description="sentences")
+    batches: int | None = Field(None, ge=1, description="of an epoch, drawn anew; else all")
     longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
     balance: float = Field(
         0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
@@ -41,6 +46,7 @@ class Config(BaseModel):
     iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
     valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
+    spoken: list[DialogueName] = Field([], description="dialogue that is learnt beside text.zip")
     repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
 
     def learning_from(self, own: OwnConfig) -> Config:

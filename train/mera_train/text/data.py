@@ -1,4 +1,4 @@
-"""Sentences with emotion labels, from five corpora in two languages (``text.zip``)."""
+"""Sentences with emotion labels, in two languages: five corpora (``text.zip``), and dialogue."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
 from mera_edge.labels import EMOTIONS, VALENCE, to_emotion
+from mera_train.text.dialogue import DialogueName, dialogue
 
 ARCHIVE = "text.zip"
 
@@ -23,6 +24,8 @@ SPOKEN = {
     "smp_usual": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
     "smp_virus": ("neutral", "happy", "sad", "angry", "fear", "surprise"),
     "chsims": (),
+    "cped": EMOTIONS,
+    "emorynlp": ("neutral", "happy", "sad", "angry", "fear"),
 }
 """The emotions that a corpus can name. Its labels say nothing about the others: a Chinese sentence
 labelled *angry* by people who had no word for disgust may well be disgusted."""
@@ -30,7 +33,7 @@ labelled *angry* by people who had no word for disgust may well be disgusted."""
 LONG = 24
 """Characters from which on the same sentence twice is no coincidence, as ``"oh my god!"`` is."""
 
-ENGLISH = frozenset({"goemotions", "meld", "carer"})
+ENGLISH = frozenset({"goemotions", "meld", "carer", "emorynlp"})
 
 # CARER tells *love* from *joy*; GoEmotions files its own love under joy, and so do we.
 _CARER = {"love": "happy"}
@@ -50,14 +53,15 @@ class Sentence:
     """In [-1, 1]: rated where the corpus rates it, else what the emotions stand for."""
 
 
-def sentences(data: Path) -> list[Sentence]:
+def sentences(data: Path, spoken: Sequence[DialogueName] = ()) -> list[Sentence]:
     """Read all corpora. Long training sentences that are also held out somewhere are left out.
 
     Args:
         data: the folder that holds ``text.zip``.
+        spoken: the dialogue that is read as well.
 
     Raises:
-        InputError: the archive is missing, or a label is none of ours.
+        InputError: the archive or a corpus is missing, or a label is none of ours.
     """
     path = data / ARCHIVE
     if not path.is_file():
@@ -65,6 +69,7 @@ def sentences(data: Path) -> list[Sentence]:
     with zipfile.ZipFile(path) as archive:
         rows = [*_goemotions(archive), *_meld(archive), *_carer(archive), *_smp(archive)]
         rows += _chsims(archive)
+    rows += [_spoken(corpus, *row) for corpus in spoken for row in dialogue(data, corpus)]
     held_out = {row.text for row in rows if row.split != "train" and len(row.text) >= LONG}
     return [row for row in rows if row.split != "train" or row.text not in held_out]
 
@@ -117,6 +122,14 @@ def _chsims(archive: zipfile.ZipFile) -> Iterator[Sentence]:
             text = normalise(row["chinese"])
             if row["val"] and text:
                 yield Sentence("chsims", splits[row["split"]], text, (), float(row["val"]))
+
+
+def _spoken(
+    corpus: str, split: str, text: str, emotions: tuple[str, ...], valence: float | None
+) -> Sentence:
+    if valence is None:
+        return _sentence(corpus, split, text, [*emotions])
+    return Sentence(corpus, split, normalise(text), emotions, valence)
 
 
 def _sentence(corpus: str, split: str, text: str, labels: list[str]) -> Sentence:

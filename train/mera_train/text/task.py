@@ -26,10 +26,10 @@ from mera_train.text.disturb import disturb
 from mera_train.text.model import TextEncoder
 from mera_train.text.ngrams import fit_ngrams
 from mera_train.text.teacher import Distillation, Teacher, disagreement, opinions
-from mera_train.text.tokenizer import learn, tokenize
+from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")
-"""The corpora whose dev splits choose the best weights: one vote each."""
+"""The corpora whose dev splits choose the best weights, beside dialogue: one vote each."""
 
 TESTED = ("goemotions", "meld", "carer", "smp_usual", "smp_virus")
 """The corpora with an official test split and names of emotions."""
@@ -39,7 +39,7 @@ class TextTask:
     """What the training loop wants to know about text."""
 
     def __init__(self, config: Config, data: Path) -> None:
-        rows = sentences(data)
+        rows = sentences(data, config.spoken)
         self.config = config
         self.train = [
             row
@@ -47,6 +47,7 @@ class TextTask:
             if row.split == "train"
             for _ in range(config.repeat.get(row.corpus, 1))
         ]
+        self.chosen_on = (*CHOSEN_ON, *config.spoken)
         self.held_out = [row for row in rows if row.split != "train"]
         texts = sorted({row.text for row in self.train})
         self.taught: Tensor | None = None
@@ -54,17 +55,26 @@ class TextTask:
         if config.encoder is not None:
             self.model = Teacher.of(config.encoder)
         else:
-            self.learnt = learn(texts, config.model.vocabulary)
+            if config.init_checkpoint is None:
+                self.learnt = learn(texts, config.model.vocabulary)
+            else:
+                self.learnt = (config.init_checkpoint / TOKENIZER).read_text(encoding="utf-8")
             self.tokenizer = Tokenizer.parse(self.learnt)
             size = len(self.tokenizer)
             self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
+            if config.init_checkpoint is not None:
+                begin(self.model, checkpoint.load(config.init_checkpoint))
         counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
         self.words = [word for word, _ in counts.most_common(5000)]
         self.priors = priors(self.train, config.balance)
         self.weights = weights(self.train, config.rarity)
 
     def plan(self, epoch: int) -> Sequence[list[int]]:
-        """Sentences of similar length together, in random order."""
+        """The batches of an epoch."""
+        return self.grouped(epoch)[: self.config.batches]
+
+    def grouped(self, epoch: int) -> list[list[int]]:
+        """All sentences in batches of similar length, in random order."""
         random = Random(f"{self.config.loop.seed} {epoch}")
         order = sorted(
             range(len(self.train)), key=lambda i: len(self.train[i].text) * random.uniform(0.8, 1.2)
@@ -139,7 +149,7 @@ class TextTask:
     def fit_ngrams(self, model: TextEncoder) -> None:
         """Fit the n-gram classifier to one disturbed version of the training sentences."""
         examples = []
-        for plan in self.plan(0):
+        for plan in self.grouped(0):
             batch = self.load(plan, 0)
             named = batch.target.sum(dim=1) > 0
             weights = torch.stack([self.weights[self.train[index].corpus] for index in plan])
@@ -150,14 +160,14 @@ class TextTask:
     def evaluate(self, model: TextEncoder | Teacher, device: torch.device) -> dict[str, float]:
         """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
         metrics: dict[str, float] = {}
-        for corpus in CHOSEN_ON:
+        for corpus in self.chosen_on:
             found = self.measure(model, corpus, "dev")
             metrics |= {f"{corpus}_{name}": found[name] for name in ("macro_f1", "weighted_f1")}
-        metrics["score"] = (
-            metrics["goemotions_macro_f1"]
-            + metrics["meld_weighted_f1"]
-            + metrics["smp_usual_macro_f1"]
-        ) / len(CHOSEN_ON)
+        votes = [
+            metrics[f"{corpus}_{'weighted' if corpus == 'meld' else 'macro'}_f1"]
+            for corpus in self.chosen_on
+        ]
+        metrics["score"] = sum(votes) / len(votes)
         return metrics
 
     def measure(
@@ -185,7 +195,7 @@ class TextTask:
     def finish(self) -> dict[str, Any]:
         """Choose share and temperature on dev, then measure everything on test."""
         model = self.model
-        if isinstance(model, TextEncoder):
+        if isinstance(model, TextEncoder) and self.config.init_checkpoint is None:
             self.choose_share(model)
         model.temperature.fill_(self.temperature())
         return {
@@ -222,7 +232,7 @@ class TextTask:
     def temperature(self) -> float:
         """Fit one temperature for all corpora that choose, on their dev splits."""
         logits, truth = [], []
-        for corpus in CHOSEN_ON:
+        for corpus in self.chosen_on:
             rows = [r for r in self.of(corpus, "dev") if len(r.emotions) == 1]
             unsaid = torch.tensor([emotion not in SPOKEN[corpus] for emotion in EMOTIONS])
             logits.append(self.predict(self.model, rows)[0].masked_fill(unsaid, -1e4))
@@ -257,3 +267,15 @@ class TextTask:
                 found, pleasure, _ = model(self.read(texts).to(device))
                 logits[chosen], valence[chosen] = found.float().cpu(), pleasure.float().cpu()
         return logits, valence
+
+
+def begin(model: TextEncoder, first: checkpoint.Checkpoint) -> None:
+    """Give a new encoder the network of a trained one, but none of its n-grams.
+
+    Raises:
+        InputError: it is of another shape.
+    """
+    empty = {name: value.clone() for name, value in model.ngrams.state_dict().items()}
+    first.fill(model).train()
+    model.ngrams.load_state_dict(empty)
+    model.temperature.fill_(1)

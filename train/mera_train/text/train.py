@@ -11,6 +11,7 @@ from mera_train.loop import fit
 from mera_train.text.card import card
 from mera_train.text.config import Config
 from mera_train.text.data import ARCHIVE
+from mera_train.text.dialogue import PATHS
 from mera_train.text.model import TextEncoder
 from mera_train.text.task import TextTask
 from mera_train.text.teacher import Teacher
@@ -29,7 +30,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Returns:
         The metrics that are written into the checkpoint.
     """
-    made = fingerprint.of(config, {ARCHIVE: data / ARCHIVE})
+    used = (ARCHIVE, *(PATHS[corpus] for corpus in config.spoken))
+    made = fingerprint.of(config, {name: data / name for name in used})
     state.claim(out, made, resume)
     task = TextTask(config, data)
     if config.distillation is not None:
@@ -53,7 +55,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
 
 def described(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
-    return card(metrics, config.licence, config.encoder)
+    return card(metrics, config.licence, config.encoder, config.spoken)
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
