@@ -19,7 +19,8 @@ from mera_train.checkpoint import Checkpoint
 from mera_train.voice import data as corpora
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS
-from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.ensemble import blank
+from mera_train.voice.model import Voice
 
 CORPORA = tuple(corpora.DEV_SPEAKERS)
 """What it is calibrated and compared on; see `mera_export.datasets`."""
@@ -36,7 +37,7 @@ UNITS = {
 class Streaming(nn.Module):
     """One chunk at a time: caches in, answers and caches out."""
 
-    def __init__(self, model: VoiceEncoder) -> None:
+    def __init__(self, model: Voice) -> None:
         super().__init__()
         self.model = model
 
@@ -53,9 +54,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
         InputError, ConfigError: the checkpoint does not fit itself.
     """
     config = loaded.settings(Config)
-    model = loaded.fill(
-        VoiceEncoder(config.model, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
-    )
+    model = loaded.fill(blank(config.model))
     outputs = (*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names))
     return Prepared(model, Streaming(model), example(model), outputs)
 
@@ -82,13 +81,14 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     )
 
 
-def example(model: VoiceEncoder) -> dict[str, Tensor]:
+def example(model: Voice) -> dict[str, Tensor]:
     """Return inputs as they are in the third chunk of a stream."""
     generator = torch.Generator().manual_seed(0)
     caches = model.empty()
+    mean, inverse_std = model.spectrum()
     for _ in range(3):
         noise = torch.randn(1, model.config.chunk, BINS, generator=generator)
-        frames = model.get_buffer("mean") + noise / model.get_buffer("inverse_std")
+        frames = mean + noise / inverse_std
         names = [f"cache_{name}" for name in model.cache_names]
         inputs = {"frames": frames, **dict(zip(names, caches, strict=True))}
         with torch.no_grad():

@@ -17,22 +17,28 @@ from mera_edge.stages.voice import VoiceStage
 from mera_export.voice import export
 from mera_train import checkpoint
 from mera_train.voice.data import LABELS
+from mera_train.voice.ensemble import Ensemble, network
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.train import Config
 
 
-def encoder() -> VoiceEncoder:
+def encoder(members: int) -> VoiceEncoder | Ensemble:
     torch.manual_seed(0)
-    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding=64)
-    model = VoiceEncoder(config, torch.full((80,), 8.0), torch.full((80,), 0.25), len(LABELS))
+    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding=64, members=members)
+    model = network(config, torch.full((80,), 8.0), torch.full((80,), 0.25))
     model.temperature.fill_(0.7)
     return model.eval()
 
 
+@pytest.fixture(scope="module", params=[1, 2], ids=["one encoder", "an ensemble"])
+def members(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(members: int, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     directory = tmp_path_factory.mktemp("bundle")
-    model = encoder()
+    model = encoder(members)
     config = Config(model=model.config)
     checkpoint.save(directory / "run", model, config, {"temperature": 0.7}, "# Voice")
     manifest = Manifest(
@@ -50,8 +56,10 @@ def sound(seconds: float, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(0, 0.1, count).astype(np.float32)
 
 
-def test_the_stage_says_what_training_computed_on_the_whole_recording(bundle: Bundle) -> None:
-    model, frames = encoder(), log_mel(sound(1.6))
+def test_the_stage_says_what_training_computed_on_the_whole_recording(
+    bundle: Bundle, members: int
+) -> None:
+    model, frames = encoder(members), log_mel(sound(1.6))
     evidence = VoiceStage(bundle).accept(frames, 1.6)
     assert evidence is not None
     with torch.no_grad():

@@ -23,6 +23,7 @@ class AugmentConfig(augment.AugmentConfig):
     noise: float = Field(0.5, ge=0, le=1, description="probability")
     snr_db: tuple[float, float] = (0.0, 25.0)
     equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
+    narrow: float = Field(0.0, ge=0, le=1, description="probability of a narrow channel")
     warp: float = Field(0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis")
     mixup: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
     leading_silence: int = Field(120, ge=0, description="frames before the first word, at most")
@@ -34,6 +35,8 @@ def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Gen
     if generator.random() < config.noise:
         frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
     frames = frames + equaliser(frames.shape[1], config.equalise_db, generator)
+    if generator.random() < config.narrow:
+        frames = narrow(frames, generator)
     return augment.mask(frames, frames.mean(0), config, generator)
 
 
@@ -41,3 +44,14 @@ def equaliser(bins: int, deviation_db: float, generator: Generator) -> Frames:
     """Return a smooth curve ``[bins]`` in nats: another microphone, another distance."""
     knots = generator.normal(0, deviation_db * _NATS, 6)
     return np.interp(np.linspace(0, 5, bins), np.arange(6), knots).astype(np.float32)
+
+
+def narrow(frames: Frames, generator: Generator) -> Frames:
+    """Weaken what is below a bin (at most 330 Hz) and above another (at least 2.4 kHz) by 10 to
+    50 dB: telephones, codecs."""
+    low, high = generator.integers(0, 13), generator.integers(48, frames.shape[1] + 1)
+    weaker = generator.uniform(10, 50) * _NATS
+    frames = frames.copy()
+    frames[:, :low] -= weaker
+    frames[:, high:] -= weaker
+    return frames

@@ -40,10 +40,15 @@ def _alike(weights: NDArray[np.float64], groups: Sequence[Hashable]) -> NDArray[
     return alike
 
 
-def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:
-    """Return by corpus 1 for the classes of `LABELS` that it has, else 0.
+UNASKED = 0.1
+"""What a class that a corpus does not have counts among its choices. With 0, the sound of its
+microphones becomes a sign of that class; with 1, what sounds like that class unlearns it."""
 
-    What nobody in a corpus was asked to act says nothing about how its rooms and voices sound. But
+
+def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:
+    """Return by corpus 1 for the classes of `LABELS` that it has, else `UNASKED`.
+
+    What nobody in a corpus was asked to act says little about how its rooms and voices sound. But
     where all is of one emotion, as what is read aloud, it could have been any other.
     """
     found = {}
@@ -51,5 +56,5 @@ def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:
         members = [u for u in utterances if u.corpus == corpus]
         asked = allowed(members).amax(0)
         single = len({to_emotion(u.label) for u in members}) == 1
-        found[corpus] = torch.ones_like(asked) if single else asked
+        found[corpus] = torch.ones_like(asked) if single else asked.clamp(min=UNASKED)
     return found

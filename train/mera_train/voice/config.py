@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -34,6 +35,12 @@ class Config(BaseModel):
     used: dict[str, float] = Field({}, description="share of a corpus that is used; else all of it")
     unseen: list[str] = Field(
         ["emodb_4class", "urdu"], description="corpora that only measure, after training"
+    )
+    init_checkpoint: Path | None = Field(
+        None, description="checkpoint to begin with, of the same shape"
+    )
+    ensemble: list[Path] = Field(
+        [], description="checkpoints of one shape that answer together; nothing is trained"
     )
     crop: int = Field(192, ge=32, description="frames of a training example")
     batch: int = Field(64, ge=2)

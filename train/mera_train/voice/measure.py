@@ -14,7 +14,7 @@ from mera_edge.features.fbank import BINS
 from mera_edge.labels import project, to_emotion
 from mera_edge.metrics.classification import classification, mistakes
 from mera_train.voice.data import LABELS, RAVDESS, Frames, Utterance
-from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.model import Voice
 
 _NEVER = -1e4
 
@@ -28,7 +28,7 @@ def surprise(
         scores: before the softmax.
         classes: 1 where a class is right, else 0: ``[B, C]``.
         smoothing: of the labels.
-        choice: 1 where there was a choice of a class, else 0: ``[B, C]``; else of every class.
+        choice: how much each class was one, 0 to 1: ``[B, C]``; else all are.
     """
     asked = torch.ones_like(classes) if choice is None else choice
     scores = scores.float() + torch.log(asked).clamp(min=_NEVER).unsqueeze(1)
@@ -49,7 +49,7 @@ def allowed(utterances: Sequence[Utterance]) -> Tensor:
 
 
 def listen(
-    model: VoiceEncoder, frames: Frames, utterances: Sequence[Utterance], device: torch.device
+    model: Voice, frames: Frames, utterances: Sequence[Utterance], device: torch.device
 ) -> Tensor:
     """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
     device hears them; what fills no chunk is left out."""

@@ -40,6 +40,7 @@ class ModelConfig(BaseModel):
     embedding: int = Field(96, ge=64, le=128)
     dropout: float = Field(0.2, ge=0, lt=1)
     chunk: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
+    members: int = Field(1, ge=1, le=4, description="encoders whose answers are averaged")
     memory_s: float = Field(10.0, gt=0, description="time in which the pooling forgets 63 %")
 
 
@@ -81,7 +82,26 @@ class Block(nn.Module):
         return x + y, seen[:, :, -self.context :]
 
 
-class VoiceEncoder(Calibrated):
+class Voice(Calibrated):
+    """What hears a voice chunk by chunk: one encoder, or several that answer together."""
+
+    config: ModelConfig
+
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Return mean and inverse standard deviation ``[80]`` of what it takes for speech."""
+        raise NotImplementedError
+
+    def empty(self, batch: int = 1) -> Caches:
+        """Return the caches of the beginning: `cache_names` names them."""
+        raise NotImplementedError
+
+    @property
+    def cache_names(self) -> list[str]:
+        """What the caches of `empty` are, in order."""
+        raise NotImplementedError
+
+
+class VoiceEncoder(Voice):
     """From log-mel frames to an answer after every chunk, from all that was heard so far.
 
     All that is carried from chunk to chunk has a fixed size and is zero at the beginning of an
@@ -125,6 +145,10 @@ class VoiceEncoder(Calibrated):
         )
         self.valence = nn.Linear(config.embedding, 1)
         self.remember = math.exp(-config.chunk / 100 / config.memory_s)
+
+    def spectrum(self) -> tuple[Tensor, Tensor]:
+        """Return mean and inverse standard deviation ``[80]`` of speech less its level."""
+        return self.mean, self.inverse_std
 
     def empty(self, batch: int = 1) -> Caches:
         """Return the caches of the beginning: `cache_names` names them."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import BINS, log_mel
+from mera_edge.features.fbank import log_mel
 from mera_edge.labels import EMOTIONS
 from mera_edge.stages.vad import VoiceActivity
 from mera_train import audio
@@ -22,8 +22,9 @@ from mera_train.own.examples import Example, Kind
 from mera_train.own.train import train as learn
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Copy, Frames, Utterance, prepare
+from mera_train.voice.ensemble import blank, network
 from mera_train.voice.measure import listen
-from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.model import Voice
 from mera_train.voice.task import Emotion, Plan, Split
 from mera_train.voice.train import cmvn, copies
 
@@ -63,28 +64,26 @@ class OwnVoices:
             digests,
         )
 
-    def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> VoiceEncoder:
+    def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> Voice:
         if start is None:
             normal = cmvn(self.frames, [self._utterances[i] for i in learnt])
-            self._network = VoiceEncoder(self.config.model, *normal, len(LABELS))
+            self._network = network(self.config.model, *normal)
         else:
-            shape = start.settings(Config).model
-            empty = VoiceEncoder(shape, torch.zeros(BINS), torch.ones(BINS), len(LABELS))
-            self._network = start.fill(empty)
+            self._network = start.fill(blank(start.settings(Config).model))
         return self._network
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> Any:
         return self._emotion(self._network).load(Plan(tuple(rows), seed), 0)
 
-    def loss(self, model: VoiceEncoder, batch: Any, device: torch.device) -> Tensor:
+    def loss(self, model: Voice, batch: Any, device: torch.device) -> Tensor:
         return self._emotion(model).loss(batch, device)
 
-    def _emotion(self, model: VoiceEncoder) -> Emotion:
+    def _emotion(self, model: Voice) -> Emotion:
         # Their noise is each other.
         split = Split(self._utterances, [], [])
         return Emotion(self.config, model, self.frames, split, self._utterances)
 
-    def scores(self, model: VoiceEncoder, rows: Sequence[int]) -> Tensor:
+    def scores(self, model: Voice, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device
         heard = listen(model.eval(), self.frames, [self._utterances[i] for i in rows], device)
         log = heard.log_softmax(1)
@@ -93,7 +92,7 @@ class OwnVoices:
         seven[:, 0] = torch.logaddexp(seven[:, 0], log[:, CALM])
         return seven
 
-    def configuration(self, model: VoiceEncoder) -> Config:
+    def configuration(self, model: Voice) -> Config:
         return self.config.model_copy(update={"model": model.config, "corpora": {}})
 
     def files(self) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from mera_train.voice.balance import choices, shares
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Frames, Utterance
 from mera_train.voice.measure import allowed, judge, listen, surprise
-from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.model import Voice
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Emotion:
     def __init__(
         self,
         config: Config,
-        model: VoiceEncoder,
+        model: Voice,
         frames: Frames,
         split: Split,
         noise: Sequence[Utterance],
@@ -73,7 +73,7 @@ class Emotion:
         return choices(self.split.train)
 
     def _choice(self, items: Sequence[Utterance]) -> Tensor:
-        """Return 1 where there was a choice of a class, else 0: ``[B, C]``."""
+        """Return how much each class was a choice, 0 to 1: ``[B, C]``."""
         if self.config.own is not None:
             # Here the labels are all that there is to know.
             return torch.ones(len(items), len(LABELS))
@@ -141,7 +141,7 @@ class Emotion:
         loss: Tensor = total / weight.mean()
         return loss
 
-    def evaluate(self, model: VoiceEncoder, device: torch.device) -> dict[str, float]:
+    def evaluate(self, model: Voice, device: torch.device) -> dict[str, float]:
         """Hear the dev speakers' whole recordings, as the device does."""
         scores = listen(model, self.frames, self.split.dev, device)
         classes = allowed(self.split.dev)

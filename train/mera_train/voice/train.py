@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mera_edge.features.fbank import BINS
+from mera_edge.errors import InputError
 from mera_train import checkpoint, fingerprint, state
 from mera_train.fingerprint import Made
 from mera_train.loop import fit
@@ -21,7 +21,6 @@ from mera_train.voice.card import card
 from mera_train.voice.config import Config
 from mera_train.voice.data import (
     DEV_SPEAKERS,
-    LABELS,
     RAVDESS,
     TEST_SPEAKERS,
     Copy,
@@ -34,11 +33,13 @@ from mera_train.voice.data import (
     speech,
     thinned,
 )
+from mera_train.voice.ensemble import Ensemble, blank, network
 from mera_train.voice.measure import allowed, judge, listen, temperature, worst
-from mera_train.voice.model import VoiceEncoder
+from mera_train.voice.model import Voice, VoiceEncoder
 from mera_train.voice.task import Emotion, Split
 
 FOLDS = 6
+CPU = torch.device("cpu")
 
 
 def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
@@ -84,7 +85,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         return cross_validate(config, frames, every, unseen, noise, out, made, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     model, _, metrics = _fit(config, frames, split, unseen, noise, out, made, resume)
-    checkpoint.save(out, model, config, metrics, described(config, metrics))
+    final = config.model_copy(update={"model": model.config})
+    checkpoint.save(out, model, final, metrics, described(final, metrics))
     return metrics
 
 
@@ -120,6 +122,24 @@ def cross_validate(
     return metrics
 
 
+def joined(checkpoints: Sequence[Path]) -> Ensemble:
+    """Return what several trainings left behind, as one.
+
+    Raises:
+        InputError, ConfigError: a checkpoint cannot be read, or is an ensemble itself.
+    """
+    members = []
+    for directory in checkpoints:
+        loaded = checkpoint.load(directory)
+        member = loaded.fill(blank(loaded.settings(Config).model))
+        if not isinstance(member, VoiceEncoder):
+            raise InputError(f"{directory} is an ensemble", "name its members")
+        # How sure they are together is fitted anew.
+        member.temperature.fill_(1)
+        members.append(member)
+    return Ensemble(members).eval()
+
+
 def _split(
     every: Sequence[Utterance],
     dev: dict[str, tuple[str, ...]],
@@ -140,13 +160,21 @@ def _fit(
     out: Path,
     made: Made,
     resume: bool | Path,
-) -> tuple[VoiceEncoder, Tensor, dict[str, Any]]:
+) -> tuple[Voice, Tensor, dict[str, Any]]:
     """Train, calibrate on dev, measure on test and on the unseen corpora."""
     torch.manual_seed(config.loop.seed)
-    model = VoiceEncoder(config.model, *cmvn(frames, split.train), len(LABELS))
-    task = Emotion(config, model, frames, split, noise)
-    dev_metrics = fit(task, config.loop, out, made, resume)
-    device = model.mean.device
+    model: Voice
+    if config.ensemble:
+        model = joined(config.ensemble)
+        dev_metrics = Emotion(config, model, frames, split, noise).evaluate(model, CPU)
+    else:
+        model = network(config.model, *cmvn(frames, split.train))
+        if config.init_checkpoint is not None:
+            checkpoint.load(config.init_checkpoint).fill(model).train()
+            model.temperature.fill_(1)
+        task = Emotion(config, model, frames, split, noise)
+        dev_metrics = fit(task, config.loop, out, made, resume)
+    device = model.temperature.device
     model.temperature.fill_(
         temperature(listen(model, frames, split.dev, device), allowed(split.dev))
     )
@@ -164,8 +192,7 @@ def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
     config = loaded.settings(Config)
     heard = [u for u in speech(data, RAVDESS) if u.speaker in TEST_SPEAKERS[RAVDESS]]
     heard += [u for corpus in config.unseen for u in speech(data, corpus)]
-    nothing = torch.zeros(BINS)
-    model = loaded.fill(VoiceEncoder(config.model, nothing, nothing, len(LABELS)))
+    model = loaded.fill(blank(config.model))
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         digests = fingerprint.Digests(place / "digests.json")
@@ -173,12 +200,12 @@ def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
         return _tested(model, frames, heard)
 
 
-def _tested(model: VoiceEncoder, frames: Frames, utterances: Sequence[Utterance]) -> dict[str, Any]:
+def _tested(model: Voice, frames: Frames, utterances: Sequence[Utterance]) -> dict[str, Any]:
     """Return the figures of every corpus, and the surest mistakes."""
     metrics: dict[str, Any] = {"mistakes": {}}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         members = [u for u in utterances if u.corpus == corpus]
-        answers = listen(model, frames, members, model.mean.device).softmax(1).numpy()
+        answers = listen(model, frames, members, model.temperature.device).softmax(1).numpy()
         metrics[corpus] = judge(answers, members)
         metrics["mistakes"][corpus] = worst(answers, members)
     return metrics
