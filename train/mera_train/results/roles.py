@@ -78,7 +78,7 @@ PAGES = {
     ),
     "voice": Page(
         title="Voice encoder: results",
-        config="voice/causal.yaml",
+        config="voice/ensemble.yaml",
         lead="Whole recordings, from the first word to the last, in FP32. The weights and the "
         "temperature were chosen on dev speakers of four corpora.",
         tests={
@@ -99,10 +99,11 @@ PAGES = {
     ),
     "text": Page(
         title="Text encoder: results",
-        config="text/compact.yaml",
+        config="text/spoken.yaml",
         lead="One sentence in, seven labels out, in FP32. Official test splits, of which sentences "
         "with exactly one label count (GoEmotions: 4,968 of 5,427). The weights, the mixture and "
-        "the temperature were chosen on the dev splits of GoEmotions, MELD and SMP2020 usual.",
+        "the temperature were chosen on the dev splits of GoEmotions, MELD and SMP2020 usual, and "
+        "on a show of CPED and a season of EmoryNLP.",
         tests={
             "test · goemotions": "GoEmotions (English forum comments)",
             "test · meld": "MELD (English television dialogue)",
