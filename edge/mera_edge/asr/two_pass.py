@@ -19,6 +19,9 @@ from mera_edge.stages.vad import HANGOVER_S
 _MARGIN_S = 0.8
 """Sound before the first word and after the last that the final pass hears too."""
 
+_UNHEARD = 0.5
+"""Trust in words that only the streaming pass has heard, while no utterance was recognized yet."""
+
 _LONGEST_S = 30.0
 """Sound that is kept. The streaming text of an utterance that is longer stands."""
 
@@ -64,7 +67,7 @@ class TwoPass:
         self._begin_s = self._spoke_s = -math.inf
         self._growing = Growing()
         self._ending: _Ending | None = None
-        self._trust = 1.0
+        self._trust: float | None = None
         self.reset()
 
     def accept(self, block: AudioBlock) -> None:
@@ -78,12 +81,14 @@ class TwoPass:
         """Return what has been understood so far: by the final pass, and since then.
 
         It is doubted as far as the passes heard different words in the utterance before: whoever
-        speaks another language goes on doing so.
+        speaks another language goes on doing so. Before the first one is over, the streaming pass
+        alone is not enough.
         """
         shown = self._growing.shown(self._streaming.partial())
-        if self._trust == 1:
-            return shown
-        return replace(shown, confidence=shown.confidence * self._trust)
+        trust = self._trust
+        if trust is None:
+            trust = 1.0 if shown.recognized_by == "final" else _UNHEARD
+        return replace(shown, confidence=shown.confidence * trust)
 
     def settle(self, within_s: float) -> None:
         """Let the final pass hear the utterance so far; see `SpeechRecognizer.settle`."""
@@ -114,7 +119,8 @@ class TwoPass:
         said = ending.growing.newest
         if said is None:
             return ending.streamed
-        final, self._trust = chosen(ending.streamed, said, self._trust)
+        trusted = 1.0 if self._trust is None else self._trust
+        final, self._trust = chosen(ending.streamed, said, trusted)
         return replace(final, took_s=ending.growing.took_s)
 
     def flush(self) -> None:
@@ -124,7 +130,7 @@ class TwoPass:
     def reset(self) -> None:
         """Forget everything."""
         self._sound.reset()
-        self._growing, self._ending, self._trust = Growing(), None, 1.0
+        self._growing, self._ending, self._trust = Growing(), None, None
         self._begin_s = self._spoke_s = -math.inf
         self._streaming.reset()
 
