@@ -37,7 +37,7 @@ bundle: $(VENV)/dev              ## the default bundle: train/checkpoints in INT
 	@test -n '$(DATA)' || { echo 'INT8 is compared with full precision: run make bundle DATA=DIR' >&2; exit 2; }
 	$(VENV)/bin/mera-edge calibrate --data '$(DATA)' --out calibration/ranges
 	$(VENV)/bin/mera-edge export --int8 --data '$(DATA)' --calibration calibration/ranges \
-		--report calibration/report --out edge/mera_edge/bundle/default
+		--report build/int8 --out edge/mera_edge/bundle/default
 
 clean:
 	rm -rf $(VENV) build

@@ -1,7 +1,6 @@
 """The default bundle: what the checkpoints give, in INT8 with the ranges kept in the project.
 
-Whether INT8 is as good is for the gate, which needs the corpora; its report is in
-calibration/report.
+Whether INT8 is as good is for the gate, which needs the corpora; its figures are in bundle.json.
 """
 
 from __future__ import annotations
