@@ -5,7 +5,7 @@
 The run sees an MJPEG camera (mjpeg.py); the readers are another process. Of every tick its time is
 noted, and without what its thread waited for a core, as the kernel counts it: that has other
 processes out, as the readers, which are elsewhere in a house, and keeps what the server in this
-process does to it.
+process does to it. The seconds in which the readers connect are told apart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 PLACE = Path(__file__).parent
+CONNECT_S, TICKS_PER_S = 5, 5
 
 
 async def read(port: int, readers: int, seconds: float) -> list[int]:
@@ -96,11 +97,12 @@ def main() -> None:
             while not times.exists() or len(noted(times)) < 25:
                 time.sleep(0.5)
             took: dict[int, list[np.ndarray]] = {0: [], readers: []}
+            connecting = []
             for _ in range(turns):
                 for count in took:
                     first, heard = len(noted(times)), ""
                     if count:
-                        how = f"read({port}, {count}, {seconds})"
+                        how = f"read({port}, {count}, {seconds + CONNECT_S})"
                         code = f"import asyncio, http_readers as h; print(asyncio.run(h.{how}))"
                         told = subprocess.run(
                             [sys.executable, "-c", code],
@@ -109,11 +111,14 @@ def main() -> None:
                         got = json.loads(told.stdout)
                         heard = f", each got {min(got)} to {max(got)}"
                     else:
-                        time.sleep(seconds)
-                    took[count].append(noted(times)[first:])
+                        time.sleep(seconds + CONNECT_S)
+                    ticks = noted(times)[first:]
+                    connecting += [ticks[: CONNECT_S * TICKS_PER_S]] * bool(count)
+                    took[count].append(ticks[CONNECT_S * TICKS_PER_S :])
                     print(f"{count} readers{heard}; {figures(took[count][-1:])}", flush=True)
             for count, each in took.items():
                 print(f"all with {count} readers: {figures(each)}")
+            print(f"while {readers} connect: {figures(connecting)}")
         finally:
             process.terminate()
             process.wait()

@@ -316,8 +316,11 @@ def test_switches(served: Served) -> None:
         assert served.switch(bad) == 422, bad
     assert served.switch("x" * 2000) == 413
     assert served.switch({"paused": True}, origin="http://evil.example") == 403
+    forged = {"origin": "http://evil.example", "x-forwarded-host": "evil.example"}
+    assert served.switch({"paused": True}, **forged) == 403
     assert served.switch({"paused": True}, **{"content-type": "text/plain"}) == 415
     assert served.ask("/api/switches")[0] == 405
+    assert served.ask("/metrics", "POST")[0] == 405
     assert served.control.of("hall") == Switches()
     own = f"http://127.0.0.1:{served.port}"
     assert served.switch({"paused": False}, origin=own) == 200
@@ -370,6 +373,10 @@ def test_a_proxy_that_checks_its_users_is_trusted(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN)
     served = Served(token_file=str(tmp_path / "token"), trusted="127.0.0.1, 172.30.32.2")
     assert served.ask("/api/state", host="home.example")[0] == 200
+    # It may say elsewhere under which name the page was asked for.
+    page = {"origin": "https://home.example", "x-forwarded-host": "home.example"}
+    assert served.switch({"paused": True}, **page) == 200
+    assert served.switch({"paused": True}, **{**page, "origin": "https://evil.example"}) == 403
     served.sink.close(None)
 
 

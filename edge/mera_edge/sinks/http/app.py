@@ -46,6 +46,9 @@ def make(
         return JSONResponse(board.state())
 
     async def switch(request: Request) -> Response:
+        # No form of another page has this type: its browser asks first, and gets no answer.
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return PlainTextResponse("expected content-type application/json\n", 415)
         body = b""
         try:
             async for part in request.stream():
