@@ -37,6 +37,7 @@ from mera_edge.events import (
 )
 from mera_edge.service.control import Control
 from mera_edge.service.run_summary import SummaryBuilder
+from mera_edge.service.sink_group import SinkGroup
 from mera_edge.sinks import Destination
 from mera_edge.sinks.factory import open_sink
 from mera_edge.sinks.html import HtmlReport
@@ -549,3 +550,19 @@ def test_newest_only_sink_skips_old_events_after_an_outage(said: list[str]) -> N
     queued.wait(time.monotonic() + 5)
     assert taken[-1] == event(50)
     assert said == ["broker fails: broker: no answer: start it", "broker works again"]
+
+
+def test_a_peer_that_was_never_reached_does_not_work_at_the_end(said: list[str]) -> None:
+    stop = threading.Event()
+    group = SinkGroup(stop)
+    targets = [SinkSettings(to="mqtt://127.0.0.1:1")]
+    group.use(targets, group.open(targets))
+    group.publish(event(0))
+    while not said:
+        time.sleep(0.01)
+    group.close(summary(1))
+    with pytest.raises(Unreachable, match="refuses the connection"):
+        group.wait()
+    (line,) = said
+    assert "refuses the connection" in line
+    assert not stop.is_set(), "it is waited for"

@@ -42,10 +42,10 @@ def install(config: Config = _CONFIG, user: User = False, wyoming: Wyoming = Fal
     from mera_edge.service.systemd.manager import Manager
     from mera_edge.service.systemd.obstacles import obstacles
 
+    manager = Manager(user, name=_name(wyoming))
+    manager.require()
     settings = load(config, {}, {})
-    unit = _unit(config, user, wyoming, settings)
-    manager = Manager(user, name=unit.name)
-    file = config.absolute()
+    unit, file = _unit(config, user, wyoming, settings), config.absolute()
     found = [] if user else list(obstacles(settings, unit.command, file, unit.name))
     for obstacle in found:
         say(f"{obstacle.what}: {obstacle.remedy}")

@@ -80,7 +80,7 @@ class QueuedSink(Generic[Message]):
     def close(self, summary: Summary | None) -> None:
         """Queue the end, with the summary unless the run broke off."""
         end = (lambda: None) if summary is None else (lambda: self._sink.close(summary))
-        self._outbox.close(lambda: self._try(end))
+        self._outbox.close(lambda: self._try(end, proves=False))
 
     def wait(self, until_s: float) -> None:
         """Wait after `close` for the sink, and say what was lost.
@@ -105,8 +105,14 @@ class QueuedSink(Generic[Message]):
             self._troubled = True
             _LOG.warning("%s %s", self._name, what)
 
-    def _try(self, use: Callable[[], None]) -> float | None:
-        """Use the sink; return the seconds until it is worth another try, if it is."""
+    def _try(self, use: Callable[[], None], proves: bool = True) -> float | None:
+        """Use the sink; return the seconds until it is worth another try, if it is.
+
+        Args:
+            use: does something with it.
+            proves: whether that fails where the sink does. A broker that was never reached can be
+                left without an error.
+        """
         try:
             if self._to_reopen:
                 self._to_reopen = False
@@ -125,6 +131,8 @@ class QueuedSink(Generic[Message]):
             self._refused += 1
             self._trouble(f"failed on an event: {error!r}")
         else:
+            if self.error is not None and not proves:
+                return None
             self.worked, self.error = True, None
             self._backoff.reset()
             if self._troubled and self._outbox.is_empty:

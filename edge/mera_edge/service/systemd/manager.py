@@ -49,7 +49,7 @@ class Manager:
         Raises:
             InputError: there is no systemd, or we may not.
         """
-        self._need()
+        self.require()
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self.file.write_text(unit.text(), encoding="utf-8")
@@ -68,7 +68,7 @@ class Manager:
         Raises:
             InputError: there is no systemd, we may not, or it is not installed.
         """
-        self._need()
+        self.require()
         if not self.file.exists():
             raise InputError(
                 f"the service is not installed: {self.file} does not exist", "nothing to uninstall"
@@ -83,11 +83,16 @@ class Manager:
         Raises:
             InputError: there is no systemd.
         """
-        self._need(change=False)
+        self.require(change=False)
         told = self._call("show", self._name, f"--property={','.join(_ASKED)}")
         return dict(_pairs(told))
 
-    def _need(self, change: bool = True) -> None:
+    def require(self, change: bool = True) -> None:
+        """Check that there is a systemd, and that we may change its services.
+
+        Raises:
+            InputError: there is none, or we may not.
+        """
         if shutil.which("systemctl") is None or not (self._root / "run/systemd/system").exists():
             raise InputError(
                 "this machine was not started by systemd",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -68,8 +69,11 @@ async def _answer(
     try:
         await server.start(connection)
     except OSError as error:
+        # What asyncio makes of the system's own words is longer, and no clearer.
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
         raise InputError(
-            f"cannot listen on {uri} ({error.strerror})", "choose another port: --uri"
+            f"cannot listen on {uri} ({why})",
+            "choose a free port and an address of this machine: --uri tcp://127.0.0.1:10300",
         ) from error
     async with announced(uri) if settings.zeroconf else contextlib.nullcontext():
         say(f"answers on {uri}" + (f", before {settings.upstream}" if settings.upstream else ""))
