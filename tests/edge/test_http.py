@@ -229,6 +229,16 @@ def test_a_client_that_is_slow_to_ask_is_let_go_of(
         assert time.monotonic() - began < limit_s + 3
 
 
+def test_what_is_sent_goes_at_once(served: Served) -> None:
+    connection = served.connect()
+    connection.request("GET", "/events")
+    connection.getresponse()
+    (each, *_) = served.sink._server.server_state.connections
+    accepted = each.transport.get_extra_info("socket")
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    connection.close()
+
+
 def test_a_stream_has_all_the_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.connection.REQUEST_S", 0.2)
     connection = served.connect()

@@ -70,7 +70,7 @@ async def _answer(
         await server.start(connection)
     except OSError as error:
         # What asyncio makes of the system's own words is longer, and no clearer.
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise InputError(
             f"cannot listen on {uri} ({why})",
             "choose a free port and an address of this machine: --uri tcp://127.0.0.1:10300",

@@ -91,7 +91,8 @@ def _bound(host: str, port: int) -> socket.socket:
         raise InputError(
             f"sink http://{host}: unknown host", "use an address of this machine"
         ) from error
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends at once (TCP_NODELAY) only where the protocol is named.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
