@@ -1,0 +1,69 @@
+"""Whether Home Assistant's own schema takes what is published for its discovery.
+
+    python benchmarks/ha_schema.py > discovery.json
+    python benchmarks/ha_schema.py discovery.json     # in a Python with the package homeassistant
+
+Parsing, the options that components share and the schema of every platform are those of its MQTT
+integration. Keys that this version does not know are named: it leaves them out. Exits with 1 if
+anything is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def published() -> dict[str, str]:
+    """Return topics and payloads of a box and a room that has everything."""
+    from mera_edge.config import SinkSettings
+    from mera_edge.sinks.mqtt import discovery
+    from mera_edge.sinks.mqtt.address import Address
+
+    address = Address.of(SinkSettings(to="mqtt://broker", node="attic"))
+    room = discovery.room(address, "hall", "Hall", ("camera", "microphone"), True, True)
+    return {topic: json.dumps(told) for topic, told in (discovery.box(address, "default"), room)}
+
+
+def checked(topic: str, payload: str) -> tuple[int, list[str]]:
+    """Return how many components Home Assistant takes, and the keys that it does not know.
+
+    Raises:
+        voluptuous.Invalid: it refuses one.
+    """
+    mqtt: Any = importlib.import_module("homeassistant.components.mqtt.discovery")
+    name = topic.split("/")[1]
+    parsed = mqtt._parse_device_payload(None, payload, name, None)
+    if not parsed:
+        raise SystemExit(f"{topic} is refused")
+    components, unknown = parsed["components"], []
+    for key, component in components.items():
+        config = mqtt.MQTTDiscoveryPayload({**component})
+        platform = config.pop("platform")
+        # As it does: what the device says counts for its components.
+        config["device"], config["origin"] = parsed["device"], parsed["origin"]
+        mqtt._merge_common_device_options(config, parsed)
+        module: Any = importlib.import_module(f"homeassistant.components.mqtt.{platform}")
+        taken = module.DISCOVERY_SCHEMA(config)
+        unknown += [f"{key}.{each}" for each in config.keys() - taken.keys()]
+    return len(components), unknown
+
+
+def main() -> None:
+    if len(sys.argv) < 2:
+        print(json.dumps(published()))
+        return
+    logging.disable()  # it wonders that there is no Home Assistant around its schema
+    version = importlib.import_module("homeassistant.const").__version__
+    for topic, payload in json.loads(Path(sys.argv[1]).read_text()).items():
+        count, unknown = checked(topic, payload)
+        names = sorted({each.partition(".")[2] for each in unknown})
+        print(f"Home Assistant {version} takes {topic}: {count} components, unknown keys {names}")
+
+
+if __name__ == "__main__":
+    main()
