@@ -10,10 +10,11 @@ anything is refused.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
-import logging
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,20 @@ def checked(topic: str, payload: str) -> tuple[int, list[str]]:
     return len(components), unknown
 
 
-def main() -> None:
-    if len(sys.argv) < 2:
-        print(json.dumps(published()))
-        return
-    logging.disable()  # it wonders that there is no Home Assistant around its schema
+async def check(file: Path) -> None:
+    """Say of every topic of a file what Home Assistant makes of it."""
+    core: Any = importlib.import_module("homeassistant.core")
     version = importlib.import_module("homeassistant.const").__version__
-    for topic, payload in json.loads(Path(sys.argv[1]).read_text()).items():
-        count, unknown = checked(topic, payload)
-        names = sorted({each.partition(".")[2] for each in unknown})
-        print(f"Home Assistant {version} takes {topic}: {count} components, unknown keys {names}")
+    with tempfile.TemporaryDirectory() as place:
+        core.HomeAssistant(place)  # templates want one around them
+        for topic, payload in json.loads(file.read_text()).items():
+            count, unknown = checked(topic, payload)
+            names = sorted({each.partition(".")[2] for each in unknown})
+            print(f"Home Assistant {version} takes {topic}: {count} components, unknown: {names}")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:
+        asyncio.run(check(Path(sys.argv[1])))
+    else:
+        print(json.dumps(published()))

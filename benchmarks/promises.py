@@ -74,6 +74,18 @@ PROMISES = (
         ("tests/test_telemetry.py",),
     ),
     Promise(
+        "Nothing leaves",
+        "no sound and no picture in any byte that a run writes or sends: files, stdout, stderr, HTTP, "
+        "MQTT",
+        ("tests/e2e/test_no_media.py",),
+    ),
+    Promise(
+        "Off is off",
+        "what is paused or switched off is closed and stays so after a restart; the audit log says "
+        "who switched",
+        ("tests/edge/test_control.py", "tests/edge/test_privacy.py"),
+    ),
+    Promise(
         "Nothing kills it",
         "a stage, a property or a finalisation that raises, hangs or gives NaN; stage times are "
         "97 % of a tick",
