@@ -75,8 +75,7 @@ PROMISES = (
     ),
     Promise(
         "Nothing leaves",
-        "no sound and no picture in any byte that a run writes or sends: files, stdout, stderr, HTTP, "
-        "MQTT",
+        "no sound and no picture in any byte of a run: files, stdout, stderr, HTTP, MQTT",
         ("tests/e2e/test_no_media.py",),
     ),
     Promise(
