@@ -67,7 +67,7 @@ def _row(corpus: str, third: str, found: list[dict[str, Any]]) -> None:
         _uar([m[name] for m in found]) for name in ("shipped", "learnt", "test")
     )
     n = sum(metrics["test"]["n"] for metrics in found)
-    which = {"learnt" if m["comparison"]["better"] else "shipped" for m in found}
+    which = {"learnt" if m["comparison"]["kept"] else "shipped" for m in found}
     print(
         f"| {corpus} | {third} | {n} | {shipped:.1f} | {learnt:.1f} | {' or '.join(sorted(which))} "
         f"| {kept:.1f} |",

@@ -270,8 +270,8 @@ def moods(wrong: bool = False, alone: bool = False) -> list[dict[str, str]]:
     said = {"happy": "i am so happy and glad", "sad": "i am sad and i cry"}
     other = {"happy": "sad", "sad": "happy"}
     rows = []
-    for n in range(48):
-        person = n // 8
+    for n in range(96):
+        person = n // 16
         label = ("happy", "sad")[(person if alone else n) % 2]
         text = said[other[label] if wrong and person < 4 else label]
         split = (*("train",) * 4, "valid", "test")[person]
@@ -288,11 +288,11 @@ def test_what_learnt_nothing_good_is_not_kept(
     )
     args = ("train", "text", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
     assert run(*args, "--out", str(out)) == 0
-    assert "no better than what it began from: UAR" in " ".join(capsys.readouterr().err.split())
+    assert "what it began from is kept: for valid people" in capsys.readouterr().err
     begun = load_file(CHECKPOINTS / "text" / "model.safetensors")
     assert all(torch.equal(v, begun[k]) for k, v in load_file(out / "model.safetensors").items())
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["comparison"]["learnt"] <= metrics["comparison"]["begun"]
+    assert metrics["comparison"]["learnt"] < metrics["comparison"]["begun"]
     assert metrics["test"]["uar"] == metrics["shipped"]["uar"] > metrics["learnt"]["uar"]
     assert "what was learnt, not kept" in (out / "card.md").read_text()
     # Who wants it all the same trains no second time.

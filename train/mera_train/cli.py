@@ -29,8 +29,7 @@ KeepLearnt = Annotated[
     bool,
     typer.Option(
         "--keep-learnt",
-        help="Own examples: keep the new weights even if the validation people are "
-        "recognized no better than before.",
+        help="Own examples: keep the new weights even if they are worse for new people.",
     ),
 ]
 

@@ -1,14 +1,16 @@
-"""Whether what was learnt is better than what it began from, for people not learnt from.
+"""Whether what was learnt is to be kept, asked of people not learnt from.
 
-The valid people say so, who chose the weights and nothing else. Where most people have examples of
-one label only, few of them cannot: who speaks and what is felt are one there. Then the training
-people are left out by thirds, an encoder learns from the others each time, and all of them say so.
+The valid people are few: what was learnt is kept unless it is worse for them by more than chance.
+Where most people have examples of one label only it has to be better, as who speaks and what is
+felt are one there: the training people are left out by thirds, an encoder learns from the others
+each time, and all of them are asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,9 @@ PARTS = 3
 FOLDER = "left_out"
 """In the directory of the run."""
 
+CHANCE = 0.05
+"""Below this it is no chance that what was learnt is right less often (McNemar, one-sided)."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -40,6 +45,8 @@ class Comparison:
     people: int
     left_out: bool
     """Whether people were left out, or the valid ones were asked."""
+    chance: float
+    """Of so many mistakes that only what was learnt makes, were both equally good."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Comparison:
@@ -47,20 +54,21 @@ class Comparison:
         return cls(**{field.name: told[field.name] for field in fields(cls)})
 
     @property
-    def better(self) -> bool:
-        return self.learnt > self.begun
+    def kept(self) -> bool:
+        """Whether what was learnt is to be kept."""
+        return self.learnt > self.begun if self.left_out else self.chance >= CHANCE
 
     def told(self) -> dict[str, Any]:
         """As it is among the metrics."""
-        return {**asdict(self), "better": self.better}
+        return {**asdict(self), "kept": self.kept}
 
     def sentence(self) -> str:
         """Say how it came out, without a full stop."""
         who = "people who were left out by thirds" if self.left_out else "valid people"
-        than = "better" if self.better else "no better"
+        which = "what was learnt is kept" if self.kept else "what it began from is kept"
         return (
-            f"for {who} what was learnt is {than} than what it began from: UAR {self.learnt:.1%} "
-            f"against {self.begun:.1%} (n = {self.n})"
+            f"{which}: for {who} UAR {self.learnt:.1%} of what was learnt, {self.begun:.1%} of "
+            f"what it began from (n = {self.n})"
         )
 
 
@@ -105,12 +113,19 @@ def compare(
     before = encoder.network(start, rows_of(examples, "train"))
     before = before.to(model.temperature.device).eval()
     scores = torch.cat([scores for _, scores in parts]), encoder.scores(before, asked)
+    right, right_before = (s.argmax(1) == torch.tensor(truth) for s in scores)
+    gained, lost = int((right & ~right_before).sum()), int((right_before & ~right).sum())
     learnt, begun = (judged(each, truth, encoder.labels)["uar"] for each in scores)
     people = len({examples[row].person or f"row {row}" for row in asked})
-    found = Comparison(learnt, begun, len(asked), people, left_out)
-    kept = "what was learnt is" if found.better else "what it began from is"
-    tell(f"{found.sentence()}: {kept} kept (--keep-learnt keeps what was learnt)")
+    found = Comparison(learnt, begun, len(asked), people, left_out, _chance(gained, lost))
+    tell(found.sentence() + ("" if found.kept else "; --keep-learnt keeps what was learnt"))
     return found
+
+
+def _chance(gained: int, lost: int) -> float:
+    """Return the chance of ``lost`` or more of ``gained + lost`` by tossing a coin."""
+    tossed = gained + lost
+    return float(sum(comb(tossed, k) for k in range(lost, tossed + 1)) / 2**tossed)
 
 
 def _without(examples: Sequence[Example]) -> list[list[Example]]:

@@ -31,8 +31,8 @@ def train(
 ) -> dict[str, Any]:
     """Train, choose and calibrate on valid, measure once on test, beside the shipped encoder.
 
-    What was learnt is kept only if it is better than the weights that it began from, for people
-    who were not learnt from: `mera_train.own.comparison`.
+    What is worse than the weights that it began from, for people who were not learnt from, is not
+    kept: `mera_train.own.comparison`.
 
     Writes a checkpoint to ``out``, and ``examples.csv``: which example was in which split.
 
@@ -63,7 +63,7 @@ def train(
     if start is not None and not given.keep_learnt:
         found = compare(encoder, start, model, examples, config, out, made, resume, tell)
         metrics["comparison"] = found.told()
-        if not found.better:
+        if not found.kept:
             metrics["learnt"] = task.judged(model, rows_of(examples, "test"))
             begun = encoder.network(start, rows_of(examples, "train"))
             model = begun.to(model.temperature.device)
