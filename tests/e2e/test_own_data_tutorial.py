@@ -24,7 +24,7 @@ QUICK = {
     "face": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
     "voice": "own: {}\ncorpora: {}\nbatch: 16\ncrop: 64\nloop: {epochs: 1}\n",
     "text": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
-    "asr": "own: {held_out: [0.1, 0.1]}\naugment: null\nphones: 0\naligned_epochs: 0\n"
+    "asr": "own: {held_out: [0.1, 0.1]}\naugment: null\nphones: 0\nframe_ce_epochs: 0\n"
     "loop: {epochs: 1, learning_rate: 0.0001, select: wer}\n",
     "vad": "own: {}\nmade: 8\nbatch: 2\nbatches: 2\ndev_batches: 1\nloop: {epochs: 1}\n",
     "fusion": "own: {held_out: [0.2, 0.2]}\nbatch: 4\n"

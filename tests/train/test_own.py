@@ -325,7 +325,7 @@ def test_a_recognizer_goes_on_from_the_shipped_one(tmp_path: Path) -> None:
         rows.append({"audio_filepath": f"{n}.wav", "text": "so glad", "speaker": f"p{n // 4}"})
     data = put(tmp_path / "said.csv", rows)
     (tmp_path / "quick.yaml").write_text(
-        "own: {held_out: [0.2, 0.2]}\naugment: null\nphones: 0\naligned_epochs: 0\n"
+        "own: {held_out: [0.2, 0.2]}\naugment: null\nphones: 0\nframe_ce_epochs: 0\n"
         "loop: {epochs: 1, learning_rate: 0.0001, select: wer}\n"
     )
     args = ("train", "asr", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
