@@ -29,6 +29,7 @@ BY_HAND = {
     "first_run": "`python benchmarks/first_run.py` on a quiet machine",
     "faults": "`python benchmarks/faults.py`",
     "home": "`python benchmarks/outages.py`, `assist.py`, `page.py`",
+    "strangers": "`python benchmarks/strangers.py` on corpora",
     "verdict": "`python benchmarks/talk.py`",
     "arm64": "`benchmarks/arm64.sh`",
 }
