@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import socketserver
+import subprocess
+import sys
 import threading
 import wave
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ import pytest
 
 from mera_edge.errors import SourceError
 from mera_edge.reasons import MEANINGS, REMEDIES, ReasonCode
-from mera_edge.sources import camera, network
+from mera_edge.sources import camera, device, network
 from mera_edge.sources.microphone import capture_stream
 from mera_edge.sources.shared_frame import SharedFrame
 
@@ -155,14 +157,11 @@ def test_a_device_says_what_is_wrong(tmp_path: Path) -> None:
         error = see(spec)
         assert error.code == "no_device"
         assert str(spec) in error.what
-    assert see("/dev/null").code == "cannot_open"
     assert "fuser" in REMEDIES["busy"]
     assert see("v4l2src ! appsink").code == "no_gstreamer"
 
 
 def test_a_device_that_may_not_be_opened_names_its_group(tmp_path: Path) -> None:
-    from mera_edge.sources import device
-
     node = tmp_path / "video0"
     node.touch(0o600)
     tmp_path.chmod(0o711)
@@ -184,3 +183,22 @@ def test_a_device_that_may_not_be_opened_names_its_group(tmp_path: Path) -> None
 
 def test_every_reason_has_a_meaning_and_every_remedy_a_reason() -> None:
     assert set(REMEDIES) <= set(MEANINGS) == set(get_args(ReasonCode))
+
+
+def test_a_device_that_another_program_uses_is_busy_and_the_program_named() -> None:
+    leader, follower = os.openpty()
+    node = Path(os.ttyname(follower))
+    try:
+        alone = device.diagnosis(node)
+        assert alone.code == "cannot_open" and "delivers no frames" in alone.what
+        code = f"used = open({str(node)!r}); print(flush=True); input()"
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None and other.stdout.readline()
+            busy = device.diagnosis(node)
+            other.communicate(b"\n")
+        assert busy.code == "busy" and f"(process {other.pid})" in busy.what
+    finally:
+        os.close(leader)
+        os.close(follower)

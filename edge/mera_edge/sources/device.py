@@ -29,8 +29,28 @@ def diagnosis(path: Path) -> SourceError:
         return SourceError("cannot_open", f"{path} cannot be opened ({error.strerror})")
     if not path.is_char_device():
         return SourceError("no_device", f"{path} is not a device")
+    user = _user(path)
+    if user is not None:
+        return SourceError("busy", f"{path} is in use by {user}")
     what = f"{path} delivers no frames: it is in use elsewhere, or not a capture device"
     return SourceError("cannot_open", what)
+
+
+def _user(path: Path) -> str | None:
+    """Return who else has a device open, as far as this user may see that.
+
+    Video4Linux lets several programs open a camera, and one of them stream.
+    """
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal() or int(process.name) == os.getpid():
+            continue
+        try:
+            if any(descriptor.samefile(path) for descriptor in (process / "fd").iterdir()):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"{name} (process {process.name})"
+        except OSError:  # it has ended, or belongs to somebody else
+            continue
+    return None
 
 
 def _group(path: Path) -> str:
