@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mera_edge.errors import InputError
 
+_MISSING = ("no examples are given", "give --data: a table, or a folder by label")
+
 
 class OwnConfig(BaseModel):
     """One's own examples; in a configuration under ``own``."""
@@ -36,7 +38,7 @@ class OwnConfig(BaseModel):
             InputError: it is not stated.
         """
         if self.data is None:
-            raise InputError("no examples are given", "give --data: a table, or a folder by label")
+            raise InputError(*_MISSING)
         return self.data
 
 
@@ -47,5 +49,5 @@ def required(own: OwnConfig | None) -> OwnConfig:
         InputError: it is without.
     """
     if own is None:
-        raise InputError("no examples are given", "give --data: a table, or a folder by label")
+        raise InputError(*_MISSING)
     return own
