@@ -421,5 +421,5 @@ def test_a_list_of_files_is_played_and_one_that_names_lists_is_not(
     good.write_text("ffconcat version 1.0\nfile x.ts\nfile x.ts\n")
     bad.write_text(f"ffconcat version 1.0\nfile x.ts\nfile {name}\n")
     assert len(Read(good).pictures) > 1
-    with pytest.raises(InputError, match="names a list"):
+    with pytest.raises(InputError, match="names another playlist"):
         MediaFile(bad).open()
