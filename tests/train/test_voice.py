@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
+from mera_train import checkpoint
 from mera_train.asr.augment import warp
 from mera_train.voice.augment import AugmentConfig, disturb, equaliser, narrow
 from mera_train.voice.balance import choices, shares
@@ -20,7 +21,7 @@ from mera_train.voice.data import LABELS, Utterance, fold, speech
 from mera_train.voice.measure import surprise, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import clip, echo
-from mera_train.voice.train import joined, train
+from mera_train.voice.train import joined, measured, train
 
 
 def encoder(seed: int = 0) -> VoiceEncoder:
@@ -212,6 +213,8 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
     assert both["temperature"] == pytest.approx(metrics["temperature"])
     with pytest.raises(InputError, match="both is an ensemble"):
         joined([tmp_path / "both"])
+    again = measured(checkpoint.load(out), data)
+    assert again == {key: metrics[key] for key in again}, "measured again, it is the same"
     card = (out / "card.md").read_text()
     assert "CC BY-NC-SA" in card and "nEMO" not in card, "what it was trained on, and no more"
     assert "| strange, not trained on | 2 |" in card
