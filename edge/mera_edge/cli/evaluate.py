@@ -51,9 +51,11 @@ def evaluate(
 
     if role not in EVALUATORS:
         raise InputError(f"unknown role {role!r}", f"choose one of {', '.join(EVALUATORS)}")
-    flags = {"bundle": bundle, "published": options.pairs(published)}
-    flags["recognition"] = {"model": asr, "final": final}
-    settings = load(config, flags)
+    recognition = {"model": asr, "final": final}
+    settings = load(
+        config,
+        {"bundle": bundle, "published": options.pairs(published), "recognition": recognition},
+    )
     models = Bundle.open(settings.bundle, published=settings.published)
     result = measure(role, manifest, models, _progress, settings.recognition, skip_bad)
     if json:
