@@ -16,7 +16,7 @@ def providers(incomplete: str) -> list[str]:
 
 def evaluated(incomplete: str) -> list[str]:
     """Complete a role of `evaluate`."""
-    return [r for r in ("asr", "voice", "face", "text", "fused") if r.startswith(incomplete)]
+    return [r for r in ("asr", "voice", "face", "text", "vad", "fused") if r.startswith(incomplete)]
 
 
 def roles(incomplete: str) -> list[str]:
