@@ -30,7 +30,7 @@ from mera_edge.sources.base import Captured
 
 TICK_S = 0.2
 BUDGET_MS = 12
-CLIP_S = 12.2
+CLIP_S = 26.6
 
 
 class Sleeping:

@@ -154,6 +154,18 @@ def test_what_one_of_several_says_alone_takes_twice_as_long() -> None:
         assert (found.index("happy") - 50) / 5 <= most_s
 
 
+def test_what_one_of_several_says_alone_ends_a_state_as_fast_as_anything() -> None:
+    happy = event(("happy", 0.9), voice=("happy", 0.9), text=("happy", 0.8))
+    torn = event(("neutral", 0.8), voice=("neutral", 0.9), text=("sad", 0.6))
+    agreed = event(("neutral", 0.8), voice=("neutral", 0.9), text=("neutral", 0.6))
+    ends = []
+    for after in (torn, agreed):
+        found = labels(shown([*[happy] * 50, *[after] * 100]))
+        ends.append(next(n for n, label in enumerate(found[50:]) if label != "happy"))
+    assert ends[0] / 5 <= 7
+    assert ends[1] <= ends[0]
+
+
 def test_a_person_who_leaves_ends_the_moment_and_another_starts_one() -> None:
     moments = Moments()
     first = [event(("happy", 0.95), i / 5, person=1) for i in range(50)]

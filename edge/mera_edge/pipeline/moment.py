@@ -36,8 +36,8 @@ CONTRADICTED = 0.5
 """What an answer counts for whose modalities contradict each other, and then it says nothing: a
 smile over a sad word is no reason to give a state up at once, after some seven seconds it is."""
 OUTVOTED = 0.5
-"""What an answer counts for that one of several modalities gives alone: a sentence that is read out
-loud in a calm voice makes no mood, unless it goes on for some six seconds."""
+"""What an answer counts for its emotion that one of several modalities gives alone: a sentence that
+is read out loud in a calm voice makes no mood, unless it goes on for some six seconds."""
 GONE_AFTER_S = 10.0
 """A person, or a room, of whom nothing is known for so long is gone. People pause for seconds, and
 words count for eight."""
@@ -71,11 +71,19 @@ class _State:
     mean: NDArray[np.float64] = field(default_factory=lambda: _NOTHING.copy())
     evidence: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
 
-    def add(self, answer: NDArray[np.float64], step_s: float) -> None:
-        """Take the ``[7]`` probabilities of an answer, which counts for a time."""
+    def add(self, answer: NDArray[np.float64], step_s: float, support: float = 1.0) -> None:
+        """Take the ``[7]`` probabilities of an answer, which counts for a time.
+
+        Args:
+            answer: the probabilities.
+            step_s: the time.
+            support: how much of it counts for an emotion; against one it counts in full.
+        """
         self.mean += -math.expm1(-step_s / MEMORY_S) * (answer - self.mean)
         gain = step_s * (_log_odds(answer) - _log_odds(LEVEL))
-        self.evidence = np.clip(self.evidence + np.where(gain < 0, FADE * gain, gain), 0, FULL)
+        self.evidence = np.clip(
+            self.evidence + np.where(gain < 0, FADE * gain, support * gain), 0, FULL
+        )
 
     @property
     def wanted(self) -> str:
@@ -138,8 +146,8 @@ def _update(state: _State, event: EmotionEvent, answer: Emotion, now_s: float) -
     if _contradicts_itself(event):
         state.add(_NOTHING, CONTRADICTED * step_s)
     else:
-        weight = OUTVOTED if _is_outvoted(event, answer.label) else 1.0
-        state.add(np.array(list(answer.probabilities.values())), weight * step_s)
+        support = OUTVOTED if _is_outvoted(event, answer.label) else 1.0
+        state.add(np.array(list(answer.probabilities.values())), step_s, support)
     label = state.wanted
     if label != state.label and now_s - state.since_s >= HOLD_S:
         said = answer.label if label == UNCLEAR else label

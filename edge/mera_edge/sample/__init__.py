@@ -1,4 +1,7 @@
-"""The bundled sample clip: made by `make.py`, of nobody in particular, with no emotion meant."""
+"""The bundled sample clip: nobody's face and a machine's voice, happy, then sad, then angry.
+
+`make.py` says how it was made, and of what.
+"""
 
 from pathlib import Path
 
