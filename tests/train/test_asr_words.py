@@ -145,8 +145,8 @@ def test_phones_are_named_from_the_cache(lexicon: Lexicon) -> None:
 
 def test_invalid_lexicon_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.npz").write_bytes(b"no archive")
-    with pytest.raises(BundleError, match="not a lexicon"):
+    with pytest.raises(BundleError, match="not a valid lexicon"):
         Lexicon(tmp_path / "words.npz")
     np.savez(tmp_path / "other.npz", words=np.zeros(3))
-    with pytest.raises(BundleError, match="not a lexicon"):
+    with pytest.raises(BundleError, match="not a valid lexicon"):
         Lexicon(tmp_path / "other.npz")
