@@ -5,6 +5,7 @@
 Port 0 takes any that is free. The port is printed as soon as it answers.
 """
 
+import itertools
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,9 +36,13 @@ class Camera(BaseHTTPRequestHandler):
 def main() -> None:
     media = MediaFile(CLIP, audio=False)
     media.open()
-    while not media.ended:
-        if picture := media.poll(len(Camera.jpegs) / 10).frame:
-            Camera.jpegs.append(cv2.imencode(".jpg", picture.image)[1].tobytes())
+    # The picture of every tenth of a second is the newest: the clip may have fewer.
+    for tenth in itertools.count():
+        if media.ended:
+            break
+        if picture := media.poll(tenth / 10).frame:
+            newest = cv2.imencode(".jpg", picture.image)[1].tobytes()
+        Camera.jpegs.append(newest)
     media.close()
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Camera)
     server.daemon_threads = True
