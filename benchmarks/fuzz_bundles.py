@@ -270,8 +270,13 @@ def use(bundle: Bundle) -> None:
             finalized(recognizer)
         elif name == "fusion":
             seven = np.full(7, 1 / 7, np.float32)
-            zeros = np.zeros(96, np.float32)
-            FusionStage(bundle).fuse([Evidence(m, 0.0, seven, 0.0, zeros) for m in MODALITIES], 0.0)
+            widths = {
+                tensor.name: tensor.shape[-1] for tensor in bundle.manifest.roles[name].inputs
+            }
+            evidence = [
+                Evidence(m, 0.0, seven, 0.0, np.zeros(widths[m], np.float32)) for m in MODALITIES
+            ]
+            FusionStage(bundle).fuse(evidence, 0.0)
 
 
 def case(number: int, directory: Path, small: bool = False) -> tuple[str, str, str]:
