@@ -200,6 +200,13 @@ def test_memory_does_not_grow_with_the_people() -> None:
     assert len(moments._states) <= GONE_AFTER_S + 1
 
 
+def test_calm_talk_that_is_none_too_sure_of_itself_has_a_state() -> None:
+    generator = np.random.default_rng(0)
+    said = (("neutral", float(share)) for share in generator.uniform(0.35, 0.6, 300))
+    found = labels(shown(map(event, said)))
+    assert set(found[150:]) == {"neutral"}
+
+
 def test_an_hour_with_one_modality_is_one_moment() -> None:
     generator = np.random.default_rng(0)
     said = (("sad", float(share)) for share in generator.uniform(0.6, 1.0, 3600))

@@ -70,7 +70,7 @@ def test_memory_and_stream_go_back(
 
 
 def test_an_engine_of_another_version_is_refused(stored: Path, trt: Callable, gpu: Cuda) -> None:
-    with pytest.raises(EngineError, match=r"does not take .*Version tag does not match"):
+    with pytest.raises(EngineError, match=r"cannot use .*Version tag does not match"):
         TensorRtEngine(stored, trt("10.7.0"), gpu)
 
 

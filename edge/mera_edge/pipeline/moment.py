@@ -19,17 +19,14 @@ from mera_edge.events import UNCLEAR, Emotion, EmotionEvent, Moment
 from mera_edge.labels import EMOTIONS, ModalityName
 from mera_edge.wording import carrier
 
-LEVEL = 0.5
+LEVEL = 0.3
 """Probability below which an answer speaks against its emotion: one that stays below is never
-shown. Of several levels the one at which talk has a state most of the time and changes it least
+shown. Of several levels one at which talk has a state most of the time and changes it least
 (docs/results/verdict.md)."""
 CLEAR = 0.9
 """An answer counts as no surer than that, and as no surer of the opposite."""
 LONGEST_STEP_S = 1.0
 """What one answer counts for at most, however long no other came: none makes a change alone."""
-FADE = 0.4
-"""What speaks against counts less: a clear change uses up one emotion's evidence only after another
-one's is full, and does not go by `unclear`."""
 HOLD_S = 2.0
 """The least time a state lasts."""
 CONTRADICTED = 0.5
@@ -53,7 +50,11 @@ def _log_odds(shares: NDArray[np.float64] | float) -> NDArray[np.float64]:
     return np.asarray(np.log(shares / (1 - shares)))
 
 
-FULL = 2.7 * float(_log_odds(CLEAR) - _log_odds(LEVEL))
+_FOR, _AGAINST = (abs(float(_log_odds(sure) - _log_odds(LEVEL))) for sure in (CLEAR, 1 - CLEAR))
+FADE = 0.4 * _FOR / _AGAINST
+"""Factor of what speaks against: a clear answer counts 0.4 of one for an emotion. A clear change
+uses up its evidence only after another one's is full, and does not go by `unclear`."""
+FULL = 2.7 * _FOR
 """Evidence with which an emotion is shown: that of 2.7 s of clear answers, a tick less than the
 three seconds in which a true change is to be seen."""
 
