@@ -133,15 +133,15 @@ def ctc_viterbi_scores_in_steps(
 ) -> Steps[NDArray[np.float64]]:
     """Do the same in steps."""
     states, skip = _states(texts)
-    heard = log_probabilities[:, states].astype(np.float64)
     scores = np.full((len(states), states.shape[1] + 2), -np.inf)
-    scores[:, 2:4] = heard[0, :, :2]
-    for number, row in enumerate(heard[1:]):
+    scores[:, 2:4] = log_probabilities[0, states[:, :2]]
+    # Frame by frame: all at once would be a hundred megabytes for a hundred texts of 20 s.
+    for number, frame in enumerate(log_probabilities[1:]):
         if number % _ROWS_A_STEP == 0:
             yield
         best = np.maximum(scores[:, 2:], scores[:, 1:-1])
         np.maximum(best, scores[:, :-2] + skip, out=best)
-        scores[:, 2:] = best + row
+        scores[:, 2:] = best + frame[states]
     # What is beyond a text's last unit leads nowhere; without units one state is left of two.
     lengths = np.array([len(units) for units in texts])
     ends = np.take_along_axis(scores, 2 * lengths[:, None] + [1, 2], axis=1)
