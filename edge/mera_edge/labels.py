@@ -30,6 +30,8 @@ VALENCE = {
 """Valence in [-1, 1] that stands for an emotion in corpora that do not rate valence:
 coarse positions on the pleasure axis of the circumplex model of affect (Russell, 1980)."""
 
+_VALENCES = np.array([VALENCE[name] for name in EMOTIONS], np.float32)
+
 _ALIASES = {
     "neutral": "neutral calm",
     "happy": "happy happiness joy joyful joyous amused",
@@ -79,3 +81,8 @@ def project(probabilities: NDArray[np.floating], names: Sequence[str]) -> NDArra
     # All of it outside the seven: nothing is known about them.
     unknown = total < 1e-6
     return np.where(unknown, np.float32(1 / len(EMOTIONS)), seven / np.where(unknown, 1, total))
+
+
+def expected_valence(probabilities: NDArray[np.float32]) -> float:
+    """Return the mean of `VALENCE` under the probabilities ``[7]`` of `EMOTIONS`."""
+    return float(probabilities @ _VALENCES)

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.cli import main
 from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_train.own import command
 
 ROOT = Path(__file__).parents[2]
@@ -43,13 +43,9 @@ def commands() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, spoken: NDArray[np.float32]) -> Path:
     """The tables of the page, and a clip."""
     folder = tmp_path_factory.mktemp("own")
-    source = MediaFile(CLIP)
-    source.open()
-    speech = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
-    source.close()
     generator = np.random.default_rng(0)
     tables: dict[str, list[dict[str, str]]] = {}
     for n in range(40):
@@ -58,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         face = generator.integers(0, 90, (48, 48)).astype(np.uint8)
         face[slice(0, 24) if happy else slice(24, 48)] += 120
         cv2.imwrite(str(folder / f"{n}.png"), face)
-        soundfile.write(folder / f"{n}.wav", speech * (0.5 + n / 50), 16_000)
+        soundfile.write(folder / f"{n}.wav", spoken * (0.5 + n / 50), 16_000)
         noise = generator.normal(0, 0.05, 16_000)
         soundfile.write(folder / f"noise{n}.wav", noise, 16_000)
         text = f"i am {'so happy and glad' if happy else 'sad and i cry'} on day {n}"

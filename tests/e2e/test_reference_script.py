@@ -11,10 +11,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mera_edge.errors import ConfigError, InputError
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_train.msa import MSA_run, get_config, mmsa, run
 
 ROOT = Path(__file__).parents[2]
@@ -36,14 +35,10 @@ FET = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, spoken: NDArray[np.float32]) -> Path:
     """Where the reference's script ran: one seed of its five, for the time that it takes."""
     folder = tmp_path_factory.mktemp("reference")
     (folder / "config.json").write_text(json.dumps(FET))
-    source = MediaFile(CLIP)
-    source.open()
-    speech = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
-    source.close()
     columns = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode"
     lines = [columns]
     for n in range(9):
@@ -51,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(path), "w") as container:
             stream = container.add_stream("aac", rate=16_000, layout="mono")
-            frame = av.AudioFrame.from_ndarray(speech[None], "fltp", "mono")
+            frame = av.AudioFrame.from_ndarray(spoken[None], "fltp", "mono")
             frame.rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_train.features import FeatureExtraction, store
 
 distributed = pytest.importorskip("distributed")
@@ -20,18 +19,14 @@ CLIPS = 6
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clips(tmp_path_factory: pytest.TempPathFactory, spoken: NDArray[np.float32]) -> Path:
     """A little speech, each clip at another level, and one that is not there."""
     folder = tmp_path_factory.mktemp("clips")
-    source = MediaFile(CLIP)
-    source.open()
-    speech = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
-    source.close()
     lines = ["file,label"]
     for n in range(CLIPS):
         with wave.open(str(folder / f"{n}.wav"), "wb") as file:
             file.setparams((1, 2, 16_000, 0, "NONE", "none"))
-            file.writeframes((speech * 20_000 / (n + 1)).astype("<i2").tobytes())
+            file.writeframes((spoken * 20_000 / (n + 1)).astype("<i2").tobytes())
         lines.append(f"{n}.wav,happy")
     (folder / "label.csv").write_text("\n".join([*lines, "gone.wav,sad"]) + "\n")
     return folder

@@ -61,9 +61,12 @@ def intervals_by_group(cells: Counts) -> dict[str, Any]:
         cells: rows of each group (a person's, a recording's) by truth and answer, the last answer
             is none: ``[G, C, C + 1]``.
     """
-    groups = len(cells)
-    drawn = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), RESAMPLES)
-    return of_draws(np.tensordot(drawn, cells, 1), cells.sum(axis=0))
+    return of_draws(np.tensordot(draws(len(cells)), cells, 1), cells.sum(axis=0))
+
+
+def draws(n: int) -> NDArray[np.int64]:
+    """Return how often each of ``n`` is drawn, by bootstrap, ``[R, n]``."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
 
 
 def of_draws(drawn: Counts, cells: Counts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.metrics.confusion import RESAMPLES
+from mera_edge.metrics.confusion import draws
 
 _UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
@@ -94,8 +94,7 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
 
 
 def _interval(rows: NDArray[np.int64]) -> list[float]:
-    n = len(rows)
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES) @ rows
+    drawn = draws(len(rows)) @ rows
     found: list[float] = np.percentile(
         drawn[:, 0] / np.maximum(drawn[:, 1], 1), (2.5, 97.5)
     ).tolist()

@@ -138,5 +138,4 @@ def face_detector(bundle: Bundle) -> FaceDetector:
         InputError: it is not here, or no face detector.
         EngineError: it cannot be loaded.
     """
-    opened: FaceDetector = chosen("face_detector", bundle, OnnxFaceDetector)
-    return opened
+    return chosen("face_detector", bundle, OnnxFaceDetector)

@@ -86,5 +86,4 @@ def face_encoder(bundle: Bundle) -> FaceEncoder:
         InputError: the pulled one is not here, or no face encoder.
         EngineError: it cannot be loaded.
     """
-    opened: FaceEncoder = chosen("face", bundle, BundleFaceEncoder)
-    return opened
+    return chosen("face", bundle, BundleFaceEncoder)

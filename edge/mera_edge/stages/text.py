@@ -69,5 +69,4 @@ def sentence_encoder(bundle: Bundle) -> SentenceEncoder:
         InputError: the pulled one is not here, or no text encoder.
         EngineError: it cannot be loaded.
     """
-    opened: SentenceEncoder = chosen("text", bundle, TextStage)
-    return opened
+    return chosen("text", bundle, TextStage)

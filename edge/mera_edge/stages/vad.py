@@ -126,5 +126,4 @@ def speech_detector(bundle: Bundle) -> SpeechDetector:
         InputError: the pulled one is not here, or no speech detector.
         EngineError: it cannot be loaded.
     """
-    opened: SpeechDetector = chosen("vad", bundle, VoiceActivity)
-    return opened
+    return chosen("vad", bundle, VoiceActivity)

@@ -86,5 +86,4 @@ def voice_encoder(bundle: Bundle) -> VoiceEncoder:
         InputError: the pulled one is not here, or no voice encoder.
         EngineError: it cannot be loaded.
     """
-    opened: VoiceEncoder = chosen("voice", bundle, VoiceStage)
-    return opened
+    return chosen("voice", bundle, VoiceStage)

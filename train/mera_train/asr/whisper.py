@@ -109,14 +109,13 @@ class Whisper(Encoder):
         chunk, left = (chunk, self.config.left) if chunk < frames else (frames, 0)
         x = x[:, : 2 * frames]
         x = x + self.positions(torch.arange(2 * frames, device=x.device))
-        heard = []
-        for block in self.blocks:
+        inner = None
+        for index, block in enumerate(self.blocks):
             x, keys = block(x, 2 * chunk, left)
-            heard.append(keys)
-        joined = inner = self._joined(x)
-        if (sounding := self.config.phone_head_block) is not None:
-            inner = heard[sounding].transpose(1, 2).flatten(2).unflatten(1, (-1, 2)).flatten(2)
-        return self.scores(joined, inner)
+            if index == self.config.phone_head_block:
+                inner = keys.transpose(1, 2).flatten(2).unflatten(1, (-1, 2)).flatten(2)
+        joined = self._joined(x)
+        return self.scores(joined, joined if inner is None else inner)
 
     def stream(
         self, frames: Tensor, offset: Tensor, attention: Tensor, state: Tensor, visible: Tensor

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.catalogue import downloaded_for, published
 from mera_edge.bundle.manifest import PublishedRole
 
+Opened = TypeVar("Opened")
+"""What a role's stage asks for."""
 
-def chosen(role: PublishedRole, bundle: Bundle, own: Callable[[Bundle], Any]) -> Any:
+
+def chosen(role: PublishedRole, bundle: Bundle, own: Callable[[Bundle], Opened]) -> Opened:
     """Open what a bundle has run in a role: the pulled model that it names, or its ``own``."""
     name = bundle.published.get(role)
-    return own(bundle) if name is None else adapter(role, name)
+    if name is None:
+        return own(bundle)
+    pulled: Opened = adapter(role, name)
+    return pulled
 
 
 def adapter(role: str, name: str) -> Any:

@@ -19,7 +19,7 @@ from mera_edge.bundle.catalogue import Published
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.errors import EngineError
 from mera_edge.features.face import Face, Image, upright
-from mera_edge.labels import EMOTIONS, VALENCE, project
+from mera_edge.labels import expected_valence, project
 from mera_edge.stages.face_encoder import FacePrediction
 
 _NO_EMBEDDING = np.zeros(0, np.float32)
@@ -91,8 +91,7 @@ class FaceClassifier:
         shares = np.exp(logits - logits.max())
         probabilities = (shares / shares.sum()).astype(np.float32)
         seven = project(probabilities, self.labels)
-        expected = float(seven @ _row([VALENCE[name] for name in EMOTIONS]))
-        valence = float(np.clip(more[0], -1, 1)) if len(more) else expected
+        valence = float(np.clip(more[0], -1, 1)) if len(more) else expected_valence(seven)
         return FacePrediction(probabilities, valence, _NO_EMBEDDING)
 
 

@@ -18,7 +18,7 @@ from mera_edge.errors import EngineError
 from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
-from mera_edge.labels import EMOTIONS, VALENCE, project
+from mera_edge.labels import expected_valence, project
 
 _EVERY, _LONGEST, _SHORTEST = SAMPLE_RATE, 8 * SAMPLE_RATE, SAMPLE_RATE // 2
 """Samples after which an utterance is read again, and how many of its newest count at most and at
@@ -82,7 +82,7 @@ class SenseVoice:
         seven = self.read(self._heard)
         if seven is None:
             return None
-        valence = float(seven @ np.array([VALENCE[name] for name in EMOTIONS], np.float32))
+        valence = expected_valence(seven)
         return Evidence("voice", block.end_s, seven, valence, np.zeros(0, np.float32))
 
     def read(self, samples: NDArray[np.float32]) -> NDArray[np.float32] | None:

@@ -21,7 +21,7 @@ from mera_edge.bundle.catalogue import Published
 from mera_edge.engine.onnx import open_session
 from mera_edge.errors import EngineError
 from mera_edge.evidence import Evidence
-from mera_edge.labels import EMOTIONS, VALENCE, project
+from mera_edge.labels import expected_valence, project
 
 _WORDS = regex.compile(r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
 _START, _END, _UNKNOWN = "<s>", "</s>", "<unk>"
@@ -115,5 +115,5 @@ class SentenceClassifier:
         feeds: dict[str, Any] = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         logits = np.asarray(self._session.run(None, feeds)[0], np.float64)[0]
         seven: NDArray[np.float32] = project(1 / (1 + np.exp(-logits)), self._labels)
-        valence = float(seven @ np.array([VALENCE[name] for name in EMOTIONS], np.float32))
+        valence = expected_valence(seven)
         return Evidence("text", captured_s, seven, valence, np.zeros(0, np.float32))

@@ -8,7 +8,12 @@ from typing import ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_padded_sequence,
+    pad_packed_sequence,
+    pad_sequence,
+)
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
@@ -122,6 +127,15 @@ class Network(nn.Module):
         return found
 
 
+def packed(x: Tensor, lengths: Tensor) -> PackedSequence:
+    """Return sequences ``[B, T, D]`` as recurrent layers read them.
+
+    Packing refuses a length of 0: such a row reads one frame, and its answer is to be blotted out.
+    """
+    counts = lengths.clamp(min=1).cpu()
+    return pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
+
+
 class Last(nn.Module):
     """The last state of an LSTM, projected: ``[B, T, D]`` to ``[B, width]``; causal."""
 
@@ -131,11 +145,7 @@ class Last(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        # Packing refuses a length of 0: such a row reads one frame of zeros and is blotted out.
-        packed = pack_padded_sequence(
-            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        state = self.lstm(packed)[1][0].squeeze(0)
+        state = self.lstm(packed(x, lengths))[1][0].squeeze(0)
         last: Tensor = self.project(state) * (lengths > 0).unsqueeze(1)
         return last
 
@@ -172,13 +182,8 @@ class Context(nn.Module):
         self.itself = nn.Linear(inputs, width)
 
     def forward(self, x: Tensor, dialogues: list[int]) -> Tensor:
-        packed = pack_padded_sequence(
-            by_dialogue(x, dialogues),
-            torch.tensor(dialogues),
-            batch_first=True,
-            enforce_sorted=False,
-        )
-        around = pad_packed_sequence(self.gru(packed)[0], batch_first=True)[0]
+        utterances = packed(by_dialogue(x, dialogues), torch.tensor(dialogues))
+        around = pad_packed_sequence(self.gru(utterances)[0], batch_first=True)[0]
         context: Tensor = by_utterance(around, dialogues) + self.itself(x)
         return context
 

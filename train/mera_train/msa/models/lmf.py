@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mera_train.fusion.model import Head
-from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+from mera_train.msa.data import MODALITIES
+from mera_train.msa.models.encode import ModelConfig, Shapes
+from mera_train.msa.models.product import ProductFusion
 
 
-class LowRankFusion(Network):
+class LowRankFusion(ProductFusion):
     """Low-rank multimodal fusion (Liu et al., ACL 2018, arXiv 1806.00064).
 
     What a linear layer makes of the outer product of `TensorFusion`, were its weight a sum of
@@ -21,7 +22,6 @@ class LowRankFusion(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        self.encoders = Encoders(config, shapes, {"text": Last, "audio": Mean, "vision": Mean})
         self.factors = nn.ModuleDict(
             {
                 name: nn.Linear(width, config.rank * config.fused)
@@ -30,10 +30,6 @@ class LowRankFusion(Network):
         )
         self.rank = config.rank
         self.head = Head(config.fused, config.fused)
-
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``."""
-        return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
         """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pad_packed_sequence
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, Shapes
+from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, Shapes, packed
 
 MOMENTS = 5
 """Of the central moment discrepancy."""
@@ -127,14 +127,8 @@ class Stacked(nn.Module):
         self.project = nn.Linear(4 * hidden, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        # Packing refuses a length of 0: such a row reads one frame of zeros and is blotted out.
-        counts = lengths.clamp(min=1).cpu()
-        states, (first, _) = self.first(_packed(x, counts))
+        states, (first, _) = self.first(packed(x, lengths))
         normed = self.norm(pad_packed_sequence(states, batch_first=True)[0])
-        _, (second, _) = self.second(_packed(normed, counts))
+        _, (second, _) = self.second(packed(normed, lengths))
         together: Tensor = self.project(torch.cat([*first, *second], dim=1))
         return together * (lengths > 0).unsqueeze(1)
-
-
-def _packed(x: Tensor, counts: Tensor) -> PackedSequence:
-    return pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)

@@ -12,34 +12,27 @@ from torch import Tensor
 from mera_train.msa.data import MODALITIES, Batch
 from mera_train.msa.models.encode import Heads, ModelConfig, Shapes
 from mera_train.msa.models.lmf import LowRankFusion
+from mera_train.msa.models.product import ProductFusion
 from mera_train.msa.models.tfn import TensorFusion
 
 
-class MultiTaskTensorFusion(TensorFusion):
+class _MultiTask(ProductFusion):
+    """Adds the heads of single modalities to a product; stands before it among the bases."""
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        widths = dict.fromkeys(MODALITIES, config.unimodal)
+        self.heads = Heads(self.encoders.widths, widths)
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M."""
+        encoded = self.encoders(self.inputs(batch), batch)
+        return {**self.heads(encoded), "sentiment": self.fused(encoded)}
+
+
+class MultiTaskTensorFusion(_MultiTask, TensorFusion):
     """MTFN."""
 
-    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
-        super().__init__(config, shapes)
-        self.heads = _heads(config, self.encoders.widths)
 
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M."""
-        encoded = self.encoders(self.inputs(batch), batch)
-        return {**self.heads(encoded), "sentiment": self.fused(encoded)}
-
-
-class MultiTaskLowRankFusion(LowRankFusion):
+class MultiTaskLowRankFusion(_MultiTask, LowRankFusion):
     """MLMF."""
-
-    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
-        super().__init__(config, shapes)
-        self.heads = _heads(config, self.encoders.widths)
-
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M."""
-        encoded = self.encoders(self.inputs(batch), batch)
-        return {**self.heads(encoded), "sentiment": self.fused(encoded)}
-
-
-def _heads(config: ModelConfig, widths: dict[str, int]) -> Heads:
-    return Heads(widths, dict.fromkeys(MODALITIES, config.unimodal))

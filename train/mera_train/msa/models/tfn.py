@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mera_train.fusion.model import Head
-from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+from mera_train.msa.data import MODALITIES
+from mera_train.msa.models.encode import ModelConfig, Shapes
+from mera_train.msa.models.product import ProductFusion
 
 
-class TensorFusion(Network):
+class TensorFusion(ProductFusion):
     """Tensor fusion (Zadeh et al., EMNLP 2017, arXiv 1707.07250).
 
     The outer product of the three, each with a 1 appended, holds every modality, pair and triple.
@@ -21,13 +22,8 @@ class TensorFusion(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        self.encoders = Encoders(config, shapes, {"text": Last, "audio": Mean, "vision": Mean})
         text, audio, vision = (self.encoders.widths[name] + 1 for name in MODALITIES)
         self.head = Head(text * audio * vision, config.fused)
-
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``."""
-        return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
         """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""

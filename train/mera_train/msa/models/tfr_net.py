@@ -7,11 +7,18 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pad_packed_sequence
 
 from mera_train.msa.data import MODALITIES, Batch
 from mera_train.msa.models.attention import Attention
-from mera_train.msa.models.encode import InDialogue, ModelConfig, Network, Shapes, frames_there
+from mera_train.msa.models.encode import (
+    InDialogue,
+    ModelConfig,
+    Network,
+    Shapes,
+    frames_there,
+    packed,
+)
 
 KERNELS = {"text": 1, "audio": 5, "vision": 3}
 """Frames that a frame is convolved from."""
@@ -98,12 +105,8 @@ class GatedEncoder(nn.Module):
         self.project = nn.Linear(2 * width + inputs, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        packed = pack_padded_sequence(
-            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        states = pad_packed_sequence(
-            self.gru(packed)[0], batch_first=True, total_length=x.shape[1]
-        )[0]
+        read_on = self.gru(packed(x, lengths))[0]
+        states = pad_packed_sequence(read_on, batch_first=True, total_length=x.shape[1])[0]
         gate = torch.sigmoid(self.gate(states.transpose(1, 2))).transpose(1, 2)
         read = torch.tanh(self.project(torch.cat([x, torch.tanh(states) * gate], dim=2)))
         frame = torch.arange(x.shape[1], device=x.device)

@@ -1,0 +1,26 @@
+"""What tensor fusion and its low-rank form share: one vector a modality, and one product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mera_train.msa.data import Batch
+from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+
+
+class ProductFusion(Network):
+    """Encodes each modality, and answers by a product of the three."""
+
+    def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
+        super().__init__(config, shapes)
+        self.encoders = Encoders(config, shapes, {"text": Last, "audio": Mean, "vision": Mean})
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``sentiment [B]``."""
+        return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
+
+    def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
+        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
+        raise NotImplementedError
