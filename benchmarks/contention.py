@@ -65,11 +65,12 @@ def describe(
     # An event belongs to the tick that its stream time names.
     delay = [at - (event.media_time_s or 0.0) for at, event in rows]
     skipped = sum(bool(event.latency.skipped) for _, event in rows)
+    read = sum("face" not in event.latency.skipped for _, event in rows) / len(rows)
     p50, p95 = np.percentile(compute, (50, 95))
     print(
         f"| {name} | {len(rows)} | {p50:.1f} | {p95:.1f} | {max(compute):.1f} "
         f"| {1000 * max(delay):.0f} | {1000 * gaps.max():.0f} | {skipped} "
-        f"| {waited:.0%} |"
+        f"| {waited:.0%} | {read:.0%} |"
     )
 
 
@@ -85,9 +86,9 @@ def main() -> None:
     parts["alone again"] = (watch.calm_s, ALONE_S + BUSY_S + AFTER_S + 1)
     print(
         "| | events | compute p50, ms | p95 | max | published after its tick, max ms "
-        "| between events, max ms | with something left out | waited |"
+        "| between events, max ms | with something left out | waited | face not left out |"
     )
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, (from_s, to_s) in parts.items():
         rows = [row for row in watch.rows if from_s < row[0] <= to_s]
         before_s = max((at for at, _ in watch.rows if at <= from_s), default=from_s)

@@ -37,7 +37,7 @@ def test_bundles_take_turns_and_are_drawn(cli: Callable, tmp_path: Path) -> None
 def test_a_soak_says_what_grows(cli: Callable) -> None:
     facts = json.loads(cli("bench", "--soak", 0.004, "--json").out)
     assert facts["schema"] == "mera-edge/soak/1"
-    assert set(facts["growth"]) == {"pss_mb", "rss_mb", "descriptors", "threads"}
+    assert set(facts["growth"]) == {"pss_mb", "rss_mb", "descriptors", "threads", "children"}
     assert facts["growth"]["descriptors"]["grows"] is False
     assert facts["times_real_time"] > 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -172,9 +173,13 @@ def test_noise_does_not_grow() -> None:
 def test_usage_sees_what_is_held(tmp_path: Path) -> None:
     before = Usage.now()
     held = b"x" * 50_000_000
+    child = subprocess.Popen(["sleep", "60"])
     with (tmp_path / "file").open("w"):
         after = Usage.now()
+    child.kill()
+    child.wait()
     assert after.descriptors == before.descriptors + 1
+    assert after.children == before.children + 1
     assert after.pss_mb - before.pss_mb == pytest.approx(len(held) / 2**20, abs=5)
     assert after.rss_mb >= after.pss_mb > 10
 

@@ -27,7 +27,7 @@ SAMPLES = 200
 SETTLING = 0.2
 """Share of them at the beginning that is not fitted: caches are still filling."""
 
-LIMITS = {"pss_mb": None, "rss_mb": 1.0, "descriptors": 0.5, "threads": 0.5}
+LIMITS = {"pss_mb": None, "rss_mb": 1.0, "descriptors": 0.5, "threads": 0.5, "children": 0.5}
 """Growth per hour of input that is still flat. PSS is not judged: it changes with every process
 that begins or ends to share our libraries."""
 

@@ -12,13 +12,14 @@ _PROCESS = Path("/proc/self")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Memory, descriptors and threads of a process at one moment."""
+    """Memory, descriptors, threads and child processes of a process at one moment."""
 
     pss_mb: float
     """Proportional set size: memory shared by n processes counts as an n-th."""
     rss_mb: float
     descriptors: int
     threads: int
+    children: int
 
     @classmethod
     def now(cls) -> Usage:
@@ -43,4 +44,8 @@ class Usage:
             rss_mb=round(kilobytes["Rss"] / 1024, 2),
             descriptors=len(list((_PROCESS / "fd").iterdir())),
             threads=len(list((_PROCESS / "task").iterdir())),
+            children=sum(
+                len((thread / "children").read_text(encoding="utf-8").split())
+                for thread in (_PROCESS / "task").iterdir()
+            ),
         )
