@@ -254,7 +254,7 @@ def main(times: int, report: Path | None) -> None:
                 lambda: subprocess.Popen(commands["mjpeg"], **quiet),
                 lambda: port_answers(mjpeg_port),
             ),
-            "mera_edge.sources.camera",
+            "mera_edge.sources.network_stream",
             mjpeg_port,
         ),
         "RTSP camera": (
@@ -263,7 +263,7 @@ def main(times: int, report: Path | None) -> None:
                 lambda: subprocess.Popen(commands["rtsp"], **quiet),
                 lambda: port_answers(rtsp_port),
             ),
-            "mera_edge.sources.camera",
+            "mera_edge.sources.network_stream",
             rtsp_port,
         ),
         "PulseAudio microphone": (

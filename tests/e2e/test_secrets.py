@@ -52,7 +52,7 @@ def run(folder: Path, *arguments: str, until: Callable[[list[dict]], bool]) -> d
         _, err = process.communicate(timeout=20)
     finally:
         process.kill()
-    assert "mera_edge.sources.camera" in children
+    assert "mera_edge.sources.network_stream" in children
     main = " ".join(command)
     return {"argv": main + children, "events": sink.read_text(), "stderr": err}
 

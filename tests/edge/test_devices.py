@@ -12,24 +12,28 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_camera import served
 
 from mera_edge.config import RoomSettings
 from mera_edge.errors import InputError
 from mera_edge.sources import camera as camera_module
 from mera_edge.sources import capture_process
-from mera_edge.sources.base import VideoFrame
+from mera_edge.sources.base import Captured, Source, VideoFrame
 from mera_edge.sources.camera import Camera
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import AudioResampler, Microphone
+from mera_edge.sources.network_stream import StreamClock
 from mera_edge.sources.select import select
 from mera_edge.sources.shared_frame import SharedFrame
 
@@ -119,7 +123,7 @@ def is_live(camera: Camera) -> list[VideoFrame]:
 
 
 def children(parent: int | None = None) -> list[int]:
-    """Processes of cameras that a process, by default this one, has started."""
+    """Processes of network streams that a process, by default this one, has started."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -127,7 +131,7 @@ def children(parent: int | None = None) -> list[int]:
             of = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"mera_edge.sources.camera" in arguments and int(of) == (parent or os.getpid()):
+        if b"mera_edge.sources.network_stream" in arguments and int(of) == (parent or os.getpid()):
             found.append(int(path.parent.name))
     return found
 
@@ -233,10 +237,8 @@ def test_a_camera_may_be_huge_and_change_its_resolution() -> None:
         network_camera(lambda index: np.full(shapes[index // 3 % 2], index, np.uint8)) as (url, _),
         opened(url) as camera,
     ):
-        # The second and the third resolution have come by then.
-        pictures = watch(camera, lambda pictures: any(p.image.mean() > 6 for p in pictures))
-    # OpenCV brings every picture to the size of the first one.
-    assert {picture.image.shape for picture in pictures} == {(960, 1920, 3)}
+        sizes = {(960, 1920, 3), (120, 160, 3)}
+        watch(camera, lambda pictures: {picture.image.shape for picture in pictures} == sizes)
 
 
 def test_capture_process_ends_with_its_parent() -> None:
@@ -356,6 +358,113 @@ def test_a_stream_is_a_microphone_too() -> None:
     assert len(samples) == pytest.approx(3 * 16_000, rel=0.02)
     assert np.abs(np.fft.rfft(samples[8_000:24_000])).argmax() == 500
     assert np.abs(samples[8_000:24_000]).max() == pytest.approx(0.5, abs=0.02)
+
+
+RATE, PICTURES_PER_S, LENGTH_S, EVENT_S = 16_000, 10, 6, 3
+
+
+def flash_and_beep(path: Path) -> Path:
+    """Make a clip that is dark and silent until a moment, and bright and loud from then on."""
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("libx264", rate=PICTURES_PER_S)
+        pictures.width, pictures.height, pictures.pix_fmt = 160, 120, "yuv420p"
+        pictures.codec_context.options = {"tune": "zerolatency", "g": "10"}
+        sound = file.add_stream("aac", rate=RATE, layout="mono")
+        for index in range(LENGTH_S * PICTURES_PER_S):
+            image = np.full(
+                (120, 160, 3), 20 if index < EVENT_S * PICTURES_PER_S else 220, np.uint8
+            )
+            image[0, index % 160] = 255  # no picture is like the one before
+            file.mux(pictures.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        tone = 0.5 * np.sin(2 * np.pi * 500 * np.arange(LENGTH_S * RATE) / RATE)
+        tone[: EVENT_S * RATE] *= 0.001
+        for start in range(0, len(tone), 1024):
+            block = tone[None, start : start + 1024].astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(block, "fltp", "mono")
+            frame.rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+            file.mux(sound.encode(frame))
+        file.mux([*pictures.encode(None), *sound.encode(None)])
+    return path
+
+
+@contextmanager
+def streamed(clip: Path) -> Iterator[str]:
+    server = served(0, clip)
+    threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/1"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def watch_all(sources: list[Source], until: Callable[[float, Captured], bool]) -> None:
+    began_s = time.monotonic()
+    while True:
+        now_s = time.monotonic() - began_s
+        parts = [source.poll(now_s) for source in sources]
+        sound = [chunk for part in parts for chunk in part.audio]
+        frames = [part.frame for part in parts if part.frame is not None]
+        if until(now_s, Captured(sound, frames[-1] if frames else None)):
+            return
+        assert now_s < 60, [source.condition for source in sources]
+        time.sleep(0.03)
+
+
+def test_picture_and_sound_come_over_one_connection_and_stay_together(tmp_path: Path) -> None:
+    seen_s, heard_s = [], []
+
+    def both(now_s: float, captured: Captured) -> bool:
+        if captured.frame is not None and captured.frame.image.mean() > 128:
+            seen_s.append(captured.frame.at_s)
+        for chunk in captured.audio:
+            if (loud := np.flatnonzero(np.abs(chunk.samples) > 0.1)).size:
+                heard_s.append(chunk.at_s + loud[0] / RATE)
+        return bool(seen_s and heard_s)
+
+    with streamed(flash_and_beep(tmp_path / "clip.mp4")) as url:
+        camera, microphone = sources = select(url, url)
+        for source in sources:
+            source.open()
+        watch_all(sources, both)
+        assert [source.condition.state for source in sources] == ["live", "live"]
+        assert len(children()) == 1
+        # A picture lasts a tenth of a second.
+        assert seen_s[0] == pytest.approx(heard_s[0], abs=0.11)
+        microphone.close()
+        watch_all([camera], lambda _, captured: captured.frame is not None)
+        assert len(children()) == 1
+        camera.close()
+    assert not children()
+
+
+def test_a_camera_without_sound_is_a_camera() -> None:
+    with network_camera() as (url, _):
+        camera, microphone = sources = select(url, url)
+        for source in sources:
+            source.open()
+        watch_all(sources, lambda *_: microphone.condition.code == "no_stream")
+        watch_all(sources, lambda _, captured: captured.frame is not None)
+        assert camera.condition.state == "live"
+        assert microphone.condition.state == "gone"
+        for source in sources:
+            source.close()
+
+
+@given(st.lists(st.floats(0, 0.3), min_size=20, max_size=60), st.floats(-5, 1e5))
+def test_time_stamps_outweigh_what_arrives_late(late_s: list[float], zero_s: float) -> None:
+    clock = StreamClock()
+    for index, delay_s in enumerate([0.0, *late_s]):
+        stamp_s = index / 10
+        clock.arrived(stamp_s - zero_s, stamp_s + delay_s)
+        assert clock.time(stamp_s - zero_s, stamp_s + delay_s) == pytest.approx(stamp_s, abs=0.01)
+
+
+def test_a_jump_of_the_time_stamps_is_followed() -> None:
+    clock = StreamClock()
+    clock.arrived(10.0, 100.0)
+    clock.arrived(9_000.0, 100.1)
+    assert clock.time(9_000.0, 100.1) == pytest.approx(100.1)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])

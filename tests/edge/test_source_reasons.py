@@ -20,8 +20,7 @@ import pytest
 
 from mera_edge.errors import SourceError
 from mera_edge.reasons import MEANINGS, REMEDIES, ReasonCode
-from mera_edge.sources import camera, device, network
-from mera_edge.sources.microphone import capture_stream
+from mera_edge.sources import address, camera, device, network, network_stream
 from mera_edge.sources.shared_frame import SharedFrame
 
 PAGE = b"<!doctype html><title>Camera</title><p>Log in to see the camera." + 4000 * b" "
@@ -76,7 +75,11 @@ def rtsp(status: int) -> Callable[[str], bytes]:
 def see(spec: str) -> SourceError:
     """Return why a camera gives nothing."""
     slot = SharedFrame()
-    with closing(slot), closing(camera.capture(spec, slot)) as pictures:
+    if address.kind(spec) == "url":
+        captured = network_stream.capture(spec, ["video"], slot)
+    else:
+        captured = camera.capture(spec, slot)
+    with closing(slot), closing(captured) as pictures:
         with pytest.raises(SourceError) as raised:
             next(pictures)
         return raised.value
@@ -84,7 +87,7 @@ def see(spec: str) -> SourceError:
 
 def hear(url: str) -> SourceError:
     """Return why a microphone of the network gives nothing."""
-    with closing(capture_stream(url)) as sound:
+    with closing(network_stream.capture(url, ["audio"])) as sound:
         with pytest.raises(SourceError) as raised:
             next(sound)
         return raised.value
@@ -130,7 +133,7 @@ def test_nobody_is_there(attempt: Callable, url: str, code: str) -> None:
 
 
 def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera, "_OPEN_LIMIT_S", 0.3)
+    monkeypatch.setattr(network_stream, "OPEN_LIMIT_S", 0.3)
     monkeypatch.setattr(network, "OPEN_LIMIT_S", 0.3)
     with server(lambda _: b"") as port:
         assert see(f"rtsp://127.0.0.1:{port}/1").code == "timeout"

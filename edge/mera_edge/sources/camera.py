@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Generator
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from mera_edge.errors import SourceError
 from mera_edge.redaction import redacted
-from mera_edge.sources import address, device, network
+from mera_edge.sources import address, device
 from mera_edge.sources.base import Captured, Condition, VideoFrame
 from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
+from mera_edge.sources.connection import Connection, Half
 from mera_edge.sources.shared_frame import LONGEST_SIDE, SharedFrame
 
 FROZEN_AFTER_S = 10.0
@@ -25,20 +25,17 @@ FROZEN_AFTER_S = 10.0
 SHARED_PER_S = 15
 """Pictures that are decoded and shared, at most; more would be dropped unseen."""
 
-_OPEN_LIMIT_S, _READ_LIMIT_S = 6.0, 5.0
-"""The first picture may wait for a key frame, which cameras send every few seconds."""
-_OPTIONS = "rtsp_transport;tcp|analyzeduration;1000000"
-"""FFmpeg would study a stream for up to 5 s before it gives the first picture."""
 _COMPARED = 8
 """Of that many rows and columns one is compared with the picture before."""
 
 
 class Camera:
-    """A device, a network URL or a GStreamer pipeline, through OpenCV.
+    """A device or a GStreamer pipeline, through OpenCV, or a stream of the network.
 
     Args:
         spec: ``0``, ``/dev/...``, ``rtsp://...``, ``http://...`` or ``... ! appsink``.
         id: what events call it.
+        connection: of a stream of which a microphone has the sound.
     """
 
     is_live = True
@@ -46,11 +43,16 @@ class Camera:
     has_video = True
     ended = False
 
-    def __init__(self, spec: str, id: str = "room_1_camera") -> None:
+    def __init__(
+        self, spec: str, id: str = "room_1_camera", connection: Connection | None = None
+    ) -> None:
         self.name, self.id = f"camera {redacted(spec)}", id
         self._spec = spec
         self._slot: SharedFrame | None = None
-        self._worker: CaptureProcess | None = None
+        self._connection = connection
+        if connection is None and address.kind(spec) == "url":
+            self._connection = Connection(spec)
+        self._worker: CaptureProcess | Half | None = None
         self._compared: NDArray[np.uint8] | None = None
         self._changed_s = 0.0
         self._frozen = False
@@ -61,7 +63,10 @@ class Camera:
         self.close()
         self._slot = SharedFrame()
         descriptor = self._slot.descriptor
-        self._worker = CaptureProcess(__name__, self._spec, [str(descriptor)], [descriptor])
+        if self._connection is not None:
+            self._worker = self._connection.join("video", self._slot)
+        else:
+            self._worker = CaptureProcess(__name__, self._spec, [str(descriptor)], [descriptor])
         self._compared, self._frozen = None, False
         self.poll(0.0)
 
@@ -105,11 +110,9 @@ def capture(spec: str, slot: SharedFrame) -> Generator[bytes, None, None]:
     """
     camera = _open(spec)
     try:
-        shared_s, now_s = 0.0, time.monotonic()
+        shared_s = 0.0
         while camera.grab():
-            before_s, now_s = now_s, time.monotonic()
-            if now_s - before_s > _READ_LIMIT_S:
-                return  # what FFmpeg gives after a time-out is an old picture
+            now_s = time.monotonic()
             if now_s - shared_s < 1 / SHARED_PER_S:
                 continue
             good, image = camera.retrieve()
@@ -122,21 +125,12 @@ def capture(spec: str, slot: SharedFrame) -> Generator[bytes, None, None]:
 
 
 def _open(spec: str) -> Any:
-    # Read by OpenCV when its FFmpeg backend is first used; its messages add nothing to ours.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", _OPTIONS)
     import cv2
 
     cv2.setNumThreads(1)
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    kind, began_s = address.kind(spec), time.monotonic()
-    if kind == "url":
-        limits = [
-            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1000 * _OPEN_LIMIT_S)),
-            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1000 * _READ_LIMIT_S)),
-        ]
-        camera = cv2.VideoCapture(spec, cv2.CAP_FFMPEG, limits)
-    elif kind == "pipeline":
+    kind = address.kind(spec)
+    if kind == "pipeline":
         camera = cv2.VideoCapture(spec, cv2.CAP_GSTREAMER)
     else:
         camera = cv2.VideoCapture(str(device.node(spec)), cv2.CAP_V4L2)
@@ -145,13 +139,9 @@ def _open(spec: str) -> Any:
     camera.release()
     if kind == "device":
         raise device.diagnosis(device.node(spec))
-    if kind == "pipeline":
-        if "GStreamer:                   YES" not in cv2.getBuildInformation():
-            raise SourceError("no_gstreamer", "this OpenCV was built without GStreamer")
-        raise SourceError("cannot_open", "GStreamer cannot start the pipeline")
-    if time.monotonic() - began_s >= _OPEN_LIMIT_S:
-        raise SourceError("timeout", "no frame in time")
-    raise network.diagnosis(spec, "video")
+    if "GStreamer:                   YES" not in cv2.getBuildInformation():
+        raise SourceError("no_gstreamer", "this OpenCV was built without GStreamer")
+    raise SourceError("cannot_open", "GStreamer cannot start the pipeline")
 
 
 def _usable(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import struct
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,18 @@ from numpy.typing import NDArray
 from mera_edge.errors import MissingExtra, SourceError
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.redaction import redacted
-from mera_edge.sources import address, network
+from mera_edge.sources import address
 from mera_edge.sources.base import AudioChunk, Captured, Condition
 from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
-from mera_edge.sources.mono import Downmix, Mono
+from mera_edge.sources.connection import Connection, Half
+from mera_edge.sources.mono import Downmix
+from mera_edge.sources.network_stream import SOUND_HEAD
 
 BLOCK_S = 0.02
 
-_OPEN_LIMIT_S, _READ_LIMIT_S = 6.0, 5.0
-"""Of network streams."""
-
 ZEROS_AFTER_S = 10.0
 """Nothing but zeros for so long is no silence: a real microphone has noise."""
-
-_HEAD = struct.Struct("<d?")
-"""When the last sample was captured, on the monotonic clock; whether sound before it was lost."""
 
 
 class Microphone:
@@ -40,6 +35,7 @@ class Microphone:
     Args:
         spec: ``default``, an index, part of a device's name, or a URL (rtsp, http).
         id: what events call it.
+        connection: of a stream of which a camera has the picture.
 
     Attributes:
         overruns: how often sound was lost because nobody fetched it in time.
@@ -50,10 +46,15 @@ class Microphone:
     has_video = False
     ended = False
 
-    def __init__(self, spec: str, id: str = "room_1_microphone") -> None:
+    def __init__(
+        self, spec: str, id: str = "room_1_microphone", connection: Connection | None = None
+    ) -> None:
         self.name, self.id = f"microphone {redacted(spec)}", id
         self._spec = spec
-        self._worker: CaptureProcess | None = None
+        self._connection = connection
+        if connection is None and address.kind(spec) == "url":
+            self._connection = Connection(spec)
+        self._worker: CaptureProcess | Half | None = None
         self._sounded_s = 0.0
         self.overruns = 0
         self.condition = Condition("connecting")
@@ -64,10 +65,13 @@ class Microphone:
         Raises:
             MissingExtra: PyAudio is not installed.
         """
-        if address.kind(self._spec) != "url" and not importlib.util.find_spec("pyaudio"):
+        if self._connection is None and not importlib.util.find_spec("pyaudio"):
             raise MissingExtra("PyAudio, which microphones need (or give --mic none),", "mic")
         self.close()
-        self._worker = CaptureProcess(__name__, self._spec)
+        if self._connection is not None:
+            self._worker = self._connection.join("audio")
+        else:
+            self._worker = CaptureProcess(__name__, self._spec)
         self.poll(0.0)
 
     def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
@@ -79,10 +83,12 @@ class Microphone:
         self.condition = self._worker.condition
         if not pieces:
             return Captured()
-        heads = [_HEAD.unpack_from(piece) for piece in pieces]
+        heads = [SOUND_HEAD.unpack_from(piece) for piece in pieces]
         self.overruns += sum(lost for _, lost in heads)
         ends_s = heads[-1][0]
-        samples = np.concatenate([np.frombuffer(p, np.float32, offset=_HEAD.size) for p in pieces])
+        samples = np.concatenate(
+            [np.frombuffer(p, np.float32, offset=SOUND_HEAD.size) for p in pieces]
+        )
         if samples.any() or not was_live:
             self._sounded_s = ends_s
         if ends_s - self._sounded_s > ZEROS_AFTER_S:
@@ -120,41 +126,8 @@ class AudioResampler:
         return ready
 
 
-def capture_stream(url: str) -> Generator[bytes, None, None]:
-    """Give the sound of a network stream, each piece with a `_HEAD`.
-
-    Raises:
-        SourceError: it cannot be opened, has no sound, or has been lost.
-    """
-    import av
-
-    limits, opened = (_OPEN_LIMIT_S, _READ_LIMIT_S), False
-    try:
-        with av.open(url, options=network.OPTIONS, timeout=limits) as container:
-            if not container.streams.audio:
-                raise SourceError("no_stream", "it has no audio")
-            opened = True
-            for samples in _decoded(container):
-                yield _HEAD.pack(time.monotonic(), False) + samples.tobytes()
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if opened:
-            raise SourceError("lost", "it was lost") from error
-        raise network.diagnosis(url, "audio") from error
-
-
-def _decoded(container: Any) -> Iterator[NDArray[np.float32]]:
-    """Give the sound of a stream, whose rate and channels may change and packets be damaged."""
-    import av
-
-    mono = Mono()
-    for packet in container.demux(container.streams.best("audio")):
-        with contextlib.suppress(av.InvalidDataError):
-            for frame in packet.decode():
-                yield from mono.accept(frame)
-
-
 def capture_device(spec: str) -> Generator[bytes, None, None]:
-    """Give what a microphone hears, a `BLOCK_S` at a time, each with a `_HEAD`.
+    """Give what a microphone hears, a `BLOCK_S` at a time, each with a `SOUND_HEAD`.
 
     Raises:
         SourceError: there is no such device, it cannot be opened, or it was lost.
@@ -189,7 +162,7 @@ def capture_device(spec: str) -> Generator[bytes, None, None]:
                 lost = True
                 block = stream.read(size, exception_on_overflow=False)
             waiting_s = stream.get_read_available() / rate
-            head = _HEAD.pack(time.monotonic() - waiting_s, lost)
+            head = SOUND_HEAD.pack(time.monotonic() - waiting_s, lost)
             yield head + intake.accept(block).tobytes()
     except OSError as error:
         if stream is None:
@@ -235,7 +208,7 @@ def _channels(audio: Any, device: dict[str, Any], rate: int) -> int:
 
 
 def _main() -> None:
-    serve(lambda spec: (capture_stream if address.kind(spec) == "url" else capture_device)(spec))
+    serve(capture_device)
 
 
 if __name__ == "__main__":

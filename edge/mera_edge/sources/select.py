@@ -10,6 +10,7 @@ from mera_edge.redaction import redacted
 from mera_edge.sources import address
 from mera_edge.sources.base import Source
 from mera_edge.sources.camera import Camera
+from mera_edge.sources.connection import Connection
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.microphone import Microphone
 from mera_edge.sources.shared import Devices
@@ -36,6 +37,8 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
     if camera == mic and address.kind(camera) == "file":
         return [MediaFile(_file(camera))]
     sources: list[Source] = []
+    # Picture and sound of one stream come over one connection, with its time stamps.
+    both = Connection(camera) if camera == mic and address.kind(camera) == "url" else None
     if camera != NONE:
         kind = address.kind(camera)
         if kind == "unknown":
@@ -47,13 +50,13 @@ def select(camera: str, mic: str, room: str = "room_1") -> list[Source]:
         sources.append(
             MediaFile(_file(camera), audio=False)
             if kind == "file"
-            else Camera(camera, f"{room}_camera")
+            else Camera(camera, f"{room}_camera", both)
         )
     if mic != NONE:
         sources.append(
             MediaFile(_file(mic), video=False)
             if address.kind(mic) == "file"
-            else Microphone(mic, f"{room}_microphone")
+            else Microphone(mic, f"{room}_microphone", both)
         )
     return sources
 

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 LONGEST_SIDE: Final = 1920
 """Of a picture that fits, in pixels."""
 
+_WANTED = struct.Struct("<d")
+"""When somebody looked for a picture last."""
 _HEAD = struct.Struct("<QdII")
 """Number of the picture, time of its capture, height, width."""
-_BYTES = _HEAD.size + 3 * LONGEST_SIDE**2
+_AT = _WANTED.size
+_BYTES = _AT + _HEAD.size + 3 * LONGEST_SIDE**2
 _TRIES, _PAUSE_S = 5, 0.001
 
 
@@ -47,18 +50,25 @@ class SharedFrame:
         """
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
         try:
-            number = _HEAD.unpack_from(self._memory)[0]
-            pixels = np.frombuffer(self._memory, np.uint8, image.size, _HEAD.size)
+            number = _HEAD.unpack_from(self._memory, _AT)[0]
+            pixels = np.frombuffer(self._memory, np.uint8, image.size, _AT + _HEAD.size)
             np.copyto(pixels.reshape(image.shape), image)
-            _HEAD.pack_into(self._memory, 0, number + 1, captured_s, *image.shape[:2])
+            _HEAD.pack_into(self._memory, _AT, number + 1, captured_s, *image.shape[:2])
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
+
+    @property
+    def wanted_s(self) -> float:
+        """When a picture was looked for last, on the monotonic clock."""
+        moment: float = _WANTED.unpack_from(self._memory)[0]
+        return moment
 
     def take(self) -> tuple[NDArray[np.uint8], float] | None:
         """Return the picture and the time of its capture, or ``None`` if it was taken before.
 
         Nobody is waited for longer than some milliseconds.
         """
+        _WANTED.pack_into(self._memory, 0, time.monotonic())
         for _ in range(_TRIES):
             try:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,12 +76,12 @@ class SharedFrame:
                 time.sleep(_PAUSE_S)
                 continue
             try:
-                number, captured_s, height, width = _HEAD.unpack_from(self._memory)
+                number, captured_s, height, width = _HEAD.unpack_from(self._memory, _AT)
                 if number == self._taken:
                     return None
                 self._taken = number
                 size = 3 * height * width
-                pixels = np.frombuffer(self._memory, np.uint8, size, _HEAD.size)
+                pixels = np.frombuffer(self._memory, np.uint8, size, _AT + _HEAD.size)
                 return pixels.reshape(height, width, 3).copy(), captured_s
             finally:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
