@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from mera_edge.asr.alternatives import Words
 from mera_edge.asr.factory import open_recognizer
 from mera_edge.asr.hot_words import misheard
+from mera_edge.asr.joint_rescoring import written
 from mera_edge.asr.moonshine import FILES, Moonshine
 from mera_edge.asr.recognizer import Recognizer
 from mera_edge.asr.two_pass import TwoPass
@@ -25,6 +29,7 @@ from mera_edge.bundle.manifest import sha256
 from mera_edge.bundle.pull import pull
 from mera_edge.config import RecognitionSettings
 from mera_edge.errors import EngineError, MeraError
+from mera_edge.metrics.word_error_rate import normalized
 
 VOCABULARY = ["<unk>", "<s>", "</s>", "\u2581the", "\u2581door", "s"]
 HEADS, WIDTH = 2, 4
@@ -143,6 +148,58 @@ def test_a_hot_word_takes_the_place_of_what_sounds_like_it_if_it_is_likelier(
     said = Moonshine(model, hot_words, boost).recognize(np.zeros(16_000, np.float32))
     assert said.text == text
     assert len(said.words) == 1 and said.log_probability < 0
+
+
+class Heard:
+    """A streaming pass that prefers one text to all others, by so many nats."""
+
+    def __init__(self, text: str, nats: float) -> None:
+        self.texts = (tuple(text.split()),)
+        self._nats = nats
+
+    def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
+        return {text: self._nats if text in self.texts else 0.0 for text in texts}
+
+
+@pytest.mark.parametrize(
+    ("streamed", "nats", "text"),
+    [
+        ("a bs", 0.0, "A b."),
+        ("a bs", 20.0, "A bs."),
+        ("a bs", -math.inf, "A b."),
+        ("a zoo", 99.0, "A b."),
+        ("", 99.0, "A b."),
+    ],
+)
+def test_where_it_is_not_sure_the_streaming_pass_is_asked_too(
+    tmp_path: Path, streamed: str, nats: float, text: str
+) -> None:
+    vocabulary = ["<unk>", "<s>", "</s>", "\u2581A", "\u2581b", "s", "."]
+    following, nearly = {1: 3, 3: 4, 4: 6, 5: 6, 6: 2}, {1: 0, 3: 0, 4: 5, 6: 0}
+    model = Moonshine(published(tmp_path, following, vocabulary, nearly))
+    said = model.recognize(np.zeros(16_000, np.float32), Heard(streamed, nats))
+    assert said.text == "A b." and said.log_probability < -0.3
+    assert said.joint is not None and said.joint.text == text
+    assert len(said.joint.words) == 2
+
+
+def test_where_it_is_sure_nobody_else_is_asked(tmp_path: Path) -> None:
+    model = Moonshine(published(tmp_path, {1: 3, 3: 2}))
+    assert model.recognize(np.zeros(16_000, np.float32), Heard("other", 99.0)).joint is None
+
+
+_WORDS = st.lists(st.sampled_from(["a", "b", "cat", "it's"]), min_size=1, max_size=6)
+
+
+@given(_WORDS, _WORDS, st.sampled_from(["", ".", "?"]))
+def test_a_text_is_written_as_it_was_heard_and_means_the_same(
+    words: list[str], heard: list[str], ending: str
+) -> None:
+    text = written(tuple(words), " ".join(heard).capitalize() + ending)
+    assert normalized(text).split() == words
+    assert text[0] == text[0].upper() and text.endswith(ending)
+    there = " ".join(words).capitalize() + ending
+    assert written(tuple(words), there) == there
 
 
 def test_a_hot_word_may_be_heard_as_two_words_and_keeps_the_punctuation() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY, STRANGE_LOG_PROBABILITY, confidence
+from mera_edge.asr.alternatives import Alternatives, Words
+from mera_edge.asr.final_text import LEAST_LOG_PROBABILITY, STRANGE_LOG_PROBABILITY, confidences
 from mera_edge.asr.protocol import Hypothesis, Word, finalized
 from mera_edge.asr.two_pass import TwoPass
 from mera_edge.asr.utterance import UtteranceText
@@ -66,11 +69,15 @@ class Final:
     def __init__(self, text: str = "Truly said, so.", log_probability: float = -0.1) -> None:
         self.said = said(text, log_probability)
         self.heard: list[NDArray[np.float32]] = []
+        self.streamed: list[Alternatives | None] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+    def recognize(
+        self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+    ) -> UtteranceText:
         self.heard.append(samples)
+        self.streamed.append(streamed)
         self.may_answer.wait(10)
         return self.said
 
@@ -134,8 +141,55 @@ def test_what_neither_pass_understands_is_no_words(text: str) -> None:
 def test_a_less_likely_word_is_less_surely_right(
     word: float, utterance: float, less: float
 ) -> None:
-    assert 0 < confidence(word - less, utterance) <= confidence(word, utterance) < 1
-    assert confidence(word, utterance - less) <= confidence(word, utterance)
+    def right(word: float, utterance: float) -> float:
+        return confidences(UtteranceText("word", utterance, (word,)))[0]
+
+    assert 0 < right(word - less, utterance) <= right(word, utterance) < 1
+    assert right(word, utterance - less) <= right(word, utterance)
+
+
+class Spelled:
+    """Finds texts the likelier the fewer words they have."""
+
+    texts = (("other", "words"), ("words",))
+
+    def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
+        return {text: -float(len(text)) for text in texts}
+
+
+class Weighing(Streaming):
+    """Says what else it may have been."""
+
+    def finalize(self, within_s: float) -> Hypothesis | None:
+        found = super().finalize(within_s)
+        return found and replace(found, alternatives=Spelled())
+
+
+def test_where_the_final_pass_is_unsure_both_passes_are_asked_together() -> None:
+    unsure = said("Streamed, streamed words.", LEAST_LOG_PROBABILITY - 0.01)
+    final = Final()
+    final.said = replace(unsure, joint=said("Streamed, streamed, streamed.", -0.5))
+    recognizer = TwoPass(Weighing(), final)
+    speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
+    ended = finalized(recognizer)
+    assert (ended.text, ended.recognized_by) == ("Streamed, streamed, streamed.", "final")
+    assert isinstance(final.streamed[-1], Spelled)
+    # Words that are hardly anything that both heard are shown, but not believed.
+    final.said = replace(unsure, text="Quite another text here", joint=final.said.joint)
+    speak(recognizer, 2.0, [0.5] * 3 + [0] * 5)
+    assert finalized(recognizer).confidence == 0
+
+
+@pytest.mark.parametrize(("log_probability", "again"), [(-0.1, 0), (-0.4, 1)])
+def test_what_was_heard_to_its_end_is_heard_again_only_to_weigh_it(
+    log_probability: float, again: int
+) -> None:
+    final = Final("Streamed streamed streamed", log_probability)
+    recognizer = TwoPass(Weighing(), final)
+    grow(recognizer, [0.5] * 3 + [0] * 5)
+    before = len(final.streamed)
+    finalized(recognizer)
+    assert [isinstance(streamed, Spelled) for streamed in final.streamed[before:]] == [True] * again
 
 
 def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> None:
@@ -199,7 +253,9 @@ def test_a_slow_final_pass_delays_no_tick_and_the_next_utterance_is_its_own() ->
 
 def test_a_final_pass_that_fails_is_raised_where_stages_are_guarded() -> None:
     class Broken(Final):
-        def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+        def recognize(
+            self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+        ) -> UtteranceText:
             raise ValueError("no such weights")
 
     recognizer = TwoPass(Streaming(), Broken())
@@ -222,7 +278,9 @@ def test_all_recognizers_of_a_process_share_one_thread() -> None:
     used: list[str] = []
 
     class Noting(Final):
-        def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+        def recognize(
+            self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+        ) -> UtteranceText:
             used.append(threading.current_thread().name)
             return super().recognize(samples)
 
@@ -253,7 +311,9 @@ class Growing(Final):
     """Hears a word in every quarter of a second of speech, every other one as it was streamed; the
     newest is a guess."""
 
-    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+    def recognize(
+        self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+    ) -> UtteranceText:
         words = round(4 * np.count_nonzero(samples) / RATE)
         heard = [f"w{i}" if i % 2 else "streamed" for i in range(words)]
         self.said = said(" ".join([*heard, f"guess{words}"]), -0.1)
@@ -350,7 +410,9 @@ def test_the_next_utterance_hears_no_word_of_the_one_before() -> None:
 
 def test_what_only_one_run_heard_is_not_shown() -> None:
     class Fickle(Final):
-        def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+        def recognize(
+            self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+        ) -> UtteranceText:
             self.said = said(f"okay{len(samples)} so", -0.1)
             return super().recognize(samples)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,10 @@ speakers)."""
 _SURE, _BY_WORD, _BY_UTTERANCE = 3.44, 2.36, 3.40
 """Logistic regression of whether a word is right by its log-probability and by the utterance's."""
 
+_JOINT, _JOINT_BY_WORD, _JOINT_BY_OWN, _JOINT_BY_AGREEMENT = 0.66, 0.40, 0.76, 1.50
+"""The same of words of both passes: by its log-probability, by that of what the final pass heard by
+itself, and by how far the passes agree."""
+
 
 def is_sure(said: UtteranceText) -> bool:
     """Whether the final pass is to be believed."""
@@ -43,34 +48,51 @@ def chosen(streamed: Hypothesis, said: UtteranceText, trusted: float) -> tuple[H
         strange = not said.text or said.log_probability < STRANGE_LOG_PROBABILITY
         if strange and trust < LEAST_AGREEMENT:
             return replace(streamed, text="", words=(), confidence=0.0), trust
-        return replace(streamed, confidence=streamed.confidence * trust), trust
-    words = timed(said, streamed.words[0].start_s, streamed.words[-1].end_s)
-    final = replace(
+        if said.joint is None:
+            return replace(streamed, confidence=streamed.confidence * trust), trust
+        joint = _final(streamed, said.joint.text, _joint_confidences(said, said.joint, trust))
+        # Whoever speaks another language goes on doing so.
+        doubt = trust if min(trust, trusted) < LEAST_AGREEMENT else 1.0
+        return replace(joint, confidence=joint.confidence * doubt), trust
+    return _final(streamed, said.text, confidences(said)), 1.0
+
+
+def _final(streamed: Hypothesis, text: str, right: Sequence[float]) -> Hypothesis:
+    words = timed(text, right, streamed.words[0].start_s, streamed.words[-1].end_s)
+    return replace(
         streamed,
-        text=said.text,
+        text=text,
         words=words,
-        confidence=sum(word.confidence for word in words) / len(words),
+        confidence=sum(right) / len(right),
         recognized_by="final",
     )
-    return final, 1.0
 
 
-def confidence(word: float, utterance: float) -> float:
-    """Return the probability that a word is right, by its and the utterance's log-probability."""
-    return 1 / (1 + math.exp(-(_SURE + _BY_WORD * word + _BY_UTTERANCE * utterance)))
+def confidences(said: UtteranceText) -> list[float]:
+    """Return the probability of each word that it is right, where the final pass heard it alone."""
+    utterance = _BY_UTTERANCE * said.log_probability
+    return [_logistic(_SURE + _BY_WORD * word + utterance) for word in said.words]
 
 
-def timed(said: UtteranceText, start_s: float, end_s: float) -> tuple[Word, ...]:
-    """Spread the words over the utterance by their lengths: the final pass has no times."""
-    words = said.text.split()
+def _joint_confidences(said: UtteranceText, joint: UtteranceText, agreed: float) -> list[float]:
+    utterance = _JOINT + _JOINT_BY_OWN * said.log_probability + _JOINT_BY_AGREEMENT * agreed
+    return [_logistic(utterance + _JOINT_BY_WORD * word) for word in joint.words]
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def timed(text: str, right: Sequence[float], start_s: float, end_s: float) -> tuple[Word, ...]:
+    """Spread words over an utterance by their lengths: the final pass has no times.
+
+    Args:
+        right: the confidence of each.
+    """
+    words = text.split()
     ends = np.cumsum([len(word) + 1 for word in words])
     at = [start_s + (end_s - start_s) * float(end / ends[-1]) for end in (0, *ends)]
-    return tuple(
-        Word(word, begin, end, confidence(log_probability, said.log_probability))
-        for word, begin, end, log_probability in zip(
-            words, at[:-1], at[1:], said.words, strict=True
-        )
-    )
+    return tuple(map(Word, words, at[:-1], at[1:], right))
 
 
 def agreement(one: str, other: str) -> float:

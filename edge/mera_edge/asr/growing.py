@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.asr.final_text import LEAST_AGREEMENT, agreement, is_sure, timed
+from mera_edge.asr.alternatives import Alternatives
+from mera_edge.asr.final_text import LEAST_AGREEMENT, agreement, confidences, is_sure, timed
 from mera_edge.asr.protocol import Hypothesis
 from mera_edge.asr.utterance import UtteranceRecognizer, UtteranceText
 from mera_edge.engine.onnx import give_back_memory
@@ -42,10 +43,14 @@ class Run:
     took_s: float
 
 
-def run(recognizer: UtteranceRecognizer, samples: NDArray[np.float32]) -> Run:
-    """Let the final pass hear samples."""
+def run(
+    recognizer: UtteranceRecognizer,
+    samples: NDArray[np.float32],
+    streamed: Alternatives | None,
+) -> Run:
+    """Let the final pass hear samples, and weigh what the streaming pass heard in them."""
     began = time.perf_counter()
-    said = recognizer.recognize(samples)
+    said = recognizer.recognize(samples, streamed)
     took_s = time.perf_counter() - began
     # Of a long utterance some 60 MB would stay with the C library, for a millisecond.
     give_back_memory()
@@ -111,6 +116,10 @@ class Growing:
         """Whether the newest run heard the end of an utterance that was spoken until then."""
         return self._asked_s >= speech_s + _COVER_S
 
+    def is_sure(self) -> bool:
+        """Whether the newest run is over and sure of what it heard."""
+        return self._pending is None and self.newest is not None and is_sure(self.newest)
+
     def shown(self, streamed: Hypothesis) -> Hypothesis:
         """Return the words of the newest run, then what the streaming pass heard after them.
 
@@ -124,7 +133,8 @@ class Growing:
         text = " ".join(word.text for word in heard)
         if not heard or agreement(text, said.text) < LEAST_AGREEMENT:
             return streamed
-        words = timed(said, heard[0].start_s, min(heard[-1].end_s, self._until_s))
+        end_s = min(heard[-1].end_s, self._until_s)
+        words = timed(said.text, confidences(said), heard[0].start_s, end_s)
         words += streamed.words[len(heard) :]
         return replace(
             streamed,

@@ -6,19 +6,25 @@ a time, and with its probabilities how sure it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.alternatives import Alternatives, Words
 from mera_edge.asr.decoding.subwords import WORD_START, joined
+from mera_edge.asr.final_text import is_sure
 from mera_edge.asr.hot_words import misheard
+from mera_edge.asr.joint_rescoring import rescored, written
 from mera_edge.asr.utterance import UtteranceText, repeats
 from mera_edge.engine.onnx import open_session
 from mera_edge.errors import EngineError
 from mera_edge.features.fbank import SAMPLE_RATE
+from mera_edge.metrics.word_error_rate import normalized
 
 FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 
@@ -28,6 +34,21 @@ _TOKENS_A_SECOND = 6.5
 _WORD_START = WORD_START.encode()
 _SHORTEST = SAMPLE_RATE // 4
 """Samples that the encoder needs at least; less is filled up with silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    """An utterance whose text may begin.
+
+    Attributes:
+        seconds: how long it is.
+        first: scores of the first token, ``[tokens]``.
+        feeds: what the decoder is asked after it begun, but for the tokens.
+    """
+
+    seconds: float
+    first: NDArray[np.float32]
+    feeds: dict[str, Any]
 
 
 class Moonshine:
@@ -53,7 +74,7 @@ class Moonshine:
         encoder, decoder, tokens = (directory / name for name in FILES)
         self._encoder = open_session(encoder, threads)
         self._decoder = open_session(decoder, threads)
-        self._tokens = _read_tokens(tokens)
+        self._tokens = read_tokens(tokens)
         self._hot_words, self._boost = hot_words, boost
         self._classes = {
             token.decode("utf-8", "replace"): number for number, token in enumerate(self._tokens)
@@ -72,20 +93,42 @@ class Moonshine:
         except (TypeError, IndexError) as error:
             raise EngineError(f"{decoder} is not a Moonshine decoder", "pull it again") from error
 
-    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+    def recognize(
+        self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+    ) -> UtteranceText:
         """Return what is said in an utterance.
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
+            streamed: what the streaming pass heard; weighed where this one is not sure.
         """
         if len(samples) < _SHORTEST:
             samples = np.pad(samples, (0, _SHORTEST - len(samples)))
-        mask = np.ones((1, len(samples)), np.int64)
-        feeds: dict[str, Any] = {"input_values": samples[None].astype(np.float32)}
-        (hidden,) = self._encoder.run(None, feeds | dict.fromkeys(self._masked, mask))
-        said, log_probabilities = self._decode(hidden, mask)
+        utterance = self._begin(samples)
+        said, log_probabilities = self._decode(utterance)
         if self._hot_words:
-            said, log_probabilities = self._corrected(hidden, mask, said, log_probabilities)
+            said, log_probabilities = self._corrected(utterance, said, log_probabilities)
+        heard = self._text(said, log_probabilities)
+        if streamed is None or not heard.text or is_sure(heard):
+            return heard
+        return replace(heard, joint=self._joint(utterance, heard.text, streamed))
+
+    def _joint(
+        self, utterance: _Utterance, heard: str, streamed: Alternatives
+    ) -> UtteranceText | None:
+        """Return the likeliest text when the streaming pass is asked too."""
+
+        def tokens(words: Words) -> list[int]:
+            return self._encoded(written(words, heard))
+
+        def score(words: Words) -> float:
+            return sum(self._scored(utterance, tokens(words)), 0.0)
+
+        own = tuple(normalized(heard).split())
+        best = tokens(rescored(own, streamed, score))
+        return self._text(best, self._scored(utterance, best)) if best else None
+
+    def _text(self, said: list[int], log_probabilities: list[float]) -> UtteranceText:
         words = self._words(said, log_probabilities)
         return UtteranceText(
             text=" ".join(text for text, _ in words),
@@ -94,11 +137,7 @@ class Moonshine:
         )
 
     def _corrected(
-        self,
-        hidden: NDArray[np.float32],
-        mask: NDArray[np.int64],
-        said: list[int],
-        log_probabilities: list[float],
+        self, utterance: _Utterance, said: list[int], log_probabilities: list[float]
     ) -> tuple[list[int], list[float]]:
         """Put hot words where the decoder finds them likelier, with their boost, than what it
         heard. Texts without one stay as they are."""
@@ -106,59 +145,67 @@ class Moonshine:
         best, found = sum(log_probabilities), (said, log_probabilities)
         for other, hot in misheard(text, self._hot_words):
             tokens = self._encoded(other)
-            if not tokens:
-                continue
-            scores = self._scored(hidden, mask, tokens)
+            scores = self._scored(utterance, tokens)
             boosted = sum(scores) + self._boost * len(self._encoded(hot))
             if boosted > best:
                 best, found = boosted, (tokens, scores)
         return found
 
     def _encoded(self, text: str) -> list[int]:
-        """Return the tokens of a text; none where it cannot be written."""
+        """Return the tokens of a text; none where it cannot be written, or has no words."""
         parts = joined(WORD_START + WORD_START.join(text.split()), self._classes)
-        known = all(part in self._classes for part in parts)
+        known = bool(text) and all(part in self._classes for part in parts)
         return [self._classes[part] for part in parts] if known else []
 
-    def _scored(
-        self, hidden: NDArray[np.float32], mask: NDArray[np.int64], tokens: list[int]
-    ) -> list[float]:
-        """Return the log-probability of each token, and of the end."""
-        feeds: dict[str, Any] = {"encoder_hidden_states": hidden, **self._empty}
+    def _begin(self, samples: NDArray[np.float32]) -> _Utterance:
+        mask = np.ones((1, len(samples)), np.int64)
+        heard = {"input_values": samples[None].astype(np.float32)}
+        (hidden,) = self._encoder.run(None, heard | dict.fromkeys(self._masked, mask))
+        feeds: dict[str, Any] = {"encoder_hidden_states": hidden}
         if self._decoder_masked:
             feeds["encoder_attention_mask"] = mask
-        feeds["input_ids"] = np.array([[_BEGIN, *tokens]], np.int64)
-        feeds["use_cache_branch"] = np.array([False])
-        logits = dict(zip(self._outputs, self._decoder.run(None, feeds), strict=True))["logits"][0]
-        scores = logits.astype(np.float64)
+        scores, cache = self._step(
+            feeds | self._empty | {"use_cache_branch": np.array([False])}, [_BEGIN]
+        )
+        feeds |= cache | {"use_cache_branch": np.array([True])}
+        return _Utterance(len(samples) / SAMPLE_RATE, scores[-1], feeds)
+
+    def _step(
+        self, feeds: dict[str, Any], tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Return the scores after each of ``tokens``, and the cache."""
+        found = self._decoder.run(None, feeds | {"input_ids": np.array([tokens], np.int64)})
+        answer = dict(zip(self._outputs, found, strict=True))
+        renamed = {name: name.replace("past_key_values", "present") for name in self._empty}
+        return answer["logits"][0], {name: answer[there] for name, there in renamed.items()}
+
+    def _scored(self, utterance: _Utterance, tokens: Sequence[int]) -> list[float]:
+        """Return the log-probability of each token, and of the end; ``-inf`` for none: that is a
+        text that cannot be written."""
+        if not tokens:
+            return [-math.inf]
+        logits, _ = self._step(utterance.feeds, tokens)
+        scores = np.concatenate([utterance.first[None], logits]).astype(np.float64)
         scores -= scores.max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return [float(scores[at, token]) for at, token in enumerate([*tokens, _END])]
 
-    def _decode(
-        self, hidden: NDArray[np.float32], mask: NDArray[np.int64]
-    ) -> tuple[list[int], list[float]]:
+    def _decode(self, utterance: _Utterance) -> tuple[list[int], list[float]]:
         """Return the likeliest tokens, one after the other, and their log-probabilities."""
-        feeds: dict[str, Any] = {"encoder_hidden_states": hidden, **self._empty}
-        if self._decoder_masked:
-            feeds["encoder_attention_mask"] = mask
+        feeds, logits = dict(utterance.feeds), utterance.first
         said: list[int] = []
         log_probabilities: list[float] = []
-        newest = _BEGIN
-        for step in range(int(mask.shape[1] / SAMPLE_RATE * _TOKENS_A_SECOND) + 4):
-            feeds["input_ids"] = np.array([[newest]], np.int64)
-            feeds["use_cache_branch"] = np.array([step > 0])
-            answer = dict(zip(self._outputs, self._decoder.run(None, feeds), strict=True))
-            scores = answer["logits"][0, -1].astype(np.float64)
+        for _ in range(int(utterance.seconds * _TOKENS_A_SECOND) + 4):
+            scores = logits.astype(np.float64)
             newest = int(scores.argmax())
             log_probabilities.append(float(-np.log(np.exp(scores - scores[newest]).sum())))
             if newest == _END or repeats(said):
                 break
             said.append(newest)
-            for name in self._empty:
-                # What the encoder said does not change, so only the first step fills its cache.
-                if step == 0 or ".decoder." in name:
-                    feeds[name] = answer[name.replace("past_key_values", "present")]
+            following, cache = self._step(feeds, [newest])
+            logits = following[-1]
+            # What the encoder said does not change, and later steps do not give it again.
+            feeds |= {name: kept for name, kept in cache.items() if ".decoder." in name}
         return said, log_probabilities
 
     def _words(self, said: list[int], log_probabilities: list[float]) -> list[tuple[str, float]]:
@@ -176,7 +223,7 @@ class Moonshine:
         return [(word, p) for parts, p in spelled for word in parts]
 
 
-def _read_tokens(path: Path) -> list[bytes]:
+def read_tokens(path: Path) -> list[bytes]:
     """Read length-prefixed tokens; lengths from 128 on take two bytes."""
     try:
         data = path.read_bytes()

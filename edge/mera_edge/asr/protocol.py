@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from mera_edge.asr.alternatives import Alternatives
 from mera_edge.features.audio import AudioBlock
 
 Pass = Literal["streaming", "final"]
@@ -37,6 +38,7 @@ class Hypothesis:
         recognized_by: which pass the text comes from, or most of it while it grows.
         settled: of words that are not final, how many from the first on will probably stay.
         took_s: seconds that the final pass took for it, in a thread of its own.
+        alternatives: of a final text, what a final pass may weigh against its own.
     """
 
     text: str
@@ -47,6 +49,7 @@ class Hypothesis:
     recognized_by: Pass = "streaming"
     settled: int = 0
     took_s: float = 0.0
+    alternatives: Alternatives | None = field(default=None, compare=False, repr=False)
 
 
 class SpeechRecognizer(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -205,9 +205,11 @@ class Recognizer:
         place: _Place,
         frames: int,
     ) -> Steps[Hypothesis]:
-        if second is not None:
-            tokens = yield from second.decide(texts)
-        return self._hypothesis(tokens, place, frames, final=True)
+        if second is None:
+            return self._hypothesis(tokens, place, frames, final=True)
+        tokens = yield from second.decide(texts)
+        found = self._hypothesis(tokens, place, frames, final=True)
+        return replace(found, alternatives=second.alternatives)
 
     def _hypothesis(
         self, tokens: Sequence[Token], place: _Place, frames: int, final: bool

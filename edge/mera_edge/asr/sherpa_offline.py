@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.alternatives import Alternatives
 from mera_edge.asr.utterance import UtteranceText
 from mera_edge.engine.onnx import read_metadata
 from mera_edge.errors import InputError, MissingExtra
@@ -45,11 +46,14 @@ class SherpaUtterances:
         self._recognizer = _open(directory)
         self._languages = languages
 
-    def recognize(self, samples: NDArray[np.float32]) -> UtteranceText:
+    def recognize(
+        self, samples: NDArray[np.float32], streamed: Alternatives | None = None
+    ) -> UtteranceText:
         """Return what is said in an utterance.
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
+            streamed: of no use: these recognizers do not score texts.
         """
         stream = self._recognizer.create_stream()
         stream.accept_waveform(SAMPLE_RATE, samples)

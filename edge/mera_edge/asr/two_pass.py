@@ -132,7 +132,7 @@ class TwoPass:
             return ending.streamed
         trusted = 1.0 if self._trust is None else self._trust
         final, self._trust = chosen(ending.streamed, said, trusted)
-        return replace(final, took_s=ending.growing.took_s)
+        return replace(final, took_s=ending.growing.took_s, alternatives=None)
 
     def flush(self) -> None:
         """End the stream."""
@@ -151,7 +151,8 @@ class TwoPass:
             ending.growing = Growing()
             return
         speech_s = max(streamed.words[-1].end_s, ending.spoke_s - HANGOVER_S)
-        if not ending.growing.covers(speech_s):
+        weighs = streamed.alternatives is not None and not ending.growing.is_sure()
+        if weighs or not ending.growing.covers(speech_s):
             # The next utterance begins where the streaming pass ended this one.
             until_s = min(speech_s + _MARGIN_S, streamed.end_s)
             self._hear(ending.growing, ending.begin_s, streamed, until_s)
@@ -159,4 +160,6 @@ class TwoPass:
     def _hear(self, growing: Growing, begin_s: float, streamed: Hypothesis, until_s: float) -> None:
         begin_s = max(begin_s, streamed.words[0].start_s - _MARGIN_S)
         samples = self._sound.between(begin_s, until_s)
-        growing.hear(lambda: self._submit(run, self._final, samples), until_s)
+        # While the utterance grows there are none.
+        alternatives = streamed.alternatives
+        growing.hear(lambda: self._submit(run, self._final, samples, alternatives), until_s)

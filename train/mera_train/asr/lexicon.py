@@ -23,7 +23,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels, Words
+from mera_edge.asr.alternatives import Words
+from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels
 from mera_edge.asr.decoding.lexicon import Lexicon
 from mera_edge.asr.decoding.ngram_lm import LanguageModel
 from mera_edge.asr.decoding.prefix_beam import PrefixBeam

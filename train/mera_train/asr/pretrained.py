@@ -117,12 +117,12 @@ def _read(config: PretrainedConfig) -> dict[str, Tensor]:
         raise InputError(f"{config.file} has the SHA-256 {digest}", f"expected {config.sha256}")
     return {
         name.removeprefix("encoder/").replace("/", "."): torch.from_numpy(value.astype(np.float32))
-        for name, value in _variables(data)
+        for name, value in variables(data)
         if name.startswith("encoder/")
     }
 
 
-def _variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
     """Yield the names and values of a model.bin: header, then name, shape, dtype, bytes of each."""
     at = 0
 

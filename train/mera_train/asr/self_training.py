@@ -12,6 +12,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +35,8 @@ def hear(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
         samples = audio.read(file.parent, file.name)
         recognizer.accept(AudioBlock(log_mel(samples), len(samples) / SAMPLE_RATE))
         recognizer.flush()
-        heard.append((file, finalized(recognizer)))
+        # What was weighed cannot be sent to another process.
+        heard.append((file, replace(finalized(recognizer), alternatives=None)))
         recognizer.reset()
     return heard
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.alternatives import Words
 from mera_edge.asr.decoding.ctc import Token, ctc_forced_alignment, ctc_viterbi_scores_in_steps
 from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
 from mera_edge.asr.decoding.ngram_lm import START, Context, LanguageModel
@@ -18,8 +19,6 @@ from mera_edge.asr.steps import Steps, finish
 UNKNOWN = -1.0
 """Nats for a sound of a word that has no pronunciation."""
 _NEVER = -1e9
-
-Words = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mera_edge.asr.alternatives import Words
 from mera_edge.asr.decoding.ctc import Token
-from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels, Words
+from mera_edge.asr.decoding.hypothesis_scorer import HypothesisScorer, RescoringModels
 from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.asr.steps import Steps, finish
 
 _ROUNDS = 3
 _SOUNDS_A_STEP = 4
+_ALTERNATIVES = 4
+"""Texts of the first pass that a final pass weighs; more of them are nearly the same."""
 
 
 class Rescoring:
@@ -25,9 +30,13 @@ class Rescoring:
 
     Args:
         models: what words sound like, and what is said.
+
+    Attributes:
+        alternatives: for a final pass, once the utterance is decided.
     """
 
     def __init__(self, models: RescoringModels) -> None:
+        self.alternatives: _Alternatives | None = None
         self._models = models
         self._search = WordSearch(models.lexicon)
         self._units: list[NDArray[np.float32]] = []
@@ -64,15 +73,39 @@ class Rescoring:
         units, sounds = np.concatenate(self._units), np.concatenate(self._sounds)
         scorer = HypothesisScorer(self._models, units, sounds)
         best = yield from combine_in_steps(scorer, [*texts, self._search.words])
+        found = dict.fromkeys([best, *texts[:_ALTERNATIVES], self._search.words])
+        self.alternatives = _Alternatives(tuple(found), scorer, self._models.symbols)
         return scorer.tokens(best)
 
 
-def combine(scorer: HypothesisScorer, texts: Sequence[Words]) -> Words:
+class _Alternatives:
+    """See `mera_edge.asr.alternatives.Alternatives`."""
+
+    def __init__(
+        self, texts: tuple[Words, ...], scorer: HypothesisScorer, symbols: Sequence[str]
+    ) -> None:
+        self.texts, self._scorer = texts, scorer
+        self._letters = frozenset(symbol for symbol in symbols if len(symbol) == 1)
+
+    def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
+        wanted = tuple(texts)
+        found = self._scorer.scores(t for t in wanted if self._letters.issuperset("".join(t)))
+        return {text: found.get(text, -math.inf) for text in wanted}
+
+
+class Scorer(Protocol):
+    """What can tell how much speaks for a text."""
+
+    def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
+        """Return a number for each of ``texts``; the higher, the likelier."""
+
+
+def combine(scorer: Scorer, texts: Sequence[Words]) -> Words:
     """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
     return finish(combine_in_steps(scorer, texts))
 
 
-def combine_in_steps(scorer: HypothesisScorer, texts: Sequence[Words]) -> Steps[Words]:
+def combine_in_steps(scorer: Scorer, texts: Sequence[Words]) -> Steps[Words]:
     """Do the same in steps."""
     best = yield from _best(scorer, texts)
     for _ in range(_ROUNDS):
@@ -96,7 +129,7 @@ def combine_in_steps(scorer: HypothesisScorer, texts: Sequence[Words]) -> Steps[
     return best
 
 
-def _best(scorer: HypothesisScorer, texts: Sequence[Words]) -> Steps[Words]:
+def _best(scorer: Scorer, texts: Sequence[Words]) -> Steps[Words]:
     scores = yield from scorer.scores_in_steps(texts)
     return max(texts, key=scores.__getitem__)
 

@@ -1,0 +1,60 @@
+"""The text for which most speaks when both passes are asked.
+
+A log-linear model (Beyerlein, 1998) over the texts of both and what can be made of their parts. The
+passes err in different ways: one was taught by much speech of others, one by the accents it meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher
+
+from mera_edge.asr.alternatives import Alternatives, Words
+from mera_edge.asr.decoding.rescoring import combine
+from mera_edge.asr.steps import Steps
+from mera_edge.metrics.word_error_rate import normalized
+
+BY_STREAMING, BY_WORD = 0.25, -1.0
+"""Weight of the streaming pass's score beside the decoder's log-probability, and nats for a word.
+Chosen on dev speakers: see docs/results/asr.md."""
+
+Score = Callable[[Words], float]
+"""The log-probability of a text for the final pass's decoder."""
+
+
+def rescored(own: Words, streamed: Alternatives, score: Score) -> Words:
+    """Return the best of ``own``, ``streamed`` and their parts exchanged for each other."""
+    return combine(_JointScorer(streamed, score), [own, *streamed.texts])
+
+
+class _JointScorer:
+    def __init__(self, streamed: Alternatives, score: Score) -> None:
+        self._streamed, self._score = streamed, score
+        self._scores: dict[Words, float] = {}
+
+    def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
+        wanted = dict.fromkeys(texts)
+        if new := [words for words in wanted if words not in self._scores]:
+            streamed = self._streamed.scores(new)
+            for words in new:
+                self._scores[words] = (
+                    self._score(words) + BY_STREAMING * streamed[words] + BY_WORD * len(words)
+                )
+                yield
+        return {words: self._scores[words] for words in wanted}
+
+
+def written(words: Words, heard: str) -> str:
+    """Return words as they stand in ``heard``, with its capitals and punctuation, if they do."""
+    there = heard.split()
+    plain = tuple(normalized(word) for word in there)
+    text = list(words)
+    for begin, at, size in SequenceMatcher(
+        None, words, plain, autojunk=False
+    ).get_matching_blocks():
+        text[begin : begin + size] = there[at : at + size]
+    if text:
+        text[0] = text[0][:1].upper() + text[0][1:]
+        if text[-1][-1].isalnum() and not heard[-1:].isalnum():
+            text[-1] += heard[-1:]
+    return " ".join(text)
