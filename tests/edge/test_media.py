@@ -131,3 +131,13 @@ def test_non_media_file_is_refused(tmp_path: Path) -> None:
     for name in ("text.mp4", "empty.mp4", "absent.mp4", "."):
         with pytest.raises(InputError):
             opened(tmp_path / name)
+
+
+def test_a_title_that_is_not_utf_8_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, TONE, 16_000)
+    title = b"Gru\xdf\xe9\0"
+    inner = b"INFO" + b"INAM" + len(title).to_bytes(4, "little") + title
+    data = path.read_bytes() + b"LIST" + len(inner).to_bytes(4, "little") + inner
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert len(all_sound(opened(path))) == len(TONE)

@@ -46,10 +46,12 @@ def open_container(path: Path) -> Any:
 
     if _names_a_list(path):
         raise ValueError("it is a playlist that names another playlist")
-    # "file:" keeps 12:30.mp4 from being a protocol; metadata may be of any encoding.
-    container = av.open(
-        f"file:{path}", options=_OPTIONS, metadata_errors="replace", timeout=_PATIENCE_S
+    # Metadata may be of any encoding, which PyAV from 19 on reads without being told.
+    lenient: dict[str, Any] = (
+        {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     )
+    # "file:" keeps 12:30.mp4 from being a protocol.
+    container = av.open(f"file:{path}", options=_OPTIONS, timeout=_PATIENCE_S, **lenient)
     for stream in container.streams:
         if stream.codec_context is not None:
             stream.codec_context.options = {"max_pixels": str(LARGEST_PICTURE)}
