@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mera_edge.bundle import Bundle
+from mera_edge.cli import complete
 from mera_edge.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def export(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help="Export only this role; repeatable. With --int8, exit code 1 unless it is INT8."
+            help="Export only this role; repeatable. With --int8, exit code 1 unless it is INT8.",
+            autocompletion=complete.roles,
         ),
     ] = None,
     base: Annotated[Path | None, typer.Option(help="Bundle to take all other roles from.")] = None,
@@ -67,7 +69,10 @@ def export(
     ] = False,
     gate: Annotated[
         list[str] | None,
-        typer.Option(help="Compare only this role and accept the others; repeatable."),
+        typer.Option(
+            help="Compare only this role and accept the others; repeatable.",
+            autocompletion=complete.roles,
+        ),
     ] = None,
     cpu: Annotated[
         str,

@@ -24,6 +24,29 @@ def test_flags_win_over_environment_over_file_over_defaults(file: Path) -> None:
     assert settings.ticks_per_second == 5
 
 
+def test_any_key_can_be_set_by_a_flag(file: Path) -> None:
+    said = ["budget_ms=50", "recognition.final=off", "sink=-,events.jsonl", 'mic="a=b"']
+    settings = load(file, {"recognition": {"model": "sherpa:here"}}, {}, said)
+    assert (settings.budget_ms, settings.mic) == (50, ("a=b",))
+    assert (settings.recognition.final, settings.recognition.model) == ("off", "sherpa:here")
+    assert [sink.to for sink in settings.sink] == ["-", "events.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("budget_ms", "--set budget_ms has no value: write --set KEY=VALUE"),
+        ("budget=9", "--set budget: unknown key 'budget': did you mean 'budget_ms'"),
+        ("recognition.models=x", "--set recognition.models: unknown key .*did you mean 'model'"),
+        ("budget_ms=1", "--set budget_ms: budget_ms = 1"),
+        ("recognition.final.x=1", "unknown key recognition.final.x"),
+    ],
+)
+def test_a_flag_that_sets_nothing_is_named(said: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(None, {}, {}, [said])
+
+
 @pytest.mark.parametrize(
     ("text", "environment", "message"),
     [

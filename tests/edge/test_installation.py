@@ -118,9 +118,14 @@ def test_a_bench_to_share_names_the_board_and_no_path(tmp_path: Path) -> None:
         ("mera-edge evaluate fu", "fused"),
         ("mera-edge run --provider face=open", "face=openvino"),
         ("mera-edge run --asr sherpa:zipformer-z", "sherpa:zipformer-zh"),
+        ("mera-edge run --set budg", "budget_ms="),
+        ("mera-edge train fa", "face"),
+        ("mera-edge export --role vo", "voice"),
+        ("mera-edge evaluate face --published face=", "face=ferplus"),
+        ("mera-edge doctor --set privacy.tr", "privacy.transcript="),
     ],
 )
-def test_the_shell_completes_roles_providers_and_models(words: str, wanted: str) -> None:
+def test_the_shell_completes_roles_models_and_keys(words: str, wanted: str) -> None:
     asked = {"_MERA_EDGE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": words}
     code = "from mera_edge.cli import app; app(prog_name='mera-edge')"
     done = subprocess.run(

@@ -53,9 +53,12 @@ app.add_typer(service.app, name="service")
 app.command("notice")(notice.notice)
 app.command("doctor")(doctor.doctor)
 for _verb in extras.VERBS:
-    app.command(_verb, help=extras.VERBS[_verb].help, context_settings=extras.PASS_ON)(
-        extras.delegate(_verb)
-    )
+    app.command(
+        _verb,
+        cls=extras.Delegated,
+        help=extras.VERBS[_verb].help,
+        context_settings=extras.PASS_ON,
+    )(extras.delegate(_verb))
 
 
 @app.callback(invoke_without_command=True)

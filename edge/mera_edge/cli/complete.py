@@ -1,4 +1,4 @@
-"""What the shell completes beyond verbs and flags: roles, providers, models."""
+"""What the shell completes beyond verbs and flags: roles, providers, models, settings."""
 
 from __future__ import annotations
 
@@ -33,9 +33,35 @@ def published(incomplete: str) -> list[str]:
     return [name for name in catalogue() if name.startswith(incomplete)]
 
 
+def replacements(incomplete: str) -> list[str]:
+    """Complete ``ROLE=NAME`` of a published model in place of the bundle's."""
+    from mera_edge.bundle.catalogue import catalogue
+    from mera_edge.bundle.manifest import PublishedRole
+
+    roles = get_args(PublishedRole)
+    pairs = [f"{model.role}={name}" for name, model in catalogue().items() if model.role in roles]
+    return [pair for pair in pairs if pair.startswith(incomplete)]
+
+
 def recognizers(incomplete: str) -> list[str]:
     """Complete ``sherpa:NAME``."""
     from mera_edge.bundle.catalogue import catalogue
 
     names = [f"sherpa:{name}" for name, model in catalogue().items() if model.kind == "sherpa"]
     return [name for name in names if name.startswith(incomplete)]
+
+
+def settings(incomplete: str) -> list[str]:
+    """Complete ``KEY=`` of the configuration."""
+    from pydantic import BaseModel
+
+    from mera_edge.config import Settings
+
+    keys = []
+    for key, field in Settings.model_fields.items():
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, BaseModel):
+            keys += [f"{key}.{name}=" for name in table.model_fields]
+        else:
+            keys.append(f"{key}=")
+    return [key for key in keys if key.startswith(incomplete)]

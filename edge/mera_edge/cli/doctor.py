@@ -22,6 +22,7 @@ def doctor(
     mic: options.Mic = None,
     provider: options.Provider = None,
     config: options.Config = None,
+    assigned: options.Assigned = None,
     json: options.Json = False,
     bundle: options.Bundle = None,
     egress: Annotated[
@@ -39,7 +40,7 @@ def doctor(
     requested is only a note: files work without them.
     """
     if egress:
-        if camera or mic or provider or config:
+        if camera or mic or provider or config or assigned:
             raise InputError(
                 "--egress runs the bundled sample with the default settings",
                 "combine it only with --bundle and --json",
@@ -54,7 +55,7 @@ def doctor(
     from mera_edge.doctor.examine import examine
 
     flags = {"camera": camera, "mic": mic, "providers": options.pairs(provider), "bundle": bundle}
-    checks = examine(load(config, flags))
+    checks = examine(load(config, flags, assigned=assigned or ()))
     if json:
         print(to_json.dumps([asdict(check) for check in checks], ensure_ascii=False))
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from mera_edge.errors import MissingExtra
 
@@ -41,6 +42,21 @@ VERBS = {
         "mera_export.cli", "export", "Export checkpoints to a bundle, optionally in INT8."
     ),
 }
+
+
+class Delegated(TyperCommand):
+    """A verb of another package: the shell completes what it takes, where it is installed."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Ask the package's own command, which this one knows nothing of."""
+        from typer._completion_classes import BashComplete
+
+        try:
+            app = importlib.import_module(VERBS[str(ctx.info_name)].module).app
+        except ModuleNotFoundError:
+            return []
+        command = typer.main.get_command(app)
+        return BashComplete(command, {}, "", "").get_completions(ctx.args, incomplete)
 
 
 def delegate(verb: str) -> Callable[[typer.Context], None]:

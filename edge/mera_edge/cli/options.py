@@ -63,6 +63,7 @@ Published = Annotated[
         "--published",
         help="ROLE=NAME: a pulled model in place of the bundle's (vad, voice, face_detector, face, "
         "text); repeatable.",
+        autocompletion=complete.replacements,
     ),
 ]
 Asr = Annotated[
@@ -81,6 +82,15 @@ Track = Annotated[
     ),
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="TOML configuration file.")]
+Assigned = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="KEY=VALUE: any key of the configuration, such as `recognition.final=off`; "
+        "repeatable.",
+        autocompletion=complete.settings,
+    ),
+]
 
 
 def pairs(given: list[str] | None) -> dict[str, str] | None:

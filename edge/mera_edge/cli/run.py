@@ -38,6 +38,7 @@ def run(
     provider: options.Provider = None,
     asr: options.Asr = None,
     config: options.Config = None,
+    assigned: options.Assigned = None,
     report: options.Report = None,
     record: options.Record = None,
     log_level: Annotated[
@@ -74,7 +75,7 @@ def run(
             "recognition": {"model": asr},
             "log_level": log_level,
         }
-        settings = load(config, flags)
+        settings = load(config, flags, assigned=assigned or ())
         log.setLevel(settings.log_level.upper())
         return settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def load(
     file: Path | None = None,
     flags: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] = os.environ,
+    assigned: Iterable[str] = (),
 ) -> Settings:
     """Gather the settings.
 
@@ -39,6 +40,7 @@ def load(
         flags: what the command line says; ``None`` values count as not given, and a table goes
             beside what the file says in it.
         environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
+        assigned: ``KEY=VALUE`` of ``--set``, which wins over all others.
 
     Raises:
         ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
@@ -57,6 +59,8 @@ def load(
             flag = {name: each for name, each in flag.items() if each is not None} or None
         if flag is not None:
             given.take(key, flag, _FLAGS.get(key, f"--{key.replace('_', '-')}"))
+    for text in assigned:
+        given.take(*_assignment(text))
     try:
         return Settings.model_validate(given.values)
     except ValidationError as error:
@@ -131,6 +135,19 @@ def _known(key: str, model: type[BaseModel]) -> str:
 def _split(value: str) -> list[str]:
     """Return the parts of a list in the environment; a pipeline, which has commas, is one."""
     return [value] if kind(value) == "pipeline" else [part.strip() for part in value.split(",")]
+
+
+def _assignment(text: str) -> tuple[str, Any, str]:
+    """Return the key, the value and the place of ``KEY=VALUE``; without quotes it is text."""
+    path, equals, written = text.partition("=")
+    key, _, inner = path.strip().partition(".")
+    if not equals:
+        raise ConfigError(f"--set {redacted(text)} has no value", "write --set KEY=VALUE")
+    try:
+        value = tomllib.loads(f"value = {written}")["value"]
+    except (ValueError, RecursionError):
+        value = _split(written) if key in _LISTS else written
+    return key, {inner: value} if inner else value, f"--set {redacted(path)}"
 
 
 def _read(path: Path) -> dict[str, Any]:
