@@ -23,11 +23,16 @@ from mera_edge.cli.extras import VERBS
 from mera_edge.sample import CLIP
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-RUN = ("tutorials/first_run.md", "tutorials/share_benchmark.md")
-"""Pages whose commands run here, one after the other, but for what needs something else."""
+PAGES = sorted([ROOT / "README.md", ROOT / "docker" / "README.md", *(ROOT / "docs").rglob("*.md")])
+RUN = (
+    "docs/privacy.md",
+    "docs/tutorials/first_run.md",
+    "docs/tutorials/share_benchmark.md",
+)
+"""Pages whose commands run here, one after the other, but for what has a mark: that they need
+something else, or which tests run them."""
 
-_BLOCK = re.compile(r"(?:<!-- (.*?) -->\n)?```bash\n(.*?)```", re.DOTALL)
+_BLOCK = re.compile(r"(?:<!-- ([^\n]*) -->\n)?```bash\n(.*?)```", re.DOTALL)
 
 
 def blocks(page: Path) -> Iterator[tuple[str, list[str]]]:
@@ -101,8 +106,8 @@ def test_the_commands_of_a_tutorial_run(name: str, tmp_path: Path) -> None:
         "PATH": f"{bin_directory}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
     }
-    for mark, lines in blocks(ROOT / "docs" / name):
-        if mark.startswith("needs: "):
+    for mark, lines in blocks(ROOT / name):
+        if mark.startswith(("needs: ", "run by: ")):
             continue
         allowed = {0, 1} if mark == "exit: 0 or 1" else {0}
         for line in lines:
@@ -113,10 +118,17 @@ def test_the_commands_of_a_tutorial_run(name: str, tmp_path: Path) -> None:
             assert done.returncode in allowed, f"{line}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("name", ["install.md", "release.md"])
-def test_what_cannot_run_here_says_what_it_needs(name: str) -> None:
-    marks = [mark for mark, _ in blocks(ROOT / "docs" / name)]
-    assert marks and all(mark.startswith("needs: ") for mark in marks)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_is_run_or_says_what_it_needs(page: Path) -> None:
+    if page.parent.name == "results":  # what made the figures, from corpora
+        return
+    for mark, lines in blocks(page):
+        kind, _, rest = mark.partition(": ")
+        if kind == "run by":
+            files = re.findall(r"[\w./]+/\w+(?:\.py|\.sh)?", rest)
+            assert files and all((ROOT / file).is_file() for file in files), mark
+        elif kind != "needs":
+            assert str(page.relative_to(ROOT)) in RUN, f"{page}: {lines}"
 
 
 def test_every_message_of_troubleshooting_is_one_of_the_code() -> None:

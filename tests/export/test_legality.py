@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import draw
 from mera_calibration.qdq import preset_for, quantize, write
+from mera_edge.cli import main
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.legality import violations
@@ -271,3 +272,13 @@ def test_nvidia_refuses_what_we_say_every_tensorrt_refuses(
 def test_a_file_that_is_no_model_is_refused_with_nvidias_words(tmp_path: Path) -> None:
     (tmp_path / "words.onnx").write_text("no model")
     assert "Failed to parse" in judge([tmp_path / "words.onnx"])[0].complaint
+
+
+@needs_rtx
+def test_the_command_of_the_guide_asks_it(faces, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle, _ = faces()
+    with pytest.raises(SystemExit) as left:
+        main(["export", "--target", "tensorrt", "--bundle", str(bundle.directory), "--check"])
+    said = capsys.readouterr()
+    assert not left.value.code, said.err
+    assert "an engine of" in said.out
