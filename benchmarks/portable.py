@@ -1,6 +1,6 @@
 """Whether another kind of processor gives the same answers: 50 inputs per role, and the sample.
 
-    python benchmarks/portable.py answer OUT.npz     # on each machine
+    python benchmarks/portable.py answer OUT.npz [BUNDLE]     # on each machine
     python benchmarks/portable.py compare A.npz B.npz
 
 Inputs are drawn from a seed, in the range of the real ones; models with memory are fed as a stream.
@@ -111,11 +111,12 @@ def labels(process: subprocess.Popen[str]) -> list[str]:
     return [emotion["label"] if emotion else "" for emotion in emotions]
 
 
-def answer(out: Path) -> None:
+def answer(out: Path, directory: Path | None) -> None:
     command = [sys.executable, "-m", "mera_edge", "predict", str(CLIP), "--json"]
+    command += ["--bundle", str(directory)] if directory else []
     # Beside the rest: under emulation both take minutes.
     sample = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    bundle, kept = Bundle.open(), dict[str, NDArray[Any]]()
+    bundle, kept = Bundle.open(directory), dict[str, NDArray[Any]]()
     for name, entry in bundle.manifest.roles.items():
         role = bundle.role(name)
         for index, values in enumerate(answers(role, role.engine())):
@@ -150,8 +151,8 @@ def compare(one: Path, other: Path) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["answer"] and len(sys.argv) == 3:
-        answer(Path(sys.argv[2]))
+    if sys.argv[1:2] == ["answer"] and len(sys.argv) in (3, 4):
+        answer(Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) == 4 else None)
     elif sys.argv[1:2] == ["compare"] and len(sys.argv) == 4:
         sys.exit(compare(Path(sys.argv[2]), Path(sys.argv[3])))
     else:

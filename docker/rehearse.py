@@ -3,10 +3,10 @@
     sudo python3 docker/rehearse.py docker/Dockerfile DIR [ARCHITECTURE]
 
 Every stage becomes a root in DIR; ``FROM`` takes Debian 12, Ubuntu 22.04 or 24.04 from their
-archives, so bases of other makers (NVIDIA's) cannot be rehearsed. ``RUN`` runs in a chroot. Then
-the last stage's entry point runs its demo as the image's user, in a root that is mounted read-only
-with an empty /tmp, and its size is told. Needs debootstrap; for arm64 qemu-user-static, and then
-``QEMU_CPU=cortex-a76``.
+archives, once for all that begin with it. For JetPack the Ubuntu under it stands in, without
+NVIDIA's packages. ``RUN`` runs in a chroot. Then the last stage's entry point runs its demo as the
+image's user, in a root that is mounted read-only with an empty /tmp, and its size is told. Needs
+debootstrap; for arm64 qemu-user-static, and then ``QEMU_CPU=cortex-a76``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from pathlib import Path
 
 CONTEXT = Path(__file__).parents[1]
 TRUSTED = "/etc/ssl/rehearsal.crt"
+DEBIAN, UBUNTU = "http://deb.debian.org/debian", "http://archive.ubuntu.com/ubuntu"
 SUITES = {
-    "debian:12": ("bookworm", "http://deb.debian.org/debian"),
-    "ubuntu:22.04": ("jammy", "http://archive.ubuntu.com/ubuntu"),
-    "ubuntu:24.04": ("noble", "http://archive.ubuntu.com/ubuntu"),
+    "debian:12": ("bookworm", DEBIAN),
+    "ubuntu:22.04": ("jammy", UBUNTU),
+    "ubuntu:24.04": ("noble", UBUNTU),
+    "nvcr.io/nvidia/l4t-jetpack:r36": ("jammy", UBUNTU),
+    "nvcr.io/nvidia/l4t-jetpack:r39": ("noble", UBUNTU),
 }
 
 
@@ -69,9 +72,11 @@ def passed_on() -> list[str]:
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """Return the instructions of a Dockerfile, continued lines joined and comments left out."""
+    """Return the instructions of a Dockerfile: continued lines joined, no comments, no ``ARG``."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    for key, value in re.findall(r"^ARG (\w+)=(\S+)$", joined, re.MULTILINE):
+        joined = joined.replace(f"ARG {key}={value}\n", "").replace(f"${{{key}}}", value)
     return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]  # type: ignore[misc]
 
 
@@ -82,21 +87,38 @@ def base(image: str, root: Path, architecture: str) -> None:
     )
     if found is None:
         sys.exit(f"{image} is nobody's archive: it cannot be rehearsed")
-    shutil.rmtree(root, ignore_errors=True)
     suite, mirror = found
-    how = [f"--arch={architecture}", "--variant=minbase"]
-    subprocess.run(["debootstrap", *how, suite, str(root), mirror], check=True, stdout=sys.stderr)
+    bare = root.parent / f"{suite}-{architecture}"
+    if not (bare / "etc/apt/apt.conf.d/docker-clean").exists():
+        bootstrap(suite, mirror, bare, architecture)
+    if "nvidia" in image:
+        print(f"{suite} stands in for {image}, without NVIDIA's packages")
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run(["cp", "--archive", str(bare), str(root)], check=True)
+
+
+def bootstrap(suite: str, mirror: str, root: Path, architecture: str) -> None:
+    """Make a root that is as small as the makers' images are."""
+    shutil.rmtree(root, ignore_errors=True)
+    # An older debootstrap does not know the newest Ubuntu, whose steps are those of the one before.
+    scripts = Path("/usr/share/debootstrap/scripts")
+    script = scripts / (suite if (scripts / suite).exists() else "jammy")
+    components = "main,universe" if mirror == UBUNTU else "main"
+    how = [f"--arch={architecture}", "--variant=minbase", f"--components={components}"]
+    subprocess.run(
+        ["debootstrap", *how, suite, str(root), mirror, str(script)], check=True, stdout=sys.stderr
+    )
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     # As in the makers' images, packages are not kept once they are installed.
     archives = root / "var/cache/apt/archives"
     for package in archives.glob("*.deb"):
         package.unlink()
-    clean = 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};'
-    (root / "etc/apt/apt.conf.d/docker-clean").write_text(clean + "\n")
     # It trusts whom this machine trusts: a proxy may stand between it and the archives.
     # Not in the place of the image's own certificates, which a package may write anew.
     (root / TRUSTED.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / TRUSTED.lstrip("/"))
+    clean = 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};'
+    (root / "etc/apt/apt.conf.d/docker-clean").write_text(clean + "\n")
 
 
 def copy(words: list[str], stage: Stage, stages: dict[str, Stage]) -> None:
