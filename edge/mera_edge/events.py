@@ -100,7 +100,7 @@ class Modality(_Message):
     """One modality in an event."""
 
     state: Literal["used", "missing"] = Field(description="whether it is part of the answer")
-    reason: str | None = Field(None, description="why it is missing, or why nothing newer arrives")
+    reason: str | None = Field(None, description="why it is missing, or why it deserves less trust")
     reason_code: Code = None
     age_ms: int | None = Field(None, ge=0, description="age of its newest sample, from capture")
     weight: Share | None = Field(None, description="weight in the fused answer")

@@ -41,6 +41,9 @@ ReasonCode = Literal[
     "too_little_speech",
     "no_words",
     "uncertain_words",
+    "too_dark",
+    "clipped",
+    "too_quiet",
     "no_time",
     "stage_failed",
 ]
@@ -90,6 +93,9 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
     "too_little_speech": "not enough speech yet",
     "no_words": "no words yet",
     "uncertain_words": "the transcript is too uncertain",
+    "too_dark": "the picture is too dark to see a face",
+    "clipped": "the sound is clipped, so the voice is less certain",
+    "too_quiet": "the speech is very quiet, so the voice is less certain",
     "no_time": "skipped to stay within the latency budget",
     "stage_failed": "a stage failed; it is retried later",
 }

@@ -76,6 +76,28 @@ def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
     }
 
 
+def test_in_the_dark_nobody_is_looked_for(pipeline: Pipeline) -> None:
+    pipeline.reset()
+    night = VideoFrame(np.random.default_rng(0).integers(0, 8, (240, 320, 3), np.uint8), 0.0)
+    face = pipeline.tick(Captured([], night), 0.2, BOTH).event.modalities["face"]
+    assert (face.state, face.reason_code) == ("missing", "too_dark")
+
+
+@pytest.mark.parametrize(("gain_db", "code"), [(0, None), (30, "clipped"), (-50, "too_quiet")])
+def test_a_voice_at_a_wrong_level_is_used_and_the_level_is_said(
+    pipeline: Pipeline, gain_db: float, code: str | None
+) -> None:
+    pipeline.reset()
+    voices = []
+    for tick, samples in enumerate(speech(4.0), 1):
+        louder = np.clip(samples * 10 ** (gain_db / 20), -1, 1).astype(np.float32)
+        captured = Captured([AudioChunk(louder, (tick - 1) * 0.2)], None)
+        voices.append(pipeline.tick(captured, tick * 0.2, BOTH).event.modalities["voice"])
+    used = [voice for voice in voices if voice.state == "used"]
+    assert len(used) > 5
+    assert {voice.reason_code for voice in used[3:]} == {code}
+
+
 def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:
     pipeline.reset()
     now = 0.0

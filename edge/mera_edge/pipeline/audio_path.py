@@ -14,8 +14,10 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SAMPLE_RATE, LogMel, log_mel
 from mera_edge.labels import ModalityName
 from mera_edge.pipeline.latency_budget import TickPlan
+from mera_edge.pipeline.loudness import Loudness
 from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.pipeline.transcription import Transcriber, Words
+from mera_edge.reasons import Reason
 from mera_edge.sources.base import AudioChunk
 from mera_edge.stages.vad import speech_detector
 from mera_edge.stages.voice import voice_encoder
@@ -60,6 +62,7 @@ class AudioPath:
         self._log_mel = stages.runner("log-mel", lambda _: LogMel())
         self._activity = stages.runner("vad", speech_detector)
         self._transcription = Transcriber(stages, recognition)
+        self._loudness = Loudness()
         self._voice = stages.runner("voice", voice_encoder)
         self.reset()
 
@@ -71,6 +74,7 @@ class AudioPath:
         self._activity.call(0.0, lambda activity: activity.reset())
         self._voice.call(0.0, lambda voice: voice.reset())
         self._transcription.reset()
+        self._loudness.reset()
         self.speaking = self._was_speaking = False
         self._off: Set[ModalityName] = frozenset()
         self._before = _NOTHING
@@ -125,6 +129,7 @@ class AudioPath:
             self._utterance_s = self._heard_s
             # The next utterance may be another person's, or in another mood.
             self._voice.call(now_s, lambda voice: voice.reset())
+            self._loudness.reset()
         return AudioObservation(
             evidence=tuple(e for e in (self._new_voice, words.evidence) if e is not None),
             transcript=self._transcription.transcript,
@@ -136,6 +141,11 @@ class AudioPath:
     def confidence(self) -> float:
         """The recognizer's, in the newest words."""
         return self._transcription.transcript.confidence
+
+    @property
+    def caution(self) -> Reason | None:
+        """Why the voice deserves less trust, if it does."""
+        return self._loudness.caution
 
     def failures(self) -> dict[ModalityName, str]:
         """Return what of it a failing stage keeps silent, and why."""
@@ -156,6 +166,8 @@ class AudioPath:
         block = AudioBlock(frames, self._heard_s, sound.samples)
         found = self._activity.call(now_s, lambda activity: activity.listen(block))
         self.speaking = bool(found)
+        if self.speaking:
+            self._loudness.hear(sound.samples)
         known = self._activity.reason is None
         if self.speaking or not known:
             self._spoke_s = self._heard_s

@@ -52,6 +52,8 @@ class Observation:
     """How each camera and microphone is doing."""
     failures: dict[ModalityName, str] = field(default_factory=dict)
     """Modalities of which a stage fails, and how: there may be evidence that is young enough."""
+    cautions: dict[ModalityName, Reason] = field(default_factory=dict)
+    """Why modalities that are used deserve less trust."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,13 @@ class EventBuilder:
                 code, reason = observation.missing[name] if evidence is None else failed
                 modalities[name] = Modality(state="missing", reason=reason, reason_code=code)
                 continue
+            note = observation.cautions.get(name, Reason(None, ""))
+            if name in observation.failures:
+                note = Reason("stage_failed", observation.failures[name])
             modalities[name] = Modality(
                 state="used",
-                reason=observation.failures.get(name),
-                reason_code="stage_failed" if name in observation.failures else None,
+                reason=note.sentence or None,
+                reason_code=note.code,
                 age_ms=max(0, round((now_s - evidence.captured_s) * 1000)),
                 weight=round(float(fused.weights[name]), 4),
                 probabilities=named(evidence.probabilities),

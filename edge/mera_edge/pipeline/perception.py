@@ -129,6 +129,7 @@ class Perception:
             is_media=available.is_media,
             sources=available.sources,
             failures=failures,
+            cautions={} if self._audio.caution is None else {"voice": self._audio.caution},
         )
 
     def _forget(self, available: SourceAvailability) -> None:
@@ -155,6 +156,8 @@ class Perception:
                 return Reason("no_picture", "no video in this source")
             if self._video.left_out:
                 return Reason("no_time", "skipped: latency budget exhausted")
+            if self._video.dark:
+                return Reason("too_dark", MEANINGS["too_dark"])
             return Reason("no_face", "no face in view")
         if not available.audio:
             return Reason("no_sound", "no audio in this source")

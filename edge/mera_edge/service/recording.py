@@ -151,6 +151,7 @@ def _written(observation: Observation) -> dict[str, Any]:
             name: status.model_dump() for name, status in (observation.sources or {}).items()
         },
         "failures": observation.failures,
+        "cautions": observation.cautions,
     }
 
 
@@ -177,6 +178,7 @@ def _observation(line: dict[str, Any]) -> Observation:
         is_media=line["is_media"],
         sources={name: SourceStatus(**status) for name, status in line["sources"].items()} or None,
         failures=line.get("failures", {}),
+        cautions={name: Reason(*why) for name, why in line.get("cautions", {}).items()},
     )
 
 
