@@ -1,8 +1,7 @@
 """Whisper's encoder as a stream: the same in chunks as whole, and begun from another's weights."""
 
-import hashlib
-import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -115,56 +114,12 @@ def test_a_shape_that_it_cannot_have_is_refused(tmp_path: Path, wrong: dict[str,
 # --- weights of another
 
 
-def model_bin(
-    path: Path, width: int = 32
-) -> tuple[PretrainedConfig, dict[str, NDArray[np.float16]]]:
-    """Write random weights as CTranslate2 does, among others that are not the encoder's."""
-    generator = np.random.default_rng(0)
-    shapes: dict[str, tuple[int, ...]] = {
-        "decoder/embeddings/weight": (3, width),
-        "encoder/conv1/weight": (width, BINS, 3), "encoder/conv1/bias": (width,),
-        "encoder/conv2/weight": (width, width, 3), "encoder/conv2/bias": (width,),
-        "encoder/layer_norm/gamma": (width,), "encoder/layer_norm/beta": (width,),
-    }  # fmt: skip
-    for number in range(4):
-        for name, shape in (
-            ("self_attention/layer_norm/gamma", (width,)),
-            ("self_attention/layer_norm/beta", (width,)),
-            ("self_attention/linear_0/weight", (3 * width, width)),
-            ("self_attention/linear_0/bias", (3 * width,)),
-            ("self_attention/linear_1/weight", (width, width)),
-            ("self_attention/linear_1/bias", (width,)),
-            ("ffn/layer_norm/gamma", (width,)),
-            ("ffn/layer_norm/beta", (width,)),
-            ("ffn/linear_0/weight", (3 * width, width)),
-            ("ffn/linear_0/bias", (3 * width,)),
-            ("ffn/linear_1/weight", (width, 3 * width)),
-            ("ffn/linear_1/bias", (width,)),
-        ):
-            shapes[f"encoder/layer_{number}/{name}"] = shape
-    values = {
-        name: (generator.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float16)
-        for name, shape in shapes.items()
-    }
-
-    def text(value: str) -> bytes:
-        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
-
-    parts = [struct.pack("<I", 6), text("WhisperSpec"), struct.pack("<II", 3, len(values) + 1)]
-    heads = np.array(2, np.int16)
-    for name, value, dtype in [
-        ("encoder/num_heads", heads, 2),
-        *((name, value, 4) for name, value in values.items()),
-    ]:
-        dimensions = struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
-        parts += [text(name), dimensions, struct.pack("<BI", dtype, value.nbytes), value.tobytes()]
-    path.write_bytes(b"".join([*parts, struct.pack("<I", 0)]))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return PretrainedConfig(file=path, sha256=digest), values
+ModelBin = Callable[[Path], tuple[PretrainedConfig, dict[str, NDArray[np.float16]]]]
+"""See the fixture `model_bin`."""
 
 
 def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
-    tmp_path: Path,
+    tmp_path: Path, model_bin: ModelBin
 ) -> None:
     config, values = model_bin(tmp_path / "model.bin")
     model = random_network(SHAPE)
@@ -187,7 +142,7 @@ def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
     assert missed < 0.05
 
 
-def test_another_file_or_another_shape_is_named(tmp_path: Path) -> None:
+def test_another_file_or_another_shape_is_named(tmp_path: Path, model_bin: ModelBin) -> None:
     config, _ = model_bin(tmp_path / "model.bin")
     narrow = random_network(SHAPE.model_copy(update={"width": 16}))
     same = torch.eye(BINS), torch.zeros(BINS)
@@ -219,7 +174,7 @@ def corpus(data: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, model_bin: ModelBin) -> Path:
     """A few batches of noise, killed in the middle and gone on with."""
     directory = tmp_path_factory.mktemp("whisper")
     corpus(directory)

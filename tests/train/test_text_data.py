@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
+from mera_train.text.config import Config
 from mera_train.text.data import Sentence, sentences
 from mera_train.text.dialogue import PATHS
 from mera_train.text.disturb import Disturbance, disturb
+from mera_train.text.train import train
 
 Write = Callable[..., Path]
 
@@ -68,7 +70,7 @@ def test_without_errors_only_the_punctuation_goes() -> None:
 
 
 def test_dialogue_is_read_into_what_the_seven_can_say(tmp_path: Path, write: Write) -> None:
-    data = write(tmp_path)
+    data = write(tmp_path, sims="a,test,0,-0.4,闭嘴。,x\nb,test,0,0.6,我很开心,x\n")
     with pytest.raises(InputError, match=r"valid_split\.csv does not exist"):
         sentences(data, ["cped"])
     told = {
@@ -85,3 +87,8 @@ def test_dialogue_is_read_into_what_the_seven_can_say(tmp_path: Path, write: Wri
         *[("train", ("happy",)), ("dev", ("angry",)), ("train", ())],
     ]
     assert [row.valence > 0 for row in rows if not row.emotions] == [False, True]
+    shape = {"vocabulary": 100, "width": 16, "embedding": 8, "slots": 101}
+    loop = {"epochs": 1, "precision": "fp32", "select": "score", "higher_is_better": True}
+    settings = {"model": shape, "loop": loop, "batch": 4, "spoken": ["cped", "emorynlp"]}
+    train(Config.model_validate(settings), data, tmp_path / "run")
+    assert "EmoryNLP" in (tmp_path / "run" / "card.md").read_text()

@@ -14,9 +14,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mera_edge.errors import InputError
 from mera_train import configuration
+from mera_train.distillation import disagreement
 from mera_train.text.config import Config
 from mera_train.text.task import TextTask
-from mera_train.text.teacher import Teacher, disagreement
+from mera_train.text.teacher import Teacher
 from mera_train.text.train import train
 
 SENTENCE = "this is the train sentence"

@@ -2,8 +2,12 @@
 
 import io
 import json
+import shutil
 import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +15,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mera_edge.errors import InputError
+from mera_edge.errors import ConfigError, InputError
 from mera_train import checkpoint
 from mera_train.asr.augment import warp
+from mera_train.asr.pretrained import PretrainedConfig
+from mera_train.own.config import OwnConfig
 from mera_train.voice.augment import AugmentConfig, disturb, equaliser, narrow
 from mera_train.voice.balance import choices, shares
 from mera_train.voice.config import Config
@@ -21,6 +27,7 @@ from mera_train.voice.data import LABELS, Utterance, fold, speech
 from mera_train.voice.measure import surprise, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import clip, echo
+from mera_train.voice.teacher import opinions
 from mera_train.voice.train import joined, measured, train
 
 
@@ -155,51 +162,58 @@ def test_emospeech_leaves_the_users_with_a_digit_alone(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Corpora of the real layout: a tone for each emotion, a little noise."""
+def write(path: Path, head: str, rows: list[tuple[str, int]]) -> None:
+    """Write a corpus of the real layout: by row a tone of so many hertz, and a little noise."""
     import soundfile
 
+    generator, time = np.random.default_rng(0), np.arange(8000) / 16000
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, (_, pitch) in enumerate(rows):
+            file = io.BytesIO()
+            noisy = 0.2 * np.sin(2 * np.pi * pitch * time) + generator.normal(0, 0.01, 8000)
+            soundfile.write(file, noisy, 16000, format="WAV")
+            archive.writestr(f"{number}.wav", file.getvalue())
+        lines = [f"{i}.wav,{row}" for i, (row, _) in enumerate(rows)]
+        archive.writestr("manifest.csv", "\n".join([head, *lines]) + "\n")
+
+
+def write_ravdess(directory: Path, actors: Sequence[int], labels: Sequence[str]) -> None:
+    """Write RAVDESS with a tone for each emotion, and noises."""
+    acted = [
+        (f"{actor:02},{label}", 200 + 300 * index)
+        for actor in actors
+        for index, label in enumerate(labels)
+    ]
+    write(directory / "ravdess_speech.zip", "file,actor,emotion", acted)
+    noises = [("1", 60), ("2", 90), ("10", 70)]
+    write(directory / "urbansound_noise.zip", "file,fold", noises)
+
+
+SMALL = {
+    "model": {"channels": [4, 4, 4], "width": 16, "blocks": 1, "embedding": 64},
+    "corpora": {"ravdess_speech": 1.0},
+    "unseen": [],
+    "crop": 32,
+    "batch": 8,
+    "examples": 24,
+    "loop": {"epochs": 1, "ema_decay": 0.5},
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The folder of the corpora."""
     directory = tmp_path / "data"
     directory.mkdir()
-    generator = np.random.default_rng(0)
-
-    def write(corpus: str, head: str, rows: list[tuple[str, str]]) -> None:
-        with zipfile.ZipFile(directory / f"{corpus}.zip", "w") as archive:
-            for number, (_, pitch) in enumerate(rows):
-                time = np.arange(8000) / 16000
-                sound = 0.2 * np.sin(2 * np.pi * float(pitch) * time)
-                file = io.BytesIO()
-                noisy = sound + generator.normal(0, 0.01, 8000)
-                soundfile.write(file, noisy, 16000, format="WAV")
-                archive.writestr(f"{number}.wav", file.getvalue())
-            lines = [f"{i}.wav,{row}" for i, (row, _) in enumerate(rows)]
-            archive.writestr("manifest.csv", "\n".join([head, *lines]) + "\n")
-
-    actors = ("01", "02", "21", "22", "23", "24")
-    acted = [
-        (f"{actor},{label}", str(200 + 300 * index))
-        for actor in actors
-        for index, label in enumerate(LABELS)
-    ]
-    write("ravdess_speech", "file,actor,emotion", acted)
-    write("strange", "file,speaker,emotion", [("a,happy", "500"), ("a,sad", "800")])
-    write("urbansound_noise", "file,fold", [("1", "60"), ("2", "90"), ("10", "70")])
+    write_ravdess(directory, (1, 2, 21, 22, 23, 24), LABELS)
+    strange = [("a,happy", 500), ("a,sad", 800)]
+    write(directory / "strange.zip", "file,speaker,emotion", strange)
     return directory
 
 
 def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: Path) -> None:
-    config = Config.model_validate(
-        {
-            "model": {"channels": [4, 4, 4], "width": 16, "blocks": 1, "embedding": 64},
-            "corpora": {"ravdess_speech": 1.0},
-            "unseen": ["strange"],
-            "crop": 32,
-            "batch": 8,
-            "examples": 48,
-            "loop": {"epochs": 2, "ema_decay": 0.5},
-        }
-    )
+    longer = {"unseen": ["strange"], "examples": 48, "loop": {"epochs": 2, "ema_decay": 0.5}}
+    config = Config.model_validate({**SMALL, **longer})
     out = tmp_path / "run"
     metrics = train(config, data, out, resume=True)
     assert metrics["strange"]["n"] == 2
@@ -219,3 +233,51 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
     assert "CC BY-NC-SA" in card and "nEMO" not in card, "what it was trained on, and no more"
     assert "| strange, not trained on | 2 |" in card
     assert "not stated (`licence` in the configuration)" in card
+
+
+def test_every_actor_is_tested_in_one_of_six_folds(tmp_path: Path) -> None:
+    write_ravdess(tmp_path, range(1, 25), ("happy", "sad"))
+    folds = Config.model_validate({**SMALL, "protocol": "folds", "examples": 8})
+    metrics = train(folds, tmp_path, tmp_path / "run", resume=True)
+    assert [metrics[f"fold{number}"]["ravdess_speech"]["n"] for number in range(1, 7)] == [8] * 6
+    assert metrics["all"]["n"] == 48
+
+
+def test_a_teacher_tells_what_it_hears_in_voices_that_did_not_teach_it(
+    data: Path, tmp_path: Path, model_bin: Callable[[Path], tuple[PretrainedConfig, Any]]
+) -> None:
+    encoder, _ = model_bin(tmp_path / "model.bin")
+    alone = train(Config.model_validate(SMALL), data, tmp_path / "alone", resume=True)
+    # The frames are the same.
+    (tmp_path / "taught").mkdir()
+    for path in (tmp_path / "alone").glob("frames.*"):
+        shutil.copy(path, tmp_path / "taught")
+    taught = Config.model_validate({**SMALL, "distillation": {"encoder": encoder.model_dump()}})
+    metrics = train(taught, data, tmp_path / "taught", resume=True)
+    assert metrics["dev"] != alone["dev"], "its opinion counts"
+    assert "Whisper" in (tmp_path / "taught" / "card.md").read_text()
+    before = (tmp_path / "taught" / "states.npy").stat().st_mtime_ns
+    assert train(taught, data, tmp_path / "taught", resume=True) == metrics
+    assert (tmp_path / "taught" / "states.npy").stat().st_mtime_ns == before, "heard once"
+    with pytest.raises(ConfigError, match="leave it out"):
+        taught.learning_from(OwnConfig(data=tmp_path))
+
+
+def test_no_opinion_is_of_a_layer_that_knew_the_speaker() -> None:
+    people = [
+        Utterance("ravdess_speech", f"{who} {label}", label, str(who))
+        for who in range(4)
+        for label in ("happy", "sad")
+    ]
+    # Everybody has a voice of their own, in which happy and sad lie as at random.
+    random = np.random.default_rng(0)
+    heard = random.normal(size=(len(people), 4)).astype(np.float16)
+    before = opinions(heard, people, {"ravdess_speech": 1.0}, 0.1)
+    swapped = {"happy": "sad", "sad": "happy"}
+    others = [replace(u, label=swapped[u.label]) if u.speaker == "3" else u for u in people]
+    after = opinions(heard, others, {"ravdess_speech": 1.0}, 0.1)
+    theirs = torch.tensor([u.speaker == "3" for u in people])
+    torch.testing.assert_close(before[theirs], after[theirs])
+    assert (before[~theirs] != after[~theirs]).any()
+    with pytest.raises(InputError, match="nobody is left"):
+        opinions(heard[:2], people[:2], {"ravdess_speech": 1.0}, 0.1)

@@ -21,6 +21,7 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SAMPLE_RATE, log_mel
+from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.whisper import QUIETEST, Whisper
 
 _DTYPES = {0: np.float32, 4: np.float16}
@@ -70,6 +71,27 @@ def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
             )
     model.load_state_dict(wanted | given)
 
+
+def whole(config: PretrainedConfig) -> Whisper:
+    """Return a pretrained encoder of any size as it is: it hears `whispers`."""
+    found = _read(config)
+    width, inner = len(found["conv1.bias"]), len(found["layer_0.ffn.linear_0.bias"])
+    shape = ModelConfig(
+        kind="whisper",
+        subsampling=4,
+        kernel=2,
+        blocks=sum(name.endswith(".ffn.linear_0.bias") for name in found),
+        width=width,
+        heads=max(1, width // _HEAD),
+        expansion=inner // width,
+    )
+    model = Whisper(shape, torch.zeros(BINS), torch.ones(BINS), 1)
+    fill(model, config, (torch.eye(BINS), torch.zeros(BINS)))
+    return model.eval()
+
+
+_HEAD = 64
+"""Width of a head, in all of Whisper's sizes."""
 
 _OURS = {
     "conv1.weight": "stem.first.weight",

@@ -18,6 +18,7 @@ from mera_edge.features.tokens import Tokenizer
 from mera_edge.labels import EMOTIONS
 from mera_edge.metrics.classification import classification, mistakes
 from mera_train import checkpoint, disk, fingerprint
+from mera_train.distillation import disagreement
 from mera_train.temperature import fit_temperature
 from mera_train.text.batch import Batch, priors, weights
 from mera_train.text.config import Config
@@ -25,7 +26,7 @@ from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
 from mera_train.text.disturb import disturb
 from mera_train.text.model import TextEncoder
 from mera_train.text.ngrams import fit_ngrams
-from mera_train.text.teacher import Distillation, Teacher, disagreement, opinions
+from mera_train.text.teacher import Distillation, Teacher, opinions
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")

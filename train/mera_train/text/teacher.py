@@ -8,24 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mera_edge.errors import InputError, MissingExtra
 from mera_edge.labels import EMOTIONS
 from mera_train import checkpoint
+from mera_train.distillation import DistillationConfig
 from mera_train.temperature import Calibrated
 
 
-class Distillation(BaseModel):
-    """How much of a teacher's opinion the small encoder takes (Hinton et al., 2015)."""
-
-    model_config = ConfigDict(extra="forbid")
+class Distillation(DistillationConfig):
+    """Whose opinion the small encoder takes."""
 
     teacher: Path = Field(description="checkpoint that `train text` wrote for an `encoder`")
-    weight: float = Field(0.5, ge=0, le=1, description="of its opinion, beside the labels")
-    temperature: float = Field(2.0, gt=0, description="at which both are compared")
 
 
 class Teacher(Calibrated):
@@ -119,11 +115,3 @@ def opinions(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.flo
             tokens = teacher.read([texts[i] for i in chosen], longest)
             found[chosen] = teacher(tokens)[0].float().numpy()
     return found
-
-
-def disagreement(logits: Tensor, opinion: Tensor, temperature: float) -> Tensor:
-    """Return the divergence of each pair of softened answers, times the square of the
-    temperature; of no opinion (NaN) that of one that is sure of nothing."""
-    said = (logits.float() / temperature).log_softmax(1)
-    taught = (opinion.float().nan_to_num(0.0) / temperature).log_softmax(1)
-    return F.kl_div(said, taught, reduction="none", log_target=True).sum(1) * temperature**2

@@ -23,8 +23,19 @@ _CORPORA = {
     "neutral here)",
 }
 
+_TEACHER = """\
+* What a linear layer over the frozen encoder of Whisper (MIT) says of the same recordings, fitted
+  without the speaker's own.
+"""
 
-def card(metrics: dict[str, Any], corpora: Collection[str], chunk: int, licence: str) -> str:
+
+def card(
+    metrics: dict[str, Any],
+    corpora: Collection[str],
+    chunk: int,
+    licence: str,
+    taught: bool = False,
+) -> str:
     """Return Markdown: what it is, what from, how good, under which licence.
 
     Args:
@@ -32,6 +43,7 @@ def card(metrics: dict[str, Any], corpora: Collection[str], chunk: int, licence:
         corpora: that it was trained on.
         chunk: in frames of 10 ms.
         licence: of the weights, as its user states it.
+        taught: whether a teacher's answers were learnt.
     """
     learnt = "\n".join(
         f"* {_CORPORA.get(name, f'{name} (its licence is not recorded)')}" for name in corpora
@@ -60,7 +72,7 @@ Dev speakers chose the weights and the temperature ({metrics["temperature"]:.2f}
 
 {learnt}
 * Noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial). Rooms are simulated.
-
+{_TEACHER if taught else ""}
 Licence of the weights: {stated(licence)}.
 
 ## Limits

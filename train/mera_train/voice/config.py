@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mera_edge.errors import ConfigError
 from mera_train.checkpoint import UNKNOWN
 from mera_train.own.config import OwnConfig
 from mera_train.provenance import Licence
@@ -14,6 +15,7 @@ from mera_train.task import LoopConfig
 from mera_train.voice.augment import AugmentConfig
 from mera_train.voice.data import RAVDESS
 from mera_train.voice.model import ModelConfig
+from mera_train.voice.teacher import Distillation
 
 
 class Config(BaseModel):
@@ -42,6 +44,9 @@ class Config(BaseModel):
     ensemble: list[Path] = Field(
         [], description="checkpoints of one shape that answer together; nothing is trained"
     )
+    distillation: Distillation | None = Field(
+        None, description="a teacher's answers are learnt beside the labels"
+    )
     crop: int = Field(192, ge=32, description="frames of a training example")
     batch: int = Field(64, ge=2)
     licence: Licence = UNKNOWN
@@ -50,5 +55,13 @@ class Config(BaseModel):
     valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own examples in place of the corpora."""
+        """Return the same with one's own examples in place of the corpora.
+
+        Raises:
+            ConfigError: a teacher is asked for.
+        """
+        if self.distillation is not None:
+            raise ConfigError(
+                "`distillation` is for the corpora, not for one's own examples", "leave it out"
+            )
         return self.model_copy(update={"own": own})

@@ -212,6 +212,11 @@ class Frames:
             for row in rows
         }
 
+    def speech(self, utterance: Utterance) -> tuple[int, int]:
+        """Return from which to which frame it speaks."""
+        span = self._spans[utterance.corpus, utterance.file, 0]
+        return span.first, span.last
+
     def whole(self, utterance: Utterance, copy: int = 0) -> NDArray[np.float32]:
         """Return all frames ``[n, 80]``."""
         span = self._spans[utterance.corpus, utterance.file, copy]

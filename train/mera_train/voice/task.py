@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mera_edge.features.fbank import BINS
 from mera_edge.labels import VALENCE, to_emotion
+from mera_train.distillation import disagreement
 from mera_train.voice.augment import disturb
 from mera_train.voice.balance import choices, shares
 from mera_train.voice.config import Config
@@ -40,13 +41,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames ``[B, T, 80]``; right classes and the choice of classes ``[B, C]``, valence ``[B]``,
-    of both mixed parts."""
+    """Frames ``[B, T, 80]``; right classes and the choice of classes ``[B, C]``, valence ``[B]``, a
+    teacher's scores ``[B, C]``, of both mixed parts."""
 
     frames: Tensor
     classes: tuple[Tensor, Tensor]
     choices: tuple[Tensor, Tensor]
     valence: tuple[Tensor, Tensor]
+    opinions: tuple[Tensor, Tensor]
     share: float
 
 
@@ -60,9 +62,11 @@ class Emotion:
         frames: Frames,
         split: Split,
         noise: Sequence[Utterance],
+        opinions: Tensor | None = None,
     ) -> None:
         self.model = model
         self.config, self.frames, self.split, self.noise = config, frames, split, noise
+        self.opinions = opinions
 
     @cached_property
     def _shares(self) -> NDArray[np.float64]:
@@ -94,6 +98,9 @@ class Emotion:
         items = [self.split.train[i] for i in plan.items]
         frames = torch.from_numpy(np.stack([self._example(u, generator) for u in items]))
         classes, choice, valence = allowed(items), self._choice(items), valences(items)
+        opinion = torch.zeros_like(classes)
+        if self.opinions is not None:
+            opinion = self.opinions[list(plan.items)]
         share, order = 1.0, torch.arange(len(items))
         if generator.random() < self.config.augment.mixup:
             share = float(generator.beta(0.4, 0.4))
@@ -104,6 +111,7 @@ class Emotion:
             (classes, classes[order]),
             (choice, choice[order]),
             (valence, valence[order]),
+            (opinion, opinion[order]),
             share,
         )
 
@@ -126,16 +134,20 @@ class Emotion:
         # Early answers count less: with little heard, little can be known.
         weight = torch.linspace(0.2, 1.0, scores.shape[1], device=device)
         total = scores.new_zeros(())
-        for share, classes, choice, truth in zip(
+        for share, classes, choice, truth, opinion in zip(
             (batch.share, 1 - batch.share),
             batch.classes,
             batch.choices,
             batch.valence,
+            batch.opinions,
             strict=True,
         ):
             nats = surprise(
                 scores, classes.to(device), self.config.label_smoothing, choice.to(device)
             )
+            if (taught := self.config.distillation) is not None and self.opinions is not None:
+                apart = disagreement(scores, opinion.to(device).unsqueeze(1), taught.temperature)
+                nats = (1 - taught.weight) * nats + taught.weight * apart
             error = (valence - truth.to(device).unsqueeze(1)) ** 2
             total = total + share * ((nats + self.config.valence * error) * weight).mean()
         loss: Tensor = total / weight.mean()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_train import checkpoint, fingerprint, state
 from mera_train.fingerprint import Made
 from mera_train.loop import fit
+from mera_train.voice import teacher
 from mera_train.voice.augment import AugmentConfig
 from mera_train.voice.card import card
 from mera_train.voice.config import Config
@@ -81,26 +85,40 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         out / "frames",
         digests,
     )
+    heard = None
+    if (taught := config.distillation) is not None:
+        found = teacher.states(taught.encoder, data, every, frames, out / "states.npy", digests)
+        heard = dict(zip(every, found, strict=True))
+    sounds = Sounds(frames, unseen, noise, heard)
     if config.protocol == "folds":
-        return cross_validate(config, frames, every, unseen, noise, out, made, resume)
+        return cross_validate(config, sounds, every, out, made, resume)
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
-    model, _, metrics = _fit(config, frames, split, unseen, noise, out, made, resume)
+    model, _, metrics = _fit(config, sounds, split, out, made, resume)
     final = config.model_copy(update={"model": model.config})
     checkpoint.save(out, model, final, metrics, described(final, metrics))
     return metrics
 
 
+@dataclass(frozen=True)
+class Sounds:
+    """Frames of all recordings, who measures and what disturbs; what a teacher heard of each."""
+
+    frames: Frames
+    unseen: Sequence[Utterance]
+    noise: Sequence[Utterance]
+    heard: Mapping[Utterance, NDArray[np.float16]] | None
+
+
 def described(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
-    return card(metrics, config.corpora, config.model.chunk, config.licence)
+    chunk, taught = config.model.chunk, config.distillation is not None
+    return card(metrics, config.corpora, chunk, config.licence, taught)
 
 
 def cross_validate(
     config: Config,
-    frames: Frames,
+    sounds: Sounds,
     every: Sequence[Utterance],
-    unseen: Sequence[Utterance],
-    noise: Sequence[Utterance],
     out: Path,
     made: Made,
     resume: bool | Path,
@@ -114,7 +132,7 @@ def cross_validate(
         split = _split(every, {RAVDESS: dev}, {RAVDESS: test})
         directory = out / f"fold{number}"
         _, answers, metrics[f"fold{number}"] = _fit(
-            config, frames, split, unseen, noise, directory, {**made, "fold": str(number)}, resume
+            config, sounds, split, directory, {**made, "fold": str(number)}, resume
         )
         tested, scores = [*tested, *split.test], [*scores, answers]
     metrics["all"] = judge(torch.cat(scores).softmax(1).numpy(), tested)
@@ -153,16 +171,15 @@ def _split(
 
 def _fit(
     config: Config,
-    frames: Frames,
+    sounds: Sounds,
     split: Split,
-    unseen: Sequence[Utterance],
-    noise: Sequence[Utterance],
     out: Path,
     made: Made,
     resume: bool | Path,
 ) -> tuple[Voice, Tensor, dict[str, Any]]:
     """Train, calibrate on dev, measure on test and on the unseen corpora."""
     torch.manual_seed(config.loop.seed)
+    frames, noise = sounds.frames, sounds.noise
     model: Voice
     if config.ensemble:
         model = joined(config.ensemble)
@@ -172,7 +189,7 @@ def _fit(
         if config.init_checkpoint is not None:
             checkpoint.load(config.init_checkpoint).fill(model).train()
             model.temperature.fill_(1)
-        task = Emotion(config, model, frames, split, noise)
+        task = Emotion(config, model, frames, split, noise, _taught(config, sounds, split.train))
         dev_metrics = fit(task, config.loop, out, made, resume)
     device = model.temperature.device
     model.temperature.fill_(
@@ -182,9 +199,22 @@ def _fit(
     metrics = {
         "dev": dev_metrics,
         "temperature": float(model.temperature),
-        **_tested(model, frames, [*split.test, *unseen]),
+        **_tested(model, frames, [*split.test, *sounds.unseen]),
     }
     return model, scores, metrics
+
+
+def _taught(config: Config, sounds: Sounds, learnt: Sequence[Utterance]) -> Tensor | None:
+    """Return what the teacher says of the training recordings, and print how often it is right."""
+    if config.distillation is None or sounds.heard is None:
+        return None
+    heard = np.stack([sounds.heard[u] for u in learnt])
+    scores = teacher.opinions(heard, learnt, config.corpora, config.distillation.penalty)
+    for corpus in dict.fromkeys(u.corpus for u in learnt):
+        here = [i for i, u in enumerate(learnt) if u.corpus == corpus]
+        found = judge(scores[here].softmax(1).numpy(), [learnt[i] for i in here])
+        print(f"teacher, {corpus}: UAR {found['uar']:.3f}, n {len(here)}", file=sys.stderr)
+    return scores
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""The frozen encoder of a Whisper with a linear layer, as the voice encoder's teacher.
+
+It has an opinion on every training recording, but never on one from whose speaker it learnt: for
+each part of the speakers a layer is fitted to all the others. Who chooses and who measures takes
+no part in that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from mera_edge.errors import InputError
+from mera_edge.features.fbank import SAMPLE_RATE
+from mera_train import disk, fingerprint, parallel
+from mera_train.asr.pretrained import PretrainedConfig, whispers, whole
+from mera_train.asr.whisper import Whisper
+from mera_train.audio import read
+from mera_train.distillation import DistillationConfig
+from mera_train.voice.balance import choices, shares
+from mera_train.voice.data import Frames, Utterance, contents, location
+from mera_train.voice.measure import allowed, surprise
+
+PARTS = 5
+"""Into which the speakers of each corpus are divided."""
+
+SHORTEST = SAMPLE_RATE // 2
+"""Samples; what is shorter is followed by silence."""
+
+
+class Distillation(DistillationConfig):
+    """Whose opinion the voice encoder takes."""
+
+    encoder: PretrainedConfig = Field(description="whose layers hear, from the second on")
+    penalty: float = Field(0.1, gt=0, description="on the squared weights of the linear layer")
+
+
+def states(
+    config: PretrainedConfig,
+    data: Path,
+    utterances: Sequence[Utterance],
+    frames: Frames,
+    cache: Path,
+    digests: fingerprint.Digests,
+) -> NDArray[np.float16]:
+    """Return what the encoder hears in recordings, ``[n, D]``, computed once into ``cache``."""
+    heard = contents(data, utterances, digests)
+    made = fingerprint.combined([config.sha256, *sorted(heard.items())])
+    with parallel.first():
+        if fingerprint.stale(cache, made):
+            encoder = whole(config)
+            found = [hear(encoder, _speech(data, utterance, frames)) for utterance in utterances]
+            with disk.whole(cache) as file:
+                np.save(file, np.stack(found))
+            fingerprint.stamp(cache, made)
+    kept: NDArray[np.float16] = np.load(cache)
+    return kept
+
+
+def _speech(data: Path, utterance: Utterance, frames: Frames) -> NDArray[np.float32]:
+    """Return the samples from the first word to the last."""
+    samples = read(location(data, utterance.corpus), utterance.file)
+    first, last = (frame * SAMPLE_RATE // 100 for frame in frames.speech(utterance))
+    spoken = samples[first:last]
+    return np.pad(spoken, (0, max(0, SHORTEST - len(spoken))))
+
+
+def hear(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Return mean and deviation over time of what every block but the first says, ``[D]``."""
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        x = encoder.stem(torch.from_numpy(whispers(samples)).float()[None])
+        x = x + encoder.positions(torch.arange(x.shape[1]))
+        for block in encoder.blocks:
+            x, _ = block(x, x.shape[1], 0)
+            found += [x[0].mean(0), x[0].std(0)]
+    return torch.cat(found[2:]).half().numpy()
+
+
+def opinions(
+    heard: NDArray[np.float16],
+    utterances: Sequence[Utterance],
+    corpora: dict[str, float],
+    penalty: float,
+) -> Tensor:
+    """Return scores of the classes ``[n, C]``, each by a layer that heard others only.
+
+    Args:
+        heard: what `states` returned, ``[n, D]``.
+        utterances: that train.
+        corpora: how often each is drawn.
+        penalty: on the squared weights.
+
+    Raises:
+        InputError: all are of one speaker.
+    """
+    part = _parts(utterances)
+    found = torch.empty(len(utterances), allowed(utterances[:1]).shape[1])
+    for number in range(PARTS):
+        here = part == number
+        if not here.any():
+            continue
+        others = [u for u, asked in zip(utterances, here, strict=True) if not asked]
+        if not others:
+            raise InputError("nobody is left for the teacher", "give speakers beside the first")
+        learnt = torch.from_numpy(heard[~here].astype(np.float32))
+        mean, deviation = learnt.mean(0), learnt.std(0) + 1e-4
+        weight, bias = _fit((learnt - mean) / deviation, others, corpora, penalty)
+        asked = (torch.from_numpy(heard[here].astype(np.float32)) - mean) / deviation
+        found[torch.from_numpy(here)] = asked @ weight + bias
+    return found
+
+
+def _parts(utterances: Sequence[Utterance]) -> NDArray[np.int64]:
+    """Return of each recording the part that its speaker belongs to."""
+    people = sorted({(u.corpus, u.speaker) for u in utterances})
+    part, count = {}, dict.fromkeys((corpus for corpus, _ in people), 0)
+    for corpus, speaker in people:
+        part[corpus, speaker] = count[corpus] % PARTS
+        count[corpus] += 1
+    return np.array([part[u.corpus, u.speaker] for u in utterances])
+
+
+def _fit(
+    heard: Tensor, utterances: Sequence[Utterance], corpora: dict[str, float], penalty: float
+) -> tuple[Tensor, Tensor]:
+    """Return weights ``[D, C]`` and bias ``[C]`` of a linear layer, all emotions counting alike."""
+    classes, by_corpus = allowed(utterances), choices(utterances)
+    choice = torch.stack([by_corpus[u.corpus] for u in utterances])
+    share = torch.from_numpy(shares(utterances, corpora)).float()
+    weight = torch.zeros(heard.shape[1], classes.shape[1], requires_grad=True)
+    bias = torch.zeros(classes.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        scores = (heard @ weight + bias).unsqueeze(1)
+        nats = surprise(scores, classes, 0.0, choice).squeeze(1)
+        total = (share * nats).sum() + penalty * weight.square().sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    return weight.detach(), bias.detach()
