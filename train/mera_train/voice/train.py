@@ -85,14 +85,16 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         out / "frames",
         digests,
     )
+    split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     heard = None
     if (taught := config.distillation) is not None:
-        found = teacher.states(taught.encoder, data, every, frames, out / "states.npy", digests)
-        heard = dict(zip(every, found, strict=True))
+        # In six folds everybody trains.
+        learnt = every if config.protocol == "folds" else split.train
+        found = teacher.states(taught.encoder, data, learnt, frames, out / "states.npy", digests)
+        heard = dict(zip(learnt, found, strict=True))
     sounds = Sounds(frames, unseen, noise, heard)
     if config.protocol == "folds":
         return cross_validate(config, sounds, every, out, made, resume)
-    split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     model, _, metrics = _fit(config, sounds, split, out, made, resume)
     final = config.model_copy(update={"model": model.config})
     checkpoint.save(out, model, final, metrics, described(final, metrics))
