@@ -67,5 +67,6 @@ Licence of the weights: {stated(config.licence)}.
 
 ## Limits
 
-Speech that is unlike these recordings, and other languages.
+Speech that is unlike these recordings, and other languages. By age and sex of the speaker:
+docs/results/strangers.md.
 """

@@ -39,5 +39,5 @@ Licence of the weights: {stated(licence)}.
 ## Limits
 
 It agrees with its teacher, which is not the truth. Profiles are rare in the pictures. It says where
-a face is, not whose.
+a face is, not whose. By mask and turn: docs/results/strangers.md.
 """

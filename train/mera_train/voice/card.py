@@ -79,7 +79,8 @@ Licence of the weights: {stated(licence)}.
 
 Acted emotions of adults. Spontaneous speech, children, other languages and far microphones are less
 certain. Happy, angry and surprised voices are confused. Valence follows from the acted label;
-nobody rated it. The model does not know how a person really feels.
+nobody rated it. The model does not know how a person really feels. By sex, at other levels, and of
+two people at once: docs/results/strangers.md.
 """
 
 
