@@ -28,7 +28,7 @@ def main() -> None:
     said, config = [utterance.text for utterance in utterances], loaded.settings(Config)
     print("| chunk | word error rate, % |\n| --- | --- |")
     for name, frames in CHUNKS.items():
-        chunk = frames // config.model.subsampling
+        chunk = frames // config.model.subsampling_factor
         units = [each.units for each in hear(loaded, manifest.parent, utterances, chunk)]
         print(f"| {name} | {100 * errors(said, units, Greedy(), config.symbols):.1f} |", flush=True)
 

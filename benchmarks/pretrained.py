@@ -36,7 +36,7 @@ def hidden(model: Whisper, frames: Tensor, chunks: bool) -> Tensor:
     """Return the last hidden states, 50 a second."""
     x = model.stem(frames[None])
     x = x + model.positions(torch.arange(x.shape[1]))
-    chunk, left = (2 * model.config.chunk, model.config.left) if chunks else (x.shape[1], 0)
+    chunk, left = (2 * model.config.chunk_size, model.config.left) if chunks else (x.shape[1], 0)
     for block in model.blocks:
         x = block(x, chunk, left)
     return model.norm(x)

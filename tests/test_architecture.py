@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mera_train.configuration import RENAMED
-
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
     "mera_edge": ROOT / "edge" / "mera_edge",
@@ -178,13 +176,6 @@ def test_the_map_names_what_is_there() -> None:
         }
         missing = set(re.findall(r"\w+", names)) - there
         assert not missing, f"{path} has no {missing}"
-
-
-def test_configurations_have_no_key_of_earlier_versions() -> None:
-    for path in sorted((ROOT / "train" / "configs").rglob("*.yaml")):
-        keys = set(re.findall(r"(?:^|[{,])\s*(\w+):", path.read_text(encoding="utf-8"), re.M))
-        old = {key: RENAMED[key] for key in keys & RENAMED.keys()}
-        assert not old, f"{path.relative_to(ROOT)}: {old}"
 
 
 def test_precision_is_decided_without_training() -> None:

@@ -96,11 +96,11 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         "head": shape.heads,
         "num_blocks": shape.blocks,
         "output_size": shape.width,
-        "cnn_module_kernel": shape.kernel,
+        "cnn_module_kernel": shape.kernel_size,
         "right_context": shape.right_context,
-        "subsampling_factor": shape.subsampling,
+        "subsampling_factor": shape.subsampling_factor,
         "vocab_size": len(config.symbols),
-        "chunk_size": shape.chunk,
+        "chunk_size": shape.chunk_size,
         "left_chunks": shape.left_chunks,
     }
     model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
@@ -127,7 +127,7 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         exported,
         files,
         features=SPEC,
-        settings={"chunk_size": shape.chunk, "left_chunks": shape.left_chunks},
+        settings={"chunk_size": shape.chunk_size, "left_chunks": shape.left_chunks},
     )
 
 
@@ -137,7 +137,7 @@ def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
             f"a past of {shape.left} encoder frames is not a whole number of chunks of {chunk}",
             f"choose one of {', '.join(str(n) for n in (2, 4, 8, 16) if shape.left % n == 0)}",
         )
-    return shape.model_copy(update={"chunk": chunk, "left_chunks": shape.left // chunk})
+    return shape.model_copy(update={"chunk_size": chunk, "left_chunks": shape.left // chunk})
 
 
 def example(model: Network) -> dict[str, Tensor]:
@@ -147,15 +147,15 @@ def example(model: Network) -> dict[str, Tensor]:
     attention = torch.zeros(
         config.blocks, config.heads, config.left, 2 * config.width // config.heads
     )
-    convolution = torch.zeros(config.blocks, 1, config.width, config.kernel - 1)
-    visible = torch.zeros(1, 1, config.left + config.chunk, dtype=torch.bool)
+    convolution = torch.zeros(config.blocks, 1, config.width, config.kernel_size - 1)
+    visible = torch.zeros(1, 1, config.left + config.chunk_size, dtype=torch.bool)
     visible[..., config.left :] = True
     for number in range(3):
         noise = torch.randn(1, config.window, BINS, generator=generator)
         frames = model.mean + noise / model.inverse_std
         inputs = {
             "x": frames,
-            "offset": torch.tensor([config.left + number * config.chunk]),
+            "offset": torch.tensor([config.left + number * config.chunk_size]),
             "required_cache_size": torch.tensor([config.left]),
             "attn_cache": attention,
             "conv_cache": convolution,
@@ -165,7 +165,9 @@ def example(model: Network) -> dict[str, Tensor]:
             _, attention, convolution = model.stream(
                 frames, inputs["offset"], attention, convolution, visible
             )
-        visible = torch.cat([visible[..., config.chunk :], visible[..., -config.chunk :]], dim=-1)
+        visible = torch.cat(
+            [visible[..., config.chunk_size :], visible[..., -config.chunk_size :]], dim=-1
+        )
     return inputs
 
 

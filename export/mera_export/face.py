@@ -49,7 +49,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     config = loaded.settings(Config)
     model = loaded.fill(FaceNet(config.model))
     generator = torch.Generator().manual_seed(0)
-    shape = (1, 1, config.model.size, config.model.size)
+    shape = (1, 1, config.model.crop_size, config.model.crop_size)
     inputs = {"face": torch.rand(shape, generator=generator) * 255}
     return Prepared(model, Answers(model), inputs, OUTPUTS)
 

@@ -58,8 +58,8 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """
     config = loaded.settings(Config)
     model = loaded.fill(TextEncoder(config.model))
-    inputs = {"tokens": torch.zeros(1, config.longest, dtype=torch.int64)}
-    found = tokenize(read(loaded.directory), [normalise(EXAMPLE)], config.longest)
+    inputs = {"tokens": torch.zeros(1, config.max_length, dtype=torch.int64)}
+    found = tokenize(read(loaded.directory), [normalise(EXAMPLE)], config.max_length)
     inputs["tokens"][:, : found.shape[1]] = found
     return Prepared(model, Answers(model), inputs, OUTPUTS)
 
@@ -85,7 +85,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         {"model": model_path, "tokenizer": tokenizer_path},
         labels=EMOTIONS,
         features=SPEC,
-        settings={"longest": config.longest},
+        settings={"longest": config.max_length},
         calibration={"temperature": float(loaded.weights["temperature"])},
     )
 

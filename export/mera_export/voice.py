@@ -76,7 +76,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         {"model": path},
         labels=LABELS,
         features=SPEC,
-        settings={"chunk_frames": config.model.chunk},
+        settings={"chunk_frames": config.model.chunk_size},
         calibration={"temperature": loaded.metrics["temperature"], "fitted_on": "dev speakers"},
     )
 
@@ -87,7 +87,7 @@ def example(model: Voice) -> dict[str, Tensor]:
     caches = model.empty()
     mean, inverse_std = model.spectrum()
     for _ in range(3):
-        noise = torch.randn(1, model.config.chunk, BINS, generator=generator)
+        noise = torch.randn(1, model.config.chunk_size, BINS, generator=generator)
         frames = mean + noise / inverse_std
         names = [f"cache_{name}" for name in model.cache_names]
         inputs = {"frames": frames, **dict(zip(names, caches, strict=True))}

@@ -21,14 +21,15 @@ from mera_train.own import command
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorials" / "own_data.md"
 QUICK = {
-    "face": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
-    "voice": "own: {}\ncorpora: {}\nbatch: 16\ncrop: 64\nloop: {epochs: 1}\n",
-    "text": "own: {}\nbatch: 16\nloop: {epochs: 1}\n",
-    "asr": "own: {held_out: [0.1, 0.1]}\naugment: null\nphones: 0\nframe_ce_epochs: 0\n"
-    "loop: {epochs: 1, learning_rate: 0.0001, select: wer}\n",
-    "vad": "own: {}\nmade: 8\nbatch: 2\nbatches: 2\ndev_batches: 1\nloop: {epochs: 1}\n",
-    "fusion": "own: {held_out: [0.2, 0.2]}\nbatch: 4\n"
-    "loop: {epochs: 1, select: valence_error, higher_is_better: false}\n",
+    "face": "own: {}\nbatch_size: 16\nloop: {epochs: 1}\n",
+    "voice": "own: {}\ncorpora: {}\nbatch_size: 16\ncrop_frames: 64\nloop: {epochs: 1}\n",
+    "text": "own: {}\nbatch_size: 16\nloop: {epochs: 1}\n",
+    "asr": "own: {held_out: [0.1, 0.1]}\naugment: null\nphone_loss_weight: 0\nframe_ce_epochs: 0\n"
+    "loop: {epochs: 1, learning_rate: 0.0001, metric_for_best_model: wer}\n",
+    "vad": "own: {}\nsynthetic_noises_per_kind: 8\nbatch_size: 2\n"
+    "batches_per_epoch: 2\ndev_batches: 1\nloop: {epochs: 1}\n",
+    "fusion": "own: {held_out: [0.2, 0.2]}\nbatch_size: 4\n"
+    "loop: {epochs: 1, metric_for_best_model: valence_error, greater_is_better: false}\n",
 }
 
 GATE = ["--max-drop", "100", "--max-class-drop", "100", "--max-ece", "1"]

@@ -44,7 +44,8 @@ from mera_train.asr.ngrams import estimate
 
 SYMBOLS = ["<blk>", "▁t", "he", "▁a", "s", "▁w", "in"]
 CONFIG = Config(
-    model=ModelConfig(blocks=2, width=32, stem=4, kernel=5, phone_head_block=1), symbols=SYMBOLS
+    model=ModelConfig(blocks=2, width=32, stem_channels=4, kernel_size=5, phone_head_block=1),
+    symbols=SYMBOLS,
 )
 
 
@@ -60,7 +61,7 @@ def network(config: Config) -> Conformer:
     with torch.no_grad():
         model.head.weight.mul_(10)
         # No class is preferred, so that what it hears decides what it writes.
-        scores, _ = model(model.normalise(frames[None]), CONFIG.model.chunk)
+        scores, _ = model(model.normalise(frames[None]), CONFIG.model.chunk_size)
         model.head.bias.sub_(scores.mean(dim=(0, 1)))
     return model
 
@@ -149,7 +150,7 @@ def test_streaming_on_the_device_equals_torch_offline(bundle: Bundle, model: Con
         feeds["attn_mask"][..., 32:] = True
     streamed = np.concatenate([part["log_probs"][0] for part in parts])
     with torch.no_grad():
-        scores, _ = model(model.normalise(torch.from_numpy(frames[None])), CONFIG.model.chunk)
+        scores, _ = model(model.normalise(torch.from_numpy(frames[None])), CONFIG.model.chunk_size)
     offline = scores[0].log_softmax(-1).numpy()[: len(streamed)]
     assert np.abs(streamed - offline).max() < 1e-4
 
@@ -336,7 +337,7 @@ def test_the_second_pass_hears_phones_in_the_cache(bundle: Bundle, tmp_path: Pat
     silence = np.full((200, 80), FLOOR, np.float32)
     everything = torch.from_numpy(np.concatenate([frames, silence]))[None]
     with torch.inference_mode():
-        units, phones = model(model.normalise(everything), CONFIG.model.chunk)
+        units, phones = model(model.normalise(everything), CONFIG.model.chunk_size)
     units, phones = units[0, :heard].log_softmax(-1), phones[0, :heard].flatten(0, 1)
     lexicon = Lexicon(tmp_path / "asr-words.npz")
     search = WordSearch(lexicon)
@@ -386,7 +387,9 @@ def test_smaller_chunks_are_the_same_network(
 
 
 def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
-    shape = ModelConfig(kind="deepspeech2", blocks=2, width=32, stem=4, heads=1, kernel=3)
+    shape = ModelConfig(
+        kind="deepspeech2", blocks=2, width=32, stem_channels=4, heads=1, kernel_size=3
+    )
     config = Config(model=shape, symbols=SYMBOLS)
     torch.manual_seed(3)
     frames = log_mel(sound(4.0))
@@ -408,7 +411,7 @@ def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
     theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
         tokens=str(tmp_path / "asr-tokens.txt"),
         model=str(tmp_path / "asr.onnx"),
-        chunk_size=shape.chunk,
+        chunk_size=shape.chunk_size,
         num_left_chunks=shape.left_chunks,
     )
     stream = theirs.create_stream()
@@ -416,5 +419,5 @@ def test_deepspeech2_streams_through_the_same_interface(tmp_path: Path) -> None:
     while theirs.is_ready(stream):
         theirs.decode_stream(stream)
     assert theirs.get_result(stream).strip() == recognizer.partial().text
-    with pytest.raises(ValueError, match="heads: 1 and kernel: 3"):
+    with pytest.raises(ValueError, match="heads: 1 and kernel_size: 3"):
         ModelConfig(kind="deepspeech2")

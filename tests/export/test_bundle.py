@@ -21,7 +21,7 @@ from mera_train.fusion.model import ModelConfig, Mtme
 def checkpoints(tmp_path: Path) -> Path:
     """A checkpoint of one role, small and random."""
     torch.manual_seed(0)
-    network = Mtme(ModelConfig(fused=8, unimodal=4), dict.fromkeys(MODALITIES, 4))
+    network = Mtme(ModelConfig(fusion_dim=8, unimodal_dim=4), dict.fromkeys(MODALITIES, 4))
     config = Config(encoders=Path("bundle"), model=network.config)
     checkpoint.save(tmp_path / "checkpoints" / "fusion", network, config, {}, "# Fusion")
     return tmp_path / "checkpoints"

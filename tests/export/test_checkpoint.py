@@ -14,7 +14,7 @@ from mera_train.face.train import Config
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    shape = ModelConfig(stem=8, channels=(8, 16), blocks=(1, 1))
+    shape = ModelConfig(stem_channels=8, channels=(8, 16), blocks=(1, 1))
     checkpoint.save(tmp_path / "face", FaceNet(shape), Config(model=shape), {}, "# Face")
     return tmp_path / "face"
 

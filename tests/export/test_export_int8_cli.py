@@ -29,7 +29,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of the one role that has no INT8."""
     directory = tmp_path_factory.mktemp("checkpoints")
     torch.manual_seed(0)
-    network = Mtme(ModelConfig(fused=8, unimodal=4), dict.fromkeys(MODALITIES, 4))
+    network = Mtme(ModelConfig(fusion_dim=8, unimodal_dim=4), dict.fromkeys(MODALITIES, 4))
     config = Config(encoders=Path("bundle"), model=network.config)
     checkpoint.save(directory / "fusion", network, config, {}, "# Fusion")
     return directory
@@ -123,7 +123,9 @@ def test_a_checkpoint_is_judged_on_the_examples_that_it_learnt_from(
 ) -> None:
     runs, out, report = tmp_path / "runs", tmp_path / "bundle", tmp_path / "report"
     torch.manual_seed(0)
-    shape = face_model.ModelConfig(size=32, stem=8, channels=(32, 48, 48, 64), blocks=(1, 1, 1, 1))
+    shape = face_model.ModelConfig(
+        crop_size=32, stem_channels=8, channels=(32, 48, 48, 64), blocks=(1, 1, 1, 1)
+    )
     network = face_model.FaceNet(shape).eval()
     generator = np.random.default_rng(0)
     pictures = generator.integers(0, 255, (80, 32, 32)).astype(np.uint8)

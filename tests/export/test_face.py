@@ -22,7 +22,7 @@ from mera_train.face.train import Config
 @pytest.fixture(scope="module")
 def model() -> FaceNet:
     torch.manual_seed(0)
-    model = FaceNet(ModelConfig(stem=8, channels=(8, 8, 16, 16), blocks=(1, 1, 1, 1)))
+    model = FaceNet(ModelConfig(stem_channels=8, channels=(8, 8, 16, 16), blocks=(1, 1, 1, 1)))
     model.temperature.fill_(1.7)
     return model.eval()
 

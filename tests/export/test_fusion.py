@@ -26,7 +26,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> FusionStage:
     """A small network with random weights, exported and loaded as on a device."""
     torch.manual_seed(0)
     directory = tmp_path_factory.mktemp("fusion")
-    network = Mtme(ModelConfig(fused=16, unimodal=8), WIDTHS)
+    network = Mtme(ModelConfig(fusion_dim=16, unimodal_dim=8), WIDTHS)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     network.temperature.fill_(1.3)

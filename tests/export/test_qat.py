@@ -28,14 +28,14 @@ from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.face.train import Config
 
-SHAPE = ModelConfig(size=32, stem=8, channels=(8, 16), blocks=(1, 1), dropout=0)
+SHAPE = ModelConfig(crop_size=32, stem_channels=8, channels=(8, 16), blocks=(1, 1), dropout=0)
 GAIN = 40.0
 
 
 def picture(seed: int) -> NDArray[np.float32]:
     """Stripes whose direction and width are those of a class, in noise."""
     random, kind = np.random.default_rng(seed), seed % 8
-    x, y = np.meshgrid(np.arange(SHAPE.size), np.arange(SHAPE.size))
+    x, y = np.meshgrid(np.arange(SHAPE.crop_size), np.arange(SHAPE.crop_size))
     wave = np.sin((1 + kind // 2) * (x if kind % 2 else y) / 2.5 + random.uniform(0, 6))
     noise = random.normal(0, 30, wave.shape)
     return np.clip(128 + 50 * wave + noise, 0, 255).astype(np.float32)

@@ -35,14 +35,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("text")
     learnt = learn(SENTENCES * 5, 200)
     tokenizer = Tokenizer.parse(learnt)
-    shape = ModelConfig(vocabulary=max(len(tokenizer), 100), width=16, embedding=12, slots=521)
+    shape = ModelConfig(
+        vocab_size=max(len(tokenizer), 100), width=16, embedding_dim=12, hash_buckets=521
+    )
     model = TextEncoder(shape)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     target = torch.eye(len(EMOTIONS))[: len(SENTENCES)]
     tokens = tokenize(tokenizer, SENTENCES, LONGEST)
     fit_ngrams(model.ngrams, [(tokens, target, torch.zeros(target.shape))], 0.1, 20)
-    checkpoint.save(directory, model, Config(model=shape, longest=LONGEST), {}, "# Text")
+    checkpoint.save(directory, model, Config(model=shape, max_length=LONGEST), {}, "# Text")
     (directory / TOKENIZER).write_text(learnt, encoding="utf-8")
     return directory
 

@@ -26,7 +26,7 @@ from mera_train.face.data import LABELS
 from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.face.train import Config
 
-SHAPE = ModelConfig(size=32, stem=8, channels=(8, 16), blocks=(1, 1))
+SHAPE = ModelConfig(crop_size=32, stem_channels=8, channels=(8, 16), blocks=(1, 1))
 
 
 def picture(seed: int) -> NDArray[np.float32]:

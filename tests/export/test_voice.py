@@ -24,7 +24,9 @@ from mera_train.voice.train import Config
 
 def encoder(members: int) -> VoiceEncoder | Ensemble:
     torch.manual_seed(0)
-    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding=64, members=members)
+    config = ModelConfig(
+        channels=(4, 4, 8), width=16, blocks=2, embedding_dim=64, ensemble_size=members
+    )
     model = network(config, torch.full((80,), 8.0), torch.full((80,), 0.25))
     model.temperature.fill_(0.7)
     return model.eval()

@@ -112,13 +112,13 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
         lines.append(f"{number}.wav,{'a cat sat' if number % 2 else 'we see the sea'}")
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
     config = Config(
-        model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
+        model=ModelConfig(blocks=1, width=16, stem_channels=2, kernel_size=3),
         corpora=(str(tmp_path / "own.csv"),),
         units="characters",
         frame_ce_epochs=0,
-        phones=0,
-        augment=AugmentConfig(noise=0),
-        loop=LoopConfig(epochs=2, select="wer", precision="fp32"),
+        phone_loss_weight=0,
+        augment=AugmentConfig(noise_prob=0),
+        loop=LoopConfig(epochs=2, metric_for_best_model="wer", precision="fp32"),
     )
     out = tmp_path / "out"
     train(config, tmp_path, out, resume=True)
@@ -127,7 +127,7 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
     assert (out / "curves.svg").read_text().count("<polyline") == 4
     assert any((out / "tensorboard").iterdir())
     begun = config.model_copy(
-        update={"init_checkpoint": out, "loop": LoopConfig(epochs=1, select="wer")}
+        update={"init_checkpoint": out, "loop": LoopConfig(epochs=1, metric_for_best_model="wer")}
     )
     train(begun, tmp_path, tmp_path / "begun", resume=True)
     assert checkpoint.load(tmp_path / "begun").settings(Config).symbols
@@ -152,9 +152,10 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
     lines += ["holes.wav,楼市,p1,train", "broken.wav,楼市,p1,train", "10.wav,楼市,p0,train"]
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     config = Config(
-        model=ModelConfig(blocks=1, width=16, stem=2, kernel=3),
-        corpora=(str(tmp_path / "own.csv"),), units="characters", frame_ce_epochs=0, phones=0,
-        augment=AugmentConfig(noise=0), loop=LoopConfig(epochs=1, select="wer"), skip_bad=3,
+        model=ModelConfig(blocks=1, width=16, stem_channels=2, kernel_size=3),
+        corpora=(str(tmp_path / "own.csv"),), units="characters", frame_ce_epochs=0,
+        phone_loss_weight=0, augment=AugmentConfig(noise_prob=0), skip_bad=3,
+        loop=LoopConfig(epochs=1, metric_for_best_model="wer"),
     )  # fmt: skip
     train(config, tmp_path, tmp_path / "out", resume=True)
     said = capsys.readouterr().err
@@ -169,7 +170,7 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
     ):
         assert told in said
     made = checkpoint.load(tmp_path / "out")
-    assert made.settings(Config).loop.select == "cer"
+    assert made.settings(Config).loop.metric_for_best_model == "cer"
     assert made.licence == "unknown" and f"{tmp_path} (its licence is not recorded)" in made.card
     few = config.model_copy(update={"skip_bad": 2})
     with pytest.raises(
@@ -185,7 +186,7 @@ def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path)
     (tmp_path / "own.jsonl").write_text('{"sound": "a.wav", "text": "a"}\n')
     with pytest.raises(InputError, match=r"line 1: file is empty: .*has sound, text"):
         read(tmp_path, str(tmp_path / "own.jsonl"))
-    with pytest.raises(InputError, match=r"urbansound_noise.*augment: \{noise: 0\}"):
+    with pytest.raises(InputError, match=r"urbansound_noise.*augment: \{noise_prob: 0\}"):
         noises(tmp_path)
 
 

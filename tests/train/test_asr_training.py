@@ -139,8 +139,8 @@ def test_masks_leave_the_original_alone() -> None:
 
 def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path: Path) -> None:
     config = Config(
-        model=ModelConfig(blocks=2, width=16, heads=2, stem=2, kernel=3),
-        loop=LoopConfig(epochs=2, select="wer", ema_decay=0.5),
+        model=ModelConfig(blocks=2, width=16, heads=2, stem_channels=2, kernel_size=3),
+        loop=LoopConfig(epochs=2, metric_for_best_model="wer", ema_decay=0.5),
         units=30,
     )
     metrics = train(config, data, tmp_path, resume=True)
@@ -186,10 +186,10 @@ def test_another_tempo_is_longer_or_shorter_and_goes_through_the_same_frames(
 def test_an_augmentation_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert len(augment.delay(np.zeros((5, BINS), np.float32), 3)) == 8
     path = tmp_path / "augment.yaml"
-    path.write_text("shift: 12\nrooms: 0.5\nnoise: 0\n")
+    path.write_text("max_time_shift: 12\nreverb_prob: 0.5\nnoise_prob: 0\n")
     config = Config.model_validate({"augment": str(path)})
-    assert config.augment is not None and config.augment.shift == 12
+    assert config.augment is not None and config.augment.max_time_shift == 12
     assert Config.model_validate({"augment": None}).augment is None
-    path.write_text("shfit: 12\n")
-    with pytest.raises(ConfigError, match="did you mean 'shift'"):
+    path.write_text("max_time_shfit: 12\n")
+    with pytest.raises(ConfigError, match="did you mean 'max_time_shift'"):
         Config.model_validate({"augment": str(path)})

@@ -35,8 +35,8 @@ from mera_train.asr.whisper import Whisper
 from mera_train.task import LoopConfig
 
 SHAPE = ModelConfig(
-    kind="whisper", subsampling=4, blocks=4, width=32, heads=2, kernel=2, chunk=4, left_chunks=2,
-    phone_head_block=2,
+    kind="whisper", subsampling_factor=4, blocks=4, width=32, heads=2, kernel_size=2,
+    chunk_size=4, left_chunks=2, phone_head_block=2,
 )  # fmt: skip
 SENTENCES = ("the cat sat", "a dog ran home", "we saw the sea", "she made tea", "he is here now")
 
@@ -63,13 +63,13 @@ def random_network(shape: ModelConfig) -> Whisper:
     with torch.no_grad():
         model.head.weight.mul_(10)
         # No class is preferred, so that what it hears decides what it writes.
-        model.head.bias.sub_(model(model.normalise(frames[None]), shape.chunk)[0].mean((0, 1)))
+        model.head.bias.sub_(model(model.normalise(frames[None]), shape.chunk_size)[0].mean((0, 1)))
     return model
 
 
 def whole(model: Whisper, frames: Tensor) -> Tensor:
     with torch.no_grad():
-        scores, _ = model(model.normalise(frames[None]), model.config.chunk)
+        scores, _ = model(model.normalise(frames[None]), model.config.chunk_size)
     return scores[0].log_softmax(-1)
 
 
@@ -83,14 +83,16 @@ def test_a_chunk_sees_itself_and_a_bounded_past(
     other = frames.clone()
     other[changed % length] += 3
     same = (whole(network, frames) - whole(network, other)).abs().amax(1) < 1e-5
-    chunks = same[: len(same) // shape.chunk * shape.chunk].view(-1, shape.chunk).all(1)
-    shift = shape.chunk * shape.subsampling
+    chunks = (
+        same[: len(same) // shape.chunk_size * shape.chunk_size].view(-1, shape.chunk_size).all(1)
+    )
+    shift = shape.chunk_size * shape.subsampling_factor
     # Of a window only its last chunk's look-ahead is shared with the chunk after it.
     first = max(0, (changed % length - shape.right_context) // shift)
     assert chunks[:first].all()
     # Every block looks back by `left_chunks / 2` chunks.
     assert chunks[changed % length // shift + 1 + shape.blocks :].all()
-    assert not same.all() or changed % length >= len(same) * shape.subsampling
+    assert not same.all() or changed % length >= len(same) * shape.subsampling_factor
 
 
 def test_padding_after_the_end_changes_nothing_before_its_chunk(network: Whisper) -> None:
@@ -102,7 +104,9 @@ def test_padding_after_the_end_changes_nothing_before_its_chunk(network: Whisper
     )
 
 
-@pytest.mark.parametrize("wrong", [{"subsampling": 8}, {"kernel": 3}, {"left_chunks": 3}])
+@pytest.mark.parametrize(
+    "wrong", [{"subsampling_factor": 8}, {"kernel_size": 3}, {"left_chunks": 3}]
+)
 def test_a_shape_that_it_cannot_have_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
     path = tmp_path / "config.yaml"
     shape = {**SHAPE.model_dump(), **wrong}
@@ -183,13 +187,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory, model_bin: ModelBin) -> Pa
         model=SHAPE,
         pretrained=pretrained,
         corpora=("speech",),
-        augment=AugmentConfig(noise=0, speeds=(1.0,)),
+        augment=AugmentConfig(noise_prob=0, speed_factors=(1.0,)),
         batch_frames=2000,
-        chunks=(4, 1000),
-        phones=0.2,
+        chunk_sizes=(4, 1000),
+        phone_loss_weight=0.2,
         frame_ce_epochs=0.5,
         units=30,
-        loop=LoopConfig(epochs=2, select="loss", ema_decay=0.5, save_every_batches=1),
+        loop=LoopConfig(
+            epochs=2, metric_for_best_model="loss", ema_decay=0.5, save_every_batches=1
+        ),
     )
     whole_run = training.train(config, directory, directory / "whole", resume=False)
     with pytest.MonkeyPatch.context() as patch:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +15,7 @@ from mera_edge.errors import ConfigError, InputError
 from mera_train import fingerprint
 from mera_train.cli import ROLES
 from mera_train.configuration import CONFIGS, RENAMED, load, read, read_checkpoint
+from mera_train.msa.config import Config as MsaConfig
 from mera_train.own.command import CHECKPOINTS
 from mera_train.task import LoopConfig
 
@@ -75,14 +79,38 @@ def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
         read(path, Toy)
 
 
-@pytest.mark.parametrize(("old", "new"), RENAMED.items())
-def test_the_old_name_of_a_key_is_refused_with_the_new_one(
-    tmp_path: Path, old: str, new: str
-) -> None:
-    path = tmp_path / "toy.yaml"
-    path.write_text(f"loop: {{{old}: 1}}\n")
-    with pytest.raises(ConfigError, match=rf"loop\.{old} is now {new}"):
-        read(path, Toy)
+MODELS = {role: importlib.import_module(f"mera_train.{role}.train").Config for role in ROLES} | {
+    "msa": MsaConfig
+}
+
+
+def keys(model: type[BaseModel], *outer: str) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
+    """Yield every group of settings: where it is, and its model."""
+    yield outer, model
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from keys(kind, *outer, name)
+
+
+def test_the_old_name_of_a_key_is_refused_with_the_new_one(tmp_path: Path) -> None:
+    path, found = tmp_path / "old.yaml", set()
+    for model in MODELS.values():
+        for outer, section in keys(model):
+            for old, names in RENAMED.items():
+                now = [name for name in names if name in section.model_fields]
+                if not now or old in section.model_fields:
+                    continue
+                values: dict[str, Any] = {old: 1}
+                for name in reversed(outer):
+                    values = {name: values}
+                path.write_text(json.dumps(values))
+                with pytest.raises(
+                    ConfigError, match=rf"\b{'.'.join([*outer, old])} is now {now[0]}"
+                ):
+                    read(path, model)
+                found.add(old)
+    assert found == set(RENAMED)
 
 
 def test_a_checkpoint_of_an_earlier_version_is_read(tmp_path: Path) -> None:

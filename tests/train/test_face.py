@@ -110,7 +110,7 @@ def test_mixing_keeps_distributions() -> None:
     targets = torch.eye(8).repeat(4, 1)
     pictures = torch.arange(32.0).reshape(32, 1, 1, 1).expand(32, 1, 4, 4)
     generator = torch.Generator().manual_seed(0)
-    faces, mixed = mix([pictures, targets], AugmentConfig(mixed=0.4), generator)
+    faces, mixed = mix([pictures, targets], AugmentConfig(mixup_alpha=0.4), generator)
     torch.testing.assert_close(mixed.sum(1), torch.ones(32))
     assert (mixed.max(1).values >= 0.5).all()
     assert faces.std((1, 2, 3)).max() == 0
@@ -141,17 +141,17 @@ def test_disturbed_test_sets_differ_and_repeat(tmp_path: Path) -> None:
 
 def test_training_learns_and_writes_a_checkpoint(tmp_path: Path) -> None:
     config = Config(
-        model=ModelConfig(stem=8, channels=(8, 16), blocks=(1, 1)),
-        augment=AugmentConfig(shift=0, shade=0, mixed=0, hidden=0),
+        model=ModelConfig(stem_channels=8, channels=(8, 16), blocks=(1, 1)),
+        augment=AugmentConfig(max_shift=0, max_shading=0, mixup_alpha=0, erasing_prob=0),
         loop=LoopConfig(
             epochs=10,
             learning_rate=0.01,
             precision="fp32",
-            select="accuracy",
-            higher_is_better=True,
+            metric_for_best_model="accuracy",
+            greater_is_better=True,
         ),
-        batch=8,
-        small_until=0.2,
+        batch_size=8,
+        low_resolution_ratio=0.2,
     )
     metrics = train(config, corpus(tmp_path), tmp_path / "out", resume=False)
     assert metrics["test"]["plurality"]["accuracy"] > 0.8
@@ -200,10 +200,10 @@ def test_further_faces_of_any_size_are_learnt_from_and_chosen_by(tmp_path: Path)
     }  # fmt: skip
     assert {LABELS[i] for i in plurality(parts["train"].votes)} == {"fear", "angry"}
     config = Config(
-        model=ModelConfig(stem=8, channels=(8, 8), blocks=(1, 1), embedding=64),
-        loop=LoopConfig(epochs=1, select="balanced", higher_is_better=True),
-        further=(manifest,),
-        batch=16,
+        model=ModelConfig(stem_channels=8, channels=(8, 8), blocks=(1, 1), embedding_dim=64),
+        loop=LoopConfig(epochs=1, metric_for_best_model="balanced", greater_is_better=True),
+        extra_data=(manifest,),
+        batch_size=16,
     )
     out = tmp_path / "run"
     train(config, corpus(tmp_path), out, resume=False)

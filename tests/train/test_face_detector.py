@@ -120,9 +120,12 @@ def test_what_is_found_and_what_is_made_up_is_counted() -> None:
 
 def test_training_on_drawn_faces_learns_and_leaves_a_checkpoint(tmp_path: Path) -> None:
     config = Config(
-        model=ModelConfig(channels=(8, 8, 16, 16, 16), head=16),
-        loop=LoopConfig(epochs=4, learning_rate=0.01, select="recall", higher_is_better=True),
-        side=96, scenes=160, batch=16,
+        model=ModelConfig(channels=(8, 8, 16, 16, 16), head_channels=16),
+        loop=LoopConfig(
+            epochs=4, learning_rate=0.01,
+            metric_for_best_model="recall", greater_is_better=True,
+        ),
+        scene_size=96, scenes_per_epoch=160, batch_size=16,
     )  # fmt: skip
     metrics = train(config, drawn(tmp_path), tmp_path / "run", resume=False)
     losses = [

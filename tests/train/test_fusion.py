@@ -22,7 +22,7 @@ from mera_train.fusion.train import (
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 
-HOW = Composition(examples=1400, misread=0)
+HOW = Composition(examples=1400, correlated_error_rate=0)
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,17 @@ def pools() -> dict[str, Pool]:
 @pytest.fixture(scope="module")
 def task(pools: dict[str, Pool], tmp_path_factory: pytest.TempPathFactory) -> FusionTask:
     loop = LoopConfig(
-        epochs=6, learning_rate=3e-3, precision="fp32", select="macro_f1", higher_is_better=True
+        epochs=6,
+        learning_rate=3e-3,
+        precision="fp32",
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
     )
     config = Config(
-        encoders=Path("encoders"), model=ModelConfig(fused=32, unimodal=16), loop=loop, batch=128
+        encoders=Path("encoders"),
+        model=ModelConfig(fusion_dim=32, unimodal_dim=16),
+        loop=loop,
+        batch_size=128,
     )
     fitting, choosing = halves(pools, 1)
     task = FusionTask(config, compose(fitting, HOW, 1), compose(choosing, HOW, 2))
@@ -72,7 +79,13 @@ def test_composed_examples_show_the_emotion_they_are_labelled_with(pools: dict[s
 
 def test_old_and_contrary_evidence_shows_other_emotions(pools: dict[str, Pool]) -> None:
     ages = {"voice": 0.0, "face": 0.0, "text": 1e6}
-    how = Composition(examples=7000, contrary=0.2, disturbed=0.5, misread=0, age_s=ages)
+    how = Composition(
+        examples=7000,
+        conflict_rate=0.2,
+        degraded_rate=0.5,
+        correlated_error_rate=0,
+        mean_age_s=ages,
+    )
     examples = compose(pools, how, 0)
     wrong = (examples.shown != examples.emotions[:, None]).mean(axis=0)
     np.testing.assert_allclose(wrong, [0.2, 0.2, 0.6], atol=0.03)
@@ -82,13 +95,15 @@ def test_old_and_contrary_evidence_shows_other_emotions(pools: dict[str, Pool]) 
 
 
 def test_misread_examples_are_taken_for_the_same_other_emotion(pools: dict[str, Pool]) -> None:
-    how = CLEAN.model_copy(update={"examples": 2100, "misread": 1.0})
+    how = CLEAN.model_copy(update={"examples": 2100, "correlated_error_rate": 1.0})
     examples = compose(pools, how, 0)
     assert (examples.shown == examples.emotions[:, None]).all()
     answers = examples.probabilities.argmax(2)
     assert (answers != examples.emotions[:, None]).mean() > 0.8
     agree = (answers == answers[:, :1]).all(1).mean()
-    apart = compose(pools, how.model_copy(update={"misread": 0.0}), 0).probabilities.argmax(2)
+    apart = compose(
+        pools, how.model_copy(update={"correlated_error_rate": 0.0}), 0
+    ).probabilities.argmax(2)
     wrong = (apart != examples.emotions[:, None]).all(1)
     assert agree > 0.5 > (apart[wrong] == apart[wrong][:, :1]).all(1).mean()
 
@@ -98,8 +113,8 @@ def test_errors_in_common_teach_to_be_less_sure(
 ) -> None:
     """Where one person's modalities err together, a network that knows is better calibrated."""
     fitting, choosing = halves(pools, 1)
-    how = HOW.model_copy(update={"misread": 0.5})
-    model = task.config.model.model_copy(update={"correction": 0.7})
+    how = HOW.model_copy(update={"correlated_error_rate": 0.5})
+    model = task.config.model.model_copy(update={"max_correction_nats": 0.7})
     config = task.config.model_copy(update={"model": model})
     warned = FusionTask(config, compose(fitting, how, 1), compose(choosing, how, 2))
     fit(warned, config.loop, tmp_path, {})
@@ -112,7 +127,10 @@ def test_errors_in_common_teach_to_be_less_sure(
 
 
 def test_the_correction_alone_cannot_overrule_the_modalities(pools: dict[str, Pool]) -> None:
-    network = Mtme(ModelConfig(fused=8, unimodal=8, correction=0.5), dict.fromkeys(MODALITIES, 8))
+    network = Mtme(
+        ModelConfig(fusion_dim=8, unimodal_dim=8, max_correction_nats=0.5),
+        dict.fromkeys(MODALITIES, 8),
+    )
     torch.nn.init.normal_(network.correction.bias, std=50)
     examples = compose(pools, CLEAN.model_copy(update={"examples": 700}), 3)
     probabilities = answers(network, examples, SUBSETS[0])[0]
@@ -155,9 +173,9 @@ def test_interrupted_run_resumes_to_the_same_weights(
         for last in epochs:
             config = Config(
                 encoders=Path("encoders"),
-                model=ModelConfig(fused=16, unimodal=8),
-                loop=LoopConfig(epochs=3, precision="fp32", select="macro_f1"),
-                batch=100,
+                model=ModelConfig(fusion_dim=16, unimodal_dim=8),
+                loop=LoopConfig(epochs=3, precision="fp32", metric_for_best_model="macro_f1"),
+                batch_size=100,
             )
             small = HOW.model_copy(update={"examples": 210})
             task = FusionTask(config, compose(pools, small, 1), compose(pools, small, 2))

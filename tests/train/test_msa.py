@@ -74,7 +74,7 @@ def bclstm(tmp_path: Path) -> Path:
 def settings(model: str, dataset: str, path: Path) -> dict[str, Any]:
     config = get_config(model, dataset)
     config["featurePath"] = str(path)
-    config["batch"] = 4
+    config["batch_size"] = 4
     config["loop"]["epochs"] = 2
     return config
 
@@ -201,7 +201,9 @@ def test_networks_learn_from_one_utterance_and_from_nothing(model: str, dialogue
     sizes = {name: (frames, width) for name, width in SIZES.items()}
     context = 8 if dialogues else 0
     encoded = {"text": 4, "audio": 4, "vision": 4}
-    network = MODELS[model](ModelConfig(context=context, encoded=encoded, attention=8), sizes)
+    network = MODELS[model](
+        ModelConfig(context_dim=context, encoder_dims=encoded, attention_dim=8), sizes
+    )
     values = {name: np.ones((1, frames, w), np.float32) for name, w in SIZES.items()}
     for length in (frames, 0):
         lengths = dict.fromkeys(SIZES, np.array([length]))
@@ -218,7 +220,7 @@ def test_networks_learn_from_one_utterance_and_from_nothing(model: str, dialogue
 @pytest.mark.parametrize("model", MODELS)
 def test_a_network_that_knows_nothing_leaves_what_was_read(model: str) -> None:
     sizes = {name: (1, width) for name, width in SIZES.items()}
-    network = MODELS[model](ModelConfig(corrects_text=True, attention=8), sizes)
+    network = MODELS[model](ModelConfig(corrects_text=True, attention_dim=8), sizes)
     for parameter in network.parameters():
         nn.init.zeros_(parameter)
     values = {name: np.full((2, 1, w), 0.4, np.float32) for name, w in SIZES.items()}
@@ -320,10 +322,10 @@ def test_other_settings_or_features_never_get_the_figures_of_an_earlier_call(
     changes = {
         "the examples has other content": {"featurePath": str(negated)},
         "modalities is": {"modalities": ["text"]},
-        "batch is 4 there, 5 now": {"batch": 5},
+        "batch_size is 4 there, 5 now": {"batch_size": 5},
         "loop.learning_rate is": {"loop": {**config["loop"], "learning_rate": 1e-9}},
         "loop.epochs is 2 there, 1 now": {"loop": {**config["loop"], "epochs": 1}},
-        "network.fused is": {"network": {**config["network"], "fused": 48}},
+        "network.fusion_dim is": {"network": {**config["network"], "fusion_dim": 48}},
     }
     for told, change in changes.items():
         with pytest.raises(InputError, match=told):
@@ -350,8 +352,8 @@ def test_a_study_is_not_gone_on_with_for_other_features(sims: Path, tmp_path: Pa
 def test_a_run_without_a_file_or_with_a_misspelt_key_says_so(sims: Path) -> None:
     with pytest.raises(ConfigError, match="featurePath"):
         MSA_run("mtme", "sims", config=get_config("mtme", "sims"))
-    with pytest.raises(ConfigError, match="did you mean 'batch'"):
-        MSA_run("mtme", "sims", config={"bach": 3})
+    with pytest.raises(ConfigError, match="did you mean 'batch_size'"):
+        MSA_run("mtme", "sims", config={"batch_sise": 3})
     with pytest.raises(ConfigError, match="model"):
         get_config("mtmee", "sims")
     unread = {"transcripts": False, "network": {"corrects_text": True}}

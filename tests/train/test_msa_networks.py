@@ -49,9 +49,9 @@ def corpus() -> Corpus:
 
 def config(model: str, **more: Any) -> Config:
     values = get_config(model, "sims")
-    values["network"] |= {"fused": 16, "encoded": dict.fromkeys(MODALITIES, 8)}
-    values["network"] |= {"attention": 16, "heads": 2, "dropout": 0.0}
-    return parse({**values, "batch": 16, **more})
+    values["network"] |= {"fusion_dim": 16, "encoder_dims": dict.fromkeys(MODALITIES, 8)}
+    values["network"] |= {"attention_dim": 16, "heads": 2, "dropout": 0.0}
+    return parse({**values, "batch_size": 16, **more})
 
 
 def task(model: str, **more: Any) -> SentimentTask:
@@ -88,7 +88,7 @@ def learn(learning: SentimentTask, optimizer: torch.optim.Optimizer, epoch: int)
 def test_each_learns_what_words_and_sound_say(model: str) -> None:
     # So few and so alike are best made alike by saying nothing, were MISA's own losses as usual.
     weights = {"similar": 0.1, "different": 0.1, "rebuilt": 0.1} if model == "misa" else {}
-    learning = task(model, weights=weights)
+    learning = task(model, loss_weights=weights)
     optimizer = torch.optim.AdamW(learning.model.parameters(), 3e-3)
     before = learning.evaluate(learning.model.eval(), torch.device("cpu"))["mae"]
     for epoch in range(60):
@@ -103,7 +103,7 @@ def test_each_learns_what_words_and_sound_say(model: str) -> None:
 
 
 def test_misa_adds_its_three_losses_to_that_of_the_task() -> None:
-    learning = task("misa", weights={"rebuilt": 0.5})
+    learning = task("misa", loss_weights={"rebuilt": 0.5})
     network = learning.model.network.eval()
     step = learning.load(learning.plan(0)[0], 0)
     with torch.no_grad():
@@ -198,7 +198,7 @@ def test_words_share_all_frames_and_none_is_without(frames: int, words: int) -> 
 def test_a_multi_task_network_fuses_as_its_single_task_one(model: str, single: str) -> None:
     torch.manual_seed(0)
     sizes = {name: (5, width) for name, width in SIZES.items()}
-    small = ModelConfig(encoded=dict.fromkeys(MODALITIES, 4))
+    small = ModelConfig(encoder_dims=dict.fromkeys(MODALITIES, 4))
     multi, one = MODELS[model](small, sizes).eval(), MODELS[single](small, sizes).eval()
     one.load_state_dict(multi.state_dict(), strict=False)
     batch = data.batch(examples(4, 0))
@@ -208,7 +208,7 @@ def test_a_multi_task_network_fuses_as_its_single_task_one(model: str, single: s
 
 @pytest.mark.parametrize("model", ["mtfn", "mlmf"])
 def test_a_multi_task_loss_is_that_of_four_tasks_where_people_looked(model: str) -> None:
-    learning = task(model, unimodal_weight=0.7)
+    learning = task(model, unimodal_loss_weight=0.7)
     train = learning.corpus.train
     train.unimodal["text"][::2] = np.nan
     learning = SentimentTask(learning.config, learning.corpus)
@@ -239,7 +239,7 @@ def test_without_labels_of_single_modalities_a_multi_task_network_is_refused() -
 
 
 def test_only_what_was_dropped_is_judged_by_what_it_said() -> None:
-    learning = task("tfr_net", dropped=0.4)
+    learning = task("tfr_net", missing_rate=0.4)
     network = learning.model.network.eval()
     step = learning.load(learning.plan(0)[0], 0)
     with torch.no_grad():
@@ -309,7 +309,7 @@ def test_frames_beyond_the_length_change_no_answer() -> None:
     few, sizes = examples(3, 0), {name: (9, width) for name, width in SIZES.items()}
     for model in ("misa", "mag_bert", "tfr_net", "almt"):
         torch.manual_seed(0)
-        small = ModelConfig(encoded=dict.fromkeys(MODALITIES, 4), attention=8, dropout=0.0)
+        small = ModelConfig(encoder_dims=dict.fromkeys(MODALITIES, 4), attention_dim=8, dropout=0.0)
         network = MODELS[model](small, sizes).eval()
         batch = data.batch(few)
         padded = {
@@ -326,6 +326,6 @@ def test_frames_beyond_the_length_change_no_answer() -> None:
 
 def test_settings_that_a_network_cannot_have_are_refused() -> None:
     with pytest.raises(ConfigError, match="misa learns similar, different, rebuilt, not 'alike'"):
-        config("misa", weights={"alike": 1.0})
+        config("misa", loss_weights={"alike": 1.0})
     with pytest.raises(ConfigError, match=r"network\.heads must divide network\.attention"):
-        parse({"model": "almt", "dataset": "sims", "network": {"attention": 10, "heads": 4}})
+        parse({"model": "almt", "dataset": "sims", "network": {"attention_dim": 10, "heads": 4}})

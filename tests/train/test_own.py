@@ -34,9 +34,11 @@ from mera_train.voice.own import OwnVoices
 ROLES = ("face", "voice", "text")
 PEOPLE = [f"p{n}" for n in range(6)]
 QUICK = {
-    "face": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch: 8\n",
-    "voice": "corpora: {}\nloop: {epochs: 2, learning_rate: 0.001}\nbatch: 12\ncrop: 64\n",
-    "text": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch: 8\nlongest: 16\n",
+    "face": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch_size: 8\n",
+    "voice": "corpora: {}\nloop: {epochs: 2, learning_rate: 0.001}\nbatch_size: 12\n"
+    "crop_frames: 64\n",
+    "text": "loop: {epochs: 4, learning_rate: 0.002, ema_decay: 0.5}\nbatch_size: 8\n"
+    "max_length: 16\n",
 }
 
 
@@ -136,7 +138,9 @@ def test_from_own_examples_to_a_bundle(
 
 def test_a_text_encoder_from_nothing_has_its_own_words(tmp_path: Path) -> None:
     data = put(tmp_path / "data.csv", made(tmp_path, "text", 60))
-    (tmp_path / "quick.yaml").write_text(f"own: {{}}\n{QUICK['text']}model: {{slots: 997}}\n")
+    (tmp_path / "quick.yaml").write_text(
+        f"own: {{}}\n{QUICK['text']}model: {{hash_buckets: 997}}\n"
+    )
     out = tmp_path / "text"
     args = ("train", "text", "--data", str(data), "--out", str(out), "--from", "nothing")
     assert run(*args, "--label", "freude=happy", "--config", str(tmp_path / "quick.yaml")) == 0
@@ -284,7 +288,7 @@ def test_what_learnt_nothing_good_is_not_kept(
 ) -> None:
     data, out = put(tmp_path / "said.csv", moods(wrong=True)), tmp_path / "text"
     (tmp_path / "quick.yaml").write_text(
-        "own: {}\nbatch: 8\nlongest: 16\nloop: {epochs: 6, learning_rate: 0.02}\n"
+        "own: {}\nbatch_size: 8\nmax_length: 16\nloop: {epochs: 6, learning_rate: 0.02}\n"
     )
     args = ("train", "text", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
     assert run(*args, "--out", str(out)) == 0
@@ -325,8 +329,8 @@ def test_a_recognizer_goes_on_from_the_shipped_one(tmp_path: Path) -> None:
         rows.append({"audio_filepath": f"{n}.wav", "text": "so glad", "speaker": f"p{n // 4}"})
     data = put(tmp_path / "said.csv", rows)
     (tmp_path / "quick.yaml").write_text(
-        "own: {held_out: [0.2, 0.2]}\naugment: null\nphones: 0\nframe_ce_epochs: 0\n"
-        "loop: {epochs: 1, learning_rate: 0.0001, select: wer}\n"
+        "own: {held_out: [0.2, 0.2]}\naugment: null\nphone_loss_weight: 0\nframe_ce_epochs: 0\n"
+        "loop: {epochs: 1, learning_rate: 0.0001, metric_for_best_model: wer}\n"
     )
     args = ("train", "asr", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
     out = tmp_path / "run" / "asr"
@@ -354,7 +358,8 @@ def test_a_speech_detector_learns_its_noises(
         rows.append({"file": f"{n}.wav", "label": ("Lärm", "speech")[n % 2], "person": f"p{n}"})
     data = put(tmp_path / "sounds.csv", rows)
     (tmp_path / "quick.yaml").write_text(
-        "own: {}\ncorpora: {}\nmade: 8\nbatch: 2\nbatches: 2\ndev_batches: 2\nloop: {epochs: 1}\n"
+        "own: {}\ncorpora: {}\nsynthetic_noises_per_kind: 8\nbatch_size: 2\n"
+        "batches_per_epoch: 2\ndev_batches: 2\nloop: {epochs: 1}\n"
     )
     out = tmp_path / "vad"
     args = ("train", "vad", "--data", str(data), "--out", str(out))
@@ -375,7 +380,8 @@ def test_a_fusion_learns_from_clips_in_one_command(tmp_path: Path) -> None:
         rows.append({"file": f"{n}.wav", "label": label, "text": text, "speaker": f"p{n // 2}"})
     data = put(tmp_path / "clips.csv", rows)
     (tmp_path / "quick.yaml").write_text(
-        "own: {held_out: [0.2, 0.2]}\nbatch: 4\nloop: {epochs: 1, select: valence_error}\n"
+        "own: {held_out: [0.2, 0.2]}\nbatch_size: 4\n"
+        "loop: {epochs: 1, metric_for_best_model: valence_error}\n"
     )
     out = tmp_path / "run" / "fusion"
     args = ("train", "fusion", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))

@@ -111,8 +111,8 @@ CHANGED = {
     "epochs": 2, "learning_rate": 1e-9, "weight_decay": 0.5, "warmup_ratio": 0.2,
     "gradient_accumulation_steps": 1,
     "max_grad_norm": 1.0, "ema_decay": 0.5, "precision": "fp32", "evaluate_every": 2,
-    "select": "other",
-    "higher_is_better": True, "seed": 2, "patience": 1,
+    "metric_for_best_model": "other",
+    "greater_is_better": True, "seed": 2, "patience": 1,
 }  # fmt: skip
 
 

@@ -57,14 +57,14 @@ def test_an_unknown_label_and_a_missing_archive_are_named(tmp_path: Path, write:
 @given(st.text(max_size=80), st.integers())
 def test_a_disturbed_sentence_is_still_a_normalised_sentence(text: str, seed: int) -> None:
     clean = normalise(text)
-    rates = Disturbance(delete=0.3, substitute=0.3, misspell=0.3)
+    rates = Disturbance(deletion_prob=0.3, substitution_prob=0.3, misspelling_prob=0.3)
     heard = disturb(clean, rates, ["one", "two"], Random(seed))
     assert bool(heard) == bool(clean)
     assert heard == disturb(clean, rates, ["one", "two"], Random(seed))
 
 
 def test_without_errors_only_the_punctuation_goes() -> None:
-    none = Disturbance(delete=0, substitute=0, misspell=0)
+    none = Disturbance(deletion_prob=0, substitution_prob=0, misspelling_prob=0)
     heard = disturb("well, i can't believe it... 我很开心!", none, ["x"], Random(0))
     assert heard == "well i can't believe it 我很开心"
 
@@ -87,8 +87,10 @@ def test_dialogue_is_read_into_what_the_seven_can_say(tmp_path: Path, write: Wri
         *[("train", ("happy",)), ("dev", ("angry",)), ("train", ())],
     ]
     assert [row.valence > 0 for row in rows if not row.emotions] == [False, True]
-    shape = {"vocabulary": 100, "width": 16, "embedding": 8, "slots": 101}
-    loop = {"epochs": 1, "precision": "fp32", "select": "score", "higher_is_better": True}
-    settings = {"model": shape, "loop": loop, "batch": 4, "spoken": ["cped", "emorynlp"]}
+    shape = {"vocab_size": 100, "width": 16, "embedding_dim": 8, "hash_buckets": 101}
+    best = {"metric_for_best_model": "score", "greater_is_better": True}
+    loop = {"epochs": 1, "precision": "fp32", **best}
+    more = {"batch_size": 4, "dialogue_corpora": ["cped", "emorynlp"]}
+    settings = {"model": shape, "loop": loop, **more}
     train(Config.model_validate(settings), data, tmp_path / "run")
     assert "EmoryNLP" in (tmp_path / "run" / "card.md").read_text()

@@ -44,9 +44,14 @@ def bert(tmp_path: Path) -> Path:
 
 
 def config(**settings: Any) -> Config:
-    small = {"vocabulary": 100, "width": 16, "embedding": 8, "slots": 101}
-    loop = {"epochs": 1, "precision": "fp32", "select": "score", "higher_is_better": True}
-    return Config.model_validate({"model": small, "loop": loop, "batch": 4, **settings})
+    small = {"vocab_size": 100, "width": 16, "embedding_dim": 8, "hash_buckets": 101}
+    loop = {
+        "epochs": 1,
+        "precision": "fp32",
+        "metric_for_best_model": "score",
+        "greater_is_better": True,
+    }
+    return Config.model_validate({"model": small, "loop": loop, "batch_size": 4, **settings})
 
 
 def test_an_encoder_is_trained_kept_and_teaches(
@@ -92,7 +97,7 @@ def test_a_teacher_has_no_opinion_on_corpora_that_it_did_not_learn_from(
     bert: Path, tmp_path: Path, write: Callable[..., Path]
 ) -> None:
     data, run, small = write(tmp_path, sims=RATED), tmp_path / "teacher", tmp_path / "small"
-    train(config(encoder=str(bert), repeat={"smp_usual": 0}), data, run)
+    train(config(encoder=str(bert), corpus_repeats={"smp_usual": 0}), data, run)
     settings = {"teacher": str(run), "weight": 1.0}
     train(config(distillation=settings), data, small)
     unknown = np.isnan(np.load(small / "opinions.npy")).all(axis=1)

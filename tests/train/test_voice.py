@@ -33,7 +33,7 @@ from mera_train.voice.train import joined, measured, train
 
 def encoder(seed: int = 0) -> VoiceEncoder:
     torch.manual_seed(seed)
-    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding=64)
+    config = ModelConfig(channels=(4, 4, 8), width=16, blocks=2, embedding_dim=64)
     model = VoiceEncoder(config, torch.full((80,), 8.0), torch.full((80,), 0.25), len(LABELS))
     return model.eval()
 
@@ -190,12 +190,12 @@ def write_ravdess(directory: Path, actors: Sequence[int], labels: Sequence[str])
 
 
 SMALL = {
-    "model": {"channels": [4, 4, 4], "width": 16, "blocks": 1, "embedding": 64},
+    "model": {"channels": [4, 4, 4], "width": 16, "blocks": 1, "embedding_dim": 64},
     "corpora": {"ravdess_speech": 1.0},
-    "unseen": [],
-    "crop": 32,
-    "batch": 8,
-    "examples": 24,
+    "test_corpora": [],
+    "crop_frames": 32,
+    "batch_size": 8,
+    "examples_per_epoch": 24,
     "loop": {"epochs": 1, "ema_decay": 0.5},
 }
 
@@ -212,7 +212,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: Path) -> None:
-    longer = {"unseen": ["strange"], "examples": 48, "loop": {"epochs": 2, "ema_decay": 0.5}}
+    loop = {"epochs": 2, "ema_decay": 0.5}
+    longer = {"test_corpora": ["strange"], "examples_per_epoch": 48, "loop": loop}
     config = Config.model_validate({**SMALL, **longer})
     out = tmp_path / "run"
     metrics = train(config, data, out, resume=True)
@@ -237,7 +238,7 @@ def test_train_writes_a_checkpoint_that_says_what_it_can(data: Path, tmp_path: P
 
 def test_every_actor_is_tested_in_one_of_six_folds(tmp_path: Path) -> None:
     write_ravdess(tmp_path, range(1, 25), ("happy", "sad"))
-    folds = Config.model_validate({**SMALL, "protocol": "folds", "examples": 8})
+    folds = Config.model_validate({**SMALL, "protocol": "folds", "examples_per_epoch": 8})
     metrics = train(folds, tmp_path, tmp_path / "run", resume=True)
     assert [metrics[f"fold{number}"]["ravdess_speech"]["n"] for number in range(1, 7)] == [8] * 6
     assert metrics["all"]["n"] == 48

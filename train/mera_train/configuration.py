@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,24 +14,112 @@ from mera_edge.errors import ConfigError
 
 Config = TypeVar("Config", bound=BaseModel)
 
-RENAMED = {
-    "accumulate": "gradient_accumulation_steps",
-    "aligned_epochs": "frame_ce_epochs",
-    "average": "ema_decay",
-    "band_width": "freq_mask_width",
-    "bands": "freq_masks",
-    "clip": "max_grad_norm",
-    "complete": "full_modality_rate",
-    "doubt": "feature_swap_rate",
-    "initial": "init_checkpoint",
-    "moment_length": "time_mask_width",
-    "moments": "time_masks_per_s",
-    "smoothing": "label_smoothing",
-    "sounding_block": "phone_head_block",
-    "start": "init_checkpoint",
-    "warm_up": "warmup_ratio",
+RENAMED: dict[str, tuple[str, ...]] = {
+    "accumulate": ("gradient_accumulation_steps",),
+    "age_s": ("mean_age_s",),
+    "aligned_epochs": ("frame_ce_epochs",),
+    "always_unimodal": ("min_unimodal_weight",),
+    "attention": ("attention_dim",),
+    "average": ("ema_decay",),
+    "balance": ("class_balance", "logit_adjustment"),
+    "band_width": ("freq_mask_width",),
+    "bands": ("freq_masks",),
+    "batch": ("batch_size",),
+    "batches": ("batches_per_epoch",),
+    "blurred": ("blur_prob",),
+    "chunk": ("chunk_size",),
+    "chunks": ("chunk_sizes",),
+    "clip": ("max_grad_norm",),
+    "clipped": ("clipping_prob",),
+    "coarse": ("downscale_prob",),
+    "complete": ("full_modality_rate",),
+    "context": ("context_dim",),
+    "contrary": ("conflict_rate",),
+    "correction": ("max_correction_nats",),
+    "crop": ("crop_frames",),
+    "degrees": ("max_rotation_deg",),
+    "delete": ("deletion_prob",),
+    "direct_db": ("drr_db",),
+    "disturbance": ("augment",),
+    "disturbed": ("degraded_rate",),
+    "doubt": ("feature_swap_rate",),
+    "dropped": ("missing_rate",),
+    "embedding": ("embedding_dim",),
+    "encoded": ("encoder_dims",),
+    "equalise_db": ("eq_std_db",),
+    "examples": ("examples_per_epoch",),
+    "expansion": ("ff_expansion",),
+    "fer2013": ("fer2013_loss_weight",),
+    "further": ("extra_data",),
+    "fused": ("fusion_dim",),
+    "generate": ("generate_unimodal_labels",),
+    "head": ("head_channels",),
+    "hidden": ("erasing_prob",),
+    "higher_is_better": ("greater_is_better",),
+    "hiss_db": ("noise_floor_db",),
+    "initial": ("init_checkpoint",),
+    "iterations": ("ngram_max_iter",),
+    "kernel": ("kernel_size",),
+    "landmarks": ("landmark_loss_weight",),
+    "leading_silence": ("max_leading_silence",),
+    "longest": ("max_length",),
+    "made": ("synthetic_noises_per_kind",),
+    "members": ("ensemble_size",),
+    "memory_s": ("pooling_time_constant_s",),
+    "misread": ("correlated_error_rate",),
+    "misspell": ("misspelling_prob",),
+    "mixed": ("mixup_alpha",),
+    "mixup": ("mixup_prob",),
+    "moment_length": ("time_mask_width",),
+    "moments": ("time_masks_per_s",),
+    "narrow": ("band_limit_prob",),
+    "noise": ("noise_prob", "noise_std"),
+    "orders": ("max_ngram_order",),
+    "outdated": ("half_life_s",),
+    "penalty": ("ngram_l2",),
+    "phones": ("phone_loss_weight",),
+    "pictures": ("manifests",),
+    "rarity": ("ngram_class_balance",),
+    "repeat": ("corpus_repeats",),
+    "rooms": ("reverb_prob",),
+    "scenes": ("scenes_per_epoch",),
+    "seconds": ("duration_s",),
+    "select": ("metric_for_best_model",),
+    "shade": ("max_shading",),
+    "share": ("sentence_prob",),
+    "shift": ("max_time_shift", "max_shift", "beta_shift"),
+    "side": ("scene_size",),
+    "size": ("crop_size",),
+    "slots": ("hash_buckets",),
+    "small_until": ("low_resolution_ratio",),
+    "smoothing": ("label_smoothing",),
+    "sounding_block": ("phone_head_block",),
+    "speech": ("speech_prob",),
+    "speeds": ("speed_factors",),
+    "spoken": ("dialogue_corpora",),
+    "start": ("init_checkpoint",),
+    "stem": ("stem_channels",),
+    "stretch": ("max_aspect_change",),
+    "subsampling": ("subsampling_factor",),
+    "substitute": ("substitution_prob",),
+    "substitution_length": ("spec_sub_width",),
+    "substitutions": ("spec_subs_per_s",),
+    "synthetic": ("synthetic_corpus",),
+    "tempo": ("max_tempo_change",),
+    "tokens": ("tokens_per_modality",),
+    "unimodal": ("unimodal_dim",),
+    "unimodal_weight": ("unimodal_loss_weight",),
+    "unseen": ("test_corpora",),
+    "used": ("corpus_fraction",),
+    "valence": ("valence_loss_weight",),
+    "valence_weight": ("valence_loss_weight",),
+    "vocabulary": ("vocab_size",),
+    "warm_up": ("warmup_ratio",),
+    "warp": ("max_freq_warp",),
+    "weights": ("loss_weights",),
+    "zoom": ("crop_scale",),
 }
-"""Keys of earlier versions, and their names now; at every level."""
+"""Keys of earlier versions, and their names now: of several, the one that the section has."""
 
 _HERE = Path(__file__).parent
 CONFIGS = next(p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir())
@@ -66,14 +155,35 @@ def read_checkpoint(path: Path, model: type[Config]) -> Config:
     Raises:
         ConfigError: as `read`.
     """
-    return _validated(renamed(load(path)), path, model)
+    return _validated(renamed(load(path), model), path, model)
 
 
-def renamed(values: Any) -> Any:
-    """Return values with `RENAMED` keys under their names now."""
-    if not isinstance(values, dict):
-        return values
-    return {RENAMED.get(key, key): renamed(value) for key, value in values.items()}
+def renamed(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return the settings of ``model`` with `RENAMED` keys under their names now."""
+    found = {}
+    for key, value in values.items():
+        name = _name_now(key, model) or key
+        inner = _section(name, model)
+        found[name] = renamed(value, inner) if inner and isinstance(value, dict) else value
+    return found
+
+
+def _name_now(key: str, model: type[BaseModel]) -> str | None:
+    """What an earlier key of ``model`` is called now; None for any other."""
+    if key in model.model_fields:
+        return None
+    return next((name for name in RENAMED.get(key, ()) if name in model.model_fields), None)
+
+
+def _section(key: str, model: type[BaseModel]) -> type[BaseModel] | None:
+    """Return the model of a group of settings; None for a setting."""
+    if key not in model.model_fields:
+        return None
+    annotation = model.model_fields[key].annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _validated(values: dict[str, Any], path: Path, model: type[Config]) -> Config:
@@ -105,12 +215,18 @@ def load(path: Path) -> dict[str, Any]:
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
     """Say what is wrong with the first bad value; of an unknown key the nearest known one."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # A key that is not known explains one that is missing.
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     key = ".".join(str(part) for part in first["loc"])
     remedy = ""
     if first["type"] == "extra_forbidden":
-        if (last := str(first["loc"][-1])) in RENAMED:
-            return ConfigError(f"{where}: {key} is now {RENAMED[last]}", "rename it")
+        *outer, last = map(str, first["loc"])
+        section: type[BaseModel] | None = model
+        for name in outer:
+            section = section and _section(name, section)
+        if section and (now := _name_now(last, section)):
+            return ConfigError(f"{where}: {key} is now {now}", "rename it")
         near = get_close_matches(last, _keys(model), n=1)
         remedy = f"did you mean {near[0]!r}?" if near else ""
     return ConfigError(f"{where}: {key}: {first['msg']}", remedy)
@@ -118,7 +234,7 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> Confi
 
 def _keys(model: type[BaseModel]) -> list[str]:
     keys = list(model.model_fields)
-    for field in model.model_fields.values():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _keys(field.annotation)
+    for name in model.model_fields:
+        if section := _section(name, model):
+            keys += _keys(section)
     return keys

@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -178,7 +179,7 @@ def check(there: Made, here: Made, where: Path) -> None:
     Raises:
         InputError: names every setting and every corpus that differs.
     """
-    there = {".".join(RENAMED.get(p, p) for p in n.split(".")): v for n, v in there.items()}
+    there = {_name_now(name, here): value for name, value in there.items()}
     # A setting that is not set does what it did before there was such a setting.
     names = [n for n in {**there, **here} if there.get(n, "null") != here.get(n, "null")]
     if names:
@@ -187,6 +188,12 @@ def check(there: Made, here: Made, where: Path) -> None:
             + "; ".join(_difference(name, there.get(name), here.get(name)) for name in names),
             "start over with --fresh (in Python resume=False), or choose another folder",
         )
+
+
+def _name_now(name: str, here: Made) -> str:
+    """Return what a setting, perhaps of an earlier version, is called in ``here``."""
+    options = ((part, *RENAMED.get(part, ())) for part in name.split("."))
+    return next((now for names in product(*options) if (now := ".".join(names)) in here), name)
 
 
 def _difference(name: str, there: str | None, here: str | None) -> str:

@@ -109,15 +109,16 @@ class Run(Generic[Network]):
             return self.task.evaluate(self.evaluated, self.device)
 
     def is_best(self, metrics: dict[str, float]) -> bool:
-        select = self.config.select
-        if select not in metrics:
+        metric = self.config.metric_for_best_model
+        if metric not in metrics:
             raise InputError(
-                f"the dev metrics have no {select!r}", f"select one of {', '.join(metrics)}"
+                f"the dev metrics have no {metric!r}",
+                f"metric_for_best_model: one of {', '.join(metrics)}",
             )
-        if select not in self.best:
+        if metric not in self.best:
             return True
-        better = metrics[select] - self.best[select]
-        return better > 0 if self.config.higher_is_better else better < 0
+        better = metrics[metric] - self.best[metric]
+        return better > 0 if self.config.greater_is_better else better < 0
 
     def save(self, out: Path) -> None:
         """Write the newest state into the directory of the run."""

@@ -31,8 +31,10 @@ class LoopConfig(BaseModel):
     )
     save_every_batches: int = Field(10_000, ge=1, description="besides after every epoch")
     evaluate_every: int = Field(1, ge=1, description="epochs between evaluations on dev")
-    select: str = Field("loss", description="dev metric that chooses the best weights")
-    higher_is_better: bool = Field(False, description="for the metric in `select`")
+    metric_for_best_model: str = Field(
+        "loss", description="dev metric that chooses the best weights"
+    )
+    greater_is_better: bool = Field(False, description="for the metric in `metric_for_best_model`")
     patience: int | None = Field(
         None, ge=1, description="evaluations without a better figure, after which training ends"
     )

@@ -18,20 +18,26 @@ class AugmentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    speeds: tuple[float, ...] = Field((0.9, 1.0, 1.1), description="one is drawn every time")
-    tempo: float = Field(
+    speed_factors: tuple[float, ...] = Field((0.9, 1.0, 1.1), description="one is drawn every time")
+    max_tempo_change: float = Field(
         0.0, ge=0, lt=0.5, description="most that it is faster or slower, at the same pitch"
     )
-    warp: float = Field(0.0, ge=0, lt=0.5, description="longest stretch of the frequency axis")
-    rooms: float = Field(0.0, ge=0, le=1, description="share of utterances with reverberation")
+    max_freq_warp: float = Field(
+        0.0, ge=0, lt=0.5, description="longest stretch of the frequency axis"
+    )
+    reverb_prob: float = Field(
+        0.0, ge=0, le=1, description="share of utterances with reverberation"
+    )
     rt60_s: tuple[float, float] = Field((0.2, 0.8), description="until an echo is 60 dB down")
-    direct_db: tuple[float, float] = Field((-3.0, 12.0), description="direct sound over echoes")
-    noise: float = Field(0.25, ge=0, le=1, description="share of utterances with noise")
+    drr_db: tuple[float, float] = Field((-3.0, 12.0), description="direct sound over echoes")
+    noise_prob: float = Field(0.25, ge=0, le=1, description="share of utterances with noise")
     snr_db: tuple[float, float] = (5.0, 25.0)
     gain_db: tuple[float, float] = (-10.0, 5.0)
-    shift: int = Field(0, ge=0, description="frames of silence before, at most")
-    substitutions: float = Field(0.0, ge=0, description="moments a second that repeat earlier ones")
-    substitution_length: int = Field(30, ge=1, description="frames, at most")
+    max_time_shift: int = Field(0, ge=0, description="frames of silence before, at most")
+    spec_subs_per_s: float = Field(
+        0.0, ge=0, description="moments a second that repeat earlier ones"
+    )
+    spec_sub_width: int = Field(30, ge=1, description="frames, at most")
     freq_masks: int = Field(2, ge=0, description="masked bands")
     freq_mask_width: int = Field(18, ge=0, description="bins, at most")
     time_masks_per_s: float = Field(1.0, ge=0, description="masked moments a second")

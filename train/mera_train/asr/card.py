@@ -43,7 +43,7 @@ def card(config: Config, metrics: Mapping[str, Any]) -> str:
     ]
     if synthetic := metrics.get("synthetic_hours"):
         corpora.append(f"* {synthetic:.1f} hours of synthetic speech")
-    if config.augment and config.augment.noise:
+    if config.augment and config.augment.noise_prob:
         corpora.append("* noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial)")
     return f"""\
 # Streaming speech recognizer

@@ -32,11 +32,11 @@ class Config(BaseModel):
     augment: Annotated[AugmentConfig | None, BeforeValidator(_from_file)] = Field(
         AugmentConfig(), description="inline, or the path of a YAML; null: none"
     )
-    loop: LoopConfig = LoopConfig(select="wer")
+    loop: LoopConfig = LoopConfig(metric_for_best_model="wer")
     corpora: tuple[str, ...] = Field(
         TRAINING, min_length=1, description="names of archives in --data, manifests, or folders"
     )
-    seconds: tuple[float, float] = Field(
+    duration_s: tuple[float, float] = Field(
         (0.3, 25.0), description="shortest and longest training utterance"
     )
     init_checkpoint: Path | None = Field(
@@ -45,7 +45,7 @@ class Config(BaseModel):
     pretrained: PretrainedConfig | None = Field(
         None, description="an encoder to begin with; for `kind: whisper`"
     )
-    synthetic: str | None = Field(
+    synthetic_corpus: str | None = Field(
         None, description="corpus in --data of speech that engines read: `asr.synthesize`"
     )
     synthetic_share: float = Field(
@@ -57,13 +57,13 @@ class Config(BaseModel):
         "checkpoint whose units to take. Those of `init_checkpoint` where it is given",
     )
     batch_frames: int = Field(3000, ge=2000, description="frames of 10 ms to a batch, with padding")
-    chunks: tuple[int, ...] = Field(
+    chunk_sizes: tuple[int, ...] = Field(
         (8, 8, 8, 4, 2), description="chunk sizes in encoder frames; one is drawn for a batch"
     )
     frame_ce_epochs: float = Field(
         1, ge=0, description="before CTC, in which every frame learns its aligned subword"
     )
-    phones: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
+    phone_loss_weight: float = Field(0.3, ge=0, lt=1, description="weight of the phone loss")
     licence: Licence = UNKNOWN
     skip_bad: int = Field(
         0, ge=0, description="rows of manifests that may be left out because they cannot be used"

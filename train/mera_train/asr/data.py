@@ -56,7 +56,7 @@ def noises(data: Path) -> list[Utterance]:
     try:
         rows = archived(data, NOISE)
     except InputError as error:
-        remedy = "put it there, or train without noise: augment: {noise: 0}"
+        remedy = "put it there, or train without noise: augment: {noise_prob: 0}"
         raise InputError(f"{error.what}; augmentation mixes it in", remedy) from error
     return [
         Utterance(NOISE, row["file"], "", row["fold"], "train")

@@ -18,18 +18,18 @@ class ModelConfig(BaseModel):
 
     kind: Literal["conformer", "deepspeech2", "whisper"] = Field(
         "conformer",
-        description="deepspeech2: LSTMs for blocks; with heads: 1 and kernel: 3. whisper: with "
-        "subsampling: 4, kernel: 2 and an even number of left chunks",
+        description="deepspeech2: LSTMs for blocks; with heads: 1 and kernel_size: 3. whisper: "
+        "with subsampling_factor: 4, kernel_size: 2 and an even number of left chunks",
     )
-    subsampling: Literal[4, 8] = Field(8, description="frames of 10 ms to an encoder frame")
+    subsampling_factor: Literal[4, 8] = Field(8, description="frames of 10 ms to an encoder frame")
     blocks: int = Field(8, ge=1)
     width: int = Field(192, ge=8, description="of every block")
     heads: int = Field(4, ge=1)
-    expansion: int = Field(3, ge=1, description="inner width of a feed-forward module / width")
-    kernel: int = Field(9, ge=2, description="of the causal convolution, in encoder frames")
-    stem: int = Field(32, ge=1, description="channels of the subsampling convolutions")
+    ff_expansion: int = Field(3, ge=1, description="inner width of a feed-forward module / width")
+    kernel_size: int = Field(9, ge=2, description="of the causal convolution, in encoder frames")
+    stem_channels: int = Field(32, ge=1, description="channels of the subsampling convolutions")
     dropout: float = Field(0.1, ge=0, lt=1)
-    chunk: int = Field(8, ge=1, description="encoder frames to a chunk")
+    chunk_size: int = Field(8, ge=1, description="encoder frames to a chunk")
     left_chunks: int = Field(4, ge=1, description="earlier chunks that a chunk sees")
 
     phone_head_block: int | None = Field(
@@ -49,31 +49,34 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _keeps_lstm_states(self) -> ModelConfig:
-        if self.kind == "deepspeech2" and (self.heads, self.kernel) != (1, 3):
+        if self.kind == "deepspeech2" and (self.heads, self.kernel_size) != (1, 3):
             raise ValueError(
-                "deepspeech2 needs heads: 1 and kernel: 3 (mera_train.asr.deepspeech2)"
+                "deepspeech2 needs heads: 1 and kernel_size: 3 (mera_train.asr.deepspeech2)"
             )
         return self
 
     @model_validator(mode="after")
     def _joins_pairs(self) -> ModelConfig:
-        shape = (self.subsampling, self.kernel, self.left_chunks % 2)
+        shape = (self.subsampling_factor, self.kernel_size, self.left_chunks % 2)
         if self.kind == "whisper" and shape != (4, 2, 0):
             raise ValueError(
-                "whisper needs subsampling: 4, kernel: 2, and an even number of left chunks "
-                "(mera_train.asr.whisper)"
+                "whisper needs subsampling_factor: 4, kernel_size: 2, and an even number of "
+                "left chunks (mera_train.asr.whisper)"
             )
         return self
 
     @property
     def left(self) -> int:
         """Encoder frames of the past that a chunk sees."""
-        return self.chunk * self.left_chunks
+        return self.chunk_size * self.left_chunks
 
     @property
     def window(self) -> int:
-        """Frames that one chunk reads; the next window starts ``chunk * subsampling`` later."""
-        return (self.chunk - 1) * self.subsampling + self.right_context + 1
+        """Frames that one chunk reads.
+
+        The next window starts ``chunk_size * subsampling_factor`` later.
+        """
+        return (self.chunk_size - 1) * self.subsampling_factor + self.right_context + 1
 
     @property
     def joined(self) -> int:
@@ -83,12 +86,12 @@ class ModelConfig(BaseModel):
     @property
     def phones_per_frame(self) -> int:
         """Sounds that an encoder frame names, 40 ms each."""
-        return self.subsampling // 4
+        return self.subsampling_factor // 4
 
     @property
     def right_context(self) -> int:
         """Frames after its first that an encoder frame reads."""
-        return 2 * self.subsampling - 2
+        return 2 * self.subsampling_factor - 2
 
 
 class Stem(nn.Module):
@@ -100,14 +103,14 @@ class Stem(nn.Module):
 
     def __init__(self, config: ModelConfig, bins: int) -> None:
         super().__init__()
-        halvings = config.subsampling.bit_length() - 1
-        inputs = [1] + [config.stem] * (halvings - 1)
+        halvings = config.subsampling_factor.bit_length() - 1
+        inputs = [1] + [config.stem_channels] * (halvings - 1)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(channels, config.stem, 3, stride=2) for channels in inputs
+            nn.Conv2d(channels, config.stem_channels, 3, stride=2) for channels in inputs
         )
         for _ in range(halvings):
             bins = (bins - 1) // 2
-        self.out = nn.Linear(config.stem * bins, config.width)
+        self.out = nn.Linear(config.stem_channels * bins, config.width)
 
     def forward(self, frames: Tensor) -> Tensor:
         maps = frames.unsqueeze(1)

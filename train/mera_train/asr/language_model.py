@@ -86,7 +86,9 @@ def hear(
         samples = audio.read(location(data, utterance.corpus), utterance.file)
         frames = torch.from_numpy(np.concatenate([log_mel(samples), silence]))[None]
         with torch.inference_mode():
-            both = model((frames - model.mean) * model.inverse_std, chunk or config.model.chunk)
+            both = model(
+                (frames - model.mean) * model.inverse_std, chunk or config.model.chunk_size
+            )
         units, phones = (scores[0].log_softmax(-1).numpy() for scores in both)
         heard.append(Heard(utterance.text, units, phones.reshape(-1, phones.shape[-1])))
     return heard

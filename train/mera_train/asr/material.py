@@ -44,14 +44,15 @@ def gather(config: Config, data: Path, out: Path, resume: bool | Path) -> Materi
     _tell(_in_two_splits(utterances))
     utterances = [u for u in utterances if u.split != "test"]
     config = _selecting(config, [u.text for u in utterances if u.split == "dev"])
-    read = synthetic(data, config.synthetic) if config.synthetic else []
-    noise = noises(data) if config.augment and config.augment.noise else []
+    corpus = config.synthetic_corpus
+    read = synthetic(data, corpus) if corpus else []
+    noise = noises(data) if config.augment and config.augment.noise_prob else []
     every = [*utterances, *read, *noise]
     digests = Digests(out / "digests.json")
     made = fingerprint.of(config, contents(data, every, digests), digests)
     digests.save()
     state.claim(out, made, resume)
-    speeds = config.augment.speeds if config.augment else (1.0,)
+    speeds = config.augment.speed_factors if config.augment else (1.0,)
     frames = prepare(data, every, speeds, out / "frames", digests)
     for fault in frames.faults:
         skipped.add(InputError(fault))
@@ -79,13 +80,13 @@ def _fitting(
     utterances: Sequence[Utterance], frames: Frames, config: Config
 ) -> tuple[list[Utterance], list[str]]:
     """Leave out training utterances that are too short or too long; return what to say of it."""
-    shortest, longest = config.seconds
+    shortest, longest = config.duration_s
     seconds = {u: frames.count(u) / 100 for u in utterances if u.split == "train"}
     short = [u for u, length in seconds.items() if length < shortest]
     long = [u for u, length in seconds.items() if length > longest]
     told = [
-        f"{len(part)} training utterances are left out: {how} (seconds: {list(config.seconds)}), "
-        f"{part[0].file} first"
+        f"{len(part)} training utterances are left out: {how} "
+        f"(duration_s: {list(config.duration_s)}), {part[0].file} first"
         for part, how in ((short, f"under {shortest} s"), (long, f"over {longest} s"))
         if part
     ]
@@ -100,7 +101,7 @@ def _sayable(
 
     def possible(utterance: Utterance) -> bool:
         symbols = sum(len(units.encode(word)) for word in utterance.text.split())
-        return symbols <= frames.count(utterance) // config.model.subsampling
+        return symbols <= frames.count(utterance) // config.model.subsampling_factor
 
     kept = [u for u in training if possible(u)]
     gone = [u for u in training if not possible(u)]
@@ -114,10 +115,12 @@ def _sayable(
 
 def _selecting(config: Config, dev: Sequence[str]) -> Config:
     """Let the character error rate choose the weights where there are no words to count."""
-    if config.loop.select != "wer" or not dev or any(" " in text for text in dev):
+    if config.loop.metric_for_best_model != "wer" or not dev or any(" " in text for text in dev):
         return config
-    _tell(["no dev transcript has a space: the character error rate chooses (select: cer)"])
-    return config.model_copy(update={"loop": config.loop.model_copy(update={"select": "cer"})})
+    _tell(["no dev transcript has a space: the character error rate chooses"])
+    return config.model_copy(
+        update={"loop": config.loop.model_copy(update={"metric_for_best_model": "cer"})}
+    )
 
 
 def _in_two_splits(utterances: Sequence[Utterance]) -> list[str]:

@@ -18,7 +18,7 @@ class FeedForward(nn.Sequential):
     """A position-wise network."""
 
     def __init__(self, config: ModelConfig, activation: type[nn.Module] = nn.SiLU) -> None:
-        inner = config.width * config.expansion
+        inner = config.width * config.ff_expansion
         super().__init__(
             nn.LayerNorm(config.width),
             nn.Linear(config.width, inner),
@@ -76,10 +76,12 @@ class Convolution(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.past = config.kernel - 1
+        self.past = config.kernel_size - 1
         self.norm = nn.LayerNorm(config.width)
         self.into = nn.Linear(config.width, 2 * config.width)
-        self.depthwise = nn.Conv1d(config.width, config.width, config.kernel, groups=config.width)
+        self.depthwise = nn.Conv1d(
+            config.width, config.width, config.kernel_size, groups=config.width
+        )
         self.inner_norm = nn.LayerNorm(config.width)
         self.out = nn.Linear(config.width, config.width)
         self.dropout = Dropout(config.dropout)
@@ -175,14 +177,14 @@ class Conformer(Encoder):
         config = self.config
         x = self.stem(self.normalise(frames))
         distances = self.penalty(
-            torch.arange(config.left, config.left + config.chunk, device=x.device),
-            torch.arange(config.left + config.chunk, device=x.device),
+            torch.arange(config.left, config.left + config.chunk_size, device=x.device),
+            torch.arange(config.left + config.chunk_size, device=x.device),
         )
         bias = distances.masked_fill(~visible.unsqueeze(1), -torch.inf)
         attentions, convolutions = [], []
         for index, block in enumerate(self.blocks):
             x, keys, past = block(x, bias, attention[index : index + 1], convolution[index])
-            attentions.append(keys[:, :, config.chunk :])
+            attentions.append(keys[:, :, config.chunk_size :])
             convolutions.append(past)
         return (
             F.log_softmax(self.head(x), dim=-1),

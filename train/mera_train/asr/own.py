@@ -103,7 +103,7 @@ def _with(config: Config, table: Path) -> Config:
         update |= {
             "init_checkpoint": given.init_checkpoint,
             "model": start.model,
-            "chunks": start.chunks,
+            "chunk_sizes": start.chunk_sizes,
         }
     return config.model_copy(update=update)
 

@@ -78,12 +78,12 @@ def whole(config: PretrainedConfig) -> Whisper:
     width, inner = len(found["conv1.bias"]), len(found["layer_0.ffn.linear_0.bias"])
     shape = ModelConfig(
         kind="whisper",
-        subsampling=4,
-        kernel=2,
+        subsampling_factor=4,
+        kernel_size=2,
         blocks=sum(name.endswith(".ffn.linear_0.bias") for name in found),
         width=width,
         heads=max(1, width // _HEAD),
-        expansion=inner // width,
+        ff_expansion=inner // width,
     )
     model = Whisper(shape, torch.zeros(BINS), torch.ones(BINS), 1)
     fill(model, config, (torch.eye(BINS), torch.zeros(BINS)))

@@ -3,7 +3,8 @@
     python -m mera_train.asr.self_training BUNDLE OUT.zip SHARE FILE ...
 
 The SHARE of the recordings that the recognizer of BUNDLE is surest of becomes a corpus for the
-``synthetic`` of a training configuration: like synthetic speech it is in no dev and in no test.
+``synthetic_corpus`` of a training configuration: like synthetic speech it is in no dev and in no
+test.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Recognition:
     def plan(self, epoch: int) -> list[Plan]:
         config = self.config
         generator = np.random.default_rng((config.loop.seed, epoch))
-        speeds = config.augment.speeds if config.augment else (1.0,)
+        speeds = config.augment.speed_factors if config.augment else (1.0,)
         recorded = len(self.train) - len(self.synthetic)
         items = list(enumerate(generator.choice(speeds, recorded).tolist()))
         count = round(config.synthetic_share * len(self.synthetic))
@@ -98,7 +98,9 @@ class Recognition:
     def load(self, plan: Plan, epoch: int) -> Batch:
         generator = np.random.default_rng(plan.seed)
         parts, words, phones = [], [], []
-        shift, varies = (c.shift, c.tempo) if (c := self.config.augment) else (0, 0.0)
+        shift, varies = (
+            (c.max_time_shift, c.max_tempo_change) if (c := self.config.augment) else (0, 0.0)
+        )
         for index, speed in plan.items:
             utterance = self.train[index]
             frames = self.frames.get(utterance, speed)
@@ -114,7 +116,7 @@ class Recognition:
             frames = np.concatenate([frames, np.full((tail, BINS), FLOOR, np.float32)])
             parts.append(self._disturbed(frames, generator))
         classes = [list(chain.from_iterable(self.words[index])) for index, _ in plan.items]
-        chunk = int(generator.choice(self.config.chunks))
+        chunk = int(generator.choice(self.config.chunk_sizes))
         batch = self._batch(parts, classes, chunk, words, phones)
         return replace(batch, early=plan.early)
 
@@ -122,7 +124,7 @@ class Recognition:
         """When (s) the encoder frames and the 40 ms whose phones they name are, in their middle."""
         shape = self.config.model
         middle, sounds = shape.right_context // 2, shape.phones_per_frame
-        at = np.arange(middle, frames, shape.subsampling)
+        at = np.arange(middle, frames, shape.subsampling_factor)
         between = 4 * np.arange(sounds) - 2 * (sounds - 1)
         return (at + 0.5) / 100, ((at[:, None] + between).flatten() + 0.5) / 100
 
@@ -132,15 +134,17 @@ class Recognition:
         config = self.config.augment
         if config is None:
             return frames
-        if config.warp:
-            frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
-        if generator.random() < config.rooms:
-            room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
+        if config.max_freq_warp:
+            frames = augment.warp(
+                frames, generator.uniform(-config.max_freq_warp, config.max_freq_warp)
+            )
+        if generator.random() < config.reverb_prob:
+            room = generator.uniform(*config.rt60_s), generator.uniform(*config.drr_db)
             frames = augment.reverberate(frames, *room)
-        moments = generator.poisson(config.substitutions * len(frames) / 100)
-        frames = augment.substitute(frames, moments, config.substitution_length, generator)
+        moments = generator.poisson(config.spec_subs_per_s * len(frames) / 100)
+        frames = augment.substitute(frames, moments, config.spec_sub_width, generator)
         frames = augment.gain(frames, generator.uniform(*config.gain_db))
-        if generator.random() < config.noise:
+        if generator.random() < config.noise_prob:
             noise = self.frames.get(self.noise[int(generator.integers(len(self.noise)))])
             frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
         return augment.mask(frames, self.mean, config, generator)
@@ -161,7 +165,7 @@ class Recognition:
             row[: len(part)] = part
         return Batch(
             torch.from_numpy((padded - self.mean) * self.inverse_std),
-            torch.tensor([-(-len(part) // shape.subsampling) for part in parts]),
+            torch.tensor([-(-len(part) // shape.subsampling_factor) for part in parts]),
             _padded(words),
             _padded(phones),
             torch.tensor([symbol for symbols in classes for symbol in symbols]),
@@ -173,8 +177,8 @@ class Recognition:
         scores, phones = self.model(batch.frames.to(device), batch.chunk)
         named = self._framewise(phones.flatten(1, 2), batch.phones)
         if batch.early:
-            return self._framewise(scores, batch.aligned) + self.config.phones * named
-        return self._ctc(scores, batch) + self.config.phones * named
+            return self._framewise(scores, batch.aligned) + self.config.phone_loss_weight * named
+        return self._ctc(scores, batch) + self.config.phone_loss_weight * named
 
     def _framewise(self, scores: Tensor, aligned: Tensor) -> Tensor:
         """Nats per frame whose class is known."""
@@ -206,7 +210,7 @@ class Recognition:
         self, model: Network, device: torch.device
     ) -> tuple[list[str], list[str], float]:
         """Return what the dev speakers said, what was understood, and the loss a unit."""
-        chunk = self.config.model.chunk
+        chunk = self.config.model.chunk_size
         lengths = [self.frames.count(u) for u in self.dev]
         generator = np.random.default_rng(0)
         references: list[str] = []

@@ -95,7 +95,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         first.fill(model)
     if config.pretrained is not None:
         _pretrained(model, config.pretrained, data, training)
-    named = config.frame_ce_epochs > 0 or config.phones > 0
+    named = config.frame_ce_epochs > 0 or config.phone_loss_weight > 0
     aligned = alignment.prepare(
         data, training if named else [], out / "alignment.npz", material.digests
     )

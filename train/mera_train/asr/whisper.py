@@ -132,7 +132,7 @@ class Whisper(Encoder):
         Returns:
             Log-probabilities ``[1, chunk, symbols]`` and the next caches.
         """
-        left, chunk = self.config.left, self.config.chunk
+        left, chunk = self.config.left, self.config.chunk_size
         x = self.stem(self.normalise(frames))
         at = 2 * (offset - left) + torch.arange(2 * chunk, device=x.device)
         x = x + self.positions(at)

@@ -16,11 +16,11 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    size: int = Field(48, ge=32, multiple_of=16, description="side of the face crop in pixels")
-    stem: int = Field(24, ge=8, description="channels at full size")
+    crop_size: int = Field(48, ge=32, multiple_of=16, description="side of the face crop in pixels")
+    stem_channels: int = Field(24, ge=8, description="channels at full size")
     channels: tuple[int, ...] = Field((48, 96, 144, 192), description="channels of each stage")
     blocks: tuple[int, ...] = Field((1, 2, 2, 1), description="residual blocks of each stage")
-    embedding: int = Field(96, ge=64, le=128, description="width of what the fusion reads")
+    embedding_dim: int = Field(96, ge=64, le=128, description="width of what the fusion reads")
     dropout: float = Field(0.2, ge=0, lt=1, description="before the embedding and the heads")
 
 
@@ -58,21 +58,21 @@ class FaceNet(Calibrated):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.stem = nn.Sequential(convolution(1, config.stem, 3), nn.ReLU())
+        self.stem = nn.Sequential(convolution(1, config.stem_channels, 3), nn.ReLU())
         stages: list[nn.Module] = []
-        width = config.stem
+        width = config.stem_channels
         for channels, blocks in zip(config.channels, config.blocks, strict=True):
             stages += [Block(width, channels, 2)]
             stages += [Block(channels, channels, 1) for _ in range(blocks - 1)]
             width = channels
         self.stages = nn.Sequential(*stages)
         self.embed = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(width, config.embedding), nn.ReLU()
+            nn.Dropout(config.dropout), nn.Linear(width, config.embedding_dim), nn.ReLU()
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.emotion = nn.Linear(config.embedding, len(LABELS))
-        self.fer2013 = nn.Linear(config.embedding, len(EMOTIONS))
-        self.valence = nn.Linear(config.embedding, 1)
+        self.emotion = nn.Linear(config.embedding_dim, len(LABELS))
+        self.fer2013 = nn.Linear(config.embedding_dim, len(EMOTIONS))
+        self.valence = nn.Linear(config.embedding_dim, 1)
 
     def encode(self, face: Tensor) -> Tensor:
         """Return the embedding ``[B, D]``; once trained, the mean of a crop's and its mirror's."""

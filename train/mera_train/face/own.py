@@ -62,7 +62,7 @@ class OwnFaces:
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, ...]:
         generator = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**31)))
-        size = self.config.model.size
+        size = self.config.model.crop_size
         crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
         shares = nn.functional.one_hot(self.truth[rows], len(LABELS)).float()
         return tuple(mix([crops, shares], self.config.augment, generator))
@@ -75,7 +75,7 @@ class OwnFaces:
         surprise = nn.functional.cross_entropy(
             logits.float(), shares, label_smoothing=self.config.label_smoothing
         )
-        return surprise + self.config.valence * error
+        return surprise + self.config.valence_loss_weight * error
 
     def scores(self, model: FaceNet, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device

@@ -45,27 +45,29 @@ class Config(BaseModel):
 
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
-    loop: LoopConfig = LoopConfig(select="accuracy", higher_is_better=True)
+    loop: LoopConfig = LoopConfig(metric_for_best_model="accuracy", greater_is_better=True)
     init_checkpoint: Path | None = Field(
         None, description="checkpoint to begin with, of the same shape"
     )
     own: OwnConfig | None = Field(None, description="one's own examples, in place of FER+")
-    further: tuple[Path, ...] = Field(
+    extra_data: tuple[Path, ...] = Field(
         (), description="CSVs of further face crops (file,label,split) to learn and choose by"
     )
     licence: Licence = UNKNOWN
-    batch: int = Field(128, ge=2)
-    small_until: float = Field(
+    batch_size: int = Field(128, ge=2)
+    low_resolution_ratio: float = Field(
         0.4, ge=0, le=1, description="share of the epochs on crops of two thirds of the size"
     )
-    balance: float = Field(
+    class_balance: float = Field(
         0.25, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
     )
-    fer2013: float = Field(0.3, ge=0, description="weight of FER2013's labels in the loss")
+    fer2013_loss_weight: float = Field(
+        0.3, ge=0, description="weight of FER2013's labels in the loss"
+    )
     label_smoothing: float = Field(
         0.1, ge=0, lt=1, description="of FER2013's labels, which are single"
     )
-    valence: float = Field(1.0, ge=0, description="weight of the valence in the loss")
+    valence_loss_weight: float = Field(1.0, ge=0, description="weight of the valence in the loss")
 
     def learning_from(self, own: OwnConfig) -> Config:
         """Return the same with one's own examples in place of FER+."""
@@ -86,7 +88,7 @@ class Expressions:
         self.shares = torch.from_numpy(shares(train.votes))
         self.fer2013 = torch.from_numpy(train.fer2013)
         counts = np.bincount(plurality(train.votes), minlength=len(LABELS))
-        self.frequency = torch.from_numpy(counts[plurality(train.votes)] ** -config.balance)
+        self.frequency = torch.from_numpy(counts[plurality(train.votes)] ** -config.class_balance)
 
     def plan(self, epoch: int) -> list[tuple[int, Tensor]]:
         """Batches of rows, each with the seed of its disturbances."""
@@ -97,7 +99,7 @@ class Expressions:
         )
         return [
             (seed * 10_007 + number, batch)
-            for number, batch in enumerate(rows.split(self.config.batch))
+            for number, batch in enumerate(rows.split(self.config.batch_size))
             if len(batch) > 1
         ]
 
@@ -105,8 +107,8 @@ class Expressions:
         """Crops, FER+ shares, FER2013 shares (zeros where unknown) of a batch."""
         seed, rows = plan
         generator = torch.Generator().manual_seed(seed)
-        size = self.config.model.size
-        if epoch < self.config.small_until * self.config.loop.epochs:
+        size = self.config.model.crop_size
+        if epoch < self.config.low_resolution_ratio * self.config.loop.epochs:
             size = size * 2 // 3
         crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
         known = self.fer2013[rows] >= 0
@@ -121,8 +123,9 @@ class Expressions:
         target = first @ torch.from_numpy(VALENCES).to(device)
         loss: Tensor = (
             -(first * logits.float().log_softmax(1)).sum(1).mean()
-            - self.config.fer2013 * (second * fer2013.float().log_softmax(1)).sum(1).mean()
-            + self.config.valence * F.mse_loss(valence.float()[:, 0], target)
+            - self.config.fer2013_loss_weight
+            * (second * fer2013.float().log_softmax(1)).sum(1).mean()
+            + self.config.valence_loss_weight * F.mse_loss(valence.float()[:, 0], target)
         )
         return loss
 
@@ -147,7 +150,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         `measure` of the valid and the test split, and the test split disturbed in several ways.
     """
     faces = load(data)
-    manifests = [read_manifest(path) for path in config.further]
+    manifests = [read_manifest(path) for path in config.extra_data]
     learnt = joined([faces["train"], *(part["train"] for part in manifests)])
     further = joined([part["valid"] for part in manifests]) if manifests else None
     parts = [learnt, faces["valid"], faces["test"], *([further] if further else [])]
@@ -172,7 +175,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "prior_taken_back": power,
         "further": {
             path.name: len(part["train"])
-            for path, part in zip(config.further, manifests, strict=True)
+            for path, part in zip(config.extra_data, manifests, strict=True)
         },
         **measured(model, faces, further),
     }

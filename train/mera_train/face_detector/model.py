@@ -19,7 +19,7 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     channels: tuple[int, int, int, int, int] = (16, 24, 48, 64, 48)
-    head: int = Field(32, ge=8)
+    head_channels: int = Field(32, ge=8)
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -44,12 +44,12 @@ class FaceDetectorNet(nn.Module):
             for inputs, outputs in ((four, eight), (eight, sixteen), (sixteen, last))
         )
         self.lateral = nn.ModuleList(
-            nn.Conv2d(width, config.head, 1) for width in (eight, sixteen, last)
+            nn.Conv2d(width, config.head_channels, 1) for width in (eight, sixteen, last)
         )
-        self.head = nn.Conv2d(config.head, config.head, 3, padding=1, bias=False)
+        self.head = nn.Conv2d(config.head_channels, config.head_channels, 3, padding=1, bias=False)
         # The levels share a head, but not their statistics.
-        self.norms = nn.ModuleList(nn.BatchNorm2d(config.head) for _ in STRIDES)
-        self.answer = nn.Conv2d(config.head, 1 + 4 + 2 * LANDMARKS, 1)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(config.head_channels) for _ in STRIDES)
+        self.answer = nn.Conv2d(config.head_channels, 1 + 4 + 2 * LANDMARKS, 1)
         # A face is rare: without this the first steps only unlearn faces everywhere (Lin, 2017).
         bias = torch.zeros(self.answer.out_channels)
         bias[0] = -4.6

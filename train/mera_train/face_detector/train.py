@@ -38,8 +38,8 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: ModelConfig = ModelConfig()
-    loop: LoopConfig = LoopConfig(select="recall", higher_is_better=True)
-    pictures: tuple[str, ...] = Field(
+    loop: LoopConfig = LoopConfig(metric_for_best_model="recall", greater_is_better=True)
+    manifests: tuple[str, ...] = Field(
         ("portraits.csv", "scenes.csv"),
         description="CSVs of mera_train.face_detector.label, in --data",
     )
@@ -47,10 +47,14 @@ class Config(BaseModel):
         None, description="checkpoint to begin with, of the same shape"
     )
     licence: Licence = UNKNOWN
-    side: int = Field(256, ge=64, multiple_of=32, description="of the composed scenes, in pixels")
-    scenes: int = Field(12_000, ge=1, description="composed scenes an epoch")
-    batch: int = Field(24, ge=2)
-    landmarks: float = Field(1.0, ge=0, description="weight of the landmarks in the loss")
+    scene_size: int = Field(
+        256, ge=64, multiple_of=32, description="of the composed scenes, in pixels"
+    )
+    scenes_per_epoch: int = Field(12_000, ge=1, description="composed scenes an epoch")
+    batch_size: int = Field(24, ge=2)
+    landmark_loss_weight: float = Field(
+        1.0, ge=0, description="weight of the landmarks in the loss"
+    )
 
 
 class Detection:
@@ -62,20 +66,23 @@ class Detection:
         # torch declares no such overload.
         self.model: FaceDetectorNet = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.valid = config, pictures["valid"]
-        self.composer = Composer(pictures["train"], config.side)
-        self.places = [places(config.side // s, config.side // s, s) for s in STRIDES]
+        self.composer = Composer(pictures["train"], config.scene_size)
+        self.places = [places(config.scene_size // s, config.scene_size // s, s) for s in STRIDES]
 
     def plan(self, epoch: int) -> list[int]:
         """Return the seeds of the batches."""
         first = (self.config.loop.seed * 1_000_003 + epoch) * 10_007
-        return [first + number for number in range(self.config.scenes // self.config.batch)]
+        return [
+            first + number
+            for number in range(self.config.scenes_per_epoch // self.config.batch_size)
+        ]
 
     def load(self, plan: int, epoch: int) -> list[Tensor]:
         """Return pictures ``[B, 1, S, S]``, and for every place of each: what is there (1: a face,
         0: none, -1: either), its box and its landmarks."""
         rng = np.random.default_rng(plan)
         parts: list[list[Tensor]] = []
-        for _ in range(self.config.batch):
+        for _ in range(self.config.batch_size):
             pixels, boxes, landmarks, confidence = self.composer.scene(rng)
             targets = self._targets(boxes, landmarks, confidence)
             parts.append([torch.from_numpy(pixels)[None].float(), *targets])
@@ -129,7 +136,7 @@ class Detection:
         loss: Tensor = (
             focal[kind >= 0].sum() / count
             + 2 * (1 - generalized).sum() / count
-            + self.config.landmarks * away.sum() / count
+            + self.config.landmark_loss_weight * away.sum() / count
         )
         return loss
 
@@ -150,10 +157,10 @@ def overlaps(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a face detector on ``config.pictures`` in ``data`` and write its checkpoint."""
-    loaded = [load(data / name) for name in config.pictures]
+    loaded = [load(data / name) for name in config.manifests]
     pictures = {split: [p for part in loaded for p in part[split]] for split in loaded[0]}
     made = fingerprint.of(
-        config, {n: contents(part) for n, part in zip(config.pictures, loaded, strict=True)}
+        config, {n: contents(part) for n, part in zip(config.manifests, loaded, strict=True)}
     )
     state.claim(out, made, resume)
     torch.manual_seed(config.loop.seed)

@@ -21,24 +21,29 @@ class Composition(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     examples: int = Field(20_000, ge=7, description="equally many of every emotion")
-    disturbed: float = Field(0.3, ge=0, le=1, description="share of noisy, blurred, misheard")
-    contrary: float = Field(0.1, ge=0, le=1, description="share that shows another emotion")
-    misread: float = Field(
+    degraded_rate: float = Field(0.3, ge=0, le=1, description="share of noisy, blurred, misheard")
+    conflict_rate: float = Field(0.1, ge=0, le=1, description="share that shows another emotion")
+    correlated_error_rate: float = Field(
         0.4,
         ge=0,
         le=1,
         description="share of examples that all encoders take for the same other emotion, where "
         "they know such items: one person's modalities err together, those of strangers do not",
     )
-    outdated: float = Field(
+    half_life_s: float = Field(
         15.0, gt=0, description="seconds after which evidence shows another emotion as often as not"
     )
-    age_s: dict[str, float] = Field(
+    mean_age_s: dict[str, float] = Field(
         {"voice": 0.7, "face": 0.3, "text": 3.0}, description="mean age of the evidence"
     )
 
 
-CLEAN = Composition(disturbed=0, contrary=0, misread=0, age_s={"voice": 0, "face": 0, "text": 0})
+CLEAN = Composition(
+    degraded_rate=0,
+    conflict_rate=0,
+    correlated_error_rate=0,
+    mean_age_s={"voice": 0, "face": 0, "text": 0},
+)
 """Everything fresh, undisturbed and of one mind."""
 
 
@@ -71,9 +76,9 @@ class Composed:
 def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     """Draw examples from what the encoders said about three corpora.
 
-    Of each modality an item with the example's emotion is drawn; with the chance ``contrary``,
+    Of each modality an item with the example's emotion is drawn; with the chance ``conflict_rate``,
     and more the older it is, one with another emotion: faces lie and moods change. With the chance
-    ``misread`` all items are such as their encoders take for one and the same other emotion.
+    ``correlated_error_rate`` all items are such as their encoders take for the same other emotion.
 
     Args:
         pools: by modality, all with every emotion.
@@ -87,15 +92,15 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     embeddings: dict[str, Floats] = {}
     probabilities, ages, shown, items = [], [], [], []
     taken_for = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
-    taken_for = np.where(random.random(n) < how.misread, taken_for, _ANYTHING)
+    taken_for = np.where(random.random(n) < how.correlated_error_rate, taken_for, _ANYTHING)
     for name in MODALITIES:
         pool = pools[name]
-        age = random.exponential(1, n) * how.age_s[name]
-        stale = 0.5 * (1 - 2.0 ** -(age / how.outdated))
+        age = random.exponential(1, n) * how.mean_age_s[name]
+        stale = 0.5 * (1 - 2.0 ** -(age / how.half_life_s))
         other = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
-        differs = random.random(n) < how.contrary + (1 - how.contrary) * stale
+        differs = random.random(n) < how.conflict_rate + (1 - how.conflict_rate) * stale
         show = np.where(differs, other, emotions)
-        disturbed = random.random(n) < how.disturbed
+        disturbed = random.random(n) < how.degraded_rate
         rows = _draw(pool, show, disturbed, taken_for, random)
         embeddings[name] = pool.embeddings[rows]
         probabilities.append(pool.probabilities[rows])

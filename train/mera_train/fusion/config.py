@@ -27,16 +27,16 @@ class Config(BaseModel):
         None, description="checkpoint to go on from, with a file of features as the data"
     )
     model: ModelConfig = ModelConfig()
-    loop: LoopConfig = LoopConfig(select="macro_f1", higher_is_better=True)
+    loop: LoopConfig = LoopConfig(metric_for_best_model="macro_f1", greater_is_better=True)
     composition: Composition = Composition()
     licence: Licence = UNKNOWN
-    batch: int = Field(256, ge=2)
+    batch_size: int = Field(256, ge=2)
     full_modality_rate: float = Field(
         0.5, ge=0, le=1, description="share of examples with all modalities; others lose some"
     )
-    valence_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
+    valence_loss_weight: float = Field(0.5, ge=0, description="of the valence of the whole")
     own: OwnConfig | None = Field(None, description="one's own clips, in place of the corpora")
-    unimodal_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
+    unimodal_loss_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
 
     def learning_from(self, own: OwnConfig) -> Config:
         """Return the same with one's own clips in place of the corpora."""

@@ -153,7 +153,7 @@ def _texts(bundle: Bundle, data: Path, split: str) -> Iterator[Example]:
     rows = [r for r in texts.sentences(data) if r.split == split and len(r.emotions) == 1]
     words = sorted({word for row in rows for word in row.text.split() if word.isascii()})
     random = Random(0)
-    rates = Disturbance(delete=0.1, substitute=0.15, misspell=0.05)
+    rates = Disturbance(deletion_prob=0.1, substitution_prob=0.15, misspelling_prob=0.05)
     for number, row in enumerate(rows):
         for disturbed in (False, True):
             text = disturb(row.text, rates, words, random) if disturbed else row.text

@@ -18,10 +18,10 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    fused: int = Field(64, ge=4, description="width of the fused features")
-    unimodal: int = Field(32, ge=4, description="width of each modality's features")
+    fusion_dim: int = Field(64, ge=4, description="width of the fused features")
+    unimodal_dim: int = Field(32, ge=4, description="width of each modality's features")
     dropout: float = Field(0.2, ge=0, lt=1, description="of the encoders' embeddings")
-    correction: float | None = Field(
+    max_correction_nats: float | None = Field(
         None, gt=0, description="largest correction, in nats, so that no modality is overruled"
     )
 
@@ -65,11 +65,11 @@ class Mtme(Calibrated):
         self.dropout = nn.Dropout(config.dropout)
         sizes = {name: width + len(EMOTIONS) for name, width in widths.items()}
         self.unimodal = nn.ModuleDict(
-            {name: Head(size, config.unimodal) for name, size in sizes.items()}
+            {name: Head(size, config.unimodal_dim) for name, size in sizes.items()}
         )
-        self.fusion = Head(sum(sizes.values()) + len(MODALITIES), config.fused)
-        self.gains = nn.Linear(config.fused, len(MODALITIES))
-        self.correction = nn.Linear(config.fused, len(EMOTIONS))
+        self.fusion = Head(sum(sizes.values()) + len(MODALITIES), config.fusion_dim)
+        self.gains = nn.Linear(config.fusion_dim, len(MODALITIES))
+        self.correction = nn.Linear(config.fusion_dim, len(EMOTIONS))
         self.log_half_life_s = nn.Parameter(torch.full((len(MODALITIES),), math.log(15.0)))
         # Begins as the plain product of experts.
         for layer in (self.gains, self.correction):
@@ -122,7 +122,7 @@ class Mtme(Calibrated):
         gains = torch.where(alone, torch.ones_like(gains), gains) * mask
         together = (gains.unsqueeze(-1) * logs).sum(dim=1)
         correction = self.correction(features["whole"])
-        if (most := self.config.correction) is not None:
+        if (most := self.config.max_correction_nats) is not None:
             correction = most * torch.tanh(correction / most)
         combined = (together + correction) / self.temperature
         return Fused(

@@ -43,8 +43,8 @@ class Supervised(nn.Module):
         rated: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
-        sizes = {UnimodalLabels.WHOLE: network.config.fused}
-        sizes |= dict.fromkeys(MODALITIES, network.config.unimodal)
+        sizes = {UnimodalLabels.WHOLE: network.config.fusion_dim}
+        sizes |= dict.fromkeys(MODALITIES, network.config.unimodal_dim)
         self.network = network
         self.labels = UnimodalLabels(valence, sizes, dict(rated or {}))
 
@@ -65,7 +65,7 @@ class MultiTask:
         """Rows in random order, cut into batches, each with the seed of its losses."""
         random = np.random.default_rng([self.config.loop.seed, epoch])
         order = random.permutation(len(self._there))
-        batches = np.array_split(order, max(1, len(order) // self.config.batch))
+        batches = np.array_split(order, max(1, len(order) // self.config.batch_size))
         return [(int(random.integers(2**31)), rows) for rows in batches]
 
     def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Batch:
@@ -87,11 +87,11 @@ class MultiTask:
             batch: which rows, of what epoch.
         """
         labels, present = self.model.labels, self._there[batch.rows] * batch.kept
-        loss = emotion + self.config.valence_weight * (fused.valence - valence).abs().mean()
+        loss = emotion + self.config.valence_loss_weight * (fused.valence - valence).abs().mean()
         for column, name in enumerate(MODALITIES):
             weight = labels.weight(name, batch.rows) * present[:, column]
             error = (fused.unimodal_valence[name] - labels.label(name)[batch.rows]).abs()
-            loss = loss + self.config.unimodal_weight * (weight * error).mean()
+            loss = loss + self.config.unimodal_loss_weight * (weight * error).mean()
         here: dict[str, Tensor] = {name: present[:, i] > 0.5 for i, name in enumerate(MODALITIES)}
         features = {name: value.detach() for name, value in fused.features.items()}
         labels.update(batch.rows, features, here, batch.epoch)

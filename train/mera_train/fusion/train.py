@@ -225,11 +225,11 @@ def _tested(network: Mtme, unseen: Mapping[str, Pool], few: Composition) -> dict
 
 def _disturbance(how: Composition) -> str:
     """Return what is wrong with composed examples, in words."""
-    ages = ", ".join(f"{name} {age:g} s" for name, age in how.age_s.items())
+    ages = ", ".join(f"{name} {age:g} s" for name, age in how.mean_age_s.items())
     return (
-        f"{how.disturbed:.0%} of the inputs noisy, blurred or misheard, {how.contrary:.0%} show "
-        f"another emotion, and more the older they are (mean ages: {ages}; half of those who are "
-        "very old are wrong)"
+        f"{how.degraded_rate:.0%} of the inputs noisy, blurred or misheard, "
+        f"{how.conflict_rate:.0%} show another emotion, and more the older they are "
+        f"(mean ages: {ages}; half of those who are very old are wrong)"
     )
 
 

@@ -51,26 +51,26 @@ class Config(BaseModel):
     )
     network: ModelConfig = ModelConfig()
     loop: LoopConfig = LoopConfig()
-    batch: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
+    batch_size: int = Field(32, ge=1, description="utterances, or dialogues where there are any")
     full_modality_rate: float = Field(
         1.0, ge=0, le=1, description="share of utterances with all modalities; others lose some"
     )
-    unimodal_weight: float = Field(
+    unimodal_loss_weight: float = Field(
         0.0, ge=0, description="of the single modalities' sentiment (mtme, self_mm, mtfn, mlmf)"
     )
-    generate: bool = Field(
+    generate_unimodal_labels: bool = Field(
         True, description="labels of single modalities where people gave none; else none is learnt"
     )
-    weights: dict[str, float] = Field(
+    loss_weights: dict[str, float] = Field(
         {}, description="of what a network learns besides sentiment, where not the usual ones"
     )
-    dropped: float = Field(
+    missing_rate: float = Field(
         0.0, ge=0, lt=1, description="share of frames that say nothing, in training and validation"
     )
     human_labels: bool = Field(
         False, description="single modalities learn what people saw in them, where they did"
     )
-    always_unimodal: float = Field(
+    min_unimodal_weight: float = Field(
         0.0,
         ge=0,
         description="least weight of a generated label; Self-MM's is 0 where it is the whole's",
@@ -90,49 +90,49 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _losses_are_known(self) -> Config:
         usual = MODELS[self.model].LOSSES
-        for name in self.weights.keys() - usual.keys():
+        for name in self.loss_weights.keys() - usual.keys():
             known = ", ".join(usual) or "nothing besides sentiment"
-            raise ValueError(f"weights: {self.model} learns {known}, not {name!r}")
+            raise ValueError(f"loss_weights: {self.model} learns {known}, not {name!r}")
         return self
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Config:
-        width = "fused" if self.model == "misa" else "attention"
+        width = "fusion_dim" if self.model == "misa" else "attention_dim"
         if getattr(self.network, width) % self.network.heads:
             raise ValueError(f"network.heads must divide network.{width}")
         return self
 
 
-_LOOP = {"precision": "fp32", "ema_decay": 0.9, "select": "mae"}
+_LOOP = {"precision": "fp32", "ema_decay": 0.9, "metric_for_best_model": "mae"}
 
 _DATASETS: dict[str, dict[str, Any]] = {
-    "mosei": {"batch": 64, "loop": {"epochs": 15}},
+    "mosei": {"batch_size": 64, "loop": {"epochs": 15}},
     "mosi_bclstm": {
-        "batch": 6,
+        "batch_size": 6,
         "feature_swap_rate": {"text": 0.22, "vision": 0.45},
         "loop": {"epochs": 25, "learning_rate": 2e-3},
         "network": {
-            "context": 64,
+            "context_dim": 64,
             "corrects_text": True,
-            "fused": 64,
-            "encoded": {"text": 64, "audio": 64, "vision": 64},
+            "fusion_dim": 64,
+            "encoder_dims": {"text": 64, "audio": 64, "vision": 64},
             "input_dropout": 0.1,
             "dropout": 0.5,
         },
     },
 }
 
-_MTME = {"full_modality_rate": 0.8, "unimodal_weight": 0.5, "always_unimodal": 0.5}
+_MTME = {"full_modality_rate": 0.8, "unimodal_loss_weight": 0.5, "min_unimodal_weight": 0.5}
 
 _MODELS: dict[str, dict[str, Any]] = {
     "mtme": _MTME,
     "mtme_human": {**_MTME, "human_labels": True},
-    "self_mm": {"unimodal_weight": 1.0},
-    "mtfn": {"unimodal_weight": 1.0, "human_labels": True, "generate": False},
-    "mlmf": {"unimodal_weight": 1.0, "human_labels": True, "generate": False},
-    "misa": {"network": {"encoded": dict.fromkeys(MODALITIES, 128), "heads": 2}},
-    "tfr_net": {"dropped": 0.3},
-    "almt": {"network": {"attention": 128, "heads": 8}, "loop": {"learning_rate": 1e-4}},
+    "self_mm": {"unimodal_loss_weight": 1.0},
+    "mtfn": {"unimodal_loss_weight": 1.0, "human_labels": True, "generate_unimodal_labels": False},
+    "mlmf": {"unimodal_loss_weight": 1.0, "human_labels": True, "generate_unimodal_labels": False},
+    "misa": {"network": {"encoder_dims": dict.fromkeys(MODALITIES, 128), "heads": 2}},
+    "tfr_net": {"missing_rate": 0.3},
+    "almt": {"network": {"attention_dim": 128, "heads": 8}, "loop": {"learning_rate": 1e-4}},
 }
 
 

@@ -15,11 +15,10 @@ from mera_edge.errors import ConfigError
 from mera_train import configuration, disk, parallel
 
 FLAT = {
-    "batch_size": ("batch",),
     "dropout": ("network", "dropout"),
     "early_stop": ("loop", "patience"),
     "learning_rate": ("loop", "learning_rate"),
-    "post_fusion_dim": ("network", "fused"),
+    "post_fusion_dim": ("network", "fusion_dim"),
     "weight_decay": ("loop", "weight_decay"),
 }
 """Of MMSA's flat settings, where ours lie."""

@@ -46,8 +46,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no transcripts: published features only": _UNREAD,
     "no doubt: fitted features believed": {"feature_swap_rate": {}},
     "neither transcripts nor doubt": {**_UNREAD, "feature_swap_rate": {}},
-    "no dialogue context": {"network": {"context": 0}},
-    _PLAIN: {"unimodal_weight": 0},
+    "no dialogue context": {"network": {"context_dim": 0}},
+    _PLAIN: {"unimodal_loss_weight": 0},
     "no modality dropout": {"full_modality_rate": 1.0},
 }
 

@@ -169,7 +169,7 @@ def read(config: Config) -> Corpus:
 
 
 def _require_labels(config: Config, corpus: Corpus) -> None:
-    if config.generate or not config.human_labels:
+    if config.generate_unimodal_labels or not config.human_labels:
         return
     rated = {name for name, labels in corpus.train.unimodal.items() if np.isfinite(labels).any()}
     if missing := sorted({*MODALITIES} - rated):

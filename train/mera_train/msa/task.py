@@ -50,16 +50,16 @@ class SentimentTask:
         network = MODELS[config.model](config.network, shapes(corpus))
         network.inputs.normalise_by(data.batch(corpus.train))
         whole = torch.from_numpy(corpus.train.labels)
-        widths = {UnimodalLabels.WHOLE: config.network.fused}
-        if config.unimodal_weight:
-            widths |= dict.fromkeys(MODALITIES, config.network.unimodal)
+        widths = {UnimodalLabels.WHOLE: config.network.fusion_dim}
+        if config.unimodal_loss_weight:
+            widths |= dict.fromkeys(MODALITIES, config.network.unimodal_dim)
         rated = corpus.train.unimodal if config.human_labels else {}
         human = {name: torch.from_numpy(values) for name, values in rated.items()}
         labels = UnimodalLabels(whole, widths, human)
         self.model = Supervised(network, labels)
         # The same doubt about dev as about training, or dev would choose what trusts most.
         self.dev = self._dropped(self._doubted(corpus.valid, np.random.default_rng(0)), 0)
-        self.weights = {**network.LOSSES, **config.weights}
+        self.weights = {**network.LOSSES, **config.loss_weights}
 
     def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
         """Rows in random order, dialogues whole, cut into batches, each with a seed."""
@@ -67,7 +67,7 @@ class SentimentTask:
         train = self.corpus.train
         units = np.arange(len(train)) if train.dialogues is None else train.dialogues
         order = random.permutation(np.unique(units))
-        batches = np.array_split(order, max(1, len(order) // self.config.batch))
+        batches = np.array_split(order, max(1, len(order) // self.config.batch_size))
         rows = {unit: np.flatnonzero(units == unit) for unit in order}
         return [
             (int(random.integers(2**31)), np.concatenate([rows[unit] for unit in batch]))
@@ -98,18 +98,18 @@ class SentimentTask:
         )
         for name, extra in network.losses(predicted, seen, step.whole.to(device)).items():
             loss = loss + self.weights[name] * extra
-        if not self.config.unimodal_weight:
+        if not self.config.unimodal_loss_weight:
             return loss
         here = {}
         for column, name in enumerate(MODALITIES):
             human = labels.get_buffer(f"fixed_{name}")[rows]
             here[name] = present[:, column] > 0.5
-            weight = labels.weight(name, rows).clamp(min=self.config.always_unimodal)
-            weight = weight * self.config.generate
+            weight = labels.weight(name, rows).clamp(min=self.config.min_unimodal_weight)
+            weight = weight * self.config.generate_unimodal_labels
             weight = torch.where(human, torch.ones_like(weight), weight) * here[name]
             error = (predicted[f"sentiment_{name}"] - labels.label(name)[rows]).abs()
-            loss = loss + self.config.unimodal_weight * (weight * error).mean()
-        if not self.config.generate:
+            loss = loss + self.config.unimodal_loss_weight * (weight * error).mean()
+        if not self.config.generate_unimodal_labels:
             return loss
         names = (UnimodalLabels.WHOLE, *MODALITIES)
         features = {name: predicted[f"features_{name}"].detach() for name in names}
@@ -121,11 +121,11 @@ class SentimentTask:
         return figures(model.network, self.dev, self.corpus)
 
     def _dropped(self, examples: Examples, seed: int) -> Examples:
-        if not self.config.dropped:
+        if not self.config.missing_rate:
             return examples
         inputs = self.model.network.inputs
         means = {name: inputs.get_buffer(f"{name}_mean").cpu().numpy() for name in MODALITIES}
-        return data.dropped(examples, self.config.dropped, means, seed)
+        return data.dropped(examples, self.config.missing_rate, means, seed)
 
     def _doubted(self, examples: Examples, random: np.random.Generator) -> Examples:
         """Give some utterances the fitted features of one with the opposite label."""

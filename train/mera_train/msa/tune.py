@@ -18,8 +18,8 @@ def tune(
 ) -> Config:
     """Return the settings that did best on the validation split.
 
-    Learning rate, weight decay, dropouts and batch are tried (tree-structured Parzen estimator).
-    The study is kept in ``out/study.db``: an interrupted one goes on.
+    Learning rate, weight decay, dropouts and batch size are tried (tree-structured Parzen
+    estimator). The study is kept in ``out/study.db``: an interrupted one goes on.
 
     Args:
         config: what is not tried stays as it is here.
@@ -56,15 +56,16 @@ def tune(
                 "dropout": trial.suggest_float("dropout", 0.0, 0.6),
             }
         )
-        batch = trial.suggest_categorical("batch", [config.batch // 2 or 1, config.batch])
-        return config.model_copy(update={"loop": changed, "network": network, "batch": batch})
+        sizes = [config.batch_size // 2 or 1, config.batch_size]
+        size = trial.suggest_categorical("batch_size", sizes)
+        return config.model_copy(update={"loop": changed, "network": network, "batch_size": size})
 
     def objective(trial: optuna.Trial) -> float:
         tried = settings(trial)
         # A trial that was killed is not gone on with: the study begins another.
         run = out / str(trial.number)
         chosen = fit(SentimentTask(tried, hidden), tried.loop, run, {}, resume=False)
-        return chosen[loop.select]
+        return chosen[loop.metric_for_best_model]
 
     if not resume:
         (out / "study.db").unlink(missing_ok=True)
@@ -72,7 +73,7 @@ def tune(
         storage=f"sqlite:///{out / 'study.db'}",
         study_name=f"{config.model}-{config.dataset}",
         load_if_exists=True,
-        direction="maximize" if loop.higher_is_better else "minimize",
+        direction="maximize" if loop.greater_is_better else "minimize",
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     made = fingerprint.of(config, {"the examples": corpus.digest, "the first seed": str(seed)})

@@ -23,7 +23,7 @@ class OwnConfig(BaseModel):
     held_out: tuple[float, float] = Field(
         (0.15, 0.25), description="shares for valid and test, where the examples name no splits"
     )
-    balance: float = Field(
+    class_balance: float = Field(
         0.5, ge=0, le=1, description="0: labels as frequent as in the data; 1: all the same"
     )
     keep_learnt: bool = Field(

@@ -26,7 +26,7 @@ class Settings(fingerprint.Settings, Protocol):
     own: OwnConfig | None
     loop: LoopConfig
     licence: Licence
-    batch: int
+    batch_size: int
 
 
 Network = TypeVar("Network", bound=Calibrated)

@@ -30,14 +30,14 @@ class OwnTask(Generic[Network]):
         self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
         learnt = np.array([self.truth[i] for i in self.train])
         weights = np.array([examples[i].weight for i in self.train])
-        weights = weights * np.bincount(learnt)[learnt] ** -required(config.own).balance
+        weights = weights * np.bincount(learnt)[learnt] ** -required(config.own).class_balance
         self.shares = weights / weights.sum()
 
     def plan(self, epoch: int) -> list[tuple[int, list[int]]]:
         """As many rows as there are, drawn by weight and label, in batches of about one size."""
         generator = np.random.default_rng((self.config.loop.seed, epoch))
         drawn = generator.choice(self.train, len(self.train), p=self.shares)
-        count = max(1, round(len(drawn) / self.config.batch))
+        count = max(1, round(len(drawn) / self.config.batch_size))
         return [(n, part.tolist()) for n, part in enumerate(np.array_split(drawn, count))]
 
     def load(self, plan: tuple[int, list[int]], epoch: int) -> Any:

@@ -17,7 +17,7 @@ def _face(loaded: Checkpoint, data: Path) -> dict[str, Any]:
     from mera_train.face.train import Config
 
     config = loaded.settings(Config)
-    places = [path if path.exists() else data / path for path in config.further]
+    places = [path if path.exists() else data / path for path in config.extra_data]
     parts = [faces.read_manifest(path)["valid"] for path in places if path.exists()]
     if len(parts) < len(places):
         print("Not measured again: the further faces, whose CSV is not in DIR.", file=sys.stderr)

@@ -30,24 +30,30 @@ class Config(BaseModel):
     )
     distillation: Distillation | None = None
     loop: LoopConfig = LoopConfig()
-    disturbance: Disturbance = Disturbance()
+    augment: Disturbance = Disturbance()
     licence: Licence = UNKNOWN
     own: OwnConfig | None = Field(None, description="one's own examples, in place of text.zip")
-    batch: int = Field(128, ge=1, description="sentences")
-    batches: int | None = Field(None, ge=1, description="of an epoch, drawn anew; else all")
-    longest: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
-    balance: float = Field(
+    batch_size: int = Field(128, ge=1, description="sentences")
+    batches_per_epoch: int | None = Field(
+        None, ge=1, description="of an epoch, drawn anew; else all"
+    )
+    max_length: int = Field(128, ge=8, description="tokens; of longer texts the last ones count")
+    logit_adjustment: float = Field(
         0.0, ge=0, le=1, description="of logit adjustment (Menon et al., 2021): 0 none, 1 full"
     )
-    rarity: float = Field(
+    ngram_class_balance: float = Field(
         0.0, ge=0, le=1, description="what rare emotions weigh for the n-grams: 1 as much as others"
     )
-    penalty: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
-    iterations: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
+    ngram_l2: float = Field(0.3, gt=0, description="of the n-grams' squared weights")
+    ngram_max_iter: int = Field(150, ge=1, description="of L-BFGS, for the n-grams")
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="of the labels")
-    valence_weight: float = Field(0.5, ge=0, description="of the valence loss")
-    spoken: list[DialogueName] = Field([], description="dialogue that is learnt beside text.zip")
-    repeat: dict[str, int] = Field({}, description="times a corpus is seen in an epoch, 0: never")
+    valence_loss_weight: float = Field(0.5, ge=0, description="of the valence loss")
+    dialogue_corpora: list[DialogueName] = Field(
+        [], description="dialogue that is learnt beside text.zip"
+    )
+    corpus_repeats: dict[str, int] = Field(
+        {}, description="times a corpus is seen in an epoch, 0: never"
+    )
 
     def learning_from(self, own: OwnConfig) -> Config:
         """Return the same with one's own examples in place of ``text.zip``."""

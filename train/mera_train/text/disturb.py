@@ -17,10 +17,12 @@ class Disturbance(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    share: float = Field(0.5, ge=0, le=1, description="of training sentences that are disturbed")
-    delete: float = Field(0.04, ge=0, lt=1, description="of words that are lost")
-    substitute: float = Field(0.04, ge=0, lt=1, description="of words taken for another one")
-    misspell: float = Field(0.03, ge=0, lt=1, description="of words with a wrong letter")
+    sentence_prob: float = Field(
+        0.5, ge=0, le=1, description="of training sentences that are disturbed"
+    )
+    deletion_prob: float = Field(0.04, ge=0, lt=1, description="of words that are lost")
+    substitution_prob: float = Field(0.04, ge=0, lt=1, description="of words taken for another one")
+    misspelling_prob: float = Field(0.03, ge=0, lt=1, description="of words with a wrong letter")
 
 
 def disturb(text: str, rates: Disturbance, words: Sequence[str], random: Random) -> str:
@@ -35,11 +37,14 @@ def disturb(text: str, rates: Disturbance, words: Sequence[str], random: Random)
     heard = []
     for word in _NOT_SPOKEN.sub(" ", text).split():
         chance = random.random()
-        if chance < rates.delete:
+        if chance < rates.deletion_prob:
             continue
-        if chance < rates.delete + rates.substitute and word.isascii():
+        if chance < rates.deletion_prob + rates.substitution_prob and word.isascii():
             word = random.choice(words)
-        elif chance < rates.delete + rates.substitute + rates.misspell and word.isascii():
+        elif (
+            chance < rates.deletion_prob + rates.substitution_prob + rates.misspelling_prob
+            and word.isascii()
+        ):
             at = random.randrange(len(word))
             word = word[:at] + random.choice(_LETTERS) + word[at + 1 :]
         heard.append(word)

@@ -15,13 +15,13 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    vocabulary: int = Field(16_000, ge=2, description="tokens, [PAD] and [UNK] included")
+    vocab_size: int = Field(16_000, ge=2, description="tokens, [PAD] and [UNK] included")
     width: int = Field(128, ge=8, description="of the token embeddings and the convolutions")
     layers: int = Field(1, ge=0, description="residual gated convolutions")
-    kernel: int = Field(5, ge=1, description="tokens a convolution sees")
-    embedding: int = Field(96, ge=8, description="of the sentence, what the fusion reads")
-    slots: int = Field(131_071, ge=1, description="of the table of n-grams; best a prime")
-    orders: int = Field(3, ge=1, le=4, description="longest n-gram, in tokens")
+    kernel_size: int = Field(5, ge=1, description="tokens a convolution sees")
+    embedding_dim: int = Field(96, ge=8, description="of the sentence, what the fusion reads")
+    hash_buckets: int = Field(131_071, ge=1, description="of the table of n-grams; best a prime")
+    max_ngram_order: int = Field(3, ge=1, le=4, description="longest n-gram, in tokens")
     token_dropout: float = Field(0.1, ge=0, lt=1, description="share of tokens made unknown")
     dropout: float = Field(0.15, ge=0, lt=1, description="of the convolutions' channels")
     head_dropout: float = Field(0.5, ge=0, lt=1, description="of the pooled sentence")
@@ -127,19 +127,22 @@ class TextEncoder(Calibrated):
         super().__init__()
         self.config = config
         width = config.width
-        self.tokens = nn.Embedding(config.vocabulary, width, padding_idx=0)
+        self.tokens = nn.Embedding(config.vocab_size, width, padding_idx=0)
         nn.init.normal_(self.tokens.weight, std=0.1)
         self.layers = nn.ModuleList(
-            GatedConvolution(width, config.kernel, config.dropout) for _ in range(config.layers)
+            GatedConvolution(width, config.kernel_size, config.dropout)
+            for _ in range(config.layers)
         )
         self.attention = nn.Linear(width, 1)
         self.head_dropout = nn.Dropout(config.head_dropout)
         self.embedding_dropout = nn.Dropout(config.embedding_dropout)
         self.norm = nn.LayerNorm(3 * width)
-        self.embed = nn.Linear(3 * width, config.embedding)
-        self.emotion = nn.Linear(config.embedding, len(EMOTIONS))
-        self.valence = nn.Linear(config.embedding, 1)
-        self.ngrams = NgramClassifier(config.slots, config.orders, config.vocabulary)
+        self.embed = nn.Linear(3 * width, config.embedding_dim)
+        self.emotion = nn.Linear(config.embedding_dim, len(EMOTIONS))
+        self.valence = nn.Linear(config.embedding_dim, 1)
+        self.ngrams = NgramClassifier(
+            config.hash_buckets, config.max_ngram_order, config.vocab_size
+        )
         self.register_buffer("share", torch.full((), 0.5))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:

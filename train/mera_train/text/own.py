@@ -57,23 +57,23 @@ class OwnSentences:
             self._tokenizer = Tokenizer.parse(self._learnt)
             return start.fill(TextEncoder(start.settings(Config).model))
         texts = sorted({self._texts[i] for i in learnt})
-        self._learnt = learn(texts, self.config.model.vocabulary)
+        self._learnt = learn(texts, self.config.model.vocab_size)
         self._tokenizer = Tokenizer.parse(self._learnt)
         size = len(self._tokenizer)
-        model = TextEncoder(self.config.model.model_copy(update={"vocabulary": size}))
+        model = TextEncoder(self.config.model.model_copy(update={"vocab_size": size}))
         target = nn.functional.one_hot(self.truth[list(learnt)], len(EMOTIONS)).float()
         example = (self._tokens([self._texts[i] for i in learnt]), target, torch.zeros_like(target))
-        fit_ngrams(model.ngrams, [example], self.config.penalty, self.config.iterations)
+        fit_ngrams(model.ngrams, [example], self.config.ngram_l2, self.config.ngram_max_iter)
         return model
 
     def _tokens(self, texts: list[str]) -> Tensor:
-        return tokenize(self._tokenizer, texts, self.config.longest)
+        return tokenize(self._tokenizer, texts, self.config.max_length)
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        generator, rates = Random(str(seed)), self.config.disturbance
+        generator, rates = Random(str(seed)), self.config.augment
         texts = [
             disturb(self._texts[i], rates, self._words, generator)
-            if generator.random() < rates.share and self._texts[i].isascii()
+            if generator.random() < rates.sentence_prob and self._texts[i].isascii()
             else self._texts[i]
             for i in rows
         ]
@@ -86,7 +86,7 @@ class OwnSentences:
             logits.float(), truth, label_smoothing=self.config.label_smoothing
         )
         error = nn.functional.smooth_l1_loss(valence.float(), VALENCES.to(device)[truth], beta=0.3)
-        return surprise + self.config.valence_weight * error
+        return surprise + self.config.valence_loss_weight * error
 
     def scores(self, model: TextEncoder, rows: Sequence[int]) -> Tensor:
         device = model.temperature.device

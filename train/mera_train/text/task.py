@@ -40,15 +40,15 @@ class TextTask:
     """What the training loop wants to know about text."""
 
     def __init__(self, config: Config, data: Path) -> None:
-        rows = sentences(data, config.spoken)
+        rows = sentences(data, config.dialogue_corpora)
         self.config = config
         self.train = [
             row
             for row in rows
             if row.split == "train"
-            for _ in range(config.repeat.get(row.corpus, 1))
+            for _ in range(config.corpus_repeats.get(row.corpus, 1))
         ]
-        self.chosen_on = (*CHOSEN_ON, *config.spoken)
+        self.chosen_on = (*CHOSEN_ON, *config.dialogue_corpora)
         self.held_out = [row for row in rows if row.split != "train"]
         texts = sorted({row.text for row in self.train})
         self.taught: Tensor | None = None
@@ -57,22 +57,22 @@ class TextTask:
             self.model = Teacher.of(config.encoder)
         else:
             if config.init_checkpoint is None:
-                self.learnt = learn(texts, config.model.vocabulary)
+                self.learnt = learn(texts, config.model.vocab_size)
             else:
                 self.learnt = (config.init_checkpoint / TOKENIZER).read_text(encoding="utf-8")
             self.tokenizer = Tokenizer.parse(self.learnt)
             size = len(self.tokenizer)
-            self.model = TextEncoder(config.model.model_copy(update={"vocabulary": size}))
+            self.model = TextEncoder(config.model.model_copy(update={"vocab_size": size}))
             if config.init_checkpoint is not None:
                 begin(self.model, checkpoint.load(config.init_checkpoint))
         counts = Counter(w for t in texts for w in re.findall(r"[a-z']{2,}", t))
         self.words = [word for word, _ in counts.most_common(5000)]
-        self.priors = priors(self.train, config.balance)
-        self.weights = weights(self.train, config.rarity)
+        self.priors = priors(self.train, config.logit_adjustment)
+        self.weights = weights(self.train, config.ngram_class_balance)
 
     def plan(self, epoch: int) -> Sequence[list[int]]:
         """The batches of an epoch."""
-        return self.grouped(epoch)[: self.config.batches]
+        return self.grouped(epoch)[: self.config.batches_per_epoch]
 
     def grouped(self, epoch: int) -> list[list[int]]:
         """All sentences in batches of similar length, in random order."""
@@ -81,8 +81,8 @@ class TextTask:
             range(len(self.train)), key=lambda i: len(self.train[i].text) * random.uniform(0.8, 1.2)
         )
         batches = [
-            order[start : start + self.config.batch]
-            for start in range(0, len(order), self.config.batch)
+            order[start : start + self.config.batch_size]
+            for start in range(0, len(order), self.config.batch_size)
         ]
         random.shuffle(batches)
         return batches
@@ -91,10 +91,10 @@ class TextTask:
         """Disturb and tokenize the sentences of a batch."""
         random = Random(f"{self.config.loop.seed} {epoch} {plan[0]}")
         rows = [self.train[index] for index in plan]
-        rates = self.config.disturbance
+        rates = self.config.augment
         texts = [
             disturb(row.text, rates, self.words, random)
-            if row.corpus in ENGLISH and random.random() < rates.share
+            if row.corpus in ENGLISH and random.random() < rates.sentence_prob
             else row.text
             for row in rows
         ]
@@ -104,8 +104,8 @@ class TextTask:
     def read(self, texts: list[str]) -> Tensor:
         """Return the tokens ``[B, L]`` of normalised texts."""
         if isinstance(self.model, Teacher):
-            return self.model.read(texts, self.config.longest)
-        return tokenize(self.tokenizer, texts, self.config.longest)
+            return self.model.read(texts, self.config.max_length)
+        return tokenize(self.tokenizer, texts, self.config.max_length)
 
     def be_taught(self, settings: Distillation, cache: Path, made: str) -> None:
         """Ask a teacher for its opinion on the training sentences, once.
@@ -113,11 +113,11 @@ class TextTask:
         It has none (NaN) on the corpora that it did not learn from, as of another language.
         """
         if fingerprint.stale(cache, made):
-            seen = checkpoint.load(settings.teacher).settings(Config).repeat
+            seen = checkpoint.load(settings.teacher).settings(Config).corpus_repeats
             known = [i for i, row in enumerate(self.train) if seen.get(row.corpus, 1)]
             texts = [self.train[i].text for i in known]
             said = np.full((len(self.train), len(EMOTIONS)), np.nan, np.float16)
-            said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.longest)
+            said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.max_length)
             with disk.whole(cache) as file:
                 np.save(file, said)
             fingerprint.stamp(cache, made)
@@ -145,7 +145,7 @@ class TextTask:
             mixed = (1 - weight) * surprise + weight * taught
             surprise = torch.where(opinion.isnan().any(dim=1), surprise, mixed)
         surprise = surprise.sum() / known.sum().clamp(min=1)
-        return surprise + self.config.valence_weight * error
+        return surprise + self.config.valence_loss_weight * error
 
     def fit_ngrams(self, model: TextEncoder) -> None:
         """Fit the n-gram classifier to one disturbed version of the training sentences."""
@@ -156,7 +156,7 @@ class TextTask:
             weights = torch.stack([self.weights[self.train[index].corpus] for index in plan])
             unsaid = batch.offset.masked_fill(torch.isfinite(batch.offset), 0)
             examples.append((batch.tokens[named], (batch.target * weights)[named], unsaid[named]))
-        fit_ngrams(model.ngrams, examples, self.config.penalty, self.config.iterations)
+        fit_ngrams(model.ngrams, examples, self.config.ngram_l2, self.config.ngram_max_iter)
 
     def evaluate(self, model: TextEncoder | Teacher, device: torch.device) -> dict[str, float]:
         """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
@@ -178,7 +178,7 @@ class TextTask:
         rows = [r for r in self.of(corpus, split) if len(r.emotions) == 1]
         if disturbed:
             random = Random(0)
-            rates = self.config.disturbance
+            rates = self.config.augment
             rows = [replace(r, text=disturb(r.text, rates, self.words, random)) for r in rows]
         logits, _ = self.predict(model, rows)
         probabilities = torch.softmax(logits / model.temperature, dim=1).numpy()

@@ -30,13 +30,13 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Returns:
         The metrics that are written into the checkpoint.
     """
-    used = (ARCHIVE, *(PATHS[corpus] for corpus in config.spoken))
+    used = (ARCHIVE, *(PATHS[corpus] for corpus in config.dialogue_corpora))
     made = fingerprint.of(config, {name: data / name for name in used})
     state.claim(out, made, resume)
     task = TextTask(config, data)
     if config.distillation is not None:
         # They depend on the sentences, the teacher and how long a sentence is read.
-        of = fingerprint.combined([made[ARCHIVE], made["distillation.teacher"], config.longest])
+        of = fingerprint.combined([made[ARCHIVE], made["distillation.teacher"], config.max_length])
         task.be_taught(config.distillation, out / "opinions.npy", of)
     goes_on = isinstance(resume, Path) or (resume and state.exists(out))
     if isinstance(task.model, TextEncoder) and not goes_on:
@@ -55,7 +55,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
 
 def described(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
-    return card(metrics, config.licence, config.encoder, config.spoken)
+    return card(metrics, config.licence, config.encoder, config.dialogue_corpora)
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def speech(data: Path, corpus: str, share: float = 1.0) -> list[Recording]:
 
 
 def noise(data: Path, made: int) -> list[Recording]:
-    """Street noise of the folds that may be learnt from, and ``made`` sounds of every kind."""
+    """Street noise of the training folds, and ``made`` synthetic sounds of every kind."""
     recorded = []
     for utterance in voices.noises(data):
         # What comes of one recording on Freesound stays on one side.

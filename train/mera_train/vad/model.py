@@ -29,7 +29,7 @@ class ModelConfig(BaseModel):
     channels: tuple[int, int] = Field((8, 16), description="of the two 2-D layers")
     width: int = Field(48, ge=8, description="channels after them")
     blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
-    kernel: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
+    kernel_size: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -51,7 +51,7 @@ class Detector(nn.Module):
             nn.Conv1d(two * BINS // 4, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
         )
         blocks = [
-            Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
+            Block(config.width, config.kernel_size, 2 ** (i % 4), config.dropout)
             for i in range(config.blocks)
         ]
         self.blocks = nn.ModuleList(blocks)

@@ -50,7 +50,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
                 "give more people and more noises, or name the splits in a column `split`",
             )
     parts = {
-        split: [_recording(e) for e in examples if e.split == split] + _made(config.made, split)
+        split: [_recording(e) for e in examples if e.split == split]
+        + _made(config.synthetic_noises_per_kind, split)
         for split in ("train", "valid", "test")
     }
     every = [recording for part in parts.values() for recording in part]

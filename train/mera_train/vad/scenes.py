@@ -30,16 +30,20 @@ class SceneConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     frames: int = Field(640, ge=64, multiple_of=4, description="of a scene")
-    speech: float = Field(0.65, ge=0, le=1, description="share of scenes in which somebody speaks")
-    noise: float = Field(0.85, ge=0, le=1, description="share of those with noise")
+    speech_prob: float = Field(
+        0.65, ge=0, le=1, description="share of scenes in which somebody speaks"
+    )
+    noise_prob: float = Field(0.85, ge=0, le=1, description="share of those with noise")
     snr_db: tuple[float, float] = (-5.0, 30.0)
     gain_db: tuple[float, float] = (-40.0, 40.0)
-    hiss_db: tuple[float, float] = Field((-100.0, -60.0), description="of the microphone")
-    rooms: float = Field(0.4, ge=0, le=1, description="share of scenes with reverberation")
+    noise_floor_db: tuple[float, float] = Field((-100.0, -60.0), description="of the microphone")
+    reverb_prob: float = Field(0.4, ge=0, le=1, description="share of scenes with reverberation")
     rt60_s: tuple[float, float] = (0.15, 0.8)
-    direct_db: tuple[float, float] = (-3.0, 12.0)
-    equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
-    warp: float = Field(0.1, ge=0, lt=0.5, description="longest stretch of the frequency axis")
+    drr_db: tuple[float, float] = (-3.0, 12.0)
+    eq_std_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
+    max_freq_warp: float = Field(
+        0.1, ge=0, lt=0.5, description="longest stretch of the frequency axis"
+    )
 
 
 class Scenes:
@@ -59,9 +63,9 @@ class Scenes:
     def draw(self, generator: Generator) -> Scene:
         """Return log-mel frames ``[frames, 80]`` and the probability of speech ``[frames]``."""
         config = self._config
-        if generator.random() < config.speech:
+        if generator.random() < config.speech_prob:
             frames, targets = self._spoken(generator)
-            if generator.random() < config.noise:
+            if generator.random() < config.noise_prob:
                 noise = self._background(generator)
                 spoken = targets > 0.5
                 voice = np.exp(frames[spoken]).mean() if spoken.any() else 1.0
@@ -70,9 +74,9 @@ class Scenes:
                 frames = np.logaddexp(frames, noise + np.float32(gain))
         else:
             frames, targets = self._background(generator), np.zeros(config.frames, np.float32)
-        frames = frames + equaliser(BINS, config.equalise_db, generator)
+        frames = frames + equaliser(BINS, config.eq_std_db, generator)
         frames = augment.gain(frames, generator.uniform(*config.gain_db))
-        hiss = _FULL_SCALE + generator.uniform(*config.hiss_db) * _NATS
+        hiss = _FULL_SCALE + generator.uniform(*config.noise_floor_db) * _NATS
         # Averages of few bins scatter more than those of many: so does the hiss of a microphone.
         scatter = np.log(generator.chisquare(np.linspace(4, 20, BINS), frames.shape) + 1e-3)
         scatter -= np.log(np.linspace(4, 20, BINS))
@@ -89,15 +93,17 @@ class Scenes:
             start = int(generator.integers(max(1, len(frames) - 200)))
             stop = start + int(generator.integers(100, 500))
             frames = augment.gain(frames[start:stop], generator.uniform(-10, 10))
-            frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
+            frames = augment.warp(
+                frames, generator.uniform(-config.max_freq_warp, config.max_freq_warp)
+            )
             parts += [np.full((pause, BINS), FLOOR, np.float32), frames]
             opinions += [
                 np.zeros(pause, np.float32),
                 self._material.targets(recording)[start:stop],
             ]
         frames = _fit(np.concatenate(parts), config.frames, FLOOR)
-        if generator.random() < config.rooms:
-            room = generator.uniform(*config.rt60_s), generator.uniform(*config.direct_db)
+        if generator.random() < config.reverb_prob:
+            room = generator.uniform(*config.rt60_s), generator.uniform(*config.drr_db)
             frames = augment.reverberate(frames, *room)
         return frames, _fit(np.concatenate(opinions), config.frames, 0.0)
 

@@ -38,9 +38,9 @@ class Config(BaseModel):
         {RAVDESS: 1.0, NEMO: 0.25, SPEECHOCEAN: 0.5, LIBRISPEECH: 0.5},
         description="share of each that is learnt from",
     )
-    made: int = Field(80, ge=2, description="made sounds of every kind")
-    batch: int = Field(32, ge=1)
-    batches: int = Field(150, ge=1, description="to an epoch")
+    synthetic_noises_per_kind: int = Field(80, ge=2, description="made sounds of every kind")
+    batch_size: int = Field(32, ge=1)
+    batches_per_epoch: int = Field(150, ge=1, description="to an epoch")
     dev_batches: int = Field(12, ge=1)
     teacher: Path | None = Field(
         None, description="another model with Silero's interface; else the package's"
@@ -69,14 +69,14 @@ class Listening:
         self.config, self.train, self.dev = config, train, dev
 
     def plan(self, epoch: int) -> list[int]:
-        return list(range(self.config.batches))
+        return list(range(self.config.batches_per_epoch))
 
     def load(self, plan: int, epoch: int) -> Batch:
         return self._batch(self.train, (self.config.loop.seed, epoch, plan))
 
     def _batch(self, scenes: Scenes, seed: tuple[int, ...]) -> Batch:
         generator = np.random.default_rng(seed)
-        drawn = [scenes.draw(generator) for _ in range(self.config.batch)]
+        drawn = [scenes.draw(generator) for _ in range(self.config.batch_size)]
         targets = torch.from_numpy(np.stack([target for _, target in drawn]))
         frames = torch.from_numpy(np.stack([frames for frames, _ in drawn]))
         return Batch(frames, targets.unflatten(1, (-1, CHUNK)).mean(2))
@@ -106,7 +106,7 @@ class Listening:
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train on the corpora in ``data``; write a checkpoint to ``out``."""
     spoken = [r for corpus, share in config.corpora.items() for r in speech(data, corpus, share)]
-    noises = noise(data, config.made)
+    noises = noise(data, config.synthetic_noises_per_kind)
     model = config.teacher or teacher.silero()
     digests = fingerprint.Digests(out / "digests.json")
     used = contents(data, [*spoken, *noises], digests)

@@ -17,25 +17,29 @@ _NATS = np.log(10) / 10
 class AugmentConfig(augment.AugmentConfig):
     """What is done to a training utterance, and how often."""
 
-    speeds: tuple[float, ...] = Field((0.88, 1.14), description="range, of the disturbed copies")
-    rooms: float = Field(0.5, ge=0, le=1, description="share of them with an echo")
-    clipped: float = Field(0.3, ge=0, le=1, description="share of them that are too loud")
-    noise: float = Field(0.5, ge=0, le=1, description="probability")
+    speed_factors: tuple[float, ...] = Field(
+        (0.88, 1.14), description="range, of the disturbed copies"
+    )
+    reverb_prob: float = Field(0.5, ge=0, le=1, description="share of them with an echo")
+    clipping_prob: float = Field(0.3, ge=0, le=1, description="share of them that are too loud")
+    noise_prob: float = Field(0.5, ge=0, le=1, description="probability")
     snr_db: tuple[float, float] = (0.0, 25.0)
-    equalise_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
-    narrow: float = Field(0.0, ge=0, le=1, description="probability of a narrow channel")
-    warp: float = Field(0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis")
-    mixup: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
-    leading_silence: int = Field(120, ge=0, description="frames before the first word, at most")
+    eq_std_db: float = Field(4.0, ge=0, description="deviation of a random smooth equaliser")
+    band_limit_prob: float = Field(0.0, ge=0, le=1, description="probability of a narrow channel")
+    max_freq_warp: float = Field(
+        0.06, ge=0, lt=0.5, description="longest stretch of the frequency axis"
+    )
+    mixup_prob: float = Field(0.4, ge=0, le=1, description="probability that a batch is mixed")
+    max_leading_silence: int = Field(120, ge=0, description="frames before the first word, at most")
 
 
 def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Generator) -> Frames:
     """Draw one disturbed version of ``frames`` [n, 80]."""
-    frames = augment.warp(frames, generator.uniform(-config.warp, config.warp))
-    if generator.random() < config.noise:
+    frames = augment.warp(frames, generator.uniform(-config.max_freq_warp, config.max_freq_warp))
+    if generator.random() < config.noise_prob:
         frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
-    frames = frames + equaliser(frames.shape[1], config.equalise_db, generator)
-    if generator.random() < config.narrow:
+    frames = frames + equaliser(frames.shape[1], config.eq_std_db, generator)
+    if generator.random() < config.band_limit_prob:
         frames = narrow(frames, generator)
     return augment.mask(frames, frames.mean(0), config, generator)
 

@@ -33,9 +33,13 @@ class Config(BaseModel):
         {RAVDESS: 1.0, "nemo": 1.0},
         description="how often an example of an emotion is drawn from each that has it",
     )
-    examples: int = Field(4096, ge=2, description="that an epoch draws, of all emotions alike")
-    used: dict[str, float] = Field({}, description="share of a corpus that is used; else all of it")
-    unseen: list[str] = Field(
+    examples_per_epoch: int = Field(
+        4096, ge=2, description="that an epoch draws, of all emotions alike"
+    )
+    corpus_fraction: dict[str, float] = Field(
+        {}, description="share of a corpus that is used; else all of it"
+    )
+    test_corpora: list[str] = Field(
         ["emodb_4class", "urdu"], description="corpora that only measure, after training"
     )
     init_checkpoint: Path | None = Field(
@@ -47,12 +51,14 @@ class Config(BaseModel):
     distillation: Distillation | None = Field(
         None, description="a teacher's answers are learnt beside the labels"
     )
-    crop: int = Field(192, ge=32, description="frames of a training example")
-    batch: int = Field(64, ge=2)
+    crop_frames: int = Field(192, ge=32, description="frames of a training example")
+    batch_size: int = Field(64, ge=2)
     licence: Licence = UNKNOWN
     own: OwnConfig | None = Field(None, description="one's own examples, in place of the corpora")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels")
-    valence: float = Field(0.3, ge=0, description="weight of the valence error in the loss")
+    valence_loss_weight: float = Field(
+        0.3, ge=0, description="weight of the valence error in the loss"
+    )
 
     def learning_from(self, own: OwnConfig) -> Config:
         """Return the same with one's own examples in place of the corpora.

@@ -21,7 +21,7 @@ class Ensemble(Voice):
 
     def __init__(self, members: Sequence[VoiceEncoder]) -> None:
         super().__init__()
-        self.config = members[0].config.model_copy(update={"members": len(members)})
+        self.config = members[0].config.model_copy(update={"ensemble_size": len(members)})
         self.members = nn.ModuleList(members)
 
     @property
@@ -71,7 +71,7 @@ def network(config: ModelConfig, mean: Tensor, inverse_std: Tensor) -> Voice:
     """
     members = [
         VoiceEncoder(config, mean.clone(), inverse_std.clone(), len(LABELS))
-        for _ in range(config.members)
+        for _ in range(config.ensemble_size)
     ]
     return members[0] if len(members) == 1 else Ensemble(members)
 

@@ -53,7 +53,7 @@ def listen(
 ) -> Tensor:
     """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
     device hears them; what fills no chunk is left out."""
-    chunk = model.config.chunk
+    chunk = model.config.chunk_size
     recordings = [frames.spoken(u) for u in utterances]
     lengths = [max(1, len(r) // chunk) for r in recordings]
     answers = torch.zeros(len(utterances), len(LABELS))

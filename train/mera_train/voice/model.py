@@ -36,12 +36,14 @@ class ModelConfig(BaseModel):
     channels: tuple[int, int, int] = Field((24, 48, 64), description="of the three 2-D layers")
     width: int = Field(160, ge=16, description="channels after them")
     blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
-    kernel: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
-    embedding: int = Field(96, ge=64, le=128)
+    kernel_size: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
+    embedding_dim: int = Field(96, ge=64, le=128)
     dropout: float = Field(0.2, ge=0, lt=1)
-    chunk: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
-    members: int = Field(1, ge=1, le=4, description="encoders whose answers are averaged")
-    memory_s: float = Field(10.0, gt=0, description="time in which the pooling forgets 63 %")
+    chunk_size: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
+    ensemble_size: int = Field(1, ge=1, le=4, description="encoders whose answers are averaged")
+    pooling_time_constant_s: float = Field(
+        10.0, gt=0, description="time in which the pooling forgets 63 %"
+    )
 
 
 class Planes(nn.Module):
@@ -126,7 +128,7 @@ class VoiceEncoder(Voice):
             nn.Conv1d(three * BINS // 8, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
         )
         blocks = [
-            Block(config.width, config.kernel, 2 ** (i % 4), config.dropout)
+            Block(config.width, config.kernel_size, 2 ** (i % 4), config.dropout)
             for i in range(config.blocks)
         ]
         self.blocks = nn.ModuleList(blocks)
@@ -138,13 +140,13 @@ class VoiceEncoder(Voice):
         ]
         self.attention = nn.Conv1d(config.width, 1, 1)
         self.embed = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(2 * config.width, config.embedding), nn.Tanh()
+            nn.Dropout(config.dropout), nn.Linear(2 * config.width, config.embedding_dim), nn.Tanh()
         )
         self.classify = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(config.embedding, classes)
+            nn.Dropout(config.dropout), nn.Linear(config.embedding_dim, classes)
         )
-        self.valence = nn.Linear(config.embedding, 1)
-        self.remember = math.exp(-config.chunk / 100 / config.memory_s)
+        self.valence = nn.Linear(config.embedding_dim, 1)
+        self.remember = math.exp(-config.chunk_size / 100 / config.pooling_time_constant_s)
 
     def spectrum(self) -> tuple[Tensor, Tensor]:
         """Return mean and inverse standard deviation ``[80]`` of speech less its level."""
@@ -206,7 +208,9 @@ class VoiceEncoder(Voice):
         energy = frames.mean(2)
         parts, gates, keeps = [], [], []
         for chunk, loudness in zip(
-            frames.split(self.config.chunk, 1), energy.split(self.config.chunk, 1), strict=True
+            frames.split(self.config.chunk_size, 1),
+            energy.split(self.config.chunk_size, 1),
+            strict=True,
         ):
             before = loudest - FADE
             loudest = torch.maximum(before, loudness.amax(1, keepdim=True))
@@ -217,7 +221,7 @@ class VoiceEncoder(Voice):
             heard = (chunk - (total / count).unsqueeze(1) - self.mean) * self.inverse_std
             spectrum = spectrum + (gate * heard).mean(1)
             level = torch.cat([count, total, spectrum], 1)
-            flat = heard - (spectrum / (count + PRIOR / self.config.chunk)).unsqueeze(1)
+            flat = heard - (spectrum / (count + PRIOR / self.config.chunk_size)).unsqueeze(1)
             parts.append(torch.stack([heard, flat], 1))
             gates.append(gate)
             keeps.append(keep)
@@ -232,7 +236,7 @@ class VoiceEncoder(Voice):
         weight = (torch.exp(score) * heard).unsqueeze(1)
         sums = torch.cat([weight, weight * x, weight * x * x], 1)
         answers = []
-        for chunk, keep in zip(sums.split(self.config.chunk // 4, 2), keeps, strict=True):
+        for chunk, keep in zip(sums.split(self.config.chunk_size // 4, 2), keeps, strict=True):
             state = keep * state + chunk.sum(2)
             total = state[:, :1] + 1e-3
             mean, square = (state[:, 1:] / total).chunk(2, 1)

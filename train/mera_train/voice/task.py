@@ -86,11 +86,11 @@ class Emotion:
     def plan(self, epoch: int) -> list[Plan]:
         config, seed = self.config, (self.config.loop.seed, epoch)
         generator = np.random.default_rng(seed)
-        count = config.examples // config.batch * config.batch
+        count = config.examples_per_epoch // config.batch_size * config.batch_size
         drawn = generator.choice(len(self._shares), count, p=self._shares).tolist()
         return [
-            Plan(tuple(drawn[start : start + config.batch]), (*seed, start))
-            for start in range(0, count, config.batch)
+            Plan(tuple(drawn[start : start + config.batch_size]), (*seed, start))
+            for start in range(0, count, config.batch_size)
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
@@ -102,7 +102,7 @@ class Emotion:
         if self.opinions is not None:
             opinion = self.opinions[list(plan.items)]
         share, order = 1.0, torch.arange(len(items))
-        if generator.random() < self.config.augment.mixup:
+        if generator.random() < self.config.augment.mixup_prob:
             share = float(generator.beta(0.4, 0.4))
             order = torch.from_numpy(generator.permutation(len(items)))
             frames = share * frames + (1 - share) * frames[order]
@@ -116,9 +116,9 @@ class Emotion:
         )
 
     def _example(self, utterance: Utterance, generator: np.random.Generator) -> NDArray[np.float32]:
-        augment, length = self.config.augment, self.config.crop
+        augment, length = self.config.augment, self.config.crop_frames
         copy = int(generator.integers(2))
-        margin = int(generator.integers(augment.leading_silence + 1))
+        margin = int(generator.integers(augment.max_leading_silence + 1))
         frames = self.frames.spoken(utterance, copy, margin)
         start = int(generator.integers(max(1, len(frames) - length + 1)))
         # What is too short is said again: no padding, no masks.
@@ -149,7 +149,9 @@ class Emotion:
                 apart = disagreement(scores, opinion.to(device).unsqueeze(1), taught.temperature)
                 nats = (1 - taught.weight) * nats + taught.weight * apart
             error = (valence - truth.to(device).unsqueeze(1)) ** 2
-            total = total + share * ((nats + self.config.valence * error) * weight).mean()
+            total = (
+                total + share * ((nats + self.config.valence_loss_weight * error) * weight).mean()
+            )
         loss: Tensor = total / weight.mean()
         return loss
 

@@ -50,9 +50,12 @@ def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
     """The copies of a training recording: as it is, and one that is disturbed."""
     # Seeded by the recording: the same again on another machine.
     generator = np.random.default_rng([*utterance.file.encode()])
-    slowest, fastest = augment.speeds
+    slowest, fastest = augment.speed_factors
     speed, room, clipped = generator.uniform(slowest, fastest), *generator.random(2)
-    return [Copy(), Copy(round(speed, 2), room < augment.rooms, clipped < augment.clipped)]
+    return [
+        Copy(),
+        Copy(round(speed, 2), room < augment.reverb_prob, clipped < augment.clipping_prob),
+    ]
 
 
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
@@ -69,9 +72,9 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     every = [
         u
         for corpus in config.corpora
-        for u in thinned(speech(data, corpus), config.used.get(corpus, 1.0))
+        for u in thinned(speech(data, corpus), config.corpus_fraction.get(corpus, 1.0))
     ]
-    unseen = [u for corpus in config.unseen for u in speech(data, corpus)]
+    unseen = [u for corpus in config.test_corpora for u in speech(data, corpus)]
     noise = noises(data)
     digests = fingerprint.Digests(out / "digests.json")
     made = fingerprint.of(config, contents(data, [*every, *unseen, *noise], digests), digests)
@@ -113,7 +116,7 @@ class Sounds:
 
 def described(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
-    chunk, taught = config.model.chunk, config.distillation is not None
+    chunk, taught = config.model.chunk_size, config.distillation is not None
     return card(metrics, config.corpora, chunk, config.licence, taught)
 
 
@@ -223,7 +226,7 @@ def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
     """Return all figures of a trained model on its tests."""
     config = loaded.settings(Config)
     heard = [u for u in speech(data, RAVDESS) if u.speaker in TEST_SPEAKERS[RAVDESS]]
-    heard += [u for corpus in config.unseen for u in speech(data, corpus)]
+    heard += [u for corpus in config.test_corpora for u in speech(data, corpus)]
     model = loaded.fill(blank(config.model))
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)

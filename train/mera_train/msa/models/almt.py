@@ -24,12 +24,12 @@ class Almt(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        width, heads, dropout = config.attention, config.heads, config.dropout
+        width, heads, dropout = config.attention_dim, config.heads, config.dropout
         self.condense = nn.ModuleDict(
             {name: Condense(*shapes[name], config) for name in MODALITIES}
         )
         self.scales = nn.ModuleList(Attention(width, heads, dropout) for _ in range(SCALES - 1))
-        self.hyper = nn.Parameter(torch.ones(1, config.tokens, width))
+        self.hyper = nn.Parameter(torch.ones(1, config.tokens_per_modality, width))
         self.learn = nn.ModuleList(HyperLayer(width, heads) for _ in range(SCALES))
         self.token = nn.Parameter(torch.zeros(1, 1, width))
         self.fuse = nn.ModuleList(Attention(width, heads, dropout) for _ in range(config.layers))
@@ -60,10 +60,12 @@ class Condense(nn.Module):
 
     def __init__(self, longest: int, inputs: int, config: ModelConfig) -> None:
         super().__init__()
-        width, self.count = config.attention, config.tokens
+        width, self.count = config.attention_dim, config.tokens_per_modality
         self.project = nn.Linear(inputs, width)
-        self.tokens = nn.Parameter(torch.zeros(1, config.tokens, width))
-        self.places = nn.Parameter(0.02 * torch.randn(1, config.tokens + longest, width))
+        self.tokens = nn.Parameter(torch.zeros(1, config.tokens_per_modality, width))
+        self.places = nn.Parameter(
+            0.02 * torch.randn(1, config.tokens_per_modality + longest, width)
+        )
         self.look = Attention(width, config.heads, config.dropout)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:

@@ -27,19 +27,19 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    encoded: dict[str, int] = Field(
+    encoder_dims: dict[str, int] = Field(
         {"text": 128, "audio": 16, "vision": 32}, description="width of each encoded modality"
     )
-    context: int = Field(0, ge=0, description="width of the dialogue around it; 0: none")
-    fused: int = Field(128, ge=4, description="width of the fused features")
-    unimodal: int = Field(32, ge=4, description="width of each modality's features")
-    attention: int = Field(
+    context_dim: int = Field(0, ge=0, description="width of the dialogue around it; 0: none")
+    fusion_dim: int = Field(128, ge=4, description="width of the fused features")
+    unimodal_dim: int = Field(32, ge=4, description="width of each modality's features")
+    attention_dim: int = Field(
         40, ge=8, description="width of attention (mult, mag_bert, tfr_net, almt)"
     )
     heads: int = Field(4, ge=1, description="of attention; they divide its width")
     layers: int = Field(2, ge=1, description="of attention (mag_bert, tfr_net, almt)")
-    tokens: int = Field(8, ge=1, description="that a modality is condensed to (almt)")
-    shift: float = Field(
+    tokens_per_modality: int = Field(8, ge=1, description="that a modality is condensed to (almt)")
+    beta_shift: float = Field(
         1.0, gt=0, description="largest shift of a word, in units of its length (mag_bert)"
     )
     rank: int = Field(4, ge=1, description="of the low-rank product (lmf)")
@@ -219,11 +219,11 @@ class Encoders(nn.Module):
             if kind is First:
                 self.encoders[name], encoded = First(), width
             else:
-                encoded = config.encoded[name]
+                encoded = config.encoder_dims[name]
                 self.encoders[name] = kind(width, encoded)
-            if config.context:
-                self.contexts[name] = Context(encoded, config.context)
-            self.widths[name] = config.context or encoded
+            if config.context_dim:
+                self.contexts[name] = Context(encoded, config.context_dim)
+            self.widths[name] = config.context_dim or encoded
 
     def forward(self, values: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         """Encode what `Inputs` made of ``batch``."""
@@ -262,8 +262,8 @@ class InDialogue(nn.Module):
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
         self.dropout = nn.Dropout(config.dropout)
-        self.context = Context(inputs, config.context) if config.context else None
-        self.head = Head(config.context or inputs, config.fused)
+        self.context = Context(inputs, config.context_dim) if config.context_dim else None
+        self.head = Head(config.context_dim or inputs, config.fusion_dim)
 
     def forward(self, x: Tensor, batch: Batch) -> Tensor:
         x = self.dropout(x)

@@ -16,7 +16,7 @@ class LateFusion(Network):
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
         self.encoders = Encoders(config, shapes, dict.fromkeys(MODALITIES, Mean))
-        self.head = Head(sum(self.encoders.widths.values()), config.fused)
+        self.head = Head(sum(self.encoders.widths.values()), config.fusion_dim)
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""

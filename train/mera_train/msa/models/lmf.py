@@ -24,12 +24,12 @@ class LowRankFusion(ProductFusion):
         super().__init__(config, shapes)
         self.factors = nn.ModuleDict(
             {
-                name: nn.Linear(width, config.rank * config.fused)
+                name: nn.Linear(width, config.rank * config.fusion_dim)
                 for name, width in self.encoders.widths.items()
             }
         )
         self.rank = config.rank
-        self.head = Head(config.fused, config.fused)
+        self.head = Head(config.fusion_dim, config.fusion_dim)
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
         """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""

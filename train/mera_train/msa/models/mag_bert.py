@@ -22,8 +22,10 @@ class MagBert(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        words, width = shapes["text"][1], config.attention
-        self.gate = Gate(words, {n: shapes[n][1] for n in BESIDE}, config.shift, config.dropout)
+        words, width = shapes["text"][1], config.attention_dim
+        self.gate = Gate(
+            words, {n: shapes[n][1] for n in BESIDE}, config.beta_shift, config.dropout
+        )
         self.project = nn.Linear(words, width)
         self.layers = nn.ModuleList(
             Attention(width, config.heads, config.dropout) for _ in range(config.layers)

@@ -38,7 +38,7 @@ class Misa(Network):
         super().__init__(config, shapes)
         kinds = {"text": Mean, "audio": Stacked, "vision": Stacked}
         self.encoders = Encoders(config, shapes, kinds)
-        width = config.fused
+        width = config.fusion_dim
         self.project = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.LayerNorm(width))

@@ -28,7 +28,7 @@ class CrossModal(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        width = config.attention
+        width = config.attention_dim
         self.dropout = nn.Dropout(config.dropout)
         self.project = nn.ModuleDict({n: nn.Linear(shapes[n][1], width) for n in MODALITIES})
         self.before = nn.ModuleDict(
@@ -44,7 +44,7 @@ class CrossModal(Network):
             }
         )
         self.norms = nn.ModuleDict({"_".join(pair): nn.LayerNorm(width) for pair in self.pairs})
-        self.head = Head(width * len(self.pairs), config.fused)
+        self.head = Head(width * len(self.pairs), config.fusion_dim)
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``."""

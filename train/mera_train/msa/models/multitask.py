@@ -21,7 +21,7 @@ class _MultiTask(ProductFusion):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        widths = dict.fromkeys(MODALITIES, config.unimodal)
+        widths = dict.fromkeys(MODALITIES, config.unimodal_dim)
         self.heads = Heads(self.encoders.widths, widths)
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class SelfMM(Network):
         widths = self.encoders.widths
         self.heads = Heads(
             {self.WHOLE: sum(widths.values()), **widths},
-            {self.WHOLE: config.fused, **dict.fromkeys(MODALITIES, config.unimodal)},
+            {self.WHOLE: config.fusion_dim, **dict.fromkeys(MODALITIES, config.unimodal_dim)},
         )
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ class TensorFusion(ProductFusion):
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
         text, audio, vision = (self.encoders.widths[name] + 1 for name in MODALITIES)
-        self.head = Head(text * audio * vision, config.fused)
+        self.head = Head(text * audio * vision, config.fusion_dim)
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
         """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""

@@ -30,7 +30,7 @@ class TfrNet(Network):
     Every modality, convolved, looks at itself and at the two others; from the three views H a
     linear layer rebuilds its frames, W H + b, and is judged by those that were dropped
     (``rebuilt``: the smooth L1 error of these alone, summed over the modalities); `GatedEncoder`
-    reads H as one vector. It is trained with ``dropped`` frames.
+    reads H as one vector. It is trained with a ``missing_rate`` of frames.
 
     Departures: normalised features are rebuilt, for which one weight does in place of three;
     nothing looks along the features before that; the text encoder is not trained.
@@ -40,7 +40,7 @@ class TfrNet(Network):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
-        width, heads = config.attention, config.heads
+        width, heads = config.attention_dim, config.heads
         self.convolve, self.places = nn.ModuleDict(), nn.ParameterDict()
         self.views, self.rebuild, self.read = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for name, (longest, inputs) in shapes.items():
