@@ -4,10 +4,10 @@
 
 Processor time of the thread, so that what else the machine does is left out; the least of three.
 The speech, the sample's by default, is repeated without a pause until the utterance is as long as
-the first column says. *At once* is what `predict` does; *dearest tick* is the most that a live tick
-takes from then on until the final text is known, and *ticks* how many those are, with those in
-which a chunk of sound fills that makes the utterance long enough. Time is shared out by the clock:
-where others have the processor it takes more ticks.
+the first column says; speech with pauses ends earlier, and is refused. *At once* is what `predict`
+does; *longest tick* is the most that a live tick takes from then on until the final text is known,
+and *ticks* how many those are, with those in which a chunk of sound fills that makes the utterance
+long enough. Time is shared out by the clock: where others have the processor it takes more ticks.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def at_once_ms(bundle: Bundle, speech: Path, length_s: int) -> float:
 
 
 def live(bundle: Bundle, speech: Path, length_s: int) -> tuple[int, float, float]:
-    """Return how many ticks the final text takes, the dearest of them, and the median of all."""
+    """Return how many ticks the final text takes, the longest of them, and the median of all."""
     rules = RecognitionSettings(
         rule1_min_trailing_silence=99,
         rule2_min_trailing_silence=99,
@@ -80,20 +80,24 @@ def live(bundle: Bundle, speech: Path, length_s: int) -> tuple[int, float, float
     if final is None:
         raise SystemExit("the utterance did not end: give speech")
     ends = [n for n in range(1, final + 1) if n * TICK_S >= length_s - 0.64]
+    if not ends:
+        raise SystemExit(
+            f"the utterance ended after {final * TICK_S:.1f} s: give speech without pauses"
+        )
     return len(ends), max(took_ms[n - 1] for n in ends), median(took_ms)
 
 
 def main() -> None:
     speech = Path(sys.argv[1]) if len(sys.argv) > 1 else CLIP
     bundle = Bundle.open(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
-    print("| utterance, s | at once, ms | ticks | dearest tick, ms | median tick, ms |")
+    print("| utterance, s | at once, ms | ticks | longest tick, ms | median tick, ms |")
     print("| --- | --- | --- | --- | --- |")
     for length_s in LENGTHS_S:
         once = min(at_once_ms(bundle, speech, length_s) for _ in range(TIMES))
-        ticks, dearest, usual = min(
+        ticks, longest, usual = min(
             (live(bundle, speech, length_s) for _ in range(TIMES)), key=lambda row: row[1]
         )
-        print(f"| {length_s} | {once:.0f} | {ticks} | {dearest:.0f} | {usual:.1f} |", flush=True)
+        print(f"| {length_s} | {once:.0f} | {ticks} | {longest:.0f} | {usual:.1f} |", flush=True)
 
 
 if __name__ == "__main__":
