@@ -100,6 +100,7 @@ class Run(Generic[Network]):
         return impatient or self.epoch >= self.config.epochs
 
     def evaluate(self) -> dict[str, float]:
+        """Return the dev metrics of `evaluated`, the weights that count, in eval mode."""
         if self.average is not None:
             # Running statistics are not averaged: they follow the model that gathered them.
             for kept, new in zip(self.evaluated.buffers(), self.model.buffers(), strict=True):
@@ -109,6 +110,11 @@ class Run(Generic[Network]):
             return self.task.evaluate(self.evaluated, self.device)
 
     def is_best(self, metrics: dict[str, float]) -> bool:
+        """Return whether the dev metric in ``metric_for_best_model`` is better than ever before.
+
+        Raises:
+            InputError: the task measures no such metric.
+        """
         metric = self.config.metric_for_best_model
         if metric not in metrics:
             raise InputError(

@@ -113,6 +113,11 @@ class Stem(nn.Module):
         self.out = nn.Linear(config.stem_channels * bins, config.width)
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Return encoder frames ``[B, U, width]`` of log-mel frames ``[B, T, 80]`` after CMVN.
+
+        Without padding: ``U = (T - right_context - 1) // subsampling_factor + 1``, and encoder
+        frame ``u`` reads the frames from ``u * subsampling_factor`` on.
+        """
         maps = frames.unsqueeze(1)
         for convolution in self.convolutions:
             maps = F.silu(convolution(maps))

@@ -114,6 +114,18 @@ class Block(nn.Module):
         attention_cache: Tensor | None = None,
         convolution_cache: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Apply half a feed-forward module, attention, convolution and the other half, each
+        residual, then a norm (Gulati et al., 2020, *Conformer*).
+
+        Args:
+            x: ``[B, T, width]``.
+            bias: added to the attention scores; minus infinity hides a position.
+            attention_cache, convolution_cache: of the frames before ``x``; None in training, where
+                ``x`` holds the whole utterance.
+
+        Returns:
+            The frames ``[B, T, width]``, and both caches for the frames after them.
+        """
         x = x + 0.5 * self.first(x)
         attended, attention_cache = self.attention(x, bias, attention_cache)
         x = x + attended

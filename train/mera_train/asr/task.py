@@ -77,6 +77,8 @@ class Recognition:
         self.inverse_std = model.inverse_std.numpy().copy()
 
     def plan(self, epoch: int) -> list[Plan]:
+        """Return the batches of an epoch: every recorded utterance once, at a drawn speed, and
+        ``synthetic_share`` of the synthetic ones. Utterances of a batch are about equally long."""
         config = self.config
         generator = np.random.default_rng((config.loop.seed, epoch))
         speeds = config.augment.speed_factors if config.augment else (1.0,)
@@ -96,6 +98,8 @@ class Recognition:
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
+        """Return a batch: augmented, padded log-mel frames with their text and alignment. What
+        is drawn depends on ``plan.seed`` alone."""
         generator = np.random.default_rng(plan.seed)
         parts, words, phones = [], [], []
         shift, varies = (
@@ -174,6 +178,8 @@ class Recognition:
         )
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Return CTC's negative log-likelihood in nats per unit, or frame-wise cross-entropy
+        before CTC (``plan.early``), plus ``phone_loss_weight`` times that of the phones."""
         scores, phones = self.model(batch.frames.to(device), batch.chunk)
         named = self._framewise(phones.flatten(1, 2), batch.phones)
         if batch.early:

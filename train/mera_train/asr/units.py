@@ -63,7 +63,11 @@ class Units:
         return {c for c in text if not c.isspace()} - set("".join(self.symbols[1:]))
 
     def encode(self, text: str) -> list[int]:
+        """Return the classes of a text; 0, the blank, for characters that no unit has
+        (`unwritable`)."""
         return list(self._pieces.encode(text))
 
     def decode(self, classes: Sequence[int]) -> str:
+        """Return the text of classes without blanks; the inverse of `encode`, except for spaces
+        at the ends."""
         return "".join(self.symbols[c] for c in classes).replace(WORD_START, " ").strip()

@@ -34,6 +34,8 @@ class Stem(nn.Module):
         self.second = nn.Conv1d(width, width, 3, stride=2)
 
     def forward(self, frames: Tensor) -> Tensor:
+        """Return ``[B, T / 2 - 2, width]`` of normalised frames ``[B, T, 80]``, ``T`` even.
+        Values below `QUIETEST` are clamped to it: silence is not told apart further."""
         x = F.gelu(self.first(frames.clamp(min=QUIETEST).transpose(1, 2)))
         return F.gelu(self.second(x)).transpose(1, 2)
 

@@ -39,6 +39,8 @@ def infer(
 
 
 def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
+    """Return probabilities ``[n, C]`` of logits ``[n, C]``, which are divided by ``temperature``
+    (> 0)."""
     scaled = logits / temperature
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
     shares: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)

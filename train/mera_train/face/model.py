@@ -25,6 +25,8 @@ class ModelConfig(BaseModel):
 
 
 def convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Sequential:
+    """Return a convolution of ``side`` x ``side`` pixels with batch norm, padded so that only
+    the stride changes the size."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False), nn.BatchNorm2d(outputs)
     )
@@ -45,6 +47,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.get_parameter("1.weight"))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ``[n, outputs, H / stride, W / stride]`` of ``[n, inputs, H, W]``."""
         return torch.relu(self.second(torch.relu(self.first(x))) + self.around(x))
 
 

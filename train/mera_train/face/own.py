@@ -52,15 +52,20 @@ class OwnFaces:
         self._pictures.append(face.astype(np.uint8))
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
+        """Stack the crops that were read, ``[n, 1, H, W]``, and number their labels."""
         self.pictures = torch.from_numpy(np.stack(self._pictures))[:, None]
         self.truth = torch.tensor([LABELS.index(e.label) for e in examples])
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> FaceNet:
+        """Return the checkpoint's network with its weights, in its own shape; or a new one in
+        the configuration's. ``learnt`` is not needed."""
         if start is None:
             return FaceNet(self.config.model)
         return start.fill(FaceNet(start.settings(Config).model))
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, ...]:
+        """Return augmented crops ``[n, 1, S, S]``, 0 to 255, and their label shares ``[n, 8]``:
+        with mixup of two labels."""
         generator = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**31)))
         size = self.config.model.crop_size
         crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
@@ -68,6 +73,8 @@ class OwnFaces:
         return tuple(mix([crops, shares], self.config.augment, generator))
 
     def loss(self, model: FaceNet, batch: Any, device: torch.device) -> Tensor:
+        """Return cross-entropy in nats plus the weighted squared error of valence; its target is
+        the labels' mean valence, since nobody labelled it."""
         crops, shares = (tensor.to(device) for tensor in batch)
         logits, _, valence, _ = model(crops)
         target = shares @ torch.from_numpy(VALENCES).to(device)
@@ -78,6 +85,7 @@ class OwnFaces:
         return surprise + self.config.valence_loss_weight * error
 
     def scores(self, model: FaceNet, rows: Sequence[int]) -> Tensor:
+        """Return logits ``[n, 8]`` over `LABELS`, divided by the temperature, on the CPU."""
         device = model.temperature.device
         model.eval()
         with torch.inference_mode():
@@ -86,9 +94,11 @@ class OwnFaces:
             return scores
 
     def configuration(self, model: FaceNet) -> Config:
+        """Return the settings with the shape that the network really has."""
         return self.config.model_copy(update={"model": model.config})
 
     def files(self) -> Mapping[str, str]:
+        """Return none: a face encoder is its weights."""
         return {}
 
 

@@ -118,6 +118,9 @@ class Expressions:
         return mix([crops, self.shares[rows], second], self.config.augment, generator)
 
     def loss(self, batch: list[Tensor], device: torch.device) -> Tensor:
+        """Return the cross-entropy with FER+'s votes, plus those with FER2013's labels and the
+        squared error of valence, both weighted. The valence to be learnt is the mean over the
+        votes."""
         crops, first, second = (tensor.to(device) for tensor in batch)
         logits, fer2013, valence, _ = self.model(crops)
         target = first @ torch.from_numpy(VALENCES).to(device)
@@ -130,6 +133,8 @@ class Expressions:
         return loss
 
     def evaluate(self, model: FaceNet, device: torch.device) -> dict[str, float]:
+        """Return `summary` of FER+'s valid split. With ``extra_data`` also ``further_accuracy``,
+        ``further_uar`` and ``balanced``, the mean of both corpora's figures."""
         logits, fer2013, _ = infer(model, self.dev)
         metrics = summary(logits, fer2013, self.dev)
         if self.further is not None:

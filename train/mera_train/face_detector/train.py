@@ -119,6 +119,9 @@ class Detection:
         return [kind, box, points]
 
     def loss(self, batch: list[Tensor], device: torch.device) -> Tensor:
+        """Return the loss per face: quality focal loss of the confidence (Li et al., 2020),
+        twice the GIoU loss of the boxes (Rezatofighi et al., 2019), and the landmarks' smooth L1
+        in units of the face's height. Places that may find a face or not (-1) count for nothing."""
         pictures, kind, box, points = (tensor.to(device) for tensor in batch)
         logits, found, marks = self.model(pictures.contiguous(memory_format=torch.channels_last))
         is_face = kind == 1
@@ -141,6 +144,7 @@ class Detection:
         return loss
 
     def evaluate(self, model: FaceDetectorNet, device: torch.device) -> dict[str, float]:
+        """Return `measure` of the valid pictures, whole photographs at their own size."""
         return measure(model, self.valid)
 
 

@@ -144,5 +144,7 @@ class Head(nn.Module):
         self.value = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features ``[B, width]``, at least 0, and the value ``[B, 1]``, unbounded, of
+        ``[B, inputs]``."""
         features = torch.relu(self.first(x))
         return features, self.value(torch.relu(self.second(features)))

@@ -41,10 +41,13 @@ class OwnTask(Generic[Network]):
         return [(n, part.tolist()) for n, part in enumerate(np.array_split(drawn, count))]
 
     def load(self, plan: tuple[int, list[int]], epoch: int) -> Any:
+        """Return the encoder's batch of these rows; what is drawn depends on seed, epoch and
+        number."""
         number, rows = plan
         return self.encoder.batch(rows, (self.config.loop.seed, epoch, number))
 
     def loss(self, batch: Any, device: torch.device) -> Tensor:
+        """Return the encoder's scalar loss of a batch."""
         return self.encoder.loss(self.model, batch, device)
 
     def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:

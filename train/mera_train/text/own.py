@@ -45,12 +45,16 @@ class OwnSentences:
         self._texts.append(text)
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
+        """Number the labels, and collect the training sentences' words, which take the place of
+        misheard ones."""
         self.truth = torch.tensor([EMOTIONS.index(e.label) for e in examples])
         words = (w for t, e in zip(self._texts, examples, strict=True) if e.split == "train"
                  for w in t.split())  # fmt: skip
         self._words = sorted(set(words))
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> TextEncoder:
+        """Return the checkpoint's network, with its tokenizer; or a new one, whose tokenizer and
+        n-grams are fitted to the training sentences ``learnt``."""
         if start is not None:
             # Of the checkpoint as it is, so that its tokens keep their numbers.
             self._learnt = (start.directory / TOKENIZER).read_text(encoding="utf-8")
@@ -70,6 +74,9 @@ class OwnSentences:
         return tokenize(self._tokenizer, texts, self.config.max_length)
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Return tokens ``[n, L]``, ``L`` at most ``max_length``, and labels ``[n]``. A
+        ``sentence_prob`` of the sentences is disturbed as recognizers do; those that are not
+        ASCII, as Chinese, never."""
         generator, rates = Random(str(seed)), self.config.augment
         texts = [
             disturb(self._texts[i], rates, self._words, generator)
@@ -80,6 +87,8 @@ class OwnSentences:
         return self._tokens(texts), self.truth[list(rows)]
 
     def loss(self, model: TextEncoder, batch: Any, device: torch.device) -> Tensor:
+        """Return cross-entropy in nats plus the weighted smooth L1 error of valence; its target
+        is the label's valence, since nobody labelled it."""
         tokens, truth = (tensor.to(device) for tensor in batch)
         logits, valence, _ = model(tokens)
         surprise = nn.functional.cross_entropy(
@@ -89,6 +98,7 @@ class OwnSentences:
         return surprise + self.config.valence_loss_weight * error
 
     def scores(self, model: TextEncoder, rows: Sequence[int]) -> Tensor:
+        """Return logits ``[n, 7]`` over `EMOTIONS`, divided by the temperature, on the CPU."""
         device = model.temperature.device
         model.eval()
         parts = []
@@ -100,9 +110,11 @@ class OwnSentences:
             return scores
 
     def configuration(self, model: TextEncoder) -> Config:
+        """Return the settings with the shape that the network really has."""
         return self.config.model_copy(update={"model": model.config})
 
     def files(self) -> Mapping[str, str]:
+        """Return the tokenizer, without which the weights mean nothing."""
         return {TOKENIZER: self._learnt}
 
 

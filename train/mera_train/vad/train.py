@@ -69,9 +69,11 @@ class Listening:
         self.config, self.train, self.dev = config, train, dev
 
     def plan(self, epoch: int) -> list[int]:
+        """Return the numbers of the batches: scenes are composed when they are loaded."""
         return list(range(self.config.batches_per_epoch))
 
     def load(self, plan: int, epoch: int) -> Batch:
+        """Compose a batch of scenes; what is drawn depends on seed, epoch and number."""
         return self._batch(self.train, (self.config.loop.seed, epoch, plan))
 
     def _batch(self, scenes: Scenes, seed: tuple[int, ...]) -> Batch:
@@ -82,6 +84,8 @@ class Listening:
         return Batch(frames, targets.unflatten(1, (-1, CHUNK)).mean(2))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Return binary cross-entropy in nats with the teacher's probability of speech, every 40
+        ms."""
         frames = batch.frames.to(device)
         scores, _ = self.model(frames, self.model.empty(len(frames)))
         return F.binary_cross_entropy_with_logits(scores.float(), batch.targets.to(device))

@@ -61,6 +61,13 @@ class Planes(nn.Module):
         return self.convolution.in_channels, self.context, bins
 
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``[B, outside, T / stride, F / stride]`` of ``x`` ``[B, inside, T, F]``, and
+        the cache for the next frames.
+
+        Args:
+            x: time and frequency, the newest frame last.
+            cache: the frames before ``x``: ``[B, *cache(F)]``.
+        """
         seen = torch.cat([cache, x], 2)
         return F.relu(self.norm(self.convolution(seen))), seen[:, :, -self.context :]
 
@@ -79,6 +86,13 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``[B, width, T]`` of ``x`` ``[B, width, T]``, and the cache for the next
+        frames.
+
+        Args:
+            x: the newest frame last.
+            cache: the ``context`` frames before ``x``, ``[B, width, context]``.
+        """
         seen = torch.cat([cache, x], 2)
         y = self.dropout(self.mix(self.norm(self.depthwise(seen))))
         return x + y, seen[:, :, -self.context :]

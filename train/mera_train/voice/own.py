@@ -55,6 +55,8 @@ class OwnVoices:
         self._utterances.append(Utterance(folder, example.given, example.label, example.person))
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
+        """Compute the log-mel frames of all recordings into ``out/frames``; of training
+        recordings disturbed copies too."""
         learnt = {u for u, e in zip(self._utterances, examples, strict=True) if e.split == "train"}
         self.frames: Frames = prepare(
             Path(),
@@ -65,6 +67,8 @@ class OwnVoices:
         )
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> Voice:
+        """Return the checkpoint's network; or a new one with the CMVN of the training recordings
+        ``learnt``."""
         if start is None:
             normal = cmvn(self.frames, [self._utterances[i] for i in learnt])
             self._network = network(self.config.model, *normal)
@@ -73,9 +77,12 @@ class OwnVoices:
         return self._network
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> Any:
+        """Return a batch as `mera_train.voice.task` makes them: augmented crops, some of them
+        mixed."""
         return self._emotion(self._network).load(Plan(tuple(rows), seed), 0)
 
     def loss(self, model: Voice, batch: Any, device: torch.device) -> Tensor:
+        """Return cross-entropy in nats plus the weighted squared error of valence."""
         return self._emotion(model).loss(batch, device)
 
     def _emotion(self, model: Voice) -> Emotion:
@@ -84,6 +91,8 @@ class OwnVoices:
         return Emotion(self.config, model, self.frames, split, self._utterances)
 
     def scores(self, model: Voice, rows: Sequence[int]) -> Tensor:
+        """Return log-probabilities ``[n, 7]`` over `EMOTIONS` at the end of each recording; calm
+        counts as neutral."""
         device = model.temperature.device
         heard = listen(model.eval(), self.frames, [self._utterances[i] for i in rows], device)
         log = heard.log_softmax(1)
@@ -93,9 +102,11 @@ class OwnVoices:
         return seven
 
     def configuration(self, model: Voice) -> Config:
+        """Return the settings with the shape that the network really has."""
         return self.config.model_copy(update={"model": model.config, "corpora": {}})
 
     def files(self) -> Mapping[str, str]:
+        """Return none: a voice encoder is its weights."""
         return {}
 
 

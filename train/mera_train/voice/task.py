@@ -84,6 +84,8 @@ class Emotion:
         return torch.stack([self._choices[u.corpus] for u in items])
 
     def plan(self, epoch: int) -> list[Plan]:
+        """Return ``examples_per_epoch`` drawn utterances in batches: emotions alike often, and
+        of each emotion the corpora as configured."""
         config, seed = self.config, (self.config.loop.seed, epoch)
         generator = np.random.default_rng(seed)
         count = config.examples_per_epoch // config.batch_size * config.batch_size
@@ -94,6 +96,8 @@ class Emotion:
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
+        """Return augmented crops of ``crop_frames`` frames and their labels, mixed in pairs with
+        ``mixup_prob`` (Zhang et al., 2018)."""
         generator = np.random.default_rng(plan.seed)
         items = [self.split.train[i] for i in plan.items]
         frames = torch.from_numpy(np.stack([self._example(u, generator) for u in items]))
@@ -128,6 +132,8 @@ class Emotion:
         return disturb(frames, noise, augment, generator)
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Return nats plus the weighted squared error of valence, mean over the answers of a
+        crop; the weight rises from 0.2 for the first answer to 1 for the last."""
         model = self.model
         frames = batch.frames.to(device)
         scores, valence, _, _ = model(frames, model.empty(len(frames)))

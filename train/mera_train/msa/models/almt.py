@@ -69,6 +69,12 @@ class Condense(nn.Module):
         self.look = Attention(width, config.heads, config.dropout)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """Return the tokens ``[B, tokens, width]``.
+
+        Args:
+            x: frames ``[B, longest, inputs]``, padded.
+            there: ``[B, longest]``, whether a frame is one and not padding.
+        """
         frames = torch.cat([self.tokens.expand(len(x), -1, -1), self.project(x)], dim=1)
         frames = frames + self.places
         there = nn.functional.pad(there, (self.count, 0), value=True)

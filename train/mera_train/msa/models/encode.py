@@ -145,6 +145,8 @@ class Last(nn.Module):
         self.project = nn.Linear(width, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``[B, width]`` of ``x`` ``[B, T, inputs]`` with ``lengths`` ``[B]`` in frames;
+        zeros where a length is 0."""
         state = self.lstm(packed(x, lengths))[1][0].squeeze(0)
         last: Tensor = self.project(state) * (lengths > 0).unsqueeze(1)
         return last
@@ -158,6 +160,8 @@ class Mean(nn.Module):
         self.layer = nn.Linear(inputs, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``[B, width]`` in (-1, 1) of ``x`` ``[B, T, inputs]``, whose padding is zeros,
+        with ``lengths`` ``[B]`` in frames; zeros where a length is 0."""
         mean = x.sum(dim=1) / lengths.clamp(min=1).unsqueeze(1)
         return torch.tanh(self.layer(mean)) * (lengths > 0).unsqueeze(1)
 
@@ -166,6 +170,7 @@ class First(nn.Module):
     """The first frame as it is, ``[B, T, D]`` to ``[B, D]``: BERT's [CLS]."""
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``[B, D]`` of ``x`` ``[B, T, D]``; zeros where ``lengths`` ``[B]`` is 0."""
         return x[:, 0] * (lengths > 0).unsqueeze(1)
 
 
@@ -182,6 +187,12 @@ class Context(nn.Module):
         self.itself = nn.Linear(inputs, width)
 
     def forward(self, x: Tensor, dialogues: list[int]) -> Tensor:
+        """Return ``[B, width]`` of utterances ``x`` ``[B, inputs]``, dialogue after dialogue.
+
+        Args:
+            x: in the order of the dialogues.
+            dialogues: how many utterances each has; their sum is ``B``.
+        """
         utterances = packed(by_dialogue(x, dialogues), torch.tensor(dialogues))
         around = pad_packed_sequence(self.gru(utterances)[0], batch_first=True)[0]
         context: Tensor = by_utterance(around, dialogues) + self.itself(x)
@@ -266,6 +277,8 @@ class InDialogue(nn.Module):
         self.head = Head(config.context_dim or inputs, config.fusion_dim)
 
     def forward(self, x: Tensor, batch: Batch) -> Tensor:
+        """Return the sentiment ``[B]`` of encoded utterances ``x`` ``[B, inputs]``. The batch
+        says which of them are one dialogue; without dialogues each stands alone."""
         x = self.dropout(x)
         if self.context is not None and batch.dialogues:
             x = self.dropout(self.context(x, batch.dialogues))

@@ -71,6 +71,9 @@ class Misa(Network):
         return found
 
     def losses(self, found: Mapping[str, Tensor], seen: Batch, whole: Batch) -> dict[str, Tensor]:
+        """Return MISA's three losses (Hazarika et al., ACM MM 2020): ``similar``, the mean
+        `moment_discrepancy` of shared parts; ``different``, the summed `overlap` of what should
+        be orthogonal; ``rebuilt``, the mean squared error of reconstruction."""
         pairs = list(combinations(MODALITIES, 2))
         shared, own, encoded, rebuilt = (
             {name: found[f"{kind}_{name}"] for name in MODALITIES}
@@ -127,6 +130,8 @@ class Stacked(nn.Module):
         self.project = nn.Linear(4 * hidden, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``[B, width]`` of ``x`` ``[B, T, inputs]`` with ``lengths`` ``[B]`` in frames;
+        zeros where a length is 0."""
         states, (first, _) = self.first(packed(x, lengths))
         normed = self.norm(pad_packed_sequence(states, batch_first=True)[0])
         _, (second, _) = self.second(packed(normed, lengths))

@@ -80,6 +80,8 @@ class TfrNet(Network):
         return x
 
     def losses(self, found: Mapping[str, Tensor], seen: Batch, whole: Batch) -> dict[str, Tensor]:
+        """Return ``rebuilt``: the smooth L1 error of the frames that ``seen`` lacks and
+        ``whole`` has, per value, summed over the modalities (Yuan et al., ACM MM 2021)."""
         wanted, errors = self.inputs.normalised(whole), []
         for name in MODALITIES:
             gone = (seen.features[name] != whole.features[name]).any(dim=2)
@@ -105,6 +107,8 @@ class GatedEncoder(nn.Module):
         self.project = nn.Linear(2 * width + inputs, width)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return ``[B, width]`` of ``x`` ``[B, T, inputs]`` with ``lengths`` ``[B]`` in frames;
+        zeros where a length is 0."""
         read_on = self.gru(packed(x, lengths))[0]
         states = pad_packed_sequence(read_on, batch_first=True, total_length=x.shape[1])[0]
         gate = torch.sigmoid(self.gate(states.transpose(1, 2))).transpose(1, 2)
