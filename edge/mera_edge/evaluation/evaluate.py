@@ -107,17 +107,15 @@ def _usable(
             yield row, output
 
 
-def judge(role: str, bundle: Bundle, given: Sequence[str], truth: Sequence[str]) -> dict[str, Any]:
-    """Return the metrics of a bundle's answers to files or texts; as `evaluate`, without a CSV.
+def answers(role: str, bundle: Bundle, given: Sequence[str]) -> list[Output]:
+    """Return a bundle's answers to files or texts, as `evaluate` asks it.
 
     Args:
         role: a key of `EVALUATORS`.
-        given: ``n`` files or texts.
-        truth: their labels.
+        bundle: the models.
+        given: files or texts.
     """
-    evaluator = EVALUATORS[role]
-    predict = evaluator.from_file(bundle)
-    return evaluator.figures(truth, [predict(one) for one in given], evaluator.labels(bundle))
+    return list(map(EVALUATORS[role].from_file(bundle), given))
 
 
 def _recognition(

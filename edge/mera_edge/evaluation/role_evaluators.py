@@ -97,9 +97,19 @@ class RoleEvaluator:
         return predict_file
 
     def figures(
-        self, truth: Sequence[str], outputs: Sequence[Output], labels: Sequence[str]
+        self,
+        truth: Sequence[str],
+        outputs: Sequence[Output],
+        labels: Sequence[str],
+        people: Sequence[str] | None = None,
     ) -> dict[str, Any]:
         """Compare outputs with the truth; an example without an output counts as wrong.
+
+        Args:
+            truth: ``n`` labels or texts.
+            outputs: as many.
+            labels: what the model tells apart.
+            people: of whom each is, for the intervals of classes.
 
         Returns:
             What `classification` or `word_error_rate` return.
@@ -116,7 +126,7 @@ class RoleEvaluator:
         shares = np.tile(nothing, (len(outputs), 1))
         if predicted:
             shares[answered] = [prediction.probabilities for prediction in predicted]
-        return classification(truth, shares, labels, answered)
+        return classification(truth, shares, labels, answered, people)
 
     def value(self, figures: dict[str, Any]) -> float:
         """Return the figure that counts, from 0 to 1, or below 0 for very wrong words."""

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.features.face import decode
 from mera_edge.stages.face import FaceStage
@@ -28,7 +28,8 @@ from mera_train.own.train import train as learn
 class OwnFaces:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, labels = "face", "Face encoder", LABELS
+    role: RoleName = "face"
+    title, labels = "Face encoder", LABELS
     kind: Kind = "file"
 
     def __init__(self, config: Config) -> None:

@@ -59,7 +59,7 @@ def card(
 | --- | --- | --- | --- |
 {rows}
 On the {metrics["test"]["n"]} test examples, among the labels that occur in them (95 % intervals,
-which take the examples as independent):
+which {_drawn(metrics["test"])}):
 
 | encoder | {" | ".join(FIGURES.values())} |
 |{" --- |" * (1 + len(FIGURES))}
@@ -67,6 +67,12 @@ which take the examples as independent):
 **Know before use.** It knows people and places like those in the examples, and says what was
 labelled there, not what a person feels.{never if silent else ""} Not for decisions about people.
 """
+
+
+def _drawn(found: dict[str, Any]) -> str:
+    if "effective_n" not in found:
+        return "take the examples as independent"
+    return f"draw the {found['people']} people again; effective n {found['effective_n']}"
 
 
 def _row(label: str, examples: Sequence[Example]) -> str:

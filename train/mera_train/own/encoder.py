@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import Tensor
 
+from mera_edge.bundle import RoleName
 from mera_train import fingerprint
 from mera_train.checkpoint import Checkpoint
 from mera_train.fingerprint import Digests
@@ -35,7 +36,7 @@ Network = TypeVar("Network", bound=Calibrated)
 class Encoder(Protocol[Network]):
     """An encoder of one role, and how it learns. Examples are known by their number."""
 
-    role: str
+    role: RoleName
     title: str
     """Of its card."""
     kind: Kind

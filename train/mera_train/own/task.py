@@ -69,6 +69,19 @@ def rows_of(examples: Sequence[Example], split: str) -> list[int]:
     return [i for i, example in enumerate(examples) if example.split == split]
 
 
-def judged(scores: Tensor, truth: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
-    """Compare scores ``[n, C]`` with the truth, among the labels that occur in it."""
-    return classification([labels[i] for i in truth], scores.softmax(1).numpy(), labels)
+def judged(
+    scores: Tensor,
+    truth: Sequence[int],
+    labels: Sequence[str],
+    people: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Compare scores ``[n, C]`` with the truth, among the labels that occur in it.
+
+    Args:
+        scores: before the softmax.
+        truth: numbers of ``labels``.
+        labels: the ``C`` labels.
+        people: whose each is, where that is known.
+    """
+    names = [labels[i] for i in truth]
+    return classification(names, scores.softmax(1).numpy(), labels, people=people)

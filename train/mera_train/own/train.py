@@ -9,10 +9,7 @@ from typing import Any
 
 import torch
 
-from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.evaluation.evaluate import judge
-from mera_edge.metrics.classification import mistakes
 from mera_train import checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
@@ -21,8 +18,9 @@ from mera_train.own.comparison import compare
 from mera_train.own.config import OwnConfig, required
 from mera_train.own.encoder import Encoder, Network, Settings
 from mera_train.own.examples import Example, Kind
+from mera_train.own.measure import ANSWERS, measured
 from mera_train.own.splits import divide
-from mera_train.own.task import OwnTask, judged, rows_of
+from mera_train.own.task import OwnTask, rows_of
 from mera_train.temperature import fit_temperature
 
 
@@ -34,7 +32,8 @@ def train(
     What is worse than the weights that it began from, for people who were not learnt from, is not
     kept: `mera_train.own.comparison`.
 
-    Writes a checkpoint to ``out``, and ``examples.csv``: which example was in which split.
+    Writes a checkpoint to ``out``, ``examples.csv``: which example was in which split, and
+    ``answers.csv``: what the test examples are taken for.
 
     Returns:
         The metrics: ``valid``, ``test``, and ``shipped``: the shipped bundle on the same test;
@@ -67,15 +66,17 @@ def train(
             metrics["learnt"] = task.judged(model, rows_of(examples, "test"))
             begun = encoder.network(start, rows_of(examples, "train"))
             model = begun.to(model.temperature.device)
+    figures, answers = measured(task, model, examples)
     metrics |= {
         "parameters": sum(p.numel() for p in model.parameters()),
         "temperature": float(model.temperature),
-        **_measured(task, model, examples),
+        **figures,
     }
     said = card(encoder, config, examples, metrics)
     checkpoint.save(out, model, encoder.configuration(model), metrics, said)
     if parallel.state().is_main_process:
         disk.write(out / own.TABLE, own.written(examples, encoder.kind))
+        disk.write(out / ANSWERS, answers)
         for name, text in encoder.files().items():
             disk.write(out / name, text)
     return metrics
@@ -96,40 +97,46 @@ def usable(
         InputError: more of them than may cannot be used, or nothing can be learnt from the others.
     """
     faults: list[InputError] = []
-    readable = []
-    for example in own.read(given.source, kind, labels, given.labels, faults):
+    found = own.read(given.source, kind, labels, given.labels, faults)
+    found = readable(given, found, look, faults)
+    own.enough(given.source, found)
+    return divide(found, given.held_out, tell)
+
+
+def readable(
+    given: OwnConfig,
+    examples: Sequence[Example],
+    look: Callable[[Example], None],
+    faults: list[InputError],
+) -> list[Example]:
+    """Return the examples that can be read; says what is left out.
+
+    Args:
+        given: with how many may be left out.
+        examples: as their rows name them.
+        look: reads an example and raises where it cannot be used.
+        faults: of rows that are no examples.
+
+    Raises:
+        InputError: more of them than may cannot be used.
+    """
+    found = []
+    for example in examples:
         try:
             look(example)
         except InputError as error:
             faults.append(InputError(f"{example.where}: {error.what}", error.remedy))
         else:
-            readable.append(example)
+            found.append(example)
     if len(faults) > given.skip_bad:
         raise InputError(
-            f"{len(faults)} of {len(faults) + len(readable)} examples cannot be used, the first: "
+            f"{len(faults)} of {len(faults) + len(found)} examples cannot be used, the first: "
             f"{faults[0].what}",
             f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used",
         )
     for fault in faults:
         tell(f"left out: {fault}")
-    own.enough(given.source, readable)
-    return divide(readable, given.held_out, tell)
-
-
-def _measured(
-    task: OwnTask[Network], model: Network, examples: Sequence[Example]
-) -> dict[str, Any]:
-    encoder, test = task.encoder, rows_of(examples, "test")
-    scores = encoder.scores(model, test)
-    names = [examples[i].label for i in test]
-    given = [examples[i].given for i in test]
-    found = [str(examples[i].path) if encoder.kind == "file" else examples[i].given for i in test]
-    return {
-        "valid": task.judged(model, task.valid),
-        "test": judged(scores, [task.truth[i] for i in test], encoder.labels),
-        "shipped": judge(encoder.role, Bundle.open(), found, names),
-        "mistakes": {"test": mistakes(given, names, scores.softmax(1).numpy(), encoder.labels)},
-    }
+    return found
 
 
 def tell(line: str) -> None:

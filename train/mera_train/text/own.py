@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mera_edge.bundle import RoleName
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
 from mera_edge.features.tokens import Tokenizer
@@ -30,7 +31,8 @@ VALENCES = torch.tensor([VALENCE[emotion] for emotion in EMOTIONS])
 class OwnSentences:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, labels = "text", "Text encoder", EMOTIONS
+    role: RoleName = "text"
+    title, labels = "Text encoder", EMOTIONS
     kind: Kind = "text"
 
     def __init__(self, config: Config) -> None:

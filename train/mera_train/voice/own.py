@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mera_edge.bundle import Bundle
+from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import log_mel
 from mera_edge.labels import EMOTIONS
@@ -34,7 +34,8 @@ CALM = LABELS.index("calm")
 class OwnVoices:
     """See `mera_train.own.encoder.Encoder`."""
 
-    role, title, labels = "voice", "Voice encoder", EMOTIONS
+    role: RoleName = "voice"
+    title, labels = "Voice encoder", EMOTIONS
     kind: Kind = "file"
 
     def __init__(self, config: Config) -> None:
