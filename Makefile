@@ -31,7 +31,7 @@ docs: $(VENV)/dev                ## the documentation, into build/site
 	$(VENV)/bin/mkdocs build --strict
 
 results: $(VENV)/dev             ## the pages, cards and tables that follow from the checkpoints
-	$(VENV)/bin/python -m mera_train.results
+	$(VENV)/bin/mera-edge results pages
 
 bundle: $(VENV)/dev              ## the default bundle: train/checkpoints in INT8; DATA=DIR has the corpora
 	@test -n '$(DATA)' || { echo 'INT8 is compared with full precision: run make bundle DATA=DIR' >&2; exit 2; }

@@ -147,8 +147,9 @@ _COMMANDS = """<!-- made by make_reference.py -->
 # Command line
 
 Results go to stdout; progress, notices and logs go to stderr. Exit codes: 0 success, 1 a check
-failed, 2 invalid usage or input, with the remedy in the message. `train`, `features`, `calibrate`
-and `export` need extras (`pip install 'mera-edge[train]'`, `'mera-edge[export]'`).
+failed, 2 invalid usage or input, with the remedy in the message. `train`, `features`, `corpus` and
+`results` need an extra (`pip install 'mera-edge[train]'`), `calibrate` and `export` another
+(`'mera-edge[export]'`).
 """
 
 

@@ -89,6 +89,7 @@ def test_every_flag_in_it_exists(page: Path) -> None:
             continue
         for word in words[1:]:
             command = getattr(command, "commands", {}).get(word, command)
+        command = getattr(command, "commands", {}).get(getattr(command, "default", ""), command)
         options = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         unknown = {flag.partition("=")[0] for flag in flags} - options - {"--help"}
         assert not unknown, f"{page}: {' '.join(words)}"

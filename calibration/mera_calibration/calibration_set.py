@@ -17,7 +17,7 @@ from mera_edge.errors import InputError
 FEWEST = 16
 """Smallest calibration set. With fewer samples, activation ranges depend on chance."""
 
-_MORE = "add training data to the directory given with --data"
+_MORE = "add training data to what is given with --data"
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
     if "words" in files and "language_model" not in files:
         raise InputError(
             f"{checkpoint_directory} has a lexicon, but no language model",
-            "make it: python -m mera_train.asr.language_model",
+            "make it: mera-edge train language-model CHECKPOINT DATA",
         )
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")

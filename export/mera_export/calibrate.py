@@ -20,8 +20,8 @@ def calibrate(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Directory with the corpora; only the train split is used. Not needed for "
-            "checkpoints trained on your own examples."
+            help="Directory with the corpora, or your own examples; only the train split is used. "
+            "Not needed for checkpoints trained on your own examples."
         ),
     ] = None,
     checkpoints: Annotated[
@@ -44,11 +44,9 @@ def calibrate(
     from mera_export.bundle import export_bundle
     from mera_export.datasets import Corpora
 
-    if data is not None and not data.is_dir():
-        raise InputError(f"{data} is not a directory", "give the directory with the corpora")
-    datasets = Corpora(data, checkpoints)
-    request = PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     roles = role or list(ROLE_EVALUATORS)
+    datasets = Corpora(data, checkpoints).for_roles(roles)  # type: ignore[arg-type]
+    request = PrecisionRequest(ranges=ranges, samples=samples, datasets=datasets)  # type: ignore[arg-type]
     for name in roles:
         if name not in ROLE_EVALUATORS:
             raise InputError(f"{name!r} is not quantized", f"one of {', '.join(ROLE_EVALUATORS)}")

@@ -12,23 +12,26 @@ from rich.table import Table
 
 from mera_edge.bundle import Bundle
 from mera_edge.cli import complete
-from mera_edge.errors import CheckFailed, InputError
+from mera_edge.errors import CheckFailed
+from mera_export import of_bundle
+from mera_export.of_bundle import judge_files
 
 if TYPE_CHECKING:
     from mera_calibration.report import Report
     from mera_edge.bundle import RoleName
 
 app = typer.Typer()
+app.command("verify")(of_bundle.verify)
+app.command("engines")(of_bundle.engines)
 
 
 @app.callback(invoke_without_command=True)
 def export(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Bundle to write; an existing one is replaced.")] = Path(
         "bundle"
     ),
-    checkpoints: Annotated[
-        Path, typer.Option(help="Directory with one checkpoint per role.")
-    ] = Path("train/checkpoints"),
+    checkpoints: of_bundle.Checkpoints = Path("train/checkpoints"),
     name: Annotated[
         str | None, typer.Option(help="Name of the bundle. Default: the name of its directory.")
     ] = None,
@@ -57,10 +60,7 @@ def export(
         list[str] | None,
         typer.Option(help="Target: cpu or tensorrt; repeat for both."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Directory with the corpora: calibrates on train, compares on dev."),
-    ] = None,
+    data: of_bundle.Data = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Output of `mera-edge calibrate`, instead of --data.")
     ] = None,
@@ -86,15 +86,9 @@ def export(
             help="Quantization-aware training steps for a role that degrades under INT8, e.g. 200."
         ),
     ] = 0,
-    max_drop: Annotated[
-        float, typer.Option(help="Largest accepted drop of the task metric, in points.")
-    ] = (0.5),
-    max_class_drop: Annotated[
-        float, typer.Option(help="Largest accepted drop of any class's recall, in points.")
-    ] = 5.0,
-    max_ece: Annotated[
-        float, typer.Option(help="Largest accepted rise of the calibration error (ECE).")
-    ] = 0.02,
+    max_drop: of_bundle.MaxDrop = 0.5,
+    max_class_drop: of_bundle.MaxClassDrop = 5.0,
+    max_ece: of_bundle.MaxEce = 0.02,
     prefer: Annotated[str, typer.Option(help="What INT8 must improve: speed or size.")] = "speed",
     ranges: Annotated[
         str, typer.Option(help="Calibration method: minmax, entropy or percentile.")
@@ -104,31 +98,11 @@ def export(
     report: Annotated[
         Path | None, typer.Option(help="Directory for export.json, export.md and export.svg.")
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="Build TensorRT engines of this bundle, on the device itself; export nothing."
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="With --bundle: check with TensorRT for RTX, which needs no GPU; keep nothing.",
-        ),
-    ] = False,
-    verify: Annotated[
-        Path | None, typer.Option(help="Compare this bundle with its checkpoints; export nothing.")
-    ] = None,
 ) -> None:
     """Export checkpoints to a bundle for the device, verified against PyTorch."""
+    if context.invoked_subcommand is not None:
+        return
     progress = Console(stderr=True)
-    if verify is not None:
-        _verify(verify, checkpoints, data, (max_drop, max_class_drop, max_ece), progress)
-        return
-    if bundle is not None or check:
-        _engines(bundle, target, check, progress)
-        return
     from mera_export.bundle import ROLES, export_bundle
 
     # `export_bundle` refuses unknown ones, with a remedy.
@@ -188,21 +162,8 @@ def _prepared_for_tensorrt(out: Path, progress: Console) -> None:
     from mera_export.tensorrt_rtx import installed
 
     if installed():
-        _check(out, progress)
-    remedy = f"mera-edge export --target tensorrt --bundle {out}"
-    progress.print(f"engines are built on the device: {remedy}", style="dim")
-
-
-def _engines(
-    bundle: Path | None, target: Sequence[str] | None, check: bool, progress: Console
-) -> None:
-    if bundle is None:
-        raise InputError("--check is for a bundle", "give --target tensorrt --bundle DIR --check")
-    if target != ["tensorrt"]:
-        raise InputError(
-            "only TensorRT needs engines of a bundle", "give --target tensorrt, and only that"
-        )
-    (_check if check else _build)(bundle, progress)
+        judge_files(out, progress)
+    progress.print(f"engines are built on the device: mera-edge export engines {out}", style="dim")
 
 
 def _report(found: Report, directory: Path | None, roles: Sequence[str], out: Path) -> None:
@@ -214,68 +175,6 @@ def _report(found: Report, directory: Path | None, roles: Sequence[str], out: Pa
             f"{out} is not as requested: {'; '.join(reasons)}",
             "the report gives the reasons; only roles named with --role have to be INT8",
         )
-
-
-def _build(bundle: Path, progress: Console) -> None:
-    from mera_export.tensorrt import Options, build_engines, table
-
-    with progress.status("building engines") as status:
-        results = build_engines(Bundle.open(bundle), Options(), status.update)
-    Console().print(table(results))
-    if failed := [one.role for one in results if one.path is None]:
-        raise CheckFailed(
-            f"no engine for {', '.join(failed)}", "ONNX Runtime runs them; the table says why"
-        )
-
-
-def _check(bundle: Path, progress: Console) -> None:
-    import onnx
-
-    from mera_export.legality import violations
-    from mera_export.tensorrt_rtx import judge
-
-    opened = Bundle.open(bundle)
-    files = {
-        name: opened.role(name).path("tensorrt" if "tensorrt" in entry.files else "model")
-        for name, entry in opened.manifest.roles.items()
-    }
-    with progress.status("building with TensorRT for RTX"):
-        verdicts = judge(list(files.values()))
-    table = Table("role", "file", "NVIDIA's parser and builder", "older TensorRT, speed")
-    for name, verdict in zip(files, verdicts, strict=True):
-        built = f"an engine of {verdict.engine_bytes / 1e6:.1f} MB"
-        rest = [f"{v.node}: {v.what}" for v in violations(onnx.load(verdict.path))]
-        more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
-        table.add_row(name, verdict.path.name, verdict.complaint or built, "".join(rest[:1]) + more)
-    Console().print(table)
-    if refused := [name for name, v in zip(files, verdicts, strict=True) if not v.accepted]:
-        raise CheckFailed(
-            f"TensorRT builds no engine of {', '.join(refused)}",
-            "export the bundle with --target tensorrt; the table says what it does not read",
-        )
-
-
-def _verify(
-    bundle: Path,
-    checkpoints: Path,
-    data: Path | None,
-    limits: tuple[float, float, float],
-    progress: Console,
-) -> None:
-    from mera_calibration.quality_gate import AcceptanceLimits
-    from mera_export.verify import verify
-
-    with progress.status("verifying") as status:
-        checks = verify(bundle, checkpoints, data, AcceptanceLimits(*limits), status.update)
-    table = Table("role", "check", "found", "", title=str(bundle))
-    for check in checks:
-        mark = "[green]yes[/]" if check.passed else "[bold red]no[/]"
-        table.add_row(check.role, check.what, check.found, mark)
-    Console().print(table)
-    if data is None:
-        progress.print("give --data to compare answers to real material too", style="dim")
-    if failed := [f"{check.role}: {check.what}" for check in checks if not check.passed]:
-        raise CheckFailed(f"{bundle} is not verified: {'; '.join(failed)}", "export it again")
 
 
 def _show(bundle: Bundle, out: Path) -> None:

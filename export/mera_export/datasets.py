@@ -14,17 +14,44 @@ from typing import Any
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export import own_datasets
 
 
 @dataclass(frozen=True)
 class Corpora:
-    """The datasets of all roles: the corpora in a directory, and what checkpoints learnt from."""
+    """The datasets of all roles: corpora, or one's own examples."""
 
     data: Path | None
-    """Directory of the corpora."""
+    """Directory of the corpora; or examples of one role, in the layouts that training reads."""
     checkpoints: Path | None = None
-    """Where a role's checkpoint has its own examples (`examples.csv`), these are used."""
+    """Where a role's checkpoint has its own examples (`examples.csv`), the corpora are not
+    asked."""
+
+    def for_roles(self, roles: Iterable[RoleName]) -> Corpora:
+        """Check that ``data`` can be for these roles.
+
+        Raises:
+            InputError: it does not exist, or is examples and the roles are several.
+        """
+        if self.data is None:
+            return self
+        if not self.data.exists():
+            raise InputError(
+                f"{self.data} does not exist",
+                "give the directory with the corpora, or your own examples",
+            )
+        asked = [role for role in roles if role in ROLE_EVALUATORS]
+        if own_datasets.are_examples(self.data) and len(asked) > 1:
+            raise InputError(
+                f"{self.data} is examples, and these are exported: {', '.join(asked)}",
+                "say whose examples they are, --role ROLE; --base BUNDLE has the others",
+            )
+        return self
+
+    def has(self, role: RoleName) -> bool:
+        """Whether a role's dataset was given, be it complete or not."""
+        return self.data is not None or self._own(role) is not None
 
     def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
         """List the examples of a role; nothing is decoded yet.
@@ -34,22 +61,37 @@ class Corpora:
             bundle: the bundle whose model they are for.
 
         Raises:
-            InputError: a corpus is missing.
+            InputError: a corpus is missing, or examples cannot be used.
         """
-        if path := own_datasets.table(self.checkpoints, role):
-            return own_datasets.dataset(path, role, bundle)
+        if path := self._own(role):
+            examples = own_datasets.read(path, role, self._checkpoint(role))
+            return own_datasets.dataset(examples, role, bundle)
         module = _module(role)
         if self.data is None:
             raise InputError(f"corpora are missing: {', '.join(module.CORPORA)}", "give --data")
-        examples: Dataset = module.dataset(self.data, bundle)
-        return examples
+        found: Dataset = module.dataset(self.data, bundle)
+        return found
 
     def missing(self, role: RoleName) -> list[str]:
-        """Return the missing corpora of a role, or the missing files of its own examples."""
-        if path := own_datasets.table(self.checkpoints, role):
-            return own_datasets.missing(path)
+        """Return the missing corpora of a role.
+
+        Raises:
+            InputError: its own examples cannot be used, or files are missing.
+        """
+        if path := self._own(role):
+            own_datasets.read(path, role, self._checkpoint(role))
+            return []
         corpora: tuple[str, ...] = _module(role).CORPORA
         return list(corpora) if self.data is None else absent(self.data, corpora)
+
+    def _own(self, role: RoleName) -> Path | None:
+        """Return the table of one's own examples: the given one, or what the checkpoint has."""
+        if self.data is not None and own_datasets.are_examples(self.data):
+            return self.data
+        return own_datasets.table(self._checkpoint(role))
+
+    def _checkpoint(self, role: RoleName) -> Path | None:
+        return None if self.checkpoints is None else self.checkpoints / role
 
 
 def absent(data: Path, names: Iterable[str]) -> list[str]:

@@ -1,7 +1,9 @@
-"""The examples that a checkpoint learnt from (`examples.csv`), as a dataset for INT8."""
+"""One's own examples as a dataset for INT8: a table, or what a checkpoint learnt from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,58 +14,117 @@ from numpy.typing import NDArray
 from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
+from mera_edge.errors import InputError
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_edge.features.face import decode
 from mera_edge.features.text import normalise
+from mera_edge.labels import EMOTIONS
 from mera_edge.metrics.word_error_rate import normalized
 from mera_edge.stages.face import FaceStage
-from mera_train import audio
+from mera_train import audio, configuration
+from mera_train.asr.own import recordings
+from mera_train.face.data import LABELS
+from mera_train.own import examples as own
 from mera_train.own import layouts
-from mera_train.own.examples import TABLE
+from mera_train.own.config import OwnConfig
+from mera_train.own.splits import divide
+from mera_train.own.train import tell
+
+_RENAME = "rename it in the table (what `train --label` said counts for its checkpoint)"
 
 
-def table(checkpoints: Path | None, role: str) -> Path | None:
-    """Return the table of the examples that a role's checkpoint learnt from, if it has one."""
-    path = checkpoints / role / TABLE if checkpoints is not None else None
+def are_examples(data: Path) -> bool:
+    """Whether a path is examples, as training reads them, and not a directory of corpora."""
+    return not data.is_dir() or layouts.is_of_examples(data)
+
+
+def table(checkpoint: Path | None) -> Path | None:
+    """Return the table of the examples that a checkpoint learnt from, if it has one."""
+    path = checkpoint / own.TABLE if checkpoint is not None else None
     return path if path is not None and path.is_file() else None
 
 
-def missing(path: Path) -> list[str]:
-    """Return the first missing files that the examples of a table name."""
-    rows = layouts.rows(path, ("file",), ("text",))
-    named = [row.columns["file"] for row in rows if "file" in row.columns]
-    gone = [name for name in named if not (path.parent / name).is_file()]
-    more = [f"and {len(gone) - 3} more"] if len(gone) > 3 else []
-    return [*gone[:3], *more]
+def read(path: Path, role: RoleName, checkpoint: Path | None) -> list[own.Example]:
+    """Return the examples of a table, each with its split.
 
-
-def dataset(path: Path, role: RoleName, bundle: Bundle) -> Dataset:
-    """List the examples of a table; nothing is decoded yet.
+    Where the checkpoint learnt from some of them, these keep the split that they had there, and the
+    others, which it left out, are left out here too. Else they are divided as for training.
 
     Args:
-        path: the table.
-        role: the role that learnt from them.
-        bundle: the bundle whose model they are for.
+        path: see `mera_train.own.layouts.rows`.
+        role: the role that they are for.
+        checkpoint: its directory. What its training was told about labels and about rows that may
+            be left out counts here too.
 
     Raises:
-        InputError: the table cannot be read.
+        InputError: the table cannot be read, or files are missing.
+    """
+    evaluator, told, learnt = ROLE_EVALUATORS[role], _told(checkpoint), _learnt(checkpoint, role)
+    faults: list[InputError] = []
+    if evaluator.classifies:
+        # In what training has written, labels are what they mean.
+        names = {} if path.name == own.TABLE else told.labels
+        labels = LABELS if role == "face" else EMOTIONS
+        found = own.read(path, evaluator.given, labels, names, faults, _RENAME)
+    else:
+        found = recordings(path, faults)
+    if len(faults) > told.skip_bad:
+        more = f" (and {len(faults) - 1} more rows)" if len(faults) > 1 else ""
+        raise InputError(faults[0].what + more, faults[0].remedy)
+    keys = [_key(e, evaluator.given) for e in found]
+    if known := [
+        replace(e, split=learnt[key]) for e, key in zip(found, keys, strict=True) if key in learnt
+    ]:
+        return known
+    # The words of a recognizer are no classes, which the division would balance.
+    bare = found if evaluator.classifies else [replace(e, label="") for e in found]
+    divided = divide(bare, told.held_out, tell)
+    return [replace(e, split=d.split) for e, d in zip(found, divided, strict=True)]
+
+
+def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> Dataset:
+    """Return examples as a dataset; nothing is decoded yet.
+
+    Args:
+        examples: with their splits.
+        role: the role that they are for.
+        bundle: the bundle whose model they are for.
     """
     evaluator = ROLE_EVALUATORS[role]
-    kind, label = evaluator.given, evaluator.truth
     stage = FaceStage(bundle) if role == "face" else None
-    parts: dict[str, list[Example]] = {"": [], "train": [], "valid": [], "test": []}
-    for row in layouts.rows(path, (kind, label)):
-        given, said = row.columns[kind], row.columns[label]
-        if kind == "text":
-            load: Any = partial(normalise, given)
+    parts: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
+    for e in examples:
+        if evaluator.given == "text":
+            load: Any = partial(normalise, e.given)
         elif stage is not None:
-            load = partial(_face, row.folder / given, stage)
+            load = partial(_face, e.path, stage)
         else:
-            load = partial(audio.log_mel_of, row.folder, given)
-        truth = said if evaluator.classifies else normalized(said)
-        example = Example(given, truth, row.columns.get("person", ""), load)
-        parts[layouts.split(row)].append(example)
+            load = partial(audio.log_mel_of, e.folder, e.given)
+        truth = e.label if evaluator.classifies else normalized(e.label)
+        parts[e.split].append(Example(e.given, truth, e.person, load))
     return Dataset(parts["train"], parts["valid"])
+
+
+def _told(checkpoint: Path | None) -> OwnConfig:
+    """Return what training on one's own examples was told, if that is what the checkpoint is of."""
+    path = checkpoint / "config.yaml" if checkpoint is not None else None
+    stated = configuration.load(path).get("own") if path is not None and path.is_file() else None
+    return OwnConfig() if stated is None else OwnConfig.model_validate(stated)
+
+
+def _learnt(checkpoint: Path | None, role: RoleName) -> dict[str, str]:
+    """Return the splits that training had, by file or text."""
+    path, given = table(checkpoint), ROLE_EVALUATORS[role].given
+    rows = [] if path is None else layouts.rows(path, (given,))
+    return {
+        _key(own.Example(row.columns[given], "", "", row.folder), given): layouts.split(row)
+        for row in rows
+    }
+
+
+def _key(e: own.Example, kind: own.Kind) -> str:
+    """Return the text of an example, or its file wherever it is named from."""
+    return e.given if kind == "text" else str(e.path.resolve())
 
 
 def _face(path: Path, stage: FaceStage) -> NDArray[np.float32]:

@@ -13,8 +13,6 @@ from rich.console import Console
 from mera_calibration.precision_search import PrecisionSearch, SearchResult
 from mera_calibration.request import PrecisionRequest
 from mera_edge.bundle import Bundle, RoleName
-from mera_edge.errors import InputError
-from mera_export import own_datasets
 from mera_export.datasets import Corpora
 from mera_export.legality import violations
 
@@ -30,7 +28,8 @@ def precision_search(
     """Return a function that searches smaller precisions of a bundle and shows its progress.
 
     Args:
-        data: directory of the corpora, if any. A checkpoint with examples of its own needs none.
+        data: directory of the corpora, or examples of one role, if any. A checkpoint with examples
+            of its own needs none.
         checkpoints: directory with one checkpoint per role.
         roles: roles to try.
         fine_tune: steps of quantization-aware training; 0: none.
@@ -40,13 +39,12 @@ def precision_search(
     Raises:
         InputError: an option is invalid, or a corpus is missing.
     """
-    if data is not None and not data.is_dir():
-        raise InputError(f"{data} is not a directory", "give the directory with the corpora")
+    datasets = Corpora(data, checkpoints).for_roles(roles)
     status = console.status("comparing precisions")
     needs: dict[str, Any] = {}
-    if data is not None or any(own_datasets.table(checkpoints, role) for role in roles):
-        needs["datasets"] = Corpora(data, checkpoints)
-    if data is not None:
+    if any(map(datasets.has, roles)):
+        needs["datasets"] = datasets
+    if data is not None and data.is_dir():
         from mera_export.fusion_check import Fused
 
         needs["fused"] = Fused(data, status.update)

@@ -1,9 +1,9 @@
-"""`mera-edge export --verify BUNDLE`: does a bundle still predict what its checkpoints do?"""
+"""`mera-edge export verify BUNDLE`: does a bundle still predict what its checkpoints do?"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from mera_calibration.request import Datasets
 from mera_edge.bundle import Bundle, Role, RoleName
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_export import own_datasets
 from mera_export.bundle import ROLES, export_bundle
 from mera_export.datasets import Corpora
 from mera_export.legality import violations
@@ -45,17 +44,20 @@ def verify(
     limits: AcceptanceLimits | None = None,
     progress: Callable[[str], None] = lambda message: None,
     datasets: Datasets | None = None,
+    only: Collection[RoleName] | None = None,
 ) -> list[Check]:
     """Compare torch, ONNX in full precision and the bundle; streams with the whole.
 
     Args:
         path: the bundle.
         checkpoints: what it was made of.
-        data: the folder of the corpora. Without it no role is asked anything: torch is compared
-            with ONNX, and the files for TensorRT are looked through.
+        data: the folder of the corpora, or examples of one role. Where a role has neither these nor
+            examples in its checkpoint, it is not asked anything: torch is compared with ONNX, and
+            the files for TensorRT are looked through.
         limits: what the bundle's precisions may cost.
         progress: told what is being done.
-        datasets: where examples come from; the corpora in ``data`` where ``None``.
+        datasets: where examples come from; ``data`` where ``None``.
+        only: the roles to look at; all where ``None``.
 
     Raises:
         BundleError: the bundle is altered or incomplete.
@@ -65,7 +67,10 @@ def verify(
     bundle = Bundle.open(path)
     files = sum(len(entry.files) for entry in bundle.manifest.roles.values())
     checks = [Check("bundle", "hashes", f"{files} files as described", True)]
-    roles = [role for role in bundle.manifest.roles if role in ROLES]
+    roles = [r for r in bundle.manifest.roles if r in ROLES and (only is None or r in only)]
+    own = Corpora(data, checkpoints)
+    if datasets is None:
+        own.for_roles(roles)
     with tempfile.TemporaryDirectory(prefix="mera-verify-") as scratch:
         # The export itself compares torch with ONNX, and raises.
         asr = bundle.manifest.roles.get("asr")
@@ -83,9 +88,9 @@ def verify(
                 same = bundle.role(role).path().read_bytes() == full.role(role).path().read_bytes()
                 words = "the same bytes" if same else "other bytes"
                 checks.append(Check(role, "checkpoint = bundle", words, same))
-            elif data is not None or own_datasets.table(checkpoints, role):
+            elif datasets is not None or own.has(role):
                 progress(f"{role}: {EXAMPLES} examples")
-                given = (datasets or Corpora(data, checkpoints))(role, full)
+                given = (datasets or own)(role, full)
                 dev = sample(given.dev, EXAMPLES, 0)
                 checks += _compared(role, full, bundle, dev, limits or AcceptanceLimits())
     return checks

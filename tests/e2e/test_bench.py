@@ -31,11 +31,11 @@ def test_bundles_take_turns_and_are_drawn(cli: Callable, tmp_path: Path) -> None
     files = (tmp_path / "a.json", tmp_path / "b.json")
     for file, line in zip(files, result.out.splitlines(), strict=True):
         file.write_text(line)
-    assert "real_time_factor" in cli("bench", "--compare", *files).out
+    assert "real_time_factor" in cli("bench", "compare", *files).out
 
 
 def test_a_soak_says_what_grows(cli: Callable) -> None:
-    facts = json.loads(cli("bench", "--soak", 0.004, "--json").out)
+    facts = json.loads(cli("bench", "soak", 0.004, "--json").out)
     assert facts["schema"] == "mera-edge/soak/1"
     assert set(facts["growth"]) == {"pss_mb", "rss_mb", "descriptors", "threads", "children"}
     assert facts["growth"]["descriptors"]["grows"] is False
@@ -43,7 +43,7 @@ def test_a_soak_says_what_grows(cli: Callable) -> None:
 
 
 def test_providers_are_believed_only_when_they_run(cli: Callable) -> None:
-    result = cli("bench", "--choose-providers", "--json")
+    result = cli("bench", "providers", "--json")
     roles = [json.loads(line) for line in result.out.splitlines()]
     assert {role["role"] for role in roles} >= {"asr", "voice", "face", "text", "fusion"}
     for role in roles:
@@ -55,6 +55,6 @@ def test_providers_are_believed_only_when_they_run(cli: Callable) -> None:
 
 
 def test_one_thing_at_a_time(cli: Callable) -> None:
-    result = cli("bench", "--soak", 1, "--choose-providers")
+    result = cli("bench", "--report", "a.html", "--share", "b.html")
     assert result.code == 2
     assert "mutually exclusive" in result.err

@@ -63,7 +63,7 @@ def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
     [
         ([], "give their directory as --data"),
         (["--no-gate"], "mera-edge calibrate"),
-        (["--data", "nowhere"], "nowhere is not a directory"),
+        (["--data", "nowhere"], "nowhere does not exist"),
         (["--data", ".", "--ranges", "guess"], "'guess'"),
         (["--data", ".", "--prefer", "beauty"], "'beauty'"),
         (["--data", ".", "--samples", "0"], "at least one"),
@@ -147,14 +147,47 @@ def test_a_checkpoint_is_judged_on_the_examples_that_it_learnt_from(
     assert Bundle.open(out).role("face").entry.precision == "int8"
     facts = json.loads((report / "export.json").read_text())
     assert facts["roles"]["face"]["n"] == 20
-    assert run("--verify", out, "--checkpoints", runs, *lenient[2:]) == 0
+    # The table that training took: what it left out is left out, and splits are as they were.
+    table = tmp_path / "own.csv"
+    rows = [f"{n}.png,{LABELS[answer]}" for n, answer in enumerate(answers)]
+    table.write_text("\n".join(["file,label", *rows, "own.csv,happy"]) + "\n")
+    assert run(*given, "--data", table, *lenient, "--report", report) == 0
+    again = json.loads((report / "export.json").read_text())
+    assert again["roles"]["face"]["n"] == 20
+    assert run("verify", out, "--checkpoints", runs, "--data", table, *lenient[2:]) == 0
     assert "FP32 = INT8" in capsys.readouterr().out
-    assert run("--verify", out, "--checkpoints", runs, "--max-drop", "-100") == 1
+    assert run("verify", out, "--checkpoints", runs, "--max-drop", "-100") == 1
     assert "the task metric drops by" in " ".join(capsys.readouterr().out.split())
     ranges = tmp_path / "ranges"
     of_own = ["--role", "face", "--checkpoints", runs, "--out", ranges]
     assert run(*of_own, verb="calibrate") == 0
     assert json.loads((ranges / "face.json").read_text())
     (tmp_path / "3.png").unlink()
-    assert run(*given, *lenient) == 2
-    assert "3.png" in capsys.readouterr().err.replace("\n", "")
+    for data in ([], ["--data", table]):
+        assert run(*given, *data, *lenient) == 2
+        assert "3.png" in capsys.readouterr().err.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("table", "role", "message"),
+    [
+        ("file,label\na.png,happy\n", [], "say whose examples they are, --role ROLE"),
+        ("text,label\nfine,happy\n", ["face"], "has no column 'file'"),
+        ("file,label\na.png,happy\n", ["face"], "a.png does not exist"),
+        ("text,label\nfine,Freude\n", ["text"], "'Freude' (1 rows, line 2 first): rename it"),
+        ("file,text\nown.csv,\n", ["asr"], "line 2: text is empty"),
+    ],
+)
+def test_own_examples_are_looked_through_before_anything_is_exported(
+    tmp_path: Path,
+    table: str,
+    role: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "own.csv").write_text(table)
+    given = ["--int8", "--checkpoints", tmp_path / "runs", "--data", tmp_path / "own.csv"]
+    chosen = [word for name in role for word in ("--role", name)]
+    assert run(*given, *chosen, "--out", tmp_path / "bundle") == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "bundle").exists()

@@ -1,14 +1,13 @@
 """Speech is found wherever it lies, and what cannot be used is named with its row."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from mera_edge.cli import main
 from mera_edge.errors import InputError
 from mera_train import audio, checkpoint
 from mera_train.asr.augment import AugmentConfig
@@ -206,9 +205,12 @@ def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Pa
     assert not (tmp_path / "none.zip").exists()
 
 
-def test_a_tool_ends_with_one_line_for_what_is_wrong(tmp_path: Path) -> None:
-    tool = [sys.executable, "-m", "mera_train.asr.pack", str(tmp_path), str(tmp_path / "out.zip")]
-    ended = subprocess.run(tool, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"error {tmp_path} holds no transcripts: ")
-    assert ended.stderr.count("\n") == 1
+def test_packing_ends_with_one_line_for_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["corpus", "pack", str(tmp_path), str(tmp_path / "out.zip")])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"error {tmp_path} holds no transcripts: ")
+    assert said.count("\n") == 1

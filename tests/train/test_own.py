@@ -322,23 +322,37 @@ def test_where_people_have_one_label_they_are_left_out_to_find_out(tmp_path: Pat
     assert "left out by thirds" in (out / "card.md").read_text()
 
 
-def test_a_recognizer_goes_on_from_the_shipped_one(tmp_path: Path) -> None:
+HEARD = "beauty for their"
+"""What the shipped recognizer hears in `spoken`."""
+
+
+def test_a_recognizer_goes_on_from_the_shipped_one_unless_it_gets_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = []
-    for n in range(20):
-        soundfile.write(tmp_path / f"{n}.wav", spoken() * (0.5 + n / 40), 16_000)
-        rows.append({"audio_filepath": f"{n}.wav", "text": "so glad", "speaker": f"p{n // 4}"})
-    data = put(tmp_path / "said.csv", rows)
+    for n in range(30):
+        soundfile.write(tmp_path / f"{n}.wav", spoken() * (0.5 + n / 60), 16_000)
+        rows.append({"audio_filepath": f"{n}.wav", "text": HEARD, "speaker": f"p{n // 6}"})
+    broken = {"audio_filepath": "gone.wav", "text": HEARD, "speaker": "p0"}
+    data = put(tmp_path / "said.csv", [*rows, broken])
     (tmp_path / "quick.yaml").write_text(
         "own: {held_out: [0.2, 0.2]}\naugment: null\nphone_loss_weight: 0\nframe_ce_epochs: 0\n"
-        "loop: {epochs: 1, learning_rate: 0.0001, metric_for_best_model: wer}\n"
+        "loop: {epochs: 1, learning_rate: 1.0, metric_for_best_model: wer}\n"
     )
     args = ("train", "asr", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
     out = tmp_path / "run" / "asr"
+    assert run(*args, "--out", str(out)) == 2
+    assert "line 32" in capsys.readouterr().err
+    args = (*args, "--skip-bad", "1")
     assert run(*args, "--out", str(out), "--licence", "CC0-1.0") == 0
+    assert "what it began from is kept: for valid recordings" in capsys.readouterr().err
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["test"]["n"] == metrics["shipped"]["n"] == 4
+    assert metrics["test"]["n"] == metrics["shipped"]["n"] == 6
+    assert metrics["test"]["wer"] == metrics["shipped"]["wer"] < metrics["learnt"]["wer"]
+    weights, begun = (load_file(d / "model.safetensors") for d in (out, CHECKPOINTS / "asr"))
+    assert all(torch.equal(value, begun[name]) for name, value in weights.items())
     card = (out / "card.md").read_text()
-    assert "said.csv" in card and "20 recordings of 5 people" in card and "CC0-1.0" in card
+    assert "said.csv" in card and "30 recordings of 5 people" in card and "CC0-1.0" in card
     # Other texts are another run, and what is noted of the first one stays.
     noted = (out / "examples.csv").read_text()
     put(data, [{**row, "text": "so sad"} for row in rows])
@@ -359,7 +373,7 @@ def test_a_speech_detector_learns_its_noises(
     data = put(tmp_path / "sounds.csv", rows)
     (tmp_path / "quick.yaml").write_text(
         "own: {}\ncorpora: {}\nsynthetic_noises_per_kind: 8\nbatch_size: 2\n"
-        "batches_per_epoch: 2\ndev_batches: 2\nloop: {epochs: 1}\n"
+        "batches_per_epoch: 2\ndev_batches: 4\nloop: {epochs: 1, learning_rate: 3}\n"
     )
     out = tmp_path / "vad"
     args = ("train", "vad", "--data", str(data), "--out", str(out))
@@ -369,23 +383,33 @@ def test_a_speech_detector_learns_its_noises(
     assert run(*args, *given, "--label", "Lärm=noise") == 0
     metrics = json.loads((out / "metrics.json").read_text())
     assert {"recall", "false_alarms"} <= metrics["test"].keys() & metrics["shipped"].keys()
+    assert "what it began from is kept: for valid scenes" in capsys.readouterr().err
+    assert metrics["test"] == metrics["shipped"] != metrics["learnt"]
     assert "10 of speech, 10 of noise" in (out / "card.md").read_text()
 
 
-def test_a_fusion_learns_from_clips_in_one_command(tmp_path: Path) -> None:
+def test_a_fusion_learns_from_clips_in_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = []
     for n in range(10):
         soundfile.write(tmp_path / f"{n}.wav", spoken(), 16_000)
         text, label = (("i am so glad", "happy"), ("i am sad", "-0.8"))[n % 2]
         rows.append({"file": f"{n}.wav", "label": label, "text": text, "speaker": f"p{n // 2}"})
-    data = put(tmp_path / "clips.csv", rows)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    bad = [{**rows[0], "file": name} for name in ("gone.wav", "broken.wav")]
+    data = put(tmp_path / "clips.csv", [*rows, *bad, {**rows[0], "label": "Freude"}])
     (tmp_path / "quick.yaml").write_text(
         "own: {held_out: [0.2, 0.2]}\nbatch_size: 4\n"
         "loop: {epochs: 1, metric_for_best_model: valence_error}\n"
     )
     out = tmp_path / "run" / "fusion"
     args = ("train", "fusion", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
-    assert run(*args, "--out", str(out)) == 0
+    assert run(*args, "--out", str(out)) == 2
+    assert "line 12" in (said := capsys.readouterr().err) and "gone.wav does not exist" in said
+    assert run(*args, "--out", str(out), "--skip-bad", "2") == 2, "the third is found out last"
+    assert "broken.wav" in capsys.readouterr().err
+    assert run(*args, "--out", str(out), "--skip-bad", "3") == 0
     metrics = json.loads((out / "metrics.json").read_text())
     assert (
         metrics["before"]["test"]["valence"]["n"] == metrics["after"]["test"]["valence"]["n"] == 2

@@ -102,6 +102,35 @@ for _role in ROLES:
         app.command(_role)(_verb(_role))
 
 
+Checkpoint = Annotated[Path, typer.Argument(help="The recognizer's.", metavar="CHECKPOINT")]
+Corpora = Annotated[Path, typer.Argument(help="Directory of the corpora.")]
+Texts = Annotated[list[Path] | None, typer.Argument(help="Plain text.", metavar="TEXT")]
+CountsOf = Annotated[
+    Path | None,
+    typer.Option("--counts-of", help="Checkpoint with the same units whose counts to take."),
+]
+
+
+@app.command()
+def language_model(
+    checkpoint: Checkpoint, data: Corpora, texts: Texts = None, counts_of: CountsOf = None
+) -> None:
+    """Count the language model of a recognizer and tune its weight on dev."""
+    from mera_train.asr.language_model import tune
+
+    tune(checkpoint, data, texts or (), counts_of)
+
+
+@app.command()
+def lexicon(
+    checkpoint: Checkpoint, data: Corpora, texts: Texts = None, counts_of: CountsOf = None
+) -> None:
+    """Make the lexicon of a recognizer, which has a language model, and tune it on dev."""
+    from mera_train.asr.lexicon import make
+
+    make(checkpoint, data, texts or (), counts_of)
+
+
 @app.command()
 def fusion(
     config: Annotated[
@@ -118,6 +147,10 @@ def fusion(
     ] = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence of the weights, for the model card.")
+    ] = None,
+    skip_bad: Annotated[
+        int | None,
+        typer.Option(min=0, help="With your clips: number of unusable clips that may be skipped."),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="With --data: continue from the run in this directory.")
@@ -150,6 +183,6 @@ def fusion(
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
     elif data and out and not model:
-        _verb("fusion")(data, out, config, begin, None, licence, None, False, resume, fresh)
+        _verb("fusion")(data, out, config, begin, None, licence, skip_bad, False, resume, fresh)
     else:
         raise typer.BadParameter("give --data and --out, or --model, --dataset, --features")

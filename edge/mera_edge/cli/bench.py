@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from mera_edge.cli import options
 from mera_edge.errors import CheckFailed, InputError
@@ -15,10 +15,30 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def bench(
-    clip: Annotated[
-        Path | None, typer.Argument(help="Video or audio file. Default: the bundled sample.")
-    ] = None,
+class _Group(typer.core.TyperGroup):
+    """`bench` alone, or with a clip or options, is `bench pipeline`."""
+
+    default = "pipeline"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, "--help"}:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group, help="Benchmark the pipeline (`bench [CLIP]`), or what else costs time here."
+)
+
+Clip = Annotated[
+    Path | None, typer.Argument(help="Video or audio file. Default: the bundled sample.")
+]
+BudgetMs = Annotated[int, typer.Option(min=10, help="Compute budget per answer, in milliseconds.")]
+
+
+@app.command()
+def pipeline(
+    clip: Clip = None,
     bundle: Annotated[
         list[Path] | None,
         typer.Option(
@@ -35,9 +55,7 @@ def bench(
     passes: Annotated[
         int | None, typer.Option(min=1, help="Passes over the clip. Default: 3; 1 in real time.")
     ] = None,
-    budget_ms: Annotated[
-        int, typer.Option(min=10, help="Compute budget per answer, in milliseconds.")
-    ] = 100,
+    budget_ms: BudgetMs = 100,
     json: options.Json = False,
     report: options.Report = None,
     share: Annotated[
@@ -47,73 +65,24 @@ def bench(
             "beside it, to share."
         ),
     ] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Compare two outputs of `bench --json`.")
-    ] = None,
-    soak: Annotated[
-        float | None,
-        typer.Option(
-            min=0.002, help="Replay this many hours of input; exit code 1 if memory grows."
-        ),
-    ] = None,
-    choose_providers: Annotated[
-        bool,
-        typer.Option(
-            "--choose-providers", help="Benchmark every model on every execution provider."
-        ),
-    ] = False,
 ) -> None:
-    """Benchmark every stage and the whole pipeline on a clip.
+    """Benchmark every stage and the whole pipeline on a clip; the default.
 
     Each bundle runs in its own process. The first two seconds are warm-up and are not counted.
     """
-    chosen = (compare, soak, choose_providers or None, report, share)
-    if sum(one is not None for one in chosen) > 1:
-        raise InputError(
-            "--compare, --soak, --choose-providers, --report and --share are mutually exclusive",
-            "give one of them",
-        )
-    if (soak is not None or choose_providers) and len(bundle or ()) > 1:
-        raise InputError(
-            "--soak and --choose-providers accept only one bundle", "give --bundle once"
-        )
-    first = bundle[0] if bundle else None
-    if compare is not None:
-        _compare(*compare, json)
-    elif soak is not None:
-        _soak(first, _clip(clip), soak, budget_ms, json)
-    elif choose_providers:
-        _providers(first, json)
-    else:
-        _bench(_clip(clip), bundle or [None], realtime, passes, budget_ms, json, report, share)
-
-
-def _clip(clip: Path | None) -> Path:
-    from mera_edge.sample import CLIP
-
-    return CLIP if clip is None else clip
-
-
-def _bench(
-    clip: Path,
-    bundles: Sequence[Path | None],
-    realtime: bool,
-    passes: int | None,
-    budget_ms: int,
-    json: bool,
-    report: Path | None,
-    share: Path | None,
-) -> None:
     from mera_edge.bench.bench import Job, bench
     from mera_edge.bench.report import report as write_report
     from mera_edge.bench.share import share as write_share
     from mera_edge.cli.console import say
     from mera_edge.sinks.page import refuse_no_file
 
+    if report is not None and share is not None:
+        raise InputError("--report and --share are mutually exclusive", "give one of them")
     for page in (report, share):
         if page is not None:
             refuse_no_file(page)
-    jobs = [Job(clip, bundle, realtime, budget_ms) for bundle in bundles]
+    bundles: list[Path | None] = [*bundle] if bundle else [None]
+    jobs = [Job(_clip(clip), one, realtime, budget_ms) for one in bundles]
     results = bench(jobs, passes or (1 if realtime else 3))
     _print([result.facts for result in results], json, _results)
     if report is not None:
@@ -122,13 +91,27 @@ def _bench(
         say(f"to share: {share} and {write_share(share, results)}")
 
 
-def _compare(first: Path, second: Path, json: bool) -> None:
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Output of `bench --json`.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    json: options.Json = False,
+) -> None:
+    """Compare two outputs of `bench --json`."""
     from mera_edge.bench.compare import compare, read
 
     _print([compare(read(first), read(second))], json, _comparison)
 
 
-def _soak(bundle: Path | None, clip: Path, hours: float, budget_ms: int, json: bool) -> None:
+@app.command()
+def soak(
+    hours: Annotated[float, typer.Argument(min=0.002, help="Hours of input.")],
+    clip: Clip = None,
+    bundle: options.Bundle = None,
+    budget_ms: BudgetMs = 100,
+    json: options.Json = False,
+) -> None:
+    """Replay hours of input; exit code 1 if memory or time grows."""
     from rich.progress import Progress
 
     from mera_edge.bench.soak import soak
@@ -136,20 +119,32 @@ def _soak(bundle: Path | None, clip: Path, hours: float, budget_ms: int, json: b
 
     with Progress(console=stderr()) as progress:
         task = progress.add_task(f"{hours:g} h of input", total=1.0)
-        facts = soak(bundle, clip, hours, budget_ms, lambda s: progress.update(task, completed=s))
+
+        def show(share: float) -> None:
+            progress.update(task, completed=share)
+
+        facts = soak(bundle, _clip(clip), hours, budget_ms, show)
     _print([facts], json, _growth)
     grows = [name for name, fit in facts["growth"].items() if fit["grows"]]
     if grows:
         raise CheckFailed(
-            f"memory or time grows: {', '.join(grows)}", "confirm with a longer --soak"
+            f"memory or time grows: {', '.join(grows)}", "confirm with a longer `bench soak`"
         )
 
 
-def _providers(bundle: Path | None, json: bool) -> None:
+@app.command()
+def providers(bundle: options.Bundle = None, json: options.Json = False) -> None:
+    """Benchmark every model on every execution provider."""
     from mera_edge.bench.providers import time_providers
     from mera_edge.bundle import Bundle
 
     _print(time_providers(Bundle.open(bundle)), json, _choices)
+
+
+def _clip(clip: Path | None) -> Path:
+    from mera_edge.sample import CLIP
+
+    return CLIP if clip is None else clip
 
 
 def _print(facts: list[dict[str, Any]], json: bool, table: Any) -> None:

@@ -35,6 +35,10 @@ VERBS = {
         "train",
         "Extract encoder features from clips, for training the fusion.",
     ),
+    "corpus": Extra("mera_train.corpus", "train", "Make, label and pack training data."),
+    "results": Extra(
+        "mera_train.results.cli", "train", "Write the results pages of the repository."
+    ),
     "calibrate": Extra(
         "mera_export.calibrate", "export", "Measure the activation ranges that INT8 needs."
     ),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mera_edge.bundle.manifest import RoleEntry
     from mera_edge.engine.cuda import Device
 
-BUILD = "build it here: mera-edge export --target tensorrt --bundle DIR"
+BUILD = "build it here: mera-edge export engines DIR"
 """What to do where no engine fits."""
 
 _RELEASE = Path("/etc/nv_tegra_release")

@@ -1,6 +1,6 @@
 """The recognizer's language model: n-grams of its units, from training text.
 
-    python -m mera_train.asr.language_model CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
+    mera-edge train language-model CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
 Writes ``language_model.npz`` beside the weights. It counts what the training speech says, the
 English sentences of ``text.zip`` and the texts that are named. Its weight and bonus in the beam
@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
 
 from mera_edge.asr.decoding.ctc import Decoder, Greedy
@@ -28,7 +27,7 @@ from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, FLOOR, log_mel
 from mera_edge.metrics.word_error_rate import word_error_rate
-from mera_train import audio, checkpoint, tool, workers
+from mera_train import audio, checkpoint, workers
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import speech
@@ -178,23 +177,3 @@ def tune(
     tried = partial(_tried, path, sentences, heard, symbols)
     choices = [{"weight": weight, "bonus": bonus} for weight in WEIGHTS for bonus in BONUSES]
     write(path, arrays, tried, choices)
-
-
-CountsOf = Annotated[
-    Path | None,
-    typer.Option("--counts-of", help="checkpoint with the same units whose counts to take"),
-]
-
-
-def main(
-    directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
-    data: Path,
-    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
-    other: CountsOf = None,
-) -> None:
-    """Write the language model of a checkpoint."""
-    tune(directory, data, texts or (), other)
-
-
-if __name__ == "__main__":
-    tool.run(main)

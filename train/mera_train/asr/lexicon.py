@@ -1,6 +1,6 @@
 """The recognizer's lexicon: words by their pronunciations, and a trigram model of them.
 
-    python -m mera_train.asr.lexicon CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
+    mera-edge train lexicon CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
 Writes ``words.npz`` beside the weights: the words that occur most often in the texts of
 `mera_train.asr.language_model` and have a pronunciation in the CMU dictionary (as pocketsphinx
@@ -17,10 +17,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from mera_edge.asr.alternatives import Words
@@ -33,14 +32,13 @@ from mera_edge.asr.decoding.subwords import words as written
 from mera_edge.asr.decoding.word_search import WordSearch
 from mera_edge.errors import InputError
 from mera_edge.metrics.word_error_rate import word_error_rate
-from mera_train import checkpoint, tool, workers
+from mera_train import checkpoint, workers
 from mera_train.asr import language_model
 from mera_train.asr.alignment import PHONES
 from mera_train.asr.config import Config
 from mera_train.asr.language_model import (
     OWN,
     Choice,
-    CountsOf,
     Heard,
     counts_of,
     dev,
@@ -222,17 +220,3 @@ def make(
         found = pool.map(partial(_found, path, config.symbols), parts)
         hypotheses = [each for part in found for each in part]
     write(path, arrays, partial(_tried, path, config.symbols, heard, hypotheses), choices)
-
-
-def main(
-    directory: Annotated[Path, typer.Argument(metavar="CHECKPOINT")],
-    data: Path,
-    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
-    other: CountsOf = None,
-) -> None:
-    """Write the lexicon of a checkpoint."""
-    make(directory, data, texts or (), other)
-
-
-if __name__ == "__main__":
-    tool.run(main)

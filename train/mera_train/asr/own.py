@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mera_edge import table
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS
-from mera_edge.metrics.word_error_rate import word_error_rate
-from mera_train import checkpoint, disk, parallel
+from mera_edge.metrics.word_error_rate import distance, tokens, word_error_rate
+from mera_train import audio, checkpoint, disk, parallel
 from mera_train.asr import corpora
 from mera_train.asr import train as recognizer
 from mera_train.asr.alignment import Alignment
@@ -27,12 +28,15 @@ from mera_train.fingerprint import Digests
 from mera_train.own import examples as own
 from mera_train.own import layouts
 from mera_train.own.command import CHECKPOINTS
+from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.config import OwnConfig, required
 from mera_train.own.examples import Example
 from mera_train.own.splits import divide
-from mera_train.own.train import tell
+from mera_train.own.train import readable, tell
 from mera_train.provenance import begun, stated
 from mera_train.run import device
+
+WEIGHTS = "model.safetensors"
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
@@ -46,58 +50,94 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Raises:
         InputError: the recordings cannot be used, or ``out`` holds another run.
     """
-    table = _table(required(config.own), out, bool(resume))
-    recognizer.train(_with(config, table), data, out, resume)
-    tested = [u for u in corpora.read(data, str(table)) if u.split == "test"]
+    path = _table(required(config.own), out, bool(resume))
+    recognizer.train(_with(config, path), data, out, resume)
+    asked = {u: u.split for u in corpora.read(data, str(path)) if u.split != "train"}
     digests = Digests(out / "digests.json")
-    frames = prepare(data, tested, (1.0,), out / "test", digests)
+    frames = prepare(data, list(asked), (1.0,), out / "test", digests)
+    valid, tested = ([u for u in asked if asked[u] == split] for split in ("dev", "test"))
     loaded = checkpoint.load(out)
-    metrics = {**loaded.metrics, "test": _understood(out, tested, frames)}
+    metrics = {**loaded.metrics, "test": _rates(_understood(out, tested, frames))}
+    start, given = _with(config, path).init_checkpoint, required(config.own)
+    if start is not None and not given.keep_learnt:
+        found = _compared(out, start, valid, frames)
+        tell(found.advice())
+        metrics["comparison"] = found.told()
+        if not found.kept:
+            metrics["learnt"] = metrics["test"]
+            metrics["test"] = _rates(_understood(start, tested, frames))
+            if parallel.state().is_main_process:
+                # The network and its units are those that it began from: only weights differ.
+                disk.write(out / WEIGHTS, (start / WEIGHTS).read_bytes())
     if (CHECKPOINTS / "asr").is_dir():
-        metrics["shipped"] = _understood(CHECKPOINTS / "asr", tested, frames)
+        metrics["shipped"] = _rates(_understood(CHECKPOINTS / "asr", tested, frames))
     if parallel.state().is_main_process:
         disk.write(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-        disk.write(out / "card.md", _card(config, table, metrics))
+        disk.write(out / "card.md", _card(config, path, metrics))
     return metrics
+
+
+def recordings(path: Path, faults: list[InputError]) -> list[Example]:
+    """Read recordings; the label of each is what is said in it.
+
+    Args:
+        path: see `mera_train.own.layouts.rows`. Columns: ``file``, ``text``, perhaps ``split`` and
+            ``person``.
+        faults: takes what is wrong with rows that cannot be used.
+
+    Raises:
+        InputError: a column is missing, or a split is unknown.
+    """
+    found = []
+    for row in layouts.rows(path, ("file", "text")):
+        file, text, person = (
+            row.columns.get(name, "").strip() for name in ("file", "text", "person")
+        )
+        example = Example(file, text, row.where, row.folder, layouts.split(row), person)
+        if not file or not text:
+            faults.append(
+                InputError(f"{row.where}: {'text' if file else 'file'} is empty", "fill it in")
+            )
+        elif not table.is_file(example.path):
+            faults.append(
+                InputError(f"{row.where}: {example.path} does not exist", "correct the path")
+            )
+        else:
+            found.append(example)
+    return found
 
 
 def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     """Divide the recordings, and note it in ``examples.csv``."""
-    rows = layouts.rows(given.source, ("file", "text"))
-    found = [
-        Example(
-            row.columns.get("file", "").strip(),
-            "",
-            row.where,
-            row.folder,
-            layouts.split(row),
-            row.columns.get("person", "").strip(),
-        )
-        for row in rows
-    ]
+    faults: list[InputError] = []
+    found = readable(given, recordings(given.source, faults), _read, faults)
     if len(found) < own.FEWEST:
         raise InputError(
-            f"{given.source} has {len(found)} recordings", f"give at least {own.FEWEST}"
+            f"{given.source} has {len(found)} recordings that can be used",
+            f"give at least {own.FEWEST}",
         )
-    divided = divide(found, given.held_out, tell)
-    told = [
-        replace(e, label=row.columns.get("text", "")) for e, row in zip(divided, rows, strict=True)
-    ]
-    table, text = out / own.TABLE, own.written(told, "file", "text")
-    if resume and table.is_file() and table.read_text(encoding="utf-8") != text:
+    # Words are no classes, which the division would balance.
+    divided = divide([replace(e, label="") for e in found], given.held_out, tell)
+    told = [replace(e, split=d.split) for e, d in zip(found, divided, strict=True)]
+    path, text = out / own.TABLE, own.written(told, "file", "text")
+    if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
         raise InputError(
             f"{out} was made with other recordings, splits or texts",
             "start over with --fresh, or choose another folder",
         )
     out.mkdir(parents=True, exist_ok=True)
-    disk.write(table, text)
-    return table
+    disk.write(path, text)
+    return path
 
 
-def _with(config: Config, table: Path) -> Config:
+def _read(example: Example) -> None:
+    audio.read(example.folder, example.given)
+
+
+def _with(config: Config, path: Path) -> Config:
     """Return what the recognizer's training is told."""
     given = required(config.own)
-    update: dict[str, Any] = {"corpora": (str(table),), "skip_bad": given.skip_bad}
+    update: dict[str, Any] = {"corpora": (str(path),)}
     if given.init_checkpoint is not None:
         start = checkpoint.load(given.init_checkpoint).settings(Config)
         update |= {
@@ -108,30 +148,58 @@ def _with(config: Config, table: Path) -> Config:
     return config.model_copy(update=update)
 
 
-def _understood(directory: Path, tested: Sequence[Utterance], frames: Frames) -> dict[str, Any]:
-    """Return the error rates of a checkpoint by greedy search, in the device's chunks."""
+def _understood(
+    directory: Path, asked: Sequence[Utterance], frames: Frames
+) -> dict[Utterance, str]:
+    """Return what a checkpoint understands by greedy search, in the device's chunks."""
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     units = Units(config.symbols)
     nothing = torch.zeros(BINS), torch.ones(BINS)
     model = loaded.fill(build(config.model, *nothing, len(units.symbols))).to(device())
-    asked = [replace(u, split="dev") for u in tested if frames.count(u)]
-    task = Recognition(config, model, units, frames, Alignment({}), asked, [])
-    with torch.inference_mode():
-        said, heard, _ = task.understood(model, device())
-    return word_error_rate(said, heard)
+    heard: dict[Utterance, str] = {}
+    # One at a time: in a batch they come back in another order.
+    for utterance in asked:
+        if frames.count(utterance):
+            alone = [replace(utterance, split="dev")]
+            task = Recognition(config, model, units, frames, Alignment({}), alone, [])
+            with torch.inference_mode():
+                heard[utterance] = task.understood(model, device())[1][0]
+    return heard
 
 
-def _card(config: Config, table: Path, metrics: dict[str, Any]) -> str:
-    rows = layouts.rows(table, ("file", "text"))
+def _rates(heard: Mapping[Utterance, str]) -> dict[str, Any]:
+    return word_error_rate([u.text for u in heard], list(heard.values()))
+
+
+def _compared(out: Path, start: Path, valid: Sequence[Utterance], frames: Frames) -> Comparison:
+    """Compare what was learnt with what it began from, on the valid recordings."""
+
+    def errors(directory: Path) -> tuple[float, list[int]]:
+        heard = _understood(directory, valid, frames)
+        each = [distance(tokens(u.text), tokens(said)) for u, said in heard.items()]
+        return _rates(heard)["wer"], each
+
+    people = len({u.speaker for u in valid if u.speaker})
+    return by_errors("word error rate", "recordings", errors(out), errors(start), people)
+
+
+def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
+    rows = layouts.rows(path, ("file", "text"))
     given = required(config.own)
     people = len({row.columns["person"] for row in rows if row.columns["person"]})
     counts = {s: sum(layouts.split(row) == s for row in rows) for s in ("train", "valid", "test")}
     figures = "".join(
         f"| {what} | {metrics[name]['wer']:.1%} | {metrics[name]['cer']:.1%} |\n"
-        for name, what in (("test", "this one"), ("shipped", "the shipped one"))
+        for name, what in (
+            ("test", "this one"),
+            ("shipped", "the shipped one"),
+            ("learnt", "what was learnt, not kept"),
+        )
         if name in metrics
     )
+    compared = metrics.get("comparison")
+    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
@@ -141,7 +209,7 @@ def _card(config: Config, table: Path, metrics: dict[str, Any]) -> str:
   {", ".join(f"{n} {split}" for split, n in counts.items())}. Their licence is for whoever gave them
   to state.
 * **Licence** of the weights: {stated(config.licence)}.
-* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.
+* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{kept}
 
 On the {metrics["test"]["n"]} test recordings, greedy search in the device's chunks:
 

@@ -1,6 +1,6 @@
 """Any corpus as one archive, as training reads it from ``--data``.
 
-    python -m mera_train.asr.pack CORPUS OUT.zip [SPEAKER ...]
+    mera-edge corpus pack CORPUS OUT.zip [SPEAKER ...]
 
 CORPUS is a manifest or a folder (`mera_train.asr.corpora.read`); of named speakers only, if any.
 """
@@ -12,14 +12,12 @@ import io
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
 
 import soundfile
-import typer
 
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import audio, tool
+from mera_train import audio
 from mera_train.asr.corpora import location, read
 
 
@@ -46,16 +44,3 @@ def pack(corpus: str, out: Path, speakers: Collection[str] = ()) -> None:
             manifest.writerow([file, split, row.speaker, row.text])
         archive.writestr("manifest.csv", table.getvalue())
     scratch.replace(out)
-
-
-def main(
-    corpus: str,
-    out: Path,
-    speakers: Annotated[list[str] | None, typer.Argument(help="all, if none is named")] = None,
-) -> None:
-    """Write a manifest's or a folder's recordings as one archive."""
-    pack(corpus, out, speakers or ())
-
-
-if __name__ == "__main__":
-    tool.run(main)

@@ -1,6 +1,6 @@
 """Self-training: recordings that nobody transcribed, with the texts that a recognizer hears.
 
-    python -m mera_train.asr.self_training BUNDLE OUT.zip SHARE FILE ...
+    mera-edge corpus transcribe BUNDLE OUT.zip SHARE FILE ...
 
 The SHARE of the recordings that the recognizer of BUNDLE is surest of becomes a corpus for the
 ``synthetic_corpus`` of a training configuration: like synthetic speech it is in no dev and in no
@@ -16,17 +16,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import soundfile
-import typer
 
 from mera_edge.asr import Hypothesis, Recognizer, finalized
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
-from mera_train import audio, tool, workers
+from mera_train import audio, workers
 
 
 def hear(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
@@ -68,17 +66,3 @@ def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
     scratch.replace(out)
     least = kept[-1][1].confidence
     print(f"{len(kept)} of {len(files)} recordings kept, the least sure {least:.2f}")
-
-
-def main(
-    bundle: Path,
-    out: Path,
-    share: Annotated[float, typer.Argument(min=0, max=1, help="of the files, the surest")],
-    files: list[Path],
-) -> None:
-    """Write the corpus of what a bundle hears in recordings that nobody transcribed."""
-    label(bundle, out, share, files)
-
-
-if __name__ == "__main__":
-    tool.run(main)

@@ -1,6 +1,6 @@
 """Synthetic speech: sentences that engines read, as one more corpus.
 
-    python -m mera_train.asr.synthesize DATA OUT.zip COUNT [TEXT.txt ...]
+    mera-edge corpus synthesize DATA OUT.zip COUNT [TEXT.txt ...]
 
 The sentences are of the English training splits of ``text.zip`` in DATA and, as many again, of the
 texts that are named; no dev or test speaker in DATA says any of them. What is to be installed says
@@ -14,13 +14,11 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import tool, workers
+from mera_train import workers
 from mera_train.asr.data import speech
 from mera_train.asr.texts import choose, everyday, prose
 from mera_train.asr.voices import SHARES, VOICES, Reading, read
@@ -82,17 +80,3 @@ def synthesize(
             manifest.writerow([file, reading.text, f"{reading.engine} {reading.voice}"])
         archive.writestr("manifest.csv", table.getvalue())
     scratch.replace(out)
-
-
-def main(
-    data: Path,
-    out: Path,
-    count: Annotated[int, typer.Argument(min=1, help="readings")],
-    texts: Annotated[list[Path] | None, typer.Argument(help="plain text")] = None,
-) -> None:
-    """Let the free engines of this machine read sentences."""
-    synthesize(data, out, count, texts or ())
-
-
-if __name__ == "__main__":
-    tool.run(main)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 from pathlib import Path
-from typing import Annotated, cast
-
-import typer
+from typing import cast
 
 from mera_edge.features.face import Image, decode
-from mera_train import tool
 
 COLUMNS = ("file", "split", "confidence", "x", "y", "width", "height",
            *(f"{axis}{i}" for i in range(5) for axis in "xy"))  # fmt: skip
@@ -22,15 +19,17 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 def label(
-    folder: Annotated[Path, typer.Argument(help="pictures, in folders of any depth")],
-    teacher: Annotated[Path, typer.Option(help="YuNet's ONNX file")],
-    out: Annotated[Path, typer.Option(help="the CSV; files are relative to its folder")],
-    least: Annotated[float, typer.Option(help="confidence from which a face is written")] = 0.3,
-    portraits: Annotated[
-        bool, typer.Option(help="leave out pictures without a face: the teacher missed it")
-    ] = False,
+    folder: Path, teacher: Path, out: Path, least: float = 0.3, portraits: bool = False
 ) -> None:
-    """Ask the teacher for every picture of a folder. Every tenth picture is for validation."""
+    """Ask the teacher for every picture of a folder. Every tenth picture is for validation.
+
+    Args:
+        folder: pictures, in folders of any depth.
+        teacher: YuNet's ONNX file.
+        out: the CSV; files are relative to its folder.
+        least: confidence from which a face is written.
+        portraits: leave out pictures without a face: the teacher missed it.
+    """
     import cv2
 
     detector = cv2.FaceDetectorYN.create(str(teacher), "", (320, 320), least)
@@ -52,7 +51,3 @@ def label(
                 writer.writerow([name, split, round(float(row[14]), 3), *pixels])
             if found is None and not portraits:
                 writer.writerow([name, split, 0, *[0] * 14])
-
-
-if __name__ == "__main__":
-    tool.run(label)

@@ -51,7 +51,7 @@ def read(directory: Path) -> list[Clip]:
     path = directory if directory.suffix == ".csv" else directory / "label.csv"
     clips: dict[str, Clip] = {}
     for line, row in table.read(path, ("file", "label"), ("video_id", "clip_id", "label")):
-        clip = _clip(path, f"{path}, line {line}", row)
+        clip = clip_of(path.parent, f"{path}, line {line}", row)
         if clip.id in clips:
             raise InputError(f"{path}, line {line}: {clip.id} occurs twice", "leave one out")
         clips[clip.id] = clip
@@ -64,18 +64,28 @@ def unlabelled(directory: Path, clips: list[Clip]) -> list[Path]:
     return [path for path in sorted((directory / "Raw").rglob("*.mp4")) if path not in known]
 
 
-def _clip(path: Path, where: str, row: Mapping[str, Any]) -> Clip:
+def clip_of(folder: Path, where: str, row: Mapping[str, Any]) -> Clip:
+    """Return the clip of a row.
+
+    Args:
+        folder: of the table.
+        where: the row, for messages.
+        row: its columns, see `read`.
+
+    Raises:
+        InputError: a column cannot be used.
+    """
     split = (row.get("mode") or row.get("split") or "train").strip().lower()
     if split not in SPLITS:
         raise InputError(f"{where}: split {split!r} is unknown", f"one of {', '.join(SPLITS)}")
     if "file" in row:
-        name, file = row["file"], path.parent / row["file"]
+        name, file = row["file"], folder / row["file"]
         if not name:
             raise InputError(f"{where}: file is empty", "fill it in")
     else:
         # As they are written: CH-SIMS pads its numbers with zeros.
         name = f"{row['video_id']}${row['clip_id']}"
-        file = path.parent / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4"
+        file = folder / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4"
     ratings = dict(_ratings(where, row))
     emotion = row.get("emotion") or ("" if "label" in ratings else row["label"])
     if emotion:

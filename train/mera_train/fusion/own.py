@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mera_edge.errors import CheckFailed, InputError
+from mera_edge.table import Skipped, is_file
 from mera_train import disk
 from mera_train.features import ExtractionConfig, FeatureExtraction, clips
+from mera_train.features.clips import Clip
 from mera_train.fusion import from_features
 from mera_train.fusion.config import Config
 from mera_train.own import layouts
-from mera_train.own.config import required
+from mera_train.own.config import OwnConfig, required
 from mera_train.own.examples import TABLE, Example
+from mera_train.own.layouts import Given
 from mera_train.own.splits import divide
 from mera_train.own.train import tell
 
@@ -23,7 +28,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
     Args:
         config: with ``encoders``: the bundle whose encoders they are.
-        data: a CSV or a folder, see `mera_train.features.clips.read`.
+        data: where the clips are; `config.own` says it too.
         out: receives ``examples.csv``, ``features.npz``, the checkpoint and the state of the run.
         resume: go on from the state of an earlier run.
 
@@ -33,30 +38,54 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Raises:
         InputError: the clips cannot be used.
     """
-    extraction = FeatureExtraction(ExtractionConfig(bundle=config.encoders))
-    extraction.run_dataset(_divided(config, data, out), out / "features.npz")
+    given = required(config.own)
+    rows, skipped = _usable(given)
+    # What is left of the rows that may be left out; the half is for rounding.
+    share = min(1.0, (given.skip_bad - skipped + 0.5) / len(rows))
+    extraction = FeatureExtraction(ExtractionConfig(bundle=config.encoders, max_failed=share))
+    try:
+        extraction.run_dataset(_divided(given, rows, out), out / "features.npz")
+    except CheckFailed as error:
+        raise InputError(
+            error.what, f"correct them, or leave them out by --skip-bad; see {out}/features.json"
+        ) from error
     return from_features.train(config, out / "features.npz", out, resume)
 
 
-def _divided(config: Config, data: Path, out: Path) -> Path:
-    """Return the clips' table: a CSV with splits, made if it is anything else."""
-    table = data.suffix == ".csv" or (data / "label.csv").is_file()
-    if table:
-        clips.read(data)
-    rows = layouts.rows(data, ("file", "label"), ("video_id", "clip_id", "label"))
-    if table and (any(map(layouts.split, rows)) or "file" not in rows[0].columns):
-        return data
-    found = [
-        Example(c["file"], "", row.where, row.folder, layouts.split(row), c.get("person", ""))
-        for row in rows
-        for c in [row.columns]
+def _usable(given: OwnConfig) -> tuple[list[tuple[Given, Clip]], int]:
+    """Return the rows that can be used, and how many cannot; says what is left out."""
+    skipped, found = Skipped(given.skip_bad), []
+    for row in layouts.rows(given.source, ("file", "label"), ("video_id", "clip_id", "label")):
+        try:
+            clip = clips.clip_of(row.folder, row.where, row.columns)
+            if not is_file(clip.path):
+                raise InputError(
+                    f"{row.where}: {clip.path} does not exist",
+                    "correct the path; --skip-bad leaves out so many rows",
+                )
+            found.append((row, clip))
+        except InputError as fault:
+            skipped.add(fault)
+    for line in skipped.faults:
+        tell(f"left out: {line}")
+    if not found:
+        raise InputError(f"{given.source}: no clip can be used", "correct the rows")
+    return found, len(skipped.faults)
+
+
+def _divided(given: OwnConfig, rows: Sequence[tuple[Given, Clip]], out: Path) -> Path:
+    """Write the clips' table, with a split for each."""
+    examples = [
+        Example(str(clip.path), "", row.where, Path(), layouts.split(row), person.strip())
+        for row, clip in rows
+        for person in [row.columns.get("person", "")]
     ]
     text = io.StringIO()
-    columns = [*dict.fromkeys(name for row in rows for name in (*row.columns, "split"))]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    columns = dict.fromkeys(name for row, _ in rows for name in row.columns)
+    writer = csv.DictWriter(text, [*columns | {"file": None, "split": None}], lineterminator="\n")
     writer.writeheader()
-    for row, example in zip(rows, divide(found, required(config.own).held_out, tell), strict=True):
-        file = str(example.path.absolute())
+    for (row, clip), example in zip(rows, divide(examples, given.held_out, tell), strict=True):
+        file = str(clip.path.absolute())
         writer.writerow({**row.columns, "file": file, "split": example.split})
     out.mkdir(parents=True, exist_ok=True)
     disk.write(out / TABLE, text.getvalue())

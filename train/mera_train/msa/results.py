@@ -1,6 +1,6 @@
 """The results page of MOSI: every training it is made of, its tables and its picture.
 
-    python -m mera_train.msa.results FEATURES.npz TREEBANK.txt RUNS > docs/results/mosi.md
+    mera-edge results mosi FEATURES.npz TREEBANK.txt RUNS > docs/results/mosi.md
 
 Trains what the folder ``RUNS`` does not have yet and goes on from what it has. The picture goes to
 docs/images/mosi_grid.png. Nothing is decided here: every row is one configuration, trained on
@@ -10,7 +10,6 @@ fixed seeds, its weights chosen on the validation videos.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mera_edge.metrics.confusion import wilson
-from mera_train import checkpoint, tool
+from mera_train import checkpoint
 from mera_train.fusion.supervision import SUBSETS
 from mera_train.msa import mosi_bclstm
 from mera_train.msa.config import Config
@@ -170,7 +169,7 @@ def _table(head: str, rows: Mapping[str, Row]) -> str:
 
 
 PAGE = """\
-<!-- Made by `python -m mera_train.msa.results`. -->
+<!-- Made by `mera-edge results mosi`. -->
 # CMU-MOSI: results
 
 Positive (0 counts as positive) against negative sentiment, from the features that bc-LSTM's \
@@ -194,7 +193,7 @@ The published systems have the same test videos; how they chose their epoch is n
 Every row is a network trained for those modalities.
 
 ```bash
-python -m mera_train.msa.results mosi_bclstm.npz trees/train.txt runs/mosi > docs/results/mosi.md
+mera-edge results mosi mosi_bclstm.npz trees/train.txt runs/mosi > docs/results/mosi.md
 mera-edge train fusion --model mtme --dataset mosi_bclstm --features mosi_bclstm.npz
 ```
 
@@ -273,12 +272,3 @@ scripts were not kept: sentences of Rotten Tomatoes instead of the treebank (wor
 network over the treebank's phrases (no better than the regression), mixing features with those of \
 the opposite utterance instead of exchanging them (no gain).
 """
-
-
-def main(features: Path, treebank: Path, runs: Path) -> None:
-    """Print the page of the published CMU-MOSI features, trained and measured."""
-    sys.stdout.write(page(features, treebank, runs))
-
-
-if __name__ == "__main__":
-    tool.run(main)

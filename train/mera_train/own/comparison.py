@@ -1,6 +1,7 @@
 """Whether what was learnt is to be kept, asked of people not learnt from.
 
 The valid people are few: what was learnt is kept unless it is worse for them by more than chance.
+So it is for every role; what follows is for the encoders of emotions.
 Where most people have examples of one label only it has to be better, as who speaks and what is
 felt are one there: the training people are left out by thirds, an encoder learns from the others
 each time, and all of them are asked.
@@ -32,12 +33,13 @@ FOLDER = "left_out"
 """In the directory of the run."""
 
 CHANCE = 0.05
-"""Below this it is no chance that what was learnt is right less often (McNemar, one-sided)."""
+"""Below this it is no chance that what was learnt is right less often (McNemar, one-sided), or has
+more errors in most examples (sign test)."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Unweighted average recall of both, on examples that neither learnt from."""
+    """A figure of both, on examples that neither learnt from."""
 
     learnt: float
     begun: float
@@ -47,6 +49,9 @@ class Comparison:
     """Whether people were left out, or the valid ones were asked."""
     chance: float
     """Of so many mistakes that only what was learnt makes, were both equally good."""
+    figure: str = "UAR"
+    asked: str = "people"
+    """Who or what the valid examples are of."""
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Comparison:
@@ -64,12 +69,16 @@ class Comparison:
 
     def sentence(self) -> str:
         """Say how it came out, without a full stop."""
-        who = "people who were left out by thirds" if self.left_out else "valid people"
+        who = "people who were left out by thirds" if self.left_out else f"valid {self.asked}"
         which = "what was learnt is kept" if self.kept else "what it began from is kept"
         return (
-            f"{which}: for {who} UAR {self.learnt:.1%} of what was learnt, {self.begun:.1%} of "
-            f"what it began from (n = {self.n})"
+            f"{which}: for {who} {self.figure} {self.learnt:.1%} of what was learnt, "
+            f"{self.begun:.1%} of what it began from (n = {self.n})"
         )
+
+    def advice(self) -> str:
+        """Say how it came out, and what keeps what was learnt where it is not."""
+        return self.sentence() + ("" if self.kept else "; --keep-learnt keeps what was learnt")
 
 
 def compare(
@@ -118,8 +127,30 @@ def compare(
     learnt, begun = (judged(each, truth, encoder.labels)["uar"] for each in scores)
     people = len({examples[row].person or f"row {row}" for row in asked})
     found = Comparison(learnt, begun, len(asked), people, left_out, _chance(gained, lost))
-    tell(found.sentence() + ("" if found.kept else "; --keep-learnt keeps what was learnt"))
+    tell(found.advice())
     return found
+
+
+def by_errors(
+    figure: str,
+    asked: str,
+    learnt: tuple[float, Sequence[float]],
+    begun: tuple[float, Sequence[float]],
+    people: int,
+) -> Comparison:
+    """Compare what was learnt with what it began from by the errors in every valid example.
+
+    Args:
+        figure: what is compared.
+        asked: who or what the examples are of.
+        learnt, begun: the figure, and the errors in every example.
+        people: how many they are of.
+    """
+    pairs = list(zip(learnt[1], begun[1], strict=True))
+    chance = _chance(sum(a < b for a, b in pairs), sum(a > b for a, b in pairs))
+    return Comparison(
+        learnt[0], begun[0], len(pairs), people, False, chance, figure=figure, asked=asked
+    )
 
 
 def _chance(gained: int, lost: int) -> float:

@@ -27,6 +27,10 @@ TABLE = "examples.csv"
 """Beside a checkpoint: what it learnt from, was chosen by and was tested on."""
 
 
+SAY = "say what a label means, --label '{first}={known}', or leave it out, --label '{first}='"
+"""What to do about labels that are unknown."""
+
+
 @dataclass(frozen=True)
 class Example:
     """One labelled file or text."""
@@ -55,6 +59,7 @@ def read(
     labels: Sequence[str],
     names: Mapping[str, str],
     faults: list[InputError],
+    say: str = SAY,
 ) -> list[Example]:
     """Read labelled examples.
 
@@ -65,12 +70,13 @@ def read(
         labels: what it tells apart.
         names: what further labels mean; nothing: such rows are left out.
         faults: takes what is wrong with rows that cannot be used.
+        say: what to do about unknown labels, such as ``{first}``.
 
     Raises:
         InputError: labels are unknown, or a column is missing.
     """
     given = layouts.rows(path, (kind, "label"))
-    meaning = _meanings(path, given, labels, names)
+    meaning = _meanings(path, given, labels, names, say)
     found = []
     for row in given:
         label = meaning.get(row.columns.get("label", "").strip())
@@ -152,7 +158,7 @@ def _weight(row: Given) -> float:
 
 
 def _meanings(
-    path: Path, rows: Sequence[Given], labels: Sequence[str], names: Mapping[str, str]
+    path: Path, rows: Sequence[Given], labels: Sequence[str], names: Mapping[str, str], say: str
 ) -> dict[str, str]:
     """Return by label as it is written what it means; an empty one has none."""
     known = {name.casefold(): meant for name, meant in names.items()}
@@ -175,8 +181,7 @@ def _meanings(
         remedy = f"{near} " if "did you mean" in near else ""
         raise InputError(
             _strange(path, rows, counts, [label for label, _ in unknown]),
-            f"{remedy}say what a label means, --label '{first}={labels[1]}', or leave it out, "
-            f"--label '{first}='; known: {', '.join(labels)}",
+            f"{remedy}{say.format(first=first, known=labels[1])}; known: {', '.join(labels)}",
         )
     return found
 

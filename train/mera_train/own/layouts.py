@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mera_edge import table
 from mera_edge.errors import InputError
+from mera_edge.labels import to_emotion
 
 SPLITS = {
     **{"": "", "train": "train", "training": "train", "test": "test"},
@@ -64,6 +65,22 @@ def rows(path: Path, *layouts: tuple[str, ...]) -> list[Given]:
         )
     lines = table.read(path, *layouts)
     return [Given(f"{path}, line {line}", path.parent, row) for line, row in lines]
+
+
+def is_of_examples(folder: Path) -> bool:
+    """Whether a folder has one of `TABLES`, or folders that are called as labels or splits are."""
+    if any((folder / name).is_file() for name in TABLES):
+        return True
+    inside = [path.name for path in folder.iterdir() if path.is_dir()]
+    return any(name.lower() in SPLITS or _is_emotion(name) for name in inside)
+
+
+def _is_emotion(name: str) -> bool:
+    try:
+        to_emotion(name)
+    except InputError:
+        return False
+    return True
 
 
 def split(given: Given) -> str:

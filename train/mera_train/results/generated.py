@@ -22,7 +22,7 @@ NOTES = "\n## Notes\n"
 BY_HAND = {
     "asr": "`mera-edge evaluate asr` on corpora; the commands are on the page",
     "int8": "`mera-edge export --int8 --report`",
-    "mosi": "`python -m mera_train.msa.results`, which trains 100 networks",
+    "mosi": "`mera-edge results mosi`, which trains 100 networks",
     "own_data": "`python benchmarks/own_data.py`",
     "promises": "`python benchmarks/promises.py`",
     "live": "`mera-edge bench` on a quiet machine",

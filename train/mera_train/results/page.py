@@ -110,7 +110,7 @@ def _wrapped(text: str) -> str:
 
 def command(role: str) -> str:
     """Return the command that measures a role's checkpoint and writes its page."""
-    return f"python -m mera_train.results {role} --data DIR"
+    return f"mera-edge results pages {role} --data DIR"
 
 
 def _dev(dev: Tests, figures: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """How well a bundle's speech detector does beside Silero VAD, on the device's own stage.
 
-    python -m mera_train.vad.measure DATA [--bundle DIR] [--silero FILE] > vad.json
+    mera-edge results vad DATA [--bundle DIR] [--silero FILE] > vad.json
 
 Speech comes from speakers, and noise from recordings, that nothing was learnt from: RAVDESS
 actors 23 and 24, speechocean762's test part, EmoDB, Urdu, UrbanSound8K's fold 10.
@@ -8,19 +8,16 @@ actors 23 and 24, speechocean762's test part, EmoDB, Urdu, UrbanSound8K's fold 1
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_edge.stages.vad import HANGOVER_S, ONSET_S, SURE, UNSURE, VoiceActivity
-from mera_train import tool
 from mera_train.audio import read
 from mera_train.vad import sounds, teacher
 from mera_train.voice.data import NOISE, RAVDESS, TEST_SPEAKERS, location, rows
@@ -122,18 +119,3 @@ def _compared(recordings: Sequence[Samples], detectors: dict[str, Detector]) -> 
             "recordings": round(float(np.mean([s.any() for s in said])), 4),
         }
     return found
-
-
-def main(
-    data: Path,
-    bundle: Annotated[Path | None, typer.Option(help="else the default bundle")] = None,
-    silero: Annotated[Path | None, typer.Option(help="else the package's")] = None,
-    most: Annotated[int, typer.Option(help="recordings of a corpus")] = 200,
-) -> None:
-    """Compare the bundle's speech detector with Silero VAD."""
-    found = measure(data, Bundle.open(bundle), silero or teacher.silero(), most)
-    print(json.dumps(found, indent=1))
-
-
-if __name__ == "__main__":
-    tool.run(main)

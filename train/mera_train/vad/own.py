@@ -13,9 +13,10 @@ from mera_train import audio, checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
 from mera_train.own.command import CHECKPOINTS
+from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.config import required
 from mera_train.own.examples import Example
-from mera_train.own.train import usable
+from mera_train.own.train import tell, usable
 from mera_train.provenance import begun, stated
 from mera_train.vad import sounds, teacher
 from mera_train.vad.data import MADE, Material, Recording, contents, prepare
@@ -72,10 +73,26 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         start.fill(Detector(start.settings(Config).model)) if start else Detector(config.model)
     )
     train_scenes, valid, test = (_scenes(material, part, config) for part in parts.values())
-    chosen = fit(Listening(config, detector, train_scenes, valid), config.loop, out, made, resume)
+    learning = Listening(config, detector, train_scenes, valid)
+    metrics: dict[str, Any] = {"dev": fit(learning, config.loop, out, made, resume)}
     device = next(detector.parameters()).device
     asked = Listening(config, detector, train_scenes, test)
-    metrics: dict[str, Any] = {"dev": chosen, "test": _asked(asked, detector)}
+    if start is not None and not given.keep_learnt:
+        begun = start.fill(Detector(detector.config)).to(device)
+        people = len({e.person for e in examples if e.person and e.split == "valid"})
+        found = by_errors(
+            "frames that are mistaken",
+            "scenes",
+            _mistaken(learning, detector),
+            _mistaken(learning, begun),
+            people,
+        )
+        tell(found.advice())
+        metrics["comparison"] = found.told()
+        if not found.kept:
+            metrics["learnt"] = _asked(asked, detector)
+            detector = begun
+    metrics["test"] = _asked(asked, detector)
     if (CHECKPOINTS / "vad").is_dir():
         shipped = checkpoint.load(CHECKPOINTS / "vad")
         baseline = shipped.fill(Detector(shipped.settings(Config).model)).to(device)
@@ -90,6 +107,14 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 def _asked(task: Listening, model: Detector) -> dict[str, float]:
     with torch.inference_mode():
         return task.evaluate(model.eval(), next(model.parameters()).device)
+
+
+def _mistaken(task: Listening, model: Detector) -> tuple[float, list[float]]:
+    """Return the share of frames that are mistaken in all dev scenes, and in each."""
+    with torch.inference_mode():
+        logits, targets = task.heard(model.eval(), next(model.parameters()).device)
+    wrong = ((logits > 0) != (targets > 0.5)).float().mean(1)
+    return float(wrong.mean()), wrong.tolist()
 
 
 def _read(example: Example) -> None:
@@ -124,9 +149,15 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
     counts = ", ".join(f"{sum(e.label == label for e in examples)} of {label}" for label in LABELS)
     figures = "".join(
         f"| {what} | {metrics[name]['recall']:.1%} | {metrics[name]['false_alarms']:.1%} |\n"
-        for name, what in (("test", "this one"), ("shipped", "the shipped one"))
+        for name, what in (
+            ("test", "this one"),
+            ("shipped", "the shipped one"),
+            ("learnt", "what was learnt, not kept"),
+        )
         if name in metrics
     )
+    compared = metrics.get("comparison")
+    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
     return f"""\
 # Speech or not, from one's own recordings
 
@@ -135,7 +166,7 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
 * **Data**: `{given.source.name}`, {counts}, and made sounds. Their licence is for whoever gave
   them to state.
 * **Licence** of the weights: {stated(config.licence)}.
-* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.
+* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{kept}
 
 On composed scenes of the test recordings:
 

@@ -92,19 +92,23 @@ class Listening:
 
     def evaluate(self, model: Detector, device: torch.device) -> dict[str, float]:
         """Hear scenes of dev speakers and dev noise: the same in every epoch."""
-        scores, truth = [], []
-        for number in range(self.config.dev_batches):
-            batch = self._batch(self.dev, (0, number))
-            frames = batch.frames.to(device)
-            scores.append(model(frames, model.empty(len(frames)))[0].float().cpu())
-            truth.append(batch.targets)
-        logits, targets = torch.cat(scores).flatten(), torch.cat(truth).flatten()
+        logits, targets = self.heard(model, device)
         said = logits > 0
         return {
             "loss": float(F.binary_cross_entropy_with_logits(logits, targets)),
             "recall": float(said[targets > 0.5].float().mean()),
             "false_alarms": float(said[targets < 0.1].float().mean()),
         }
+
+    def heard(self, model: Detector, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return logits and targets ``[n, T / 4]`` of dev scenes."""
+        scores, truth = [], []
+        for number in range(self.config.dev_batches):
+            batch = self._batch(self.dev, (0, number))
+            frames = batch.frames.to(device)
+            scores.append(model(frames, model.empty(len(frames)))[0].float().cpu())
+            truth.append(batch.targets)
+        return torch.cat(scores), torch.cat(truth)
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """CREMA-D, rebuilt from pictures of its spectrograms, where the recordings cannot be had.
 
     git clone https://github.com/Preslavva/EmoReco && git -C EmoReco checkout f50ae5c
-    python -m mera_train.voice.crema EmoReco DATA/crema_d.zip
+    mera-edge corpus rebuild-crema EmoReco DATA/crema_d.zip
 
 CREMA-D (Cao et al., 2014; Open Database License): 91 actors say twelve sentences in six emotions.
 The pictures are log-mel spectrograms of the first 3 s of every recording, 80 dB deep, in the
@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
 from mera_edge.errors import InputError
 from mera_edge.features.face import decode
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_train import tool
 
 FFT, HOP, MELS, FRAMES = 1024, 256, 128, 188
 """Of the pictures: samples of a window and between two, bins, and windows in 3 s."""
@@ -169,16 +165,3 @@ def griffin_lim(amplitudes: Tensor, generator: torch.Generator) -> Tensor:
         again = torch.stft(sound, FFT, HOP, window=window, return_complex=True)
         found = torch.polar(amplitudes, again.angle())
     return torch.istft(found, FFT, HOP, window=window)
-
-
-def main(
-    repository: Annotated[Path, typer.Argument(metavar="EMORECO")],
-    out: Path,
-    every: Annotated[int, typer.Option(min=1, help="only every so many-th picture")] = 1,
-) -> None:
-    """Write CREMA-D's recordings, rebuilt from pictures of their spectrograms, as a corpus."""
-    print(f"{rebuild(repository, out, every)} recordings", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    tool.run(main)

@@ -1,6 +1,6 @@
 """How a bundle's voice does on people that it never met, and whether it minds level and clipping.
 
-    python -m mera_train.voice.strangers DATA [--bundle DIR] [--corpus NAME ...]
+    mera-edge results strangers DATA [--bundle DIR] [--corpus NAME ...]
 
 A recording is heard as the device hears it: from where the speech detector (of the default bundle,
 so that bundles without one can be compared) finds speech to where it ends.
@@ -8,13 +8,11 @@ so that bundles without one can be compared) finds speech to where it ends.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
@@ -23,9 +21,8 @@ from mera_edge.labels import EMOTIONS, to_emotion
 from mera_edge.metrics.classification import classification
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
-from mera_train import tool
 from mera_train.audio import read
-from mera_train.voice.data import DEV_SPEAKERS, RAVDESS, TEST_SPEAKERS, location, speech, thinned
+from mera_train.voice.data import DEV_SPEAKERS, TEST_SPEAKERS, location, speech, thinned
 
 GAINS_DB = (-40, -20, -10, 10, 20, 40)
 """What goes beyond full scale is clipped, as a microphone's converter does."""
@@ -94,21 +91,3 @@ def _kept(
 
 def _label(answer: NDArray[np.float32] | None) -> int | None:
     return None if answer is None else int(answer.argmax())
-
-
-def main(
-    data: Path,
-    bundle: Annotated[Path | None, typer.Option(help="else the default bundle")] = None,
-    corpus: Annotated[
-        list[str] | None, typer.Option(help="again and again; else the usual")
-    ] = None,
-    share: Annotated[float, typer.Option(help="of recordings heard at other levels")] = 0.25,
-) -> None:
-    """Measure a bundle's voice on strangers."""
-    ear = Ear(Bundle.open(bundle))
-    names = corpus or [RAVDESS, "emodb_4class", "urdu"]
-    print(json.dumps({name: measure(data, ear, name, share) for name in names}, indent=1))
-
-
-if __name__ == "__main__":
-    tool.run(main)
