@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from mera_edge.bundle.manifest import sha256
 from mera_edge.config import load
 from mera_edge.errors import ConfigError, EngineError, InputError, MeraError
 from mera_edge.evaluation.compare import compare
+from mera_edge.evaluation.evaluate import evaluate
 from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.face import Box, Face
@@ -24,6 +26,7 @@ from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.sample import CLIP
 from mera_edge.sources.media import MediaFile
 from mera_edge.stages.adapters import adapter
+from mera_edge.stages.adapters.blazeface import BlazeFace
 from mera_edge.stages.face_encoder import FaceEncoder
 from mera_edge.stages.fusion import FusionStage
 from mera_edge.stages.vad import HANGOVER_S, SpeechDetector
@@ -82,6 +85,24 @@ def silero(path: Path) -> str:
     inputs = {"input": [1, 576], "state": [2, 1, 128], "sr": []}
     outputs = {"output": [1, 1], "stateN": [2, 1, 128]}
     return written(path, nodes, inputs, outputs, {"factor": np.array([[20.0]], np.float32)})
+
+
+def blazeface(path: Path) -> str:
+    """One face of 32 pixels a side, in the fifth cell of the fourth row of the finer grid."""
+    scores, places = np.full((1, 896, 1), -9, np.float32), np.zeros((1, 896, 16), np.float32)
+    at = 2 * (16 * 3 + 4)
+    scores[0, at] = 3
+    points = [(0, 0), (32, 32), (-8, -8), (8, -8), (0, 0), (0, 10), (-16, 0), (16, 0)]
+    places[0, at] = np.ravel(points)
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["nought"]),
+        helper.make_node("Add", ["scores", "nought"], ["classificators"]),
+        helper.make_node("Add", ["places", "nought"], ["regressors"]),
+    ]
+    outputs = {"classificators": [1, 896, 1], "regressors": [1, 896, 16]}
+    values = {"nothing": np.zeros(1, np.float32), "scores": scores, "places": places}
+    return written(path, nodes, {"picture": [1, 3, 128, 128]}, outputs, values)
 
 
 @pytest.fixture
@@ -194,6 +215,37 @@ def test_without_embeddings_probabilities_are_pooled() -> None:
     assert EMOTIONS[int(both.probabilities.argmax())] == "happy"
     assert 1 / 7 < both.probabilities.max() < 0.4
     assert both.weights == {"face": 0.5, "voice": 0.5}
+
+
+def test_blazeface_finds_the_square_from_brow_to_chin_and_five_landmarks(tmp_path: Path) -> None:
+    blazeface(tmp_path / "model.onnx")
+    detector = BlazeFace(tmp_path / "model.onnx")
+    (face,) = detector.find(np.zeros((256, 512, 3), np.uint8))
+    assert face.confidence == pytest.approx(1 / (1 + np.exp(-3)))
+    # The cell's middle is at (36, 28) of 128, four pixels of the picture each.
+    assert (face.box.y + face.box.height, face.box.height) == (44 * 4, 40 * 4)
+    assert face.box.x + face.box.width / 2 == 36 * 4
+    right, left, nose, right_mouth, left_mouth = face.landmarks
+    assert [*right, *left, *nose] == [112, 80, 176, 80, 144, 112]
+    assert right_mouth[0] < 144 < left_mouth[0]
+    assert right_mouth[1] == left_mouth[1] == 152
+    assert detector.find(np.zeros((256, 512, 3), np.uint8), 0.96) == []
+    classifier(tmp_path / "other.onnx", 3, 128, 0)
+    with pytest.raises(EngineError, match=r"other.onnx answers"):
+        BlazeFace(tmp_path / "other.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"no network")
+    with pytest.raises(EngineError, match="models pull blazeface"):
+        BlazeFace(tmp_path / "broken.onnx")
+
+
+def test_a_detector_is_evaluated_on_pictures_with_and_without_a_face(tmp_path: Path) -> None:
+    (first, *_) = av.open(str(CLIP)).decode(video=0)
+    cv2.imwrite(str(tmp_path / "face.png"), first.to_ndarray(format="bgr24"))
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((240, 320, 3), 90, np.uint8))
+    manifest = tmp_path / "pictures.csv"
+    manifest.write_text("file,label\nface.png,face\nwall.png,none\n")
+    found = evaluate("face_detector", manifest, Bundle.open())
+    assert (found["n"], found["uar"]) == (2, 1.0)
 
 
 @pytest.mark.usefixtures("models")

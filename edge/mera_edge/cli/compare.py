@@ -17,7 +17,8 @@ def compare(
     role: Annotated[
         str,
         typer.Argument(
-            help="Role: asr, voice, face, text or vad.", autocompletion=complete.evaluated
+            help="Role: asr, voice, face, text, vad or face_detector.",
+            autocompletion=complete.evaluated,
         ),
     ],
     names: Annotated[

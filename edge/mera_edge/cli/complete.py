@@ -16,7 +16,8 @@ def providers(incomplete: str) -> list[str]:
 
 def evaluated(incomplete: str) -> list[str]:
     """Complete a role of `evaluate`."""
-    return [r for r in ("asr", "voice", "face", "text", "vad", "fused") if r.startswith(incomplete)]
+    known = ("asr", "voice", "face", "text", "vad", "face_detector", "fused")
+    return [role for role in known if role.startswith(incomplete)]
 
 
 def roles(incomplete: str) -> list[str]:

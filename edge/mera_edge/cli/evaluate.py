@@ -19,7 +19,8 @@ def evaluate(
     role: Annotated[
         str,
         typer.Argument(
-            help="Role: asr, voice, face, text, vad or fused.", autocompletion=complete.evaluated
+            help="Role: asr, voice, face, text, vad, face_detector or fused.",
+            autocompletion=complete.evaluated,
         ),
     ],
     manifest: Annotated[

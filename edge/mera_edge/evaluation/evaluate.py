@@ -24,15 +24,18 @@ from mera_edge.evaluation.role_evaluators import (
     Prediction,
     Predictor,
     RoleEvaluator,
+    picture_of,
     samples_of,
 )
 from mera_edge.features.audio import AudioBlock
+from mera_edge.features.face import Image
 from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import VirtualClock
 from mera_edge.service.run_loop import run
 from mera_edge.sources.media import MediaFile
+from mera_edge.stages.face_detector import face_detector
 from mera_edge.stages.vad import VoiceActivity, speech_detector
 
 Progress = Callable[[Sequence[labelled_csv.Row]], "Sequence[labelled_csv.Row]"]
@@ -52,7 +55,7 @@ def evaluate(
     Args:
         role: a key of `EVALUATORS`.
         manifest: a CSV with ``file,label`` (voice, face, fused, vad with the labels *speech*
-            and *noise*), ``text,label`` (text) or
+            and *noise*, face_detector with *face* and *none*), ``text,label`` (text) or
             ``file,text`` (asr).
         progress: wraps the rows, to show how far it is.
         recognition: for asr, how speech is recognized.
@@ -183,9 +186,30 @@ VAD = RoleEvaluator(
 )
 """Recordings with speech somewhere in them, and others."""
 
+
+def _face_or_none(bundle: Bundle) -> Sequence[str]:
+    return ("face", "none")
+
+
+def _face_detector(bundle: Bundle) -> Predictor:
+    detector = face_detector(bundle)
+
+    def predict(inputs: Image, chunk: int | None = None) -> Output:
+        found = np.float32(bool(detector.find(inputs)))
+        return Prediction(np.array([found, 1 - found], np.float32))
+
+    return predict
+
+
+FACE_DETECTOR = RoleEvaluator(
+    "uar", _face_detector, lambda bundle: lambda picture: picture, picture_of, _face_or_none
+)
+"""Pictures with a face somewhere in them, and others."""
+
 EVALUATORS: dict[str, RoleEvaluator] = {
     **dict(ROLE_EVALUATORS.items()),
     "vad": VAD,
+    "face_detector": FACE_DETECTOR,
     "fused": FUSED,
 }
 """By what can be evaluated."""

@@ -222,7 +222,12 @@ def _face_labels(bundle: Bundle) -> Sequence[str]:
     return face_encoder(bundle).labels
 
 
-def _read_picture(file: str) -> NDArray[np.uint8]:
+def picture_of(file: str) -> NDArray[np.uint8]:
+    """Return the picture in a file, ``[H, W, 3]``, blue first.
+
+    Raises:
+        InputError: the file cannot be used.
+    """
     try:
         data = Path(file).read_bytes()
     except OSError as error:
@@ -253,7 +258,7 @@ ROLE_EVALUATORS: dict[RoleName, RoleEvaluator] = {
         "1 - WER", _asr, lambda bundle: log_mel, samples_of, truth="text", streaming=True
     ),
     "voice": RoleEvaluator("uar", _voice, _speech, samples_of, streaming=True),
-    "face": RoleEvaluator("accuracy", _face, _face_crop, _read_picture, _face_labels),
+    "face": RoleEvaluator("accuracy", _face, _face_crop, picture_of, _face_labels),
     "text": RoleEvaluator("macro_f1", _text, lambda bundle: str, str, given="text"),
 }
 """By role; the roles that have an answer of their own to a labelled example."""
