@@ -143,13 +143,14 @@ def test_moments_are_deterministic(said: list[Said | None]) -> None:
     assert shown(map(event, said)) == shown(map(event, said))
 
 
-def test_what_one_of_several_says_alone_takes_twice_as_long() -> None:
+def test_what_words_or_voice_say_alone_takes_twice_as_long() -> None:
     calm = event(("neutral", 0.9), voice=("neutral", 0.9), text=("neutral", 0.8))
     words = event(("happy", 0.9), voice=("neutral", 0.8), text=("happy", 0.95))
     both = event(("happy", 0.9), voice=("happy", 0.6), text=("happy", 0.95))
     brief = labels(shown([*[calm] * 50, *[words] * 20, *[calm] * 50]))
     assert set(brief[20:]) == {"neutral"}, "four seconds of a sentence that nothing else supports"
-    for said, most_s in ((both, 3.0), (words, 6.0)):
+    face = event(("happy", 0.9), voice=("neutral", 0.8), face=("happy", 0.9), text=("neutral", 0.6))
+    for said, most_s in ((both, 3.0), (face, 3.0), (words, 6.0)):
         found = labels(shown([*[calm] * 50, *[said] * 50]))
         assert (found.index("happy") - 50) / 5 <= most_s
 

@@ -33,8 +33,10 @@ CONTRADICTED = 0.5
 """What an answer counts for whose modalities contradict each other, and then it says nothing: a
 smile over a sad word is no reason to give a state up at once, after some seven seconds it is."""
 OUTVOTED = 0.5
-"""What an answer counts for its emotion that one of several modalities gives alone: a sentence that
-is read out loud in a calm voice makes no mood, unless it goes on for some six seconds."""
+"""What an answer counts for its emotion that the words or the voice give alone against others: a
+sentence that is read out loud in a calm voice makes no mood, unless it goes on for some six
+seconds. A sentence is read again with each new word, and a voice is the whole utterance's; a face
+is looked at anew every time, so it counts in full."""
 GONE_AFTER_S = 10.0
 """A person, or a room, of whom nothing is known for so long is gone. People pause for seconds, and
 words count for eight."""
@@ -161,7 +163,7 @@ def _contradicts_itself(event: EmotionEvent) -> bool:
 
     Neutral contradicts nothing: plain words are said with a smile.
     """
-    said = _first_choices(event)
+    said = _first_choices(event).values()
     votes = Counter(best for best, _ in said)
     claimed = {best for best, share in said if best != "neutral" and share >= SURE}
     first, second, *_ = [*sorted((votes[label] for label in claimed), reverse=True), 0, 0]
@@ -169,15 +171,16 @@ def _contradicts_itself(event: EmotionEvent) -> bool:
 
 
 def _is_outvoted(event: EmotionEvent, label: str) -> bool:
-    """Whether of several modalities at most one says ``label``."""
-    said = [best for best, _ in _first_choices(event)]
-    return len(said) > 1 and said.count(label) <= 1
+    """Whether of several modalities at most one says ``label``, and that is not the face."""
+    said = {name: best for name, (best, _) in _first_choices(event).items()}
+    agreeing = [name for name, best in said.items() if best == label]
+    return len(said) > 1 and len(agreeing) <= 1 and agreeing != ["face"]
 
 
-def _first_choices(event: EmotionEvent) -> list[tuple[str, float]]:
+def _first_choices(event: EmotionEvent) -> dict[ModalityName, tuple[str, float]]:
     """Return the likeliest emotion of each modality and its share."""
-    return [
-        max(modality.probabilities.items(), key=lambda item: item[1])
-        for modality in event.modalities.values()
+    return {
+        name: max(modality.probabilities.items(), key=lambda item: item[1])
+        for name, modality in event.modalities.items()
         if modality.probabilities is not None
-    ]
+    }
