@@ -30,6 +30,8 @@ class Clip:
     text: str = ""
     emotion: str = ""
     """One of the seven, or nothing."""
+    person: str = ""
+    """Who is in it; CH-SIMS tells the video instead."""
     ratings: Mapping[str, float] = field(default_factory=dict)
     """By column of `RATED`; absent where nobody rated it."""
 
@@ -93,7 +95,9 @@ def clip_of(folder: Path, where: str, row: Mapping[str, Any]) -> Clip:
             emotion = to_emotion(emotion.strip())
         except InputError as error:
             raise InputError(f"{where}: {error}; or give a number") from error
-    return Clip(name, file, SPLITS[split], (row.get("text") or "").strip(), emotion, ratings)
+    text, person = ((row.get(key) or "").strip() for key in ("text", "person"))
+    person = person or (row.get("video_id") or "").strip()
+    return Clip(name, file, SPLITS[split], text, emotion, person, ratings)
 
 
 def _ratings(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -215,7 +215,7 @@ class FeatureExtraction:
 
 def _labels(clip: Clip) -> dict[str, Any]:
     """Return what the data set says about a clip."""
-    said = {"id": clip.id, "split": clip.split, "text": clip.text, "emotion": clip.emotion}
+    said = {name: getattr(clip, name) for name in ("id", "split", "text", "emotion", "person")}
     return said | {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
 
 

@@ -1,11 +1,12 @@
 """A file of features: a NumPy archive without pickles.
 
 Arrays, a row per clip: ``id``, ``split``, ``text`` (gold words), ``heard`` (the recognizer's),
-``emotion`` (empty where unknown), ``label`` and ``label_T``, ``label_A``, ``label_V`` (NaN where
-nobody rated); and for every modality NAME, the newest evidence at the end of the clip:
-``NAME_embedding [n, D]``, ``NAME_probabilities [n, 7]``, ``NAME_age_s [n]``, ``NAME_present [n]``.
-NAME is ``voice``, ``face``, ``text`` (of the words that were asked for) and, when both were asked
-for, ``heard`` (of the recognizer's words). ``specification`` is JSON: the models that spoke.
+``person`` and ``emotion`` (empty where unknown), ``label`` and ``label_T``, ``label_A``,
+``label_V`` (NaN where nobody rated); and for every modality NAME, the newest evidence at the end of
+the clip: ``NAME_embedding [n, D]``, ``NAME_probabilities [n, 7]``, ``NAME_age_s [n]``,
+``NAME_present [n]``. NAME is ``voice``, ``face``, ``text`` (of the words that were asked for) and,
+when both were asked for, ``heard`` (of the recognizer's words). ``specification`` is JSON: the
+models that spoke.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class Features:
     def rows(self, split: str) -> NDArray[np.int64]:
         """Return the rows of a split."""
         return np.flatnonzero(self.arrays["split"] == split)
+
+    def people(self) -> list[str]:
+        """Return whose each clip is; empty where unknown, as in files of earlier versions."""
+        found: list[str] = self.arrays.get("person", np.full(len(self), "")).tolist()
+        return found
 
     def sentiments(self) -> NDArray[np.float32]:
         """Return what people rated, ``[n]`` in [-1, 1]; else the usual valence of the emotion."""

@@ -24,9 +24,11 @@ from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
 from mera_train.features.store import Features, load
 from mera_train.fusion.config import Config
+from mera_train.fusion.left_out import as_metrics, left_out
 from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.supervision import Batch, MultiTask, Supervised
 from mera_train.loop import fit
+from mera_train.own.train import tell
 from mera_train.provenance import begun, stated
 
 _RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
@@ -182,6 +184,15 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     metrics: dict[str, Any] = {"dev": chosen, "temperature": float(network.temperature)}
     for name, of in (("before", start), ("after", network)):
         metrics[name] = {s: measure(of, parts[s]) for s in ("valid", "test") if len(parts[s])}
+    everybody = left_out(
+        lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
+        *(config, start, clips(features, np.arange(len(features))), features.people()),
+    )
+    if everybody is None:
+        tell(f"{data.name} names fewer than three people: whether the clips help is not known")
+    else:
+        tell(everybody.told)
+        metrics["left_out"] = as_metrics(everybody)
     final = config.model_copy(update={"model": start.config})
     checkpoint.save(out, network, final, metrics, _card(config, data, parts, loaded.card))
     return metrics

@@ -1,0 +1,62 @@
+"""Own clips are judged by people who were left out."""
+
+import numpy as np
+import torch
+
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_train.fusion.config import Config
+from mera_train.fusion.from_features import Clips, OwnTask
+from mera_train.fusion.left_out import left_out
+from mera_train.fusion.model import ModelConfig, Mtme
+from mera_train.task import LoopConfig
+
+LOOP = LoopConfig(epochs=20, learning_rate=0.03, select="valence_error", precision="fp32")
+
+
+def clips(teach: bool) -> Clips:
+    """48 clips whose voice is right; face and words say the same, or always neutral."""
+    random = np.random.default_rng(0)
+    truth = np.arange(48) % len(EMOTIONS)
+    said = np.full((48, 3, 7), 0.05, np.float32)
+    said[np.arange(48), :, truth] = 0.7
+    if teach:
+        said[:, 1:] = 0.03
+        said[:, 1:, 0] = 0.82
+    embeddings = {
+        name: torch.from_numpy(random.normal(size=(48, 4)).astype(np.float32))
+        for name in MODALITIES
+    }
+    return Clips(
+        embeddings,
+        torch.from_numpy(said),
+        torch.zeros(48, 3),
+        torch.ones(48, 3),
+        torch.from_numpy(np.linspace(-1, 1, 48, dtype=np.float32)),
+        torch.from_numpy(truth),
+        dict.fromkeys(MODALITIES, torch.full((48,), torch.nan)),
+    )
+
+
+def judged(teach: bool, people: list[str]):
+    start = Mtme(ModelConfig(fused=16, unimodal=8), dict.fromkeys(MODALITIES, 4)).eval()
+    config = Config(loop=LOOP, batch=16)
+    return left_out(
+        lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
+        *(config, start, clips(teach), people),
+    )
+
+
+def test_clips_that_help_and_such_as_teach_nothing_are_told_apart() -> None:
+    people = [f"person {number // 12}" for number in range(48)]
+    helped, known = judged(True, people), judged(False, people)
+    assert helped is not None and known is not None
+    assert (helped.people, helped.clips) == (4, 48)
+    assert helped.before < 0.2 < 0.5 < helped.after
+    assert "your clips helped" in helped.told
+    assert known.before == 1.0
+    assert "your clips helped" not in known.told
+
+
+def test_two_people_and_nobody_cannot_be_left_out() -> None:
+    assert judged(True, ["a", "b"] * 24) is None
+    assert judged(True, [""] * 48) is None
