@@ -6,10 +6,16 @@
     python benchmarks/talk.py draw events.jsonl timeline.svg
 
 MANIFEST.csv has ``file,speaker``, such as LibriSpeech. A talk is one reader for three minutes, with
-a breath of 0.4 s between the utterances; readers take turns until SECONDS are reached. Counted are
-changes of the label, those to and from `unclear` too. Moments are made anew from the answers, so
-that another rule can be tried on the same events. The drawing has a row of answers and one of
-moments for each recording.
+a breath of 0.4 s between the utterances; readers take turns until SECONDS are reached. Moments are
+made anew from the answers, so that another rule can be tried on the same events.
+
+Counted are, with 95 % intervals of a Poisson count, changes of the label, those to and from
+`unclear` too; changes of mood, from one emotion to another, as the course of a recording tells them
+(`unclear` in between says nothing, and the first mood of a talk is no change); and moods that would
+trouble somebody else: sad, angry, afraid, disgusted.
+
+The drawing has a row of answers and one of moments for each recording, and before them what each
+modality says first, where there are several.
 """
 
 from __future__ import annotations
@@ -17,19 +23,23 @@ from __future__ import annotations
 import csv
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from scipy.stats import chi2
 
 from mera_edge.events import UNCLEAR, EmotionEvent
 from mera_edge.features.fbank import SAMPLE_RATE
+from mera_edge.labels import MODALITY_NAMES
 from mera_edge.pipeline.moment import Moments
 from mera_edge.sinks.palette import COLOURS
 from mera_train import audio
 
 TALK_S = 180
+TROUBLED = frozenset({"sad", "angry", "fear", "disgust"})
 BREATH = np.zeros(int(0.4 * SAMPLE_RATE), np.float32)
 
 
@@ -54,23 +64,36 @@ def compose(manifest: Path, seconds: float, out: Path) -> None:
 
 
 def count(path: Path) -> None:
-    """Print the changes per hour of both."""
-    hours, answers, moments, first, clear, events = 0.0, 0, 0, 0, 0, 0
+    """Print the changes per hour."""
     talks = _talks(path)
+    hours = sum(talk[-1].media_time_s for talk in talks) / 3600
+    answers, labels, moods, troubled, clear, events = 0, 0, 0, 0, 0, 0
     for talk in talks:
         shown = [label for label in _moments(talk) if label]
-        hours += talk[-1].media_time_s / 3600
+        course = [label for label, _ in groupby(label for label in shown if label != UNCLEAR)]
         answers += _changes([event.emotion.label for event in talk if event.emotion])
-        moments += _changes(shown)
-        first += len(set(shown)) > 1
+        labels += _changes(shown)
+        moods += _changes(course)
+        troubled += sum(label in TROUBLED for label in course)
         clear += sum(label != UNCLEAR for label in shown)
         events += len(talk)
-    later = moments - first
     print(f"{60 * hours:.1f} minutes in {len(talks)} talks")
-    print(f"changes of the answer: {answers / hours:.0f} an hour")
-    print(f"changes of the moment: {moments / hours:.1f} an hour ({moments} in all)")
-    print(f"without the first state of a talk: {later / hours:.1f} an hour ({later} in all)")
+    for name, number in (
+        ("changes of the answer", answers),
+        ("changes of the moment's label", labels),
+        ("changes of mood", moods),
+        ("moods that trouble a person", troubled),
+    ):
+        print(f"{name}: {_per_hour(number, hours)}")
     print(f"time with a moment that is not unclear: {clear / events:.1%}")
+
+
+def _per_hour(number: int, hours: float) -> str:
+    low = chi2.ppf(0.025, 2 * number) / 2 if number else 0.0
+    high = chi2.ppf(0.975, 2 * number + 2) / 2
+    return (
+        f"{number / hours:.1f} an hour ({low / hours:.1f} to {high / hours:.1f}; {number} in all)"
+    )
 
 
 def draw(path: Path, out: Path) -> None:
@@ -79,8 +102,7 @@ def draw(path: Path, out: Path) -> None:
     bars, top = [], 8
     for talk in _talks(path):
         scale = (width - left) / talk[-1].media_time_s
-        answers = [event.emotion.label if event.emotion else None for event in talk]
-        for name, labels in (("answers", answers), ("moments", _moments(talk))):
+        for name, labels in _rows(talk):
             bars.append(f'<text x="0" y="{top + 12}">{name}</text>')
             begin_s = 0.0
             for label, run in groupby(zip(labels, talk, strict=True), key=lambda pair: pair[0]):
@@ -103,6 +125,21 @@ def draw(path: Path, out: Path) -> None:
         head + 'font-family="sans-serif" font-size="12" fill="#808890">\n' + "\n".join(bars)
         + "\n</svg>\n"
     )  # fmt: skip
+
+
+def _rows(talk: list[EmotionEvent]) -> list[tuple[str, list[str | None]]]:
+    said = {
+        word: [_first(event.modalities[name].probabilities) for event in talk]
+        for name, word in MODALITY_NAMES.items()
+    }
+    there = [row for row in said.items() if any(row[1])]
+    answers = [event.emotion.label if event.emotion else None for event in talk]
+    several = there if len(there) > 1 else []
+    return [*several, ("answers", answers), ("moments", _moments(talk))]
+
+
+def _first(shares: Mapping[str, float] | None) -> str | None:
+    return max(shares, key=shares.__getitem__) if shares else None
 
 
 def _talks(path: Path) -> list[list[EmotionEvent]]:

@@ -21,8 +21,17 @@ class Composition(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     examples: int = Field(20_000, ge=7, description="equally many of every emotion")
+    neutral_rate: float | None = Field(
+        None, ge=0, le=1, description="share of neutral ones, where people mostly are that"
+    )
     degraded_rate: float = Field(0.3, ge=0, le=1, description="share of noisy, blurred, misheard")
     conflict_rate: float = Field(0.1, ge=0, le=1, description="share that shows another emotion")
+    hidden_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share that shows nothing: a calm voice, a still face, plain words",
+    )
     correlated_error_rate: float = Field(
         0.4,
         ge=0,
@@ -41,6 +50,7 @@ class Composition(BaseModel):
 CLEAN = Composition(
     degraded_rate=0,
     conflict_rate=0,
+    hidden_rate=0,
     correlated_error_rate=0,
     mean_age_s={"voice": 0, "face": 0, "text": 0},
 )
@@ -78,7 +88,8 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
 
     Of each modality an item with the example's emotion is drawn; with the chance ``conflict_rate``,
     and more the older it is, one with another emotion: faces lie and moods change. With the chance
-    ``correlated_error_rate`` all items are such as their encoders take for the same other emotion.
+    ``hidden_rate`` it is neutral, and with the chance ``correlated_error_rate`` all items are such as
+    their encoders take for the same other emotion.
 
     Args:
         pools: by modality, all with every emotion.
@@ -87,7 +98,7 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
     """
     random = np.random.default_rng(seed)
     n = how.examples
-    emotions = np.arange(n) % len(EMOTIONS)
+    emotions = _emotions(how)
     random.shuffle(emotions)
     embeddings: dict[str, Floats] = {}
     probabilities, ages, shown, items = [], [], [], []
@@ -100,6 +111,8 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
         other = (emotions + random.integers(1, len(EMOTIONS), n)) % len(EMOTIONS)
         differs = random.random(n) < how.conflict_rate + (1 - how.conflict_rate) * stale
         show = np.where(differs, other, emotions)
+        if how.hidden_rate:
+            show = np.where(random.random(n) < how.hidden_rate, _NEUTRAL, show)
         disturbed = random.random(n) < how.degraded_rate
         rows = _draw(pool, show, disturbed, taken_for, random)
         embeddings[name] = pool.embeddings[rows]
@@ -118,6 +131,17 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
 
 
 _ANYTHING = -1
+_NEUTRAL = EMOTIONS.index("neutral")
+
+
+def _emotions(how: Composition) -> NDArray[np.int64]:
+    """Return the emotions of the examples, in order."""
+    if how.neutral_rate is None:
+        return np.arange(how.examples) % len(EMOTIONS)
+    calm = round(how.neutral_rate * how.examples)
+    others = [i for i in range(len(EMOTIONS)) if i != _NEUTRAL]
+    felt = np.resize(np.array(others), how.examples - calm)
+    return np.concatenate([np.full(calm, _NEUTRAL), felt]).astype(np.int64)
 
 
 def _draw(
