@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_train.fusion.clips import Clips
 from mera_train.fusion.config import Config
-from mera_train.fusion.from_features import Clips, OwnTask
+from mera_train.fusion.from_features import OwnTask
 from mera_train.fusion.left_out import left_out
 from mera_train.fusion.model import ModelConfig, Mtme
 from mera_train.task import LoopConfig

@@ -8,13 +8,11 @@ forget what it could tell apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mera_edge.bundle import Bundle
@@ -22,73 +20,15 @@ from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
-from mera_train.features.store import Features, load
+from mera_train.features.store import load
+from mera_train.fusion.clips import Clips, clips
 from mera_train.fusion.config import Config
 from mera_train.fusion.left_out import as_metrics, left_out
-from mera_train.fusion.model import Fused, Mtme
+from mera_train.fusion.model import Mtme
 from mera_train.fusion.supervision import Batch, MultiTask, Supervised
 from mera_train.loop import fit
 from mera_train.own.train import tell
 from mera_train.provenance import begun, stated
-
-_RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
-
-
-@dataclass
-class Clips:
-    """``n`` clips as tensors."""
-
-    embeddings: dict[str, Tensor]
-    probabilities: Tensor
-    """``[n, 3, 7]``"""
-    age_s: Tensor
-    present: Tensor
-    """``[n, 3]``, 1 or 0."""
-    valence: Tensor
-    """``[n]`` in [-1, 1]."""
-    emotions: Tensor
-    """``[n]`` numbers of `EMOTIONS`; -1 where unknown."""
-    unimodal: dict[str, Tensor]
-    """By modality ``[n]`` what people rated in it alone; NaN where nobody did."""
-
-    def __len__(self) -> int:
-        return len(self.valence)
-
-    def at(self, rows: Tensor) -> Clips:
-        """Return some rows."""
-        return Clips(
-            {name: values[rows] for name, values in self.embeddings.items()},
-            self.probabilities[rows],
-            self.age_s[rows],
-            self.present[rows],
-            self.valence[rows],
-            self.emotions[rows],
-            {name: values[rows] for name, values in self.unimodal.items()},
-        )
-
-    def through(self, network: Mtme, kept: Tensor) -> Fused:
-        """Run the network with the modalities that are there and ``kept [n, 3]``."""
-        fused: Fused = network(self.embeddings, self.probabilities, self.present * kept, self.age_s)
-        return fused
-
-
-def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
-    """Return rows of a file of features. A clip with an emotion only has its usual valence."""
-    arrays = {name: values[rows] for name, values in features.arrays.items()}
-    numbers = [EMOTIONS.index(e) if e else -1 for e in arrays["emotion"].tolist()]
-
-    def stacked(kind: str) -> Tensor:
-        return torch.from_numpy(np.stack([arrays[f"{name}_{kind}"] for name in MODALITIES], 1))
-
-    return Clips(
-        {name: torch.from_numpy(arrays[f"{name}_embedding"]) for name in MODALITIES},
-        stacked("probabilities").float(),
-        stacked("age_s").float(),
-        stacked("present").float(),
-        torch.from_numpy(features.sentiments()[rows]),
-        torch.tensor(numbers),
-        {name: torch.from_numpy(arrays[column]) for name, column in _RATED.items()},
-    )
 
 
 class OwnTask(MultiTask):

@@ -12,19 +12,19 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mera_edge.metrics.confusion import LEAST_GROUPS, RESAMPLES
+from mera_train.fusion.clips import Clips
 from mera_train.fusion.config import Config
 from mera_train.fusion.model import Mtme
+from mera_train.fusion.supervision import Supervised
 from mera_train.loop import fit
-
-if TYPE_CHECKING:
-    from mera_train.fusion.from_features import Clips, OwnTask
+from mera_train.task import Task
 
 LEAST, MOST = 3, 10
 """People without whom nobody can be left out, and rounds: more people are left out in groups."""
@@ -62,7 +62,7 @@ class LeftOut:
 
 
 def left_out(
-    task: Callable[[Mtme, Clips, Clips], OwnTask],
+    task: Callable[[Mtme, Clips, Clips], Task[Supervised]],
     config: Config,
     start: Mtme,
     clips: Clips,

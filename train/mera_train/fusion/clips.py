@@ -1,0 +1,73 @@
+"""One's own clips as the fusion is fed with them: rows of a file of features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mera_edge.labels import EMOTIONS, MODALITIES
+from mera_train.features.store import Features
+from mera_train.fusion.model import Fused, Mtme
+
+_RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
+
+
+@dataclass
+class Clips:
+    """``n`` clips as tensors."""
+
+    embeddings: dict[str, Tensor]
+    probabilities: Tensor
+    """``[n, 3, 7]``"""
+    age_s: Tensor
+    present: Tensor
+    """``[n, 3]``, 1 or 0."""
+    valence: Tensor
+    """``[n]`` in [-1, 1]."""
+    emotions: Tensor
+    """``[n]`` numbers of `EMOTIONS`; -1 where unknown."""
+    unimodal: dict[str, Tensor]
+    """By modality ``[n]`` what people rated in it alone; NaN where nobody did."""
+
+    def __len__(self) -> int:
+        return len(self.valence)
+
+    def at(self, rows: Tensor) -> Clips:
+        """Return some rows."""
+        return Clips(
+            {name: values[rows] for name, values in self.embeddings.items()},
+            self.probabilities[rows],
+            self.age_s[rows],
+            self.present[rows],
+            self.valence[rows],
+            self.emotions[rows],
+            {name: values[rows] for name, values in self.unimodal.items()},
+        )
+
+    def through(self, network: Mtme, kept: Tensor) -> Fused:
+        """Run the network with the modalities that are there and ``kept [n, 3]``."""
+        fused: Fused = network(self.embeddings, self.probabilities, self.present * kept, self.age_s)
+        return fused
+
+
+def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
+    """Return rows of a file of features. A clip with an emotion only has its usual valence."""
+    arrays = {name: values[rows] for name, values in features.arrays.items()}
+    numbers = [EMOTIONS.index(e) if e else -1 for e in arrays["emotion"].tolist()]
+
+    def stacked(kind: str) -> Tensor:
+        return torch.from_numpy(np.stack([arrays[f"{name}_{kind}"] for name in MODALITIES], 1))
+
+    return Clips(
+        {name: torch.from_numpy(arrays[f"{name}_embedding"]) for name in MODALITIES},
+        stacked("probabilities").float(),
+        stacked("age_s").float(),
+        stacked("present").float(),
+        torch.from_numpy(features.sentiments()[rows]),
+        torch.tensor(numbers),
+        {name: torch.from_numpy(arrays[column]) for name, column in _RATED.items()},
+    )
