@@ -31,7 +31,7 @@ from mera_edge.sources.base import Captured
 
 TICK_S = 0.2
 BUDGET_MS = 12
-CLIP_S = 26.6
+CLIP_S = 32.2
 
 
 class Sleeping:

@@ -26,7 +26,7 @@ from mera_edge.events import (
     timestamp,
 )
 from mera_edge.labels import EMOTIONS, ModalityName
-from mera_edge.pipeline.moment import GONE_AFTER_S, HOLD_S, LEVEL, Moments
+from mera_edge.pipeline.moment import CLEAR, GONE_AFTER_S, HOLD_S, LEVEL, Moments
 from mera_edge.service.course import Course
 from mera_edge.service.run_summary import SummaryBuilder
 from mera_edge.sinks.html import HtmlReport
@@ -96,7 +96,7 @@ def test_moment_holds_for_its_hold_time(said: list[Said], rate: float) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(answers, max_size=100), LABELS, st.floats(0.9, 1.0), RATES)
+@given(st.lists(answers, max_size=100), LABELS, st.floats(CLEAR, 1.0), RATES)
 def test_a_clear_answer_is_shown_within_three_seconds(
     before: list[Said], label: str, share: float, rate: float
 ) -> None:

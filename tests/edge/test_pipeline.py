@@ -239,7 +239,7 @@ def test_ticks_that_were_missed_are_left_out_not_made_up_for(pipeline: Pipeline)
     sink = Collected()
     run(pipeline, [MediaFile(CLIP)], Slow(), [sink], threading.Event())
     times = [event.media_time_s for event in sink.events]
-    assert len(times) == pytest.approx(26.5 / 0.7, abs=2)
+    assert len(times) == pytest.approx(32.0 / 0.7, abs=2)
 
 
 def test_a_summary_may_be_bounded_to_the_newest_words(pipeline: Pipeline) -> None:

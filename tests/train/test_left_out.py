@@ -11,7 +11,9 @@ from mera_train.fusion.left_out import left_out
 from mera_train.fusion.model import ModelConfig, Mtme
 from mera_train.task import LoopConfig
 
-LOOP = LoopConfig(epochs=20, learning_rate=0.03, select="valence_error", precision="fp32")
+LOOP = LoopConfig(
+    epochs=20, learning_rate=0.03, metric_for_best_model="valence_error", precision="fp32"
+)
 
 
 def clips(teach: bool) -> Clips:
@@ -39,8 +41,8 @@ def clips(teach: bool) -> Clips:
 
 
 def judged(teach: bool, people: list[str]):
-    start = Mtme(ModelConfig(fused=16, unimodal=8), dict.fromkeys(MODALITIES, 4)).eval()
-    config = Config(loop=LOOP, batch=16)
+    start = Mtme(ModelConfig(fusion_dim=16, unimodal_dim=8), dict.fromkeys(MODALITIES, 4)).eval()
+    config = Config(loop=LOOP, batch_size=16)
     return left_out(
         lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
         *(config, start, clips(teach), people),

@@ -23,8 +23,9 @@ LEVEL = 0.3
 """Probability below which an answer speaks against its emotion: one that stays below is never
 shown. Of several levels one at which talk has a state most of the time and changes it least
 (docs/results/verdict.md)."""
-CLEAR = 0.9
-"""An answer counts as no surer than that, and as no surer of the opposite."""
+CLEAR, CONTRARY = 0.7, 0.1
+"""An answer counts as no surer than that, and as no surer of the opposite: one that keeps what it
+promises is seldom surer."""
 LONGEST_STEP_S = 1.0
 """What one answer counts for at most, however long no other came: none makes a change alone."""
 HOLD_S = 2.0
@@ -48,11 +49,11 @@ _NOTHING = np.full(len(EMOTIONS), 1 / len(EMOTIONS))
 
 
 def _log_odds(shares: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    shares = np.clip(shares, 1 - CLEAR, CLEAR)
+    shares = np.clip(shares, CONTRARY, CLEAR)
     return np.asarray(np.log(shares / (1 - shares)))
 
 
-_FOR, _AGAINST = (abs(float(_log_odds(sure) - _log_odds(LEVEL))) for sure in (CLEAR, 1 - CLEAR))
+_FOR, _AGAINST = (abs(float(_log_odds(sure) - _log_odds(LEVEL))) for sure in (CLEAR, CONTRARY))
 FADE = 0.4 * _FOR / _AGAINST
 """Factor of what speaks against: a clear answer counts 0.4 of one for an emotion. A clear change
 uses up its evidence only after another one's is full, and does not go by `unclear`."""

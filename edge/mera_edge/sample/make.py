@@ -26,7 +26,7 @@ from mera_edge.sample import CLIP
 from mera_edge.sample.portrait import SIDE, Portrait
 from mera_edge.sample.speech import RATE, Speech
 
-SECONDS, PICTURES_PER_S = 26.5, 8
+SECONDS, PICTURES_PER_S = 32.0, 8
 
 SPEECH = (
     # begins at (s), speed, pitch, level, text
@@ -36,6 +36,7 @@ SPEECH = (
     (14.6, 0.9, 0.8, 0.6, "I miss her so much. I feel so alone and so unhappy."),
     (18.7, 1.1, 1.2, 1.0, "Stop it now! I am so angry with you. I hate this. Leave me alone!"),
     (23.1, 1.1, 1.2, 1.0, "I am so mad at you. Go away! I hate you."),
+    (27.0, 1.1, 1.2, 1.0, "You make me so angry! I am furious. I hate all of this."),
 )
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "happy": {

@@ -88,7 +88,7 @@ def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
 
     Of each modality an item with the example's emotion is drawn; with the chance ``conflict_rate``,
     and more the older it is, one with another emotion: faces lie and moods change. With the chance
-    ``hidden_rate`` it is neutral, and with the chance ``correlated_error_rate`` all items are such as
+    ``hidden_rate`` it is neutral, with ``correlated_error_rate`` all items are such as
     their encoders take for the same other emotion.
 
     Args:
