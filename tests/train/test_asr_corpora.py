@@ -205,6 +205,17 @@ def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Pa
     assert not (tmp_path / "none.zip").exists()
 
 
+def test_a_speaker_who_is_alone_in_an_archive_is_not_only_for_development(tmp_path: Path) -> None:
+    files = [f"{number:02d}.wav" for number in range(24)]
+    for file in files:
+        sound(tmp_path / file, 0.1)
+    table = tmp_path / "one.csv"
+    table.write_text("file,text,speaker\n" + "".join(f"{file},a cat sat,anne\n" for file in files))
+    pack(str(table), tmp_path / "one.zip")
+    assert [u.split for u in read(tmp_path, "one")].count("dev") == 2
+    assert [u.split for u in read(tmp_path, str(table))].count("dev") == 2
+
+
 def test_packing_ends_with_one_line_for_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,8 +47,9 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
         skipped: takes rows of a manifest that cannot be used; none may be where it is missing.
 
     Returns:
-        Utterances that are ``train``, ``dev`` or ``test``. Where a corpus by path has no ``dev``,
-        it is made of whole speakers; of every twelfth utterance where one speaks alone.
+        Utterances that are ``train``, ``dev`` or ``test``. Where there is no ``dev``, it is made of
+        whole speakers; of every twelfth utterance where one speaks alone. An archive without a
+        column ``split`` is for training alone.
 
     Raises:
         InputError: nothing of the kind is there, or a row cannot be used; it is named.
@@ -65,16 +66,15 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
                 f"{path} holds no transcripts", "give LibriSpeech's or AISHELL's layout"
             )
         return _with_dev(found)
-    rows = archived(data, corpus)
-    speakers = sorted({row["speaker"] for row in rows if row.get("split") == "train"})
-    dev = set(speakers[::DEV_EVERY])
-    return [_archived(corpus, row, dev) for row in rows]
+    rows = [_archived(corpus, row) for row in archived(data, corpus)]
+    if not any(row.split for row in rows):
+        return [replace(row, split="train") for row in rows]
+    return _with_dev(rows)
 
 
-def _archived(corpus: str, row: Mapping[str, str], dev: set[str]) -> Utterance:
-    split, speaker = row.get("split", "train"), row.get("speaker", corpus)
-    split = "dev" if speaker in dev else split
-    return Utterance(corpus, row["file"], row["text"], speaker, split)
+def _archived(corpus: str, row: Mapping[str, str]) -> Utterance:
+    speaker = row.get("speaker", corpus)
+    return Utterance(corpus, row["file"], row["text"], speaker, row.get("split", ""))
 
 
 def location(data: Path, corpus: str) -> Path:
