@@ -178,6 +178,21 @@ def test_the_map_names_what_is_there() -> None:
         assert not missing, f"{path} has no {missing}"
 
 
+def test_weights_lie_once() -> None:
+    listed = subprocess.run(
+        ["git", "ls-tree", "-rl", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files: dict[str, list[str]] = {}
+    for line in listed.stdout.splitlines():
+        (_, _, digest, size), path = line.split("\t")[0].split(), line.split("\t")[1]
+        if size.isdigit() and int(size) > 100_000:
+            files.setdefault(digest, []).append(path)
+    assert len(files) > 10
+    assert not [paths for paths in files.values() if len(paths) > 1]
+
+
 def test_precision_is_decided_without_training() -> None:
     found = {name.split(".")[0] for path in modules("mera_calibration") for name in imports(path)}
     assert not found & (NEVER_ON_THE_DEVICE - {"onnx"})

@@ -35,10 +35,15 @@ def test_the_default_bundle_is_whole(cli: Callable) -> None:
     assert "is intact" in cli("models", "verify").out
 
 
-def test_a_role_that_does_not_exist_is_named(cli: Callable) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(cli: Callable) -> None:
     result = cli("models", "show", "nose")
     assert result.code == 2
-    assert "no model for nose" in result.err
+    assert "no role and no published model 'nose'" in result.err
+    assert "face_detector" in result.err and "silero" in result.err
+
+
+def test_a_role_that_the_bundle_lacks_is_named(cli: Callable) -> None:
+    assert "no model for asr_final" in cli("models", "show", "asr_final").err
 
 
 def test_doctor_finds_the_bundle_healthy_and_says_what_is_missing(cli: Callable) -> None:

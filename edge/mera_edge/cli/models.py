@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -73,14 +73,19 @@ def show(
     """Show the model card of one role (training data, metrics, licence), or a published model."""
     from rich.markdown import Markdown
 
-    from mera_edge.bundle import Bundle
+    from mera_edge.bundle import Bundle, RoleName
     from mera_edge.bundle.catalogue import catalogue
     from mera_edge.cli.console import stdout
+    from mera_edge.errors import InputError
 
     if role in catalogue():
         _show_published(role, json)
         return
-    entry = Bundle.open(bundle).role(role).entry
+    opened = Bundle.open(bundle)
+    if role not in get_args(RoleName):
+        known = ", ".join([*opened.manifest.roles, *catalogue()])
+        raise InputError(f"there is no role and no published model {role!r}", f"known: {known}")
+    entry = opened.role(role).entry
     if json:
         print(entry.model_dump_json())
     else:
