@@ -81,7 +81,7 @@ def main() -> None:
         switched += 1
 
     control.use(["hall"])
-    control.listen(count)
+    control.subscribe(count)
     sink = HttpSink(SinkSettings(to="http://127.0.0.1:0"), control)
     events = again(recorded())
     sink.publish(next(events))

@@ -15,7 +15,7 @@ from mera_edge.asr.decoding.ctc import Greedy
 from mera_train import checkpoint
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import read
-from mera_train.asr.language_model import errors, hear
+from mera_train.asr.language_model import compute_posteriors, errors
 
 CHUNKS = {"as one": 100_000, "1.28 s": 128, "0.64 s": 64}
 """In frames of 10 ms."""
@@ -29,7 +29,9 @@ def main() -> None:
     print("| chunk | word error rate, % |\n| --- | --- |")
     for name, frames in CHUNKS.items():
         chunk = frames // config.model.subsampling_factor
-        units = [each.units for each in hear(loaded, manifest.parent, utterances, chunk)]
+        units = [
+            each.units for each in compute_posteriors(loaded, manifest.parent, utterances, chunk)
+        ]
         print(f"| {name} | {100 * errors(said, units, Greedy(), config.symbols):.1f} |", flush=True)
 
 

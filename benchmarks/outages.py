@@ -191,7 +191,7 @@ def commands(folder: Path, count: int) -> dict[str, Any]:
         heard.wait(STATE)
         before = used()
         changed: list[Any] = []
-        control.listen(lambda room, switches: changed.append((room, switches)))
+        control.subscribe(lambda room, switches: changed.append((room, switches)))
         for number in range(count):
             topic = f"mera-edge/bench/{'/'.join(chance.choices(words, k=chance.randint(1, 4)))}"
             if chance.random() < 0.5:

@@ -28,7 +28,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.evaluation.role_evaluators import samples_of
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.labels import EMOTIONS, to_emotion
-from mera_train.voice.strangers import Ear
+from mera_train.voice.strangers import VoicePredictor
 
 CORPORA = ("ravdess_speech", "emodb_4class", "urdu")
 ONLY = {"ravdess_speech": {"21", "22"}}
@@ -48,14 +48,14 @@ Parts = dict[str, Part]
 
 def hear(folder: Path, only: set[str] | None) -> Heard:
     """Ask the voice encoder about every recording of a corpus."""
-    ear, heard = Ear(Bundle.open()), defaultdict(list)
+    predictor, heard = VoicePredictor(Bundle.open()), defaultdict(list)
     with (folder / "manifest.csv").open(encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             speaker = row.get("speaker") or row["actor"]
             if only and speaker not in only:
                 continue
             samples = samples_of(str(folder / row["file"]))
-            shares = ear.hear(samples)
+            shares = predictor.predict(samples)
             if shares is not None:
                 logs = np.log(np.maximum(shares, 1e-4)).astype(np.float64)
                 seconds = len(samples) / SAMPLE_RATE

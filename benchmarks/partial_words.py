@@ -57,7 +57,7 @@ def hear(
         spoken |= speaking
         recognizer.accept(AudioBlock(frames, now_s, piece, speaking))
         if settle and spoken:
-            recognizer.settle(math.inf)
+            recognizer.refine_partial(math.inf)
         if spoken:
             shown[-1].append(recognizer.partial())
         if recognizer.is_endpoint():

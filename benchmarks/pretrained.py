@@ -22,7 +22,7 @@ from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import speech
 from mera_train.asr.networks import build
-from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whispers
+from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whisper_log_mel
 from mera_train.asr.whisper import Whisper
 
 CHANGES = {
@@ -67,7 +67,7 @@ def main() -> None:
     missed, spread = dict.fromkeys(CHANGES, 0.0), 0.0
     for utterance in [u for u in utterances if u.split == "dev"][::25]:
         samples = heard(utterance)
-        original = torch.from_numpy(whispers(samples)).float()
+        original = torch.from_numpy(whisper_log_mel(samples)).float()
         frames = ours.normalise(torch.from_numpy(log_mel(samples)[: len(original)]))
         with torch.inference_mode():
             expected = hidden(theirs, original, False)

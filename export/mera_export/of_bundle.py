@@ -102,7 +102,7 @@ def judge_files(bundle: Path, progress: Console) -> None:
     import onnx
 
     from mera_export.legality import violations
-    from mera_export.tensorrt_rtx import judge
+    from mera_export.tensorrt_rtx import try_build
 
     opened = Bundle.open(bundle)
     files = {
@@ -110,7 +110,7 @@ def judge_files(bundle: Path, progress: Console) -> None:
         for name, entry in opened.manifest.roles.items()
     }
     with progress.status("building with TensorRT for RTX"):
-        verdicts = judge(list(files.values()))
+        verdicts = try_build(list(files.values()))
     table = Table("role", "file", "NVIDIA's parser and builder", "older TensorRT, speed")
     for name, verdict in zip(files, verdicts, strict=True):
         built = f"an engine of {verdict.engine_bytes / 1e6:.1f} MB"

@@ -43,7 +43,7 @@ def installed() -> bool:
     return importlib.util.find_spec(MODULE) is not None
 
 
-def judge(models: Sequence[Path], timeout_s: float = 600) -> list[Verdict]:
+def try_build(models: Sequence[Path], timeout_s: float = 600) -> list[Verdict]:
     """Parse and build ONNX files.
 
     Args:

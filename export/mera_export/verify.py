@@ -21,7 +21,7 @@ from mera_export.bundle import ROLES, export_bundle
 from mera_export.datasets import Corpora
 from mera_export.legality import violations
 from mera_export.onnx import TOLERANCE
-from mera_export.tensorrt_rtx import installed, judge
+from mera_export.tensorrt_rtx import installed, try_build
 
 EXAMPLES = 1500
 """Most dev examples per role, as in the gate."""
@@ -137,7 +137,7 @@ def _tensorrt(role: Role) -> Iterator[Check]:
     words = "nothing that TensorRT refuses" if not found else f"{found[0].node}: {found[0].what}"
     yield Check(role.name, f"TensorRT {role.entry.tensorrt.upper()}", words, not found)
     if installed():
-        (verdict,) = judge([path])
+        (verdict,) = try_build([path])
         words = verdict.complaint or "builds"
         yield Check(role.name, "NVIDIA's parser and builder", words, verdict.accepted)
     same = OnnxEngine(path).inputs == role.engine().inputs

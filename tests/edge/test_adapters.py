@@ -173,7 +173,7 @@ def test_sound_is_heard_alike_however_it_is_cut() -> None:
         said = []
         for start in range(0, len(samples), piece):
             block = AudioBlock(np.zeros((0, 80), np.float32), 0.0, samples[start : start + piece])
-            said.append(detector.listen(block))
+            said.append(detector.accept_block(block))
         return said
 
     fine, coarse = heard(160), heard(3200)

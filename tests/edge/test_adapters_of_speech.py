@@ -155,7 +155,8 @@ def test_a_voice_is_read_every_second_of_speech_and_forgotten(tags: str) -> None
     def heard() -> list[Evidence | None]:
         pieces = np.split(noise(3.0), 15)
         return [
-            encoder.listen(AudioBlock(frames, (n + 1) / 5, piece)) for n, piece in enumerate(pieces)
+            encoder.accept_block(AudioBlock(frames, (n + 1) / 5, piece))
+            for n, piece in enumerate(pieces)
         ]
 
     first = heard()

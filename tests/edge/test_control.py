@@ -189,7 +189,7 @@ def test_switches_of_rooms_that_stay_are_kept() -> None:
     control = Control()
     told: list[tuple[str, Switches, str]] = []
     control.use(["hall", "kitchen"])
-    control.listen(lambda *change: told.append(change))
+    control.subscribe(lambda *change: told.append(change))
     control.set("hall", microphone=False, by="HTTP 10.0.0.3")
     control.set("hall", microphone=False, by="signal")
     assert told == [("hall", Switches(microphone=False), "HTTP 10.0.0.3")]

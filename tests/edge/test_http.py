@@ -315,7 +315,7 @@ def test_who_waits_for_a_room_of_few_events_gets_a_sign_of_life(
 
 def test_switches(served: Served) -> None:
     told: list[str] = []
-    served.control.listen(lambda room, switches, by: told.append(by))
+    served.control.subscribe(lambda room, switches, by: told.append(by))
     assert served.switch({"room": "hall", "camera": False}) == 200
     assert served.control.of("hall") == Switches(camera=False)
     assert served.switch({"paused": True, "camera": True}) == 200

@@ -300,7 +300,7 @@ def test_home_assistant_is_told_again_when_it_starts(heard: Listener, broker: Mo
 @needs_broker
 def test_switches_follow_commands_and_nothing_else(heard: Listener, broker: Mosquitto) -> None:
     control, told = rooms(), []
-    control.listen(lambda room, switches, by: told.append(by))
+    control.subscribe(lambda room, switches, by: told.append(by))
     heard.send(f"{BASE}/hall/pause/set", "ON", retain=True)
     to = sink(broker.port, control)
     to.publish(event("happy"))

@@ -81,7 +81,7 @@ def test_the_audit_log_says_what_was_on_with_which_models_and_keeps_the_switches
     models = Bundle.open(None)
     log = AuditLog(tmp_path / "state")
     control = Control()
-    control.listen(log.switched)
+    control.subscribe(log.switched)
     control.use(["hall", "attic"])
     log.started(settings, models)
     control.set("hall", paused=True, by="HTTP 10.0.0.3")

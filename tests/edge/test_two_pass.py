@@ -325,7 +325,7 @@ def grow(recognizer: TwoPass, levels: list[float], within_s: float = math.inf) -
     shown = []
     for number in range(len(levels)):
         speak(recognizer, number * BLOCK_S, levels[number : number + 1])
-        recognizer.settle(within_s)
+        recognizer.refine_partial(within_s)
         shown.append(recognizer.partial())
     return shown
 
@@ -392,7 +392,7 @@ def test_a_run_that_takes_long_makes_the_next_wait() -> None:
         final.may_answer.set()
         pool.submit(int).result()
         for _ in range(20):
-            recognizer.settle(0.01)
+            recognizer.refine_partial(0.01)
         assert len(final.heard) == 1
 
 

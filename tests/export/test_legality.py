@@ -20,7 +20,7 @@ from mera_edge.cli import main
 from mera_edge.engine.onnx import OnnxEngine
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.legality import violations
-from mera_export.tensorrt_rtx import installed, judge
+from mera_export.tensorrt_rtx import installed, try_build
 
 # The wheels are for Linux on x86-64 and arm64; `make test` installs them there.
 needs_rtx = pytest.mark.skipif(not installed(), reason="TensorRT for RTX is not installed")
@@ -264,14 +264,16 @@ def test_nvidia_refuses_what_we_say_every_tensorrt_refuses(
         spoil(spoiled)
         ours[spoil.__name__] = all(v.verdict != "refused" for v in violations(spoiled))
         write(spoiled, tmp_path / f"{spoil.__name__}.onnx")
-    theirs = {v.path.stem: v.accepted for v in judge([tmp_path / f"{name}.onnx" for name in ours])}
+    theirs = {
+        v.path.stem: v.accepted for v in try_build([tmp_path / f"{name}.onnx" for name in ours])
+    }
     assert theirs == ours
 
 
 @needs_rtx
 def test_a_file_that_is_no_model_is_refused_with_nvidias_words(tmp_path: Path) -> None:
     (tmp_path / "words.onnx").write_text("no model")
-    assert "Failed to parse" in judge([tmp_path / "words.onnx"])[0].complaint
+    assert "Failed to parse" in try_build([tmp_path / "words.onnx"])[0].complaint
 
 
 @needs_rtx

@@ -19,7 +19,7 @@ from mera_edge.bundle.manifest import FileEntry
 from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
 from mera_export.bundle import export_bundle
 from mera_export.legality import violations
-from mera_export.tensorrt_rtx import installed, judge
+from mera_export.tensorrt_rtx import installed, try_build
 
 RANGES = Path("calibration/ranges")
 
@@ -93,5 +93,5 @@ def test_tensorrt_would_take_the_int8_that_is_for_it(exported: Bundle) -> None:
 
 @pytest.mark.skipif(not installed(), reason="TensorRT for RTX is not installed")
 def test_nvidia_parses_and_builds_every_network(exported: Bundle) -> None:
-    verdicts = judge([exported.role(role).path() for role in exported.manifest.roles])
+    verdicts = try_build([exported.role(role).path() for role in exported.manifest.roles])
     assert {v.path.name: v.complaint for v in verdicts if not v.accepted} == {}

@@ -7,7 +7,7 @@ import pytest
 
 from mera_edge.errors import InputError
 from mera_train.asr.synthesize import draw
-from mera_train.asr.texts import choose, prose, spoken
+from mera_train.asr.texts import book_sentences, choose, spoken
 from mera_train.asr.voices import SHARES, VOICES
 
 
@@ -29,11 +29,11 @@ def test_only_what_is_spoken_as_it_is_written_is_kept(written: str, said: str | 
 def test_prose_is_cut_into_sentences_and_none_is_taken_twice(tmp_path: Path) -> None:
     book = tmp_path / "book.txt"
     book.write_text("CHAPTER I\n\nShe was\nhandsome. He left; she stayed!\n\nHe left.\n")
-    found = prose([book])
+    found = book_sentences([book])
     assert found == ["chapter i", "she was handsome", "he left", "she stayed", "he left"]
     assert choose(found, range(2, 3), {"she stayed"}) == ["chapter i", "he left"]
     with pytest.raises(InputError, match=r"absent\.txt cannot be read"):
-        prose([tmp_path / "absent.txt"])
+        book_sentences([tmp_path / "absent.txt"])
 
 
 def test_sources_take_turns_and_every_engine_reads_its_share() -> None:

@@ -30,7 +30,7 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.encoder import ModelConfig
 from mera_train.asr.lexicon import vocabulary
-from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whispers
+from mera_train.asr.pretrained import PretrainedConfig, fill, fit, whisper_log_mel
 from mera_train.asr.whisper import Whisper
 from mera_train.task import LoopConfig
 
@@ -137,7 +137,7 @@ def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
         name: torch.from_numpy(values[f"encoder/{name}"]).float()
         for name in ("conv1/weight", "conv1/bias", "conv2/weight", "conv2/bias")
     }
-    theirs = torch.from_numpy(whispers(heard).T[None]).float()
+    theirs = torch.from_numpy(whisper_log_mel(heard).T[None]).float()
     x = F.gelu(F.conv1d(theirs, weights["conv1/weight"], weights["conv1/bias"]))
     x = F.gelu(F.conv1d(x, weights["conv2/weight"], weights["conv2/bias"], stride=2))[0].T
     with torch.no_grad():

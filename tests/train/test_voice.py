@@ -24,7 +24,7 @@ from mera_train.voice.augment import AugmentConfig, disturb, equaliser, narrow
 from mera_train.voice.balance import choices, shares
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Utterance, fold, speech
-from mera_train.voice.measure import surprise, temperature
+from mera_train.voice.measure import masked_nll, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import clip, echo
 from mera_train.voice.teacher import opinions
@@ -111,7 +111,7 @@ def test_a_corpus_says_little_of_emotions_that_it_does_not_have() -> None:
     assert (told["read"] == 1).all(), "of one emotion alone: it could have been any other"
     scores = torch.zeros(1, 3, len(LABELS), requires_grad=True)
     sad = torch.tensor([[float(label == "sad") for label in LABELS]])
-    surprise(scores, sad, 0.1, told["a"][None]).sum().backward()
+    masked_nll(scores, sad, 0.1, told["a"][None]).sum().backward()
     assert scores.grad is not None
     push = scores.grad[0].sum(0)
     angry, neutral = push[LABELS.index("angry")], push[LABELS.index("neutral")]

@@ -105,7 +105,7 @@ class Growing:
         enough = new_s >= max(STEP_S, STEP_SHARE * (now_s - begin_s))
         return enough or now_s >= word_s + _QUIET_S
 
-    def hear(self, submit: Callable[[], Future[Run]], until_s: float) -> None:
+    def start_run(self, submit: Callable[[], Future[Run]], until_s: float) -> None:
         """Begin a run over the sound until stream time ``until_s``, in place of a pending one."""
         if self._pending is not None:
             self._pending.cancel()

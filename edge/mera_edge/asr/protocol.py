@@ -61,7 +61,7 @@ class SpeechRecognizer(Protocol):
     def partial(self) -> Hypothesis:
         """Return the words of the utterance so far. Cheap, without side effects."""
 
-    def settle(self, within_s: float) -> None:
+    def refine_partial(self, within_s: float) -> None:
         """Improve the partial words, if the recognizer can. Called once per tick.
 
         Args:

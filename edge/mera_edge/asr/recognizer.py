@@ -148,7 +148,7 @@ class Recognizer:
             self._push(np.full((silence, self._window.shape[1]), FLOOR, np.float32))
         self._filled = 0
 
-    def settle(self, within_s: float) -> None:
+    def refine_partial(self, within_s: float) -> None:
         """Do nothing: partial words are as good as they get."""
 
     def is_endpoint(self) -> bool:

@@ -71,7 +71,7 @@ class SherpaRecognizer:
             self._known = Hypothesis(text, words, confidence, self._heard_s, final=False)
         return self._known
 
-    def settle(self, within_s: float) -> None:
+    def refine_partial(self, within_s: float) -> None:
         """Do nothing: partial words are as good as they get."""
 
     def is_endpoint(self) -> bool:

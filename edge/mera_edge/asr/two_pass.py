@@ -101,7 +101,7 @@ class TwoPass:
             trust = 1.0 if shown.recognized_by == "final" else _UNHEARD
         return replace(shown, confidence=shown.confidence * trust)
 
-    def settle(self, within_s: float) -> None:
+    def refine_partial(self, within_s: float) -> None:
         """Let the final pass hear the utterance so far; see `SpeechRecognizer.settle`."""
         if self._ending is not None or not self._growing.take(within_s):
             return
@@ -162,4 +162,4 @@ class TwoPass:
         samples = self._sound.between(begin_s, until_s)
         # While the utterance grows there are none.
         alternatives = streamed.alternatives
-        growing.hear(lambda: self._submit(run, self._final, samples, alternatives), until_s)
+        growing.start_run(lambda: self._submit(run, self._final, samples, alternatives), until_s)

@@ -173,7 +173,7 @@ def _vad(bundle: Bundle) -> Predictor:
         for start in starts:
             samples = inputs[start : start + _PIECE]
             block = AudioBlock(heard.accept(samples), (start + len(samples)) / SAMPLE_RATE, samples)
-            spoken += detector.listen(block)
+            spoken += detector.accept_block(block)
         share = np.float32(spoken > 0)
         return Prediction(np.array([share, 1 - share], np.float32))
 

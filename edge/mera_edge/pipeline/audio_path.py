@@ -87,12 +87,12 @@ class AudioPath:
         """Run every model once, and return what they made of noise."""
         noise = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
         block = AudioBlock(log_mel(noise), 1.0, noise)
-        self._activity.call(0.0, lambda activity: activity.listen(block))
-        heard = self._voice.call(0.0, lambda voice: voice.listen(block))
+        self._activity.call(0.0, lambda activity: activity.accept_block(block))
+        heard = self._voice.call(0.0, lambda voice: voice.accept_block(block))
         read = self._transcription.warm_up(block)
         return [evidence for evidence in (heard, read) if evidence is not None]
 
-    def hear(
+    def process(
         self,
         sounds: Sequence[AudioChunk],
         now_s: float,
@@ -164,10 +164,10 @@ class AudioPath:
             self._kept = AudioBlock(_NO_FRAMES, self._heard_s)
             return
         block = AudioBlock(frames, self._heard_s, sound.samples)
-        found = self._activity.call(now_s, lambda activity: activity.listen(block))
+        found = self._activity.call(now_s, lambda activity: activity.accept_block(block))
         self.speaking = bool(found)
         if self.speaking:
-            self._loudness.hear(sound.samples)
+            self._loudness.accept(sound.samples)
         known = self._activity.reason is None
         if self.speaking or not known:
             self._spoke_s = self._heard_s
@@ -202,7 +202,7 @@ class AudioPath:
         if self.speaking and "voice" not in self._off:
             # The first syllable began before the voice activity was sure of it.
             whole = block if self._was_speaking else _joined(self._before, block)
-            heard = self._voice.call(now_s, lambda voice: voice.listen(whole))
+            heard = self._voice.call(now_s, lambda voice: voice.accept_block(whole))
             self._new_voice = heard or self._new_voice
         self._before, self._was_speaking = block, self.speaking
 

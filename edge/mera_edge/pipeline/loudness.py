@@ -32,7 +32,7 @@ class Loudness:
         """Forget everything."""
         self._count = self._cut = self._energy = 0.0
 
-    def hear(self, samples: NDArray[np.float32]) -> None:
+    def accept(self, samples: NDArray[np.float32]) -> None:
         """Take the next speech, ``[n]`` from -1 to 1."""
         keep = math.exp(-len(samples) / (MEMORY_S * SAMPLE_RATE))
         self._count = keep * self._count + len(samples)

@@ -113,7 +113,7 @@ class Perception:
             last: whether the stream ends here.
         """
         self._forget(available)
-        heard = self._audio.hear(captured.audio, now_s, plan, last, self._off)
+        heard = self._audio.process(captured.audio, now_s, plan, last, self._off)
         expected = available.video and "face" not in available.troubles
         seen = self._video.see(captured.frame, now_s, plan, self._audio.speaking, expected)
         failures = self._audio.failures()

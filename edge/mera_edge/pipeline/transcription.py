@@ -105,7 +105,9 @@ class Transcriber:
         if self._finalizing:
             return self._finalize(now_s, plan) or Words()
         if plan.partial_text and spoken:
-            self._recognizer.call(now_s, lambda recognizer: recognizer.settle(plan.finalize_s))
+            self._recognizer.call(
+                now_s, lambda recognizer: recognizer.refine_partial(plan.finalize_s)
+            )
         found = self._recognizer.call(
             now_s, lambda recognizer: (recognizer.partial(), recognizer.is_endpoint())
         )

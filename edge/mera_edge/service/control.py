@@ -73,7 +73,7 @@ class Control:
         with self._lock:
             return self._rooms.get(room, Switches())
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Call ``listener`` after every change; it must not block."""
         with self._lock:
             self._listeners.append(listener)

@@ -75,7 +75,7 @@ class Service:
         self.rooms = [room for _, room in self._made]
         if self._audit is not None:
             self._control.remember(self._audit.switches)
-            self._control.listen(self._audit.switched)
+            self._control.subscribe(self._audit.switched)
             self._audit.started(settings, self.models)
         self._control.use(room.id for room in settings.rooms)
 

@@ -26,7 +26,7 @@ _BEFORE = 20
 class SpeechDetector(Protocol):
     """Tells speech from all other sound."""
 
-    def listen(self, block: AudioBlock) -> bool:
+    def accept_block(self, block: AudioBlock) -> bool:
         """Listen on, and return whether somebody speaks."""
 
     def reset(self) -> None:
@@ -84,7 +84,7 @@ class VoiceActivity:
         """Whether somebody speaks."""
         return self._gate.speaking
 
-    def listen(self, block: AudioBlock) -> bool:
+    def accept_block(self, block: AudioBlock) -> bool:
         """Do what `accept` does, with the frames of ``block``."""
         return self.accept(block.frames)
 

@@ -19,7 +19,7 @@ from mera_edge.stages.adapters import chosen
 class VoiceEncoder(Protocol):
     """Hears an utterance."""
 
-    def listen(self, block: AudioBlock) -> Evidence | None:
+    def accept_block(self, block: AudioBlock) -> Evidence | None:
         """Listen on; return evidence if there is any new. A published one's embedding is empty."""
 
     def reset(self) -> None:
@@ -47,7 +47,7 @@ class VoiceStage:
         self._model.reset()
         self._waiting = self._waiting[:0]
 
-    def listen(self, block: AudioBlock) -> Evidence | None:
+    def accept_block(self, block: AudioBlock) -> Evidence | None:
         """Do what `accept` does, with the frames of ``block``."""
         return self.accept(block.frames, block.end_s)
 

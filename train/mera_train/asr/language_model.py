@@ -33,7 +33,7 @@ from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import speech
 from mera_train.asr.networks import build
 from mera_train.asr.ngrams import estimate
-from mera_train.asr.texts import choose, everyday, prose
+from mera_train.asr.texts import book_sentences, choose, everyday
 from mera_train.asr.units import WORD_START, Units
 from mera_train.checkpoint import Checkpoint
 
@@ -50,11 +50,11 @@ def text(data: Path, corpora: Sequence[str], texts: Sequence[Path]) -> tuple[lis
     utterances = speech(data, corpora)
     held_out = {u.text for u in utterances if u.split != "train"}
     said = [u.text for u in utterances if u.split == "train" and u.text not in held_out]
-    return said, choose([*everyday(data), *prose(texts)], range(1, 41), held_out)
+    return said, choose([*everyday(data), *book_sentences(texts)], range(1, 41), held_out)
 
 
 @dataclass(frozen=True)
-class Heard:
+class Posteriors:
     """What a speaker said; log-probabilities of units ``[n, classes]`` and of phones
     ``[sounds, phones]``, as the device hears them."""
 
@@ -68,9 +68,9 @@ def dev(loaded: Checkpoint, data: Path) -> list[Utterance]:
     return [u for u in speech(data, loaded.settings(Config).corpora) if u.split == "dev"]
 
 
-def hear(
+def compute_posteriors(
     loaded: Checkpoint, data: Path, utterances: Iterable[Utterance], chunk: int | None = None
-) -> list[Heard]:
+) -> list[Posteriors]:
     """Let the network of a checkpoint hear ``utterances``.
 
     Args:
@@ -89,7 +89,7 @@ def hear(
                 (frames - model.mean) * model.inverse_std, chunk or config.model.chunk_size
             )
         units, phones = (scores[0].log_softmax(-1).numpy() for scores in both)
-        heard.append(Heard(utterance.text, units, phones.reshape(-1, phones.shape[-1])))
+        heard.append(Posteriors(utterance.text, units, phones.reshape(-1, phones.shape[-1])))
     return heard
 
 
@@ -170,7 +170,7 @@ def tune(
         said, written = text(data, config.corpora, texts)
         arrays = estimate([units.encode(each) for each in said * OWN + written], len(symbols))
     path = directory / FILE
-    spoken = hear(loaded, data, dev(loaded, data))
+    spoken = compute_posteriors(loaded, data, dev(loaded, data))
     sentences, heard = [each.text for each in spoken], [each.units for each in spoken]
     print(f"greedy {errors(sentences, heard, Greedy(), symbols):.1%}")
     print(f"beam {errors(sentences, heard, PrefixBeam(), symbols):.1%}", flush=True)

@@ -39,10 +39,10 @@ from mera_train.asr.config import Config
 from mera_train.asr.language_model import (
     OWN,
     Choice,
-    Heard,
+    Posteriors,
+    compute_posteriors,
     counts_of,
     dev,
-    hear,
     text,
     write,
 )
@@ -140,7 +140,7 @@ def _models(path: Path, symbols: list[str]) -> RescoringModels:
     return RescoringModels(Lexicon(path), model, symbols)
 
 
-def _found(path: Path, symbols: list[str], heard: Sequence[Heard]) -> list[list[Words]]:
+def _found(path: Path, symbols: list[str], heard: Sequence[Posteriors]) -> list[list[Words]]:
     """Return the texts that both searches find in utterances."""
     models, found = _models(path, symbols), []
     beam = PrefixBeam(language_model=models.language_model)
@@ -157,7 +157,7 @@ def _found(path: Path, symbols: list[str], heard: Sequence[Heard]) -> list[list[
 def _tried(
     path: Path,
     symbols: list[str],
-    heard: Sequence[Heard],
+    heard: Sequence[Posteriors],
     texts: Sequence[Sequence[Words]],
     chosen: Choice,
 ) -> float:
@@ -196,7 +196,7 @@ def make(
         occurring = Counter(word for each in everything for word in each.split() if word in sounds)
         words = [word for word, _ in occurring.most_common(WORDS)]
         listed = vocabulary({word: sounds[word] for word in words}, everything)
-    heard = hear(loaded, data, dev(loaded, data))
+    heard = compute_posteriors(loaded, data, dev(loaded, data))
     frequency = np.concatenate([np.exp(each.phones) for each in heard]).mean(axis=0)
     log_prior = PRIOR * np.log(frequency)
     arrays: dict[str, Any] = {

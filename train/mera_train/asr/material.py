@@ -69,9 +69,9 @@ def gather(config: Config, data: Path, out: Path, resume: bool | Path) -> Materi
     return Material(frames, train, dev, read, noise, config, made, digests)
 
 
-def sayable(material: Material, units: Units) -> list[Utterance]:
+def trainable(material: Material, units: Units) -> list[Utterance]:
     """Return the training utterances whose text can be said in their time, and say which cannot."""
-    kept, told = _sayable(material.train, material.frames, units, material.config)
+    kept, told = _trainable(material.train, material.frames, units, material.config)
     _tell(told)
     return kept
 
@@ -94,7 +94,7 @@ def _fitting(
     return [u for u in utterances if u not in gone], told
 
 
-def _sayable(
+def _trainable(
     training: Sequence[Utterance], frames: Frames, units: Units, config: Config
 ) -> tuple[list[Utterance], list[str]]:
     """Leave out utterances whose text cannot be said in the time; return what to say of it."""

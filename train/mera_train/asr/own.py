@@ -22,7 +22,7 @@ from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance
 from mera_train.asr.data import Frames, prepare
 from mera_train.asr.networks import build
-from mera_train.asr.task import Recognition
+from mera_train.asr.task import RecognitionTask
 from mera_train.asr.units import Units
 from mera_train.fingerprint import Digests
 from mera_train.own import examples as own
@@ -162,9 +162,9 @@ def _understood(
     for utterance in asked:
         if frames.count(utterance):
             alone = [replace(utterance, split="dev")]
-            task = Recognition(config, model, units, frames, Alignment({}), alone, [])
+            task = RecognitionTask(config, model, units, frames, Alignment({}), alone, [])
             with torch.inference_mode():
-                heard[utterance] = task.understood(model, device())[1][0]
+                heard[utterance] = task.decode_dev(model, device())[1][0]
     return heard
 
 

@@ -73,7 +73,7 @@ def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
 
 
 def whole(config: PretrainedConfig) -> Whisper:
-    """Return a pretrained encoder of any size as it is: it hears `whispers`."""
+    """Return a pretrained encoder of any size as it is: it hears `whisper_log_mel`."""
     found = _read(config)
     width, inner = len(found["conv1.bias"]), len(found["layer_0.ffn.linear_0.bias"])
     shape = ModelConfig(
@@ -180,7 +180,7 @@ def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
     mean, inverse_std = model.mean.numpy(), model.inverse_std.numpy()
     normal, both = np.zeros((BINS + 1, BINS + 1)), np.zeros((BINS + 1, BINS))
     for samples in recordings:
-        theirs = whispers(samples)
+        theirs = whisper_log_mel(samples)
         ours = np.maximum((log_mel(samples)[: len(theirs)] - mean) * inverse_std, QUIETEST)
         ours = np.concatenate([ours, np.ones((len(ours), 1))], axis=1)
         normal += ours.T @ ours
@@ -191,7 +191,7 @@ def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
     return solved[:-1].T, solved[-1]
 
 
-def whispers(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+def whisper_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return what Whisper hears, ``[T, 80]``, half a frame later: ours lie between its frames."""
     filters = mel_filter_bank(
         _WINDOW // 2 + 1, BINS, 0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney"

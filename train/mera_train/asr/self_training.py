@@ -27,7 +27,7 @@ from mera_edge.features.fbank import SAMPLE_RATE, log_mel
 from mera_train import audio, workers
 
 
-def hear(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
+def recognize(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
     """Return what the recognizer of a bundle hears in each of ``files``."""
     recognizer, heard = Recognizer(Bundle.open(bundle)), []
     for file in files:
@@ -48,7 +48,7 @@ def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
     """
     parts = [files[start : start + 32] for start in range(0, len(files), 32)]
     with workers.pool() as pool:
-        heard = [each for part in pool.map(partial(hear, bundle), parts) for each in part]
+        heard = [each for part in pool.map(partial(recognize, bundle), parts) for each in part]
     heard.sort(key=lambda each: -each[1].confidence)
     kept = [each for each in heard if each[1].text][: round(share * len(files))]
     if not kept:

@@ -20,7 +20,7 @@ import numpy as np
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_train import workers
 from mera_train.asr.data import speech
-from mera_train.asr.texts import choose, everyday, prose
+from mera_train.asr.texts import book_sentences, choose, everyday
 from mera_train.asr.voices import SHARES, VOICES, Reading, read
 
 WORDS = range(3, 21)
@@ -66,7 +66,7 @@ def synthesize(
         InputError: an engine is missing or failed, or a text cannot be read.
     """
     held_out = {utterance.text for utterance in speech(data) if utterance.split != "train"}
-    sources = [everyday(data), *([prose(texts)] if texts else [])]
+    sources = [everyday(data), *([book_sentences(texts)] if texts else [])]
     readings = draw([choose(source, WORDS, held_out) for source in sources], count, seed)
     table = io.StringIO()
     manifest = csv.writer(table)

@@ -53,7 +53,7 @@ class Batch:
     early: bool = False
 
 
-class Recognition:
+class RecognitionTask:
     """What the shared loop needs to train a recognizer."""
 
     def __init__(
@@ -208,11 +208,11 @@ class Recognition:
 
     def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
         """Decode dev greedily, with the chunks that the device uses."""
-        said, heard, loss = self.understood(model, device)
+        said, heard, loss = self.decode_dev(model, device)
         rates = word_error_rate(said, heard)
         return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
 
-    def understood(
+    def decode_dev(
         self, model: Network, device: torch.device
     ) -> tuple[list[str], list[str], float]:
         """Return what the dev speakers said, what was understood, and the loss a unit."""

@@ -27,7 +27,7 @@ def everyday(data: Path) -> list[str]:
     return list(filter(None, map(spoken, rows)))
 
 
-def prose(paths: Iterable[Path]) -> list[str]:
+def book_sentences(paths: Iterable[Path]) -> list[str]:
     """Return the sentences of plain-text files (UTF-8), such as books.
 
     Raises:

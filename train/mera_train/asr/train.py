@@ -18,10 +18,10 @@ from mera_train.asr.card import card
 from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance, location
 from mera_train.asr.data import Frames
-from mera_train.asr.material import gather, sayable
+from mera_train.asr.material import gather, trainable
 from mera_train.asr.networks import Network, build
 from mera_train.asr.pretrained import PretrainedConfig
-from mera_train.asr.task import Recognition
+from mera_train.asr.task import RecognitionTask
 from mera_train.asr.units import Units
 from mera_train.asr.whisper import Whisper
 from mera_train.loop import fit
@@ -82,7 +82,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     material = gather(config, data, out, resume)
     config, frames, read = material.config, material.frames, material.synthetic
     units = _units(config, [u.text for u in [*material.train, *read]])
-    training = sayable(material, units)
+    training = trainable(material, units)
     torch.manual_seed(config.loop.seed)
     model = build(config.model, *cmvn(frames, training), len(units.symbols))
     if config.init_checkpoint is not None:
@@ -100,13 +100,13 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         data, training if named else [], out / "alignment.npz", material.digests
     )
     used = [*training, *material.dev, *read]
-    task = Recognition(config, model, units, frames, aligned, used, material.noise)
+    task = RecognitionTask(config, model, units, frames, aligned, used, material.noise)
     chosen = fit(task, config.loop, out, material.made, resume)
     # Eleven bits do as well, and the files compress to two thirds.
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()
     with torch.inference_mode():
-        said, heard, _ = task.understood(task.model, device())
+        said, heard, _ = task.decode_dev(task.model, device())
     report.write(out, said, heard)
     written = config.model_copy(update={"symbols": units.symbols})
     metrics = {

@@ -80,10 +80,10 @@ class OwnFaces:
         logits, _, valence, _ = model(crops)
         target = shares @ torch.from_numpy(VALENCES).to(device)
         error = nn.functional.mse_loss(valence.float()[:, 0], target)
-        surprise = nn.functional.cross_entropy(
+        cross_entropy = nn.functional.cross_entropy(
             logits.float(), shares, label_smoothing=self.config.label_smoothing
         )
-        return surprise + self.config.valence_loss_weight * error
+        return cross_entropy + self.config.valence_loss_weight * error
 
     def scores(self, model: FaceNet, rows: Sequence[int]) -> Tensor:
         """Return logits ``[n, 8]`` over `LABELS`, divided by the temperature, on the CPU."""

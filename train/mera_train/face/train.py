@@ -74,7 +74,7 @@ class Config(BaseModel):
         return self.model_copy(update={"own": own})
 
 
-class Expressions:
+class ExpressionTask:
     """What the shared loop needs to train a face encoder."""
 
     def __init__(
@@ -165,7 +165,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     model = FaceNet(config.model)
     if config.init_checkpoint is not None:
         checkpoint.load(config.init_checkpoint).fill(model)
-    task = Expressions(config, model, learnt, faces["valid"], further)
+    task = ExpressionTask(config, model, learnt, faces["valid"], further)
     fit(task, config.loop, out, made, resume)
     power = take_back_prior(model, learnt, faces["valid"], further) if further else 0.0
     logits, _, _ = infer(model, faces["valid"])

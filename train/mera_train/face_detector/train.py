@@ -57,7 +57,7 @@ class Config(BaseModel):
     )
 
 
-class Detection:
+class FaceDetectionTask:
     """What the shared loop needs to train a face detector."""
 
     def __init__(
@@ -171,7 +171,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     model = FaceDetectorNet(config.model)
     if config.init_checkpoint is not None:
         checkpoint.load(config.init_checkpoint).fill(model)
-    fit(Detection(config, model, pictures), config.loop, out, made, resume)
+    fit(FaceDetectionTask(config, model, pictures), config.loop, out, made, resume)
     metrics = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "pictures": {name: len(part) for name, part in pictures.items()},

@@ -82,11 +82,13 @@ def strangers(
     """Measure a bundle's voice encoder on people whom it never heard."""
     from mera_edge.bundle import Bundle
     from mera_train.voice.data import RAVDESS
-    from mera_train.voice.strangers import Ear, measure
+    from mera_train.voice.strangers import VoicePredictor, measure
 
-    ear = Ear(Bundle.open(bundle))
+    predictor = VoicePredictor(Bundle.open(bundle))
     names = corpus or [RAVDESS, "emodb_4class", "urdu"]
-    typer.echo(json.dumps({name: measure(data, ear, name, share) for name in names}, indent=1))
+    typer.echo(
+        json.dumps({name: measure(data, predictor, name, share) for name in names}, indent=1)
+    )
 
 
 @app.command()

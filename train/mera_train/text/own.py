@@ -93,11 +93,11 @@ class OwnSentences:
         is the label's valence, since nobody labelled it."""
         tokens, truth = (tensor.to(device) for tensor in batch)
         logits, valence, _ = model(tokens)
-        surprise = nn.functional.cross_entropy(
+        cross_entropy = nn.functional.cross_entropy(
             logits.float(), truth, label_smoothing=self.config.label_smoothing
         )
         error = nn.functional.smooth_l1_loss(valence.float(), VALENCES.to(device)[truth], beta=0.3)
-        return surprise + self.config.valence_loss_weight * error
+        return cross_entropy + self.config.valence_loss_weight * error
 
     def scores(self, model: TextEncoder, rows: Sequence[int]) -> Tensor:
         """Return logits ``[n, 7]`` over `EMOTIONS`, divided by the temperature, on the CPU."""

@@ -26,7 +26,7 @@ from mera_train.text.data import ENGLISH, SPOKEN, Sentence, sentences
 from mera_train.text.disturb import disturb
 from mera_train.text.model import TextEncoder
 from mera_train.text.ngrams import fit_ngrams
-from mera_train.text.teacher import Distillation, Teacher, opinions
+from mera_train.text.teacher import Distillation, Teacher, teacher_logits
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")
@@ -107,7 +107,7 @@ class TextTask:
             return self.model.read(texts, self.config.max_length)
         return tokenize(self.tokenizer, texts, self.config.max_length)
 
-    def be_taught(self, settings: Distillation, cache: Path, made: str) -> None:
+    def distill_from(self, settings: Distillation, cache: Path, made: str) -> None:
         """Ask a teacher for its opinion on the training sentences, once.
 
         It has none (NaN) on the corpora that it did not learn from, as of another language.
@@ -117,7 +117,9 @@ class TextTask:
             known = [i for i, row in enumerate(self.train) if seen.get(row.corpus, 1)]
             texts = [self.train[i].text for i in known]
             said = np.full((len(self.train), len(EMOTIONS)), np.nan, np.float16)
-            said[known] = opinions(Teacher.load(settings.teacher), texts, self.config.max_length)
+            said[known] = teacher_logits(
+                Teacher.load(settings.teacher), texts, self.config.max_length
+            )
             with disk.whole(cache) as file:
                 np.save(file, said)
             fingerprint.stamp(cache, made)
@@ -136,16 +138,16 @@ class TextTask:
             1 - self.config.label_smoothing
         ) * target + self.config.label_smoothing * uniform * known
         adjusted = logits.float() + offset.clamp(min=-1e4)
-        surprise = -(target * torch.log_softmax(adjusted, dim=1)).sum(dim=1)
+        cross_entropy = -(target * torch.log_softmax(adjusted, dim=1)).sum(dim=1)
         error = nn.functional.smooth_l1_loss(valence.float(), batch.valence.to(device), beta=0.3)
         if self.config.distillation is not None and batch.opinion is not None:
             weight, warmth = self.config.distillation.weight, self.config.distillation.temperature
             opinion = batch.opinion.to(device)
             taught = disagreement(logits, opinion, warmth)
-            mixed = (1 - weight) * surprise + weight * taught
-            surprise = torch.where(opinion.isnan().any(dim=1), surprise, mixed)
-        surprise = surprise.sum() / known.sum().clamp(min=1)
-        return surprise + self.config.valence_loss_weight * error
+            mixed = (1 - weight) * cross_entropy + weight * taught
+            cross_entropy = torch.where(opinion.isnan().any(dim=1), cross_entropy, mixed)
+        cross_entropy = cross_entropy.sum() / known.sum().clamp(min=1)
+        return cross_entropy + self.config.valence_loss_weight * error
 
     def fit_ngrams(self, model: TextEncoder) -> None:
         """Fit the n-gram classifier to one disturbed version of the training sentences."""

@@ -105,7 +105,7 @@ def _classes(directory: Path) -> tuple[Any, Any, Any]:
     return AutoModel, config, tokenizer
 
 
-def opinions(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.float16]:
+def teacher_logits(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.float16]:
     """Return the teacher's logits ``[n, 7]``, for texts in their order."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = np.zeros((len(texts), len(EMOTIONS)), np.float16)

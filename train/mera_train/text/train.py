@@ -37,7 +37,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     if config.distillation is not None:
         # They depend on the sentences, the teacher and how long a sentence is read.
         of = fingerprint.combined([made[ARCHIVE], made["distillation.teacher"], config.max_length])
-        task.be_taught(config.distillation, out / "opinions.npy", of)
+        task.distill_from(config.distillation, out / "opinions.npy", of)
     goes_on = isinstance(resume, Path) or (resume and state.exists(out))
     if isinstance(task.model, TextEncoder) and not goes_on:
         task.fit_ngrams(task.model)

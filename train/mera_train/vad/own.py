@@ -22,7 +22,7 @@ from mera_train.vad import sounds, teacher
 from mera_train.vad.data import MADE, Material, Recording, contents, prepare
 from mera_train.vad.model import Detector
 from mera_train.vad.scenes import Scenes
-from mera_train.vad.train import Config, Listening
+from mera_train.vad.train import Config, SpeechDetectionTask
 
 SPEECH, NOISE = LABELS = ("speech", "noise")
 
@@ -73,10 +73,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         start.fill(Detector(start.settings(Config).model)) if start else Detector(config.model)
     )
     train_scenes, valid, test = (_scenes(material, part, config) for part in parts.values())
-    learning = Listening(config, detector, train_scenes, valid)
+    learning = SpeechDetectionTask(config, detector, train_scenes, valid)
     metrics: dict[str, Any] = {"dev": fit(learning, config.loop, out, made, resume)}
     device = next(detector.parameters()).device
-    asked = Listening(config, detector, train_scenes, test)
+    asked = SpeechDetectionTask(config, detector, train_scenes, test)
     if start is not None and not given.keep_learnt:
         begun = start.fill(Detector(detector.config)).to(device)
         people = len({e.person for e in examples if e.person and e.split == "valid"})
@@ -104,12 +104,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     return metrics
 
 
-def _asked(task: Listening, model: Detector) -> dict[str, float]:
+def _asked(task: SpeechDetectionTask, model: Detector) -> dict[str, float]:
     with torch.inference_mode():
         return task.evaluate(model.eval(), next(model.parameters()).device)
 
 
-def _mistaken(task: Listening, model: Detector) -> tuple[float, list[float]]:
+def _mistaken(task: SpeechDetectionTask, model: Detector) -> tuple[float, list[float]]:
     """Return the share of frames that are mistaken in all dev scenes, and in each."""
     with torch.inference_mode():
         logits, targets = task.heard(model.eval(), next(model.parameters()).device)

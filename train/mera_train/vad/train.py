@@ -61,7 +61,7 @@ class Batch:
     targets: Tensor
 
 
-class Listening:
+class SpeechDetectionTask:
     """What the shared loop needs to train a speech detector."""
 
     def __init__(self, config: Config, model: Detector, train: Scenes, dev: Scenes) -> None:
@@ -133,7 +133,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     )
     torch.manual_seed(config.loop.seed)
     detector = Detector(config.model)
-    task = Listening(config, detector, train_scenes, dev_scenes)
+    task = SpeechDetectionTask(config, detector, train_scenes, dev_scenes)
     metrics: dict[str, Any] = {"dev": fit(task, config.loop, out, made, resume)}
     checkpoint.save(out, detector, config, metrics, described(config, metrics))
     return metrics

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mera_edge.labels import to_emotion
 from mera_train.voice.data import Utterance
-from mera_train.voice.measure import allowed
+from mera_train.voice.measure import label_mask
 
 
 def shares(utterances: Sequence[Utterance], corpora: dict[str, float]) -> NDArray[np.float64]:
@@ -54,7 +54,7 @@ def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:
     found = {}
     for corpus in {u.corpus for u in utterances}:
         members = [u for u in utterances if u.corpus == corpus]
-        asked = allowed(members).amax(0)
+        asked = label_mask(members).amax(0)
         single = len({to_emotion(u.label) for u in members}) == 1
         found[corpus] = torch.ones_like(asked) if single else asked.clamp(min=UNASKED)
     return found

@@ -19,7 +19,7 @@ from mera_train.voice.model import Voice
 _NEVER = -1e4
 
 
-def surprise(
+def masked_nll(
     scores: Tensor, classes: Tensor, smoothing: float, choice: Tensor | None = None
 ) -> Tensor:
     """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right.
@@ -38,7 +38,7 @@ def surprise(
     return -(1 - smoothing) * right - smoothing * spread
 
 
-def allowed(utterances: Sequence[Utterance]) -> Tensor:
+def label_mask(utterances: Sequence[Utterance]) -> Tensor:
     """Return 1 where a class of `LABELS` fits an utterance, else 0: ``[n, C]``."""
     rows = torch.zeros(len(utterances), len(LABELS))
     for row, utterance in zip(rows, utterances, strict=True):
@@ -48,7 +48,7 @@ def allowed(utterances: Sequence[Utterance]) -> Tensor:
     return rows
 
 
-def listen(
+def compute_logits(
     model: Voice, frames: Frames, utterances: Sequence[Utterance], device: torch.device
 ) -> Tensor:
     """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
@@ -67,7 +67,9 @@ def listen(
     return answers
 
 
-def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) -> dict[str, Any]:
+def classification_metrics(
+    probabilities: NDArray[np.floating], utterances: Sequence[Utterance]
+) -> dict[str, Any]:
     """Compare with the truth: RAVDESS on its eight labels, other corpora on the seven."""
     truth, people = [u.label for u in utterances], [u.speaker for u in utterances]
     if all(u.corpus == RAVDESS for u in utterances):
@@ -76,10 +78,10 @@ def judge(probabilities: NDArray[np.floating], utterances: Sequence[Utterance]) 
     return classification(seven, project(probabilities, LABELS), LABELS[:-1], people=people)
 
 
-def worst(
+def most_confident_errors(
     probabilities: NDArray[np.floating], utterances: Sequence[Utterance]
 ) -> list[dict[str, Any]]:
-    """Return the surest mistakes, judged as `judge` does."""
+    """Return the surest mistakes, judged as `classification_metrics` does."""
     files, truth = [u.file for u in utterances], [u.label for u in utterances]
     if all(u.corpus == RAVDESS for u in utterances):
         return mistakes(files, truth, probabilities, LABELS)
@@ -94,6 +96,6 @@ def temperature(scores: Tensor, classes: Tensor) -> float:
     """
     candidates = np.geomspace(0.5, 5, 200)
     losses = [
-        float(surprise(scores.unsqueeze(1) / float(t), classes, 0.0).mean()) for t in candidates
+        float(masked_nll(scores.unsqueeze(1) / float(t), classes, 0.0).mean()) for t in candidates
     ]
     return float(candidates[int(np.argmin(losses))])

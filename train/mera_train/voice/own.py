@@ -23,9 +23,9 @@ from mera_train.own.train import train as learn
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Copy, Frames, Utterance, prepare
 from mera_train.voice.ensemble import blank, network
-from mera_train.voice.measure import listen
+from mera_train.voice.measure import compute_logits
 from mera_train.voice.model import Voice
-from mera_train.voice.task import Emotion, Plan, Split
+from mera_train.voice.task import Plan, Split, VoiceTask
 from mera_train.voice.train import cmvn, copies
 
 CALM = LABELS.index("calm")
@@ -86,16 +86,18 @@ class OwnVoices:
         """Return cross-entropy in nats plus the weighted squared error of valence."""
         return self._emotion(model).loss(batch, device)
 
-    def _emotion(self, model: Voice) -> Emotion:
+    def _emotion(self, model: Voice) -> VoiceTask:
         # Their noise is each other.
         split = Split(self._utterances, [], [])
-        return Emotion(self.config, model, self.frames, split, self._utterances)
+        return VoiceTask(self.config, model, self.frames, split, self._utterances)
 
     def scores(self, model: Voice, rows: Sequence[int]) -> Tensor:
         """Return log-probabilities ``[n, 7]`` over `EMOTIONS` at the end of each recording; calm
         counts as neutral."""
         device = model.temperature.device
-        heard = listen(model.eval(), self.frames, [self._utterances[i] for i in rows], device)
+        heard = compute_logits(
+            model.eval(), self.frames, [self._utterances[i] for i in rows], device
+        )
         log = heard.log_softmax(1)
         # Calm is neutral, as everywhere but in RAVDESS.
         seven = log[:, : len(EMOTIONS)].clone()

@@ -30,13 +30,13 @@ GAINS_DB = (-40, -20, -10, 10, 20, 40)
 Samples = NDArray[np.float32]
 
 
-class Ear:
+class VoicePredictor:
     """Asks a bundle's voice about recordings."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._voice, self._activity = VoiceStage(bundle), VoiceActivity(Bundle.open())
 
-    def hear(self, samples: Samples) -> NDArray[np.float32] | None:
+    def predict(self, samples: Samples) -> NDArray[np.float32] | None:
         """Return the seven probabilities after the last word; ``None`` where nobody speaks."""
         frames = log_mel(samples)
         span = self._activity.span(frames)
@@ -47,19 +47,19 @@ class Ear:
         return None if evidence is None else evidence.probabilities
 
 
-def measure(data: Path, ear: Ear, corpus: str, share: float) -> dict[str, Any]:
+def measure(data: Path, predictor: VoicePredictor, corpus: str, share: float) -> dict[str, Any]:
     """Return figures of one corpus: all of it, or of ours only who never taught.
 
     Args:
         data: the folder of the corpora.
-        ear: who is asked.
+        predictor: who is asked.
         corpus: its name.
         share: of the recordings that are also heard louder, softer and clipped.
     """
     speakers = TEST_SPEAKERS.get(corpus) or DEV_SPEAKERS.get(corpus)
     rows = [u for u in speech(data, corpus) if speakers is None or u.speaker in speakers]
     recordings = [read(location(data, corpus), u.file) for u in rows]
-    answers = [ear.hear(samples) for samples in recordings]
+    answers = [predictor.predict(samples) for samples in recordings]
     undecided = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
     probabilities = np.stack([undecided if a is None else a for a in answers])
     truth, people = [to_emotion(u.label) for u in rows], [u.speaker for u in rows]
@@ -71,18 +71,18 @@ def measure(data: Path, ear: Ear, corpus: str, share: float) -> dict[str, Any]:
         "recall": {label: row["recall"] for label, row in found["per_class"].items()},
         "unheard": sum(answer is None for answer in answers),
         "answered": {e: round(float(np.mean(said == i)), 3) for i, e in enumerate(EMOTIONS)},
-        "label_kept": _kept(ear, thinned(list(zip(recordings, answers, strict=True)), share)),
+        "label_kept": _kept(predictor, thinned(list(zip(recordings, answers, strict=True)), share)),
     }
 
 
 def _kept(
-    ear: Ear, heard: Sequence[tuple[Samples, NDArray[np.float32] | None]]
+    predictor: VoicePredictor, heard: Sequence[tuple[Samples, NDArray[np.float32] | None]]
 ) -> dict[str, float]:
     """Return in how many recordings the likeliest label stays the same at each gain."""
     shares = {}
     for gain in GAINS_DB:
         same = [
-            _label(ear.hear(np.clip(samples * 10 ** (gain / 20), -1, 1))) == _label(answer)
+            _label(predictor.predict(np.clip(samples * 10 ** (gain / 20), -1, 1))) == _label(answer)
             for samples, answer in heard
         ]
         shares[f"{gain:+d} dB"] = round(float(np.mean(same)), 4)

@@ -18,7 +18,7 @@ from mera_train.voice.augment import disturb
 from mera_train.voice.balance import choices, shares
 from mera_train.voice.config import Config
 from mera_train.voice.data import LABELS, Frames, Utterance
-from mera_train.voice.measure import allowed, judge, listen, surprise
+from mera_train.voice.measure import classification_metrics, compute_logits, label_mask, masked_nll
 from mera_train.voice.model import Voice
 
 
@@ -52,7 +52,7 @@ class Batch:
     share: float
 
 
-class Emotion:
+class VoiceTask:
     """What the shared loop needs to train a voice encoder."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Emotion:
         generator = np.random.default_rng(plan.seed)
         items = [self.split.train[i] for i in plan.items]
         frames = torch.from_numpy(np.stack([self._example(u, generator) for u in items]))
-        classes, choice, valence = allowed(items), self._choice(items), valences(items)
+        classes, choice, valence = label_mask(items), self._choice(items), valences(items)
         opinion = torch.zeros_like(classes)
         if self.opinions is not None:
             opinion = self.opinions[list(plan.items)]
@@ -148,7 +148,7 @@ class Emotion:
             batch.opinions,
             strict=True,
         ):
-            nats = surprise(
+            nats = masked_nll(
                 scores, classes.to(device), self.config.label_smoothing, choice.to(device)
             )
             if (taught := self.config.distillation) is not None and self.opinions is not None:
@@ -163,10 +163,10 @@ class Emotion:
 
     def evaluate(self, model: Voice, device: torch.device) -> dict[str, float]:
         """Hear the dev speakers' whole recordings, as the device does."""
-        scores = listen(model, self.frames, self.split.dev, device)
-        classes = allowed(self.split.dev)
-        metrics = judge(scores.softmax(1).numpy(), self.split.dev)
-        loss = surprise(scores.unsqueeze(1), classes, 0.0).mean()
+        scores = compute_logits(model, self.frames, self.split.dev, device)
+        classes = label_mask(self.split.dev)
+        metrics = classification_metrics(scores.softmax(1).numpy(), self.split.dev)
+        loss = masked_nll(scores.unsqueeze(1), classes, 0.0).mean()
         return {"loss": float(loss), "uar": metrics["uar"], "accuracy": metrics["accuracy"]}
 
 

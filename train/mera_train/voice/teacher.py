@@ -19,13 +19,13 @@ from torch import Tensor
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_train import disk, fingerprint, parallel
-from mera_train.asr.pretrained import PretrainedConfig, whispers, whole
+from mera_train.asr.pretrained import PretrainedConfig, whisper_log_mel, whole
 from mera_train.asr.whisper import Whisper
 from mera_train.audio import read
 from mera_train.distillation import DistillationConfig
 from mera_train.voice.balance import choices, shares
 from mera_train.voice.data import Frames, Utterance, contents, location
-from mera_train.voice.measure import allowed, surprise
+from mera_train.voice.measure import label_mask, masked_nll
 
 PARTS = 5
 """Into which the speakers of each corpus are divided."""
@@ -75,7 +75,7 @@ def hear(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return mean and deviation over time of what every block but the first says, ``[D]``."""
     found: list[Tensor] = []
     with torch.inference_mode():
-        x = encoder.stem(torch.from_numpy(whispers(samples)).float()[None])
+        x = encoder.stem(torch.from_numpy(whisper_log_mel(samples)).float()[None])
         x = x + encoder.positions(torch.arange(x.shape[1]))
         for block in encoder.blocks:
             x, _ = block(x, x.shape[1], 0)
@@ -101,7 +101,7 @@ def opinions(
         InputError: all are of one speaker.
     """
     part = _parts(utterances)
-    found = torch.empty(len(utterances), allowed(utterances[:1]).shape[1])
+    found = torch.empty(len(utterances), label_mask(utterances[:1]).shape[1])
     for number in range(PARTS):
         here = part == number
         if not here.any():
@@ -131,7 +131,7 @@ def _fit(
     heard: Tensor, utterances: Sequence[Utterance], corpora: dict[str, float], penalty: float
 ) -> tuple[Tensor, Tensor]:
     """Return weights ``[D, C]`` and bias ``[C]`` of a linear layer, all emotions counting alike."""
-    classes, by_corpus = allowed(utterances), choices(utterances)
+    classes, by_corpus = label_mask(utterances), choices(utterances)
     choice = torch.stack([by_corpus[u.corpus] for u in utterances])
     share = torch.from_numpy(shares(utterances, corpora)).float()
     weight = torch.zeros(heard.shape[1], classes.shape[1], requires_grad=True)
@@ -141,7 +141,7 @@ def _fit(
     def loss() -> Tensor:
         optimizer.zero_grad()
         scores = (heard @ weight + bias).unsqueeze(1)
-        nats = surprise(scores, classes, 0.0, choice).squeeze(1)
+        nats = masked_nll(scores, classes, 0.0, choice).squeeze(1)
         total = (share * nats).sum() + penalty * weight.square().sum()
         total.backward()
         return total

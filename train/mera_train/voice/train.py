@@ -38,9 +38,15 @@ from mera_train.voice.data import (
     thinned,
 )
 from mera_train.voice.ensemble import Ensemble, blank, network
-from mera_train.voice.measure import allowed, judge, listen, temperature, worst
+from mera_train.voice.measure import (
+    classification_metrics,
+    compute_logits,
+    label_mask,
+    most_confident_errors,
+    temperature,
+)
 from mera_train.voice.model import Voice, VoiceEncoder
-from mera_train.voice.task import Emotion, Split
+from mera_train.voice.task import Split, VoiceTask
 
 FOLDS = 6
 CPU = torch.device("cpu")
@@ -140,7 +146,7 @@ def cross_validate(
             config, sounds, split, directory, {**made, "fold": str(number)}, resume
         )
         tested, scores = [*tested, *split.test], [*scores, answers]
-    metrics["all"] = judge(torch.cat(scores).softmax(1).numpy(), tested)
+    metrics["all"] = classification_metrics(torch.cat(scores).softmax(1).numpy(), tested)
     (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
     return metrics
 
@@ -188,19 +194,19 @@ def _fit(
     model: Voice
     if config.ensemble:
         model = joined(config.ensemble)
-        dev_metrics = Emotion(config, model, frames, split, noise).evaluate(model, CPU)
+        dev_metrics = VoiceTask(config, model, frames, split, noise).evaluate(model, CPU)
     else:
         model = network(config.model, *cmvn(frames, split.train))
         if config.init_checkpoint is not None:
             checkpoint.load(config.init_checkpoint).fill(model).train()
             model.temperature.fill_(1)
-        task = Emotion(config, model, frames, split, noise, _taught(config, sounds, split.train))
+        task = VoiceTask(config, model, frames, split, noise, _taught(config, sounds, split.train))
         dev_metrics = fit(task, config.loop, out, made, resume)
     device = model.temperature.device
     model.temperature.fill_(
-        temperature(listen(model, frames, split.dev, device), allowed(split.dev))
+        temperature(compute_logits(model, frames, split.dev, device), label_mask(split.dev))
     )
-    scores = listen(model, frames, split.test, device)
+    scores = compute_logits(model, frames, split.test, device)
     metrics = {
         "dev": dev_metrics,
         "temperature": float(model.temperature),
@@ -217,7 +223,7 @@ def _taught(config: Config, sounds: Sounds, learnt: Sequence[Utterance]) -> Tens
     scores = teacher.opinions(heard, learnt, config.corpora, config.distillation.penalty)
     for corpus in dict.fromkeys(u.corpus for u in learnt):
         here = [i for i, u in enumerate(learnt) if u.corpus == corpus]
-        found = judge(scores[here].softmax(1).numpy(), [learnt[i] for i in here])
+        found = classification_metrics(scores[here].softmax(1).numpy(), [learnt[i] for i in here])
         print(f"teacher, {corpus}: UAR {found['uar']:.3f}, n {len(here)}", file=sys.stderr)
     return scores
 
@@ -240,7 +246,9 @@ def _tested(model: Voice, frames: Frames, utterances: Sequence[Utterance]) -> di
     metrics: dict[str, Any] = {"mistakes": {}}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         members = [u for u in utterances if u.corpus == corpus]
-        answers = listen(model, frames, members, model.temperature.device).softmax(1).numpy()
-        metrics[corpus] = judge(answers, members)
-        metrics["mistakes"][corpus] = worst(answers, members)
+        answers = (
+            compute_logits(model, frames, members, model.temperature.device).softmax(1).numpy()
+        )
+        metrics[corpus] = classification_metrics(answers, members)
+        metrics["mistakes"][corpus] = most_confident_errors(answers, members)
     return metrics

@@ -21,7 +21,7 @@ from mera_edge.sinks.http.address import Access
 from mera_edge.sinks.http.board import Board
 from mera_edge.sinks.http.guard import LONGEST_BODY, Guard
 from mera_edge.sinks.http.metrics import Metrics
-from mera_edge.sinks.http.stream import Bell, Stream
+from mera_edge.sinks.http.stream import Stream, Wakeup
 from mera_edge.sinks.page import page, style
 from mera_edge.sinks.switchboard import Switchboard
 
@@ -38,7 +38,7 @@ class Change(BaseModel):
 
 
 def make(
-    board: Board, metrics: Metrics, bell: Bell, switchboard: Switchboard, access: Access
+    board: Board, metrics: Metrics, bell: Wakeup, switchboard: Switchboard, access: Access
 ) -> Starlette:
     """Return the application."""
 
@@ -98,7 +98,7 @@ def make(
 class Events:
     """The endpoint of `/events`."""
 
-    def __init__(self, board: Board, bell: Bell) -> None:
+    def __init__(self, board: Board, bell: Wakeup) -> None:
         self._board, self._bell = board, bell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

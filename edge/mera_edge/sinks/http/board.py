@@ -24,7 +24,7 @@ HUNG_AFTER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SentEvent:
     """An event as it is sent."""
 
     number: int
@@ -58,7 +58,7 @@ class Board:
         self._began_s = clock()
         self._rooms: dict[str, _Room] = {}
         self._about: About | None = None
-        self._told: deque[Told] = deque(maxlen=REPLAYED)
+        self._told: deque[SentEvent] = deque(maxlen=REPLAYED)
         self._next = 0
 
     def publish(self, event: EmotionEvent) -> None:
@@ -72,10 +72,10 @@ class Board:
             if not room.points or now_s - room.points[-1]["s"] >= 1:
                 room.points.append({"s": now_s, **_point(event)})
             room.event, room.seen_s = event, now_s
-            self._told.append(Told(self._next, id, name, message))
+            self._told.append(SentEvent(self._next, id, name, message))
             self._next += 1
 
-    def since(self, number: int) -> list[Told]:
+    def since(self, number: int) -> list[SentEvent]:
         """Return what was sent from a number on; the oldest of it may be forgotten."""
         with self._lock:
             new = min(self._next - number, len(self._told))

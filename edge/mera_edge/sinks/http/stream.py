@@ -21,7 +21,7 @@ _RETRY = b"retry: 2000\n\n"
 _PING = b": still here\n\n"
 
 
-class Bell:
+class Wakeup:
     """Wakes all readers. Rung from any thread, heard in the server's loop.
 
     Attributes:
@@ -71,7 +71,7 @@ class Stream:
         room: the only one whose events are wanted.
     """
 
-    def __init__(self, board: Board, bell: Bell, last_id: str | None, room: str | None) -> None:
+    def __init__(self, board: Board, bell: Wakeup, last_id: str | None, room: str | None) -> None:
         self._board, self._bell, self._room = board, bell, room
         self._next = board.after(last_id)
 

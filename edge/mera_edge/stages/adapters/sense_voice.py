@@ -72,7 +72,7 @@ class SenseVoice:
         self._heard = np.zeros(0, np.float32)
         self._new = 0
 
-    def listen(self, block: AudioBlock) -> Evidence | None:
+    def accept_block(self, block: AudioBlock) -> Evidence | None:
         """Listen on; return evidence after a second of speech, and again after every other one."""
         self._heard = np.concatenate([self._heard, block.samples])[-_LONGEST:]
         self._new += len(block.samples)

@@ -44,7 +44,7 @@ class Silero:
         self._context = np.zeros(_CONTEXT, np.float32)
         self._waiting = np.zeros(0, np.float32)
 
-    def listen(self, block: AudioBlock) -> bool:
+    def accept_block(self, block: AudioBlock) -> bool:
         """Listen to the samples, and return whether somebody speaks."""
         waiting = np.concatenate([self._waiting, block.samples])
         complete = len(waiting) // _WINDOW * _WINDOW
