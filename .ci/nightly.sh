@@ -10,8 +10,8 @@ python=${1:-python3}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$python" -m venv "$scratch/venv"
-"$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager . \
-  pytest hypothesis jsonschema onnx soundfile scipy
+"$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager \
+  '.[http,mqtt,notice,wyoming,zeroconf]' pytest hypothesis jinja2 jsonschema onnx soundfile scipy
 "$scratch/venv/bin/pip" list --format freeze
 "$scratch/venv/bin/mera-edge" demo
 "$scratch/venv/bin/mera-edge" doctor --egress
