@@ -118,6 +118,7 @@ def bootstrap(suite: str, mirror: str, root: Path, architecture: str) -> None:
     (root / TRUSTED.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy("/etc/ssl/certs/ca-certificates.crt", root / TRUSTED.lstrip("/"))
     clean = 'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};'
+    clean += '\nDir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";'
     (root / "etc/apt/apt.conf.d/docker-clean").write_text(clean + "\n")
 
 
