@@ -21,6 +21,10 @@ import av
 from mera_edge.sample import CLIP
 
 
+_PAUSE_S = Fraction(1, 5)
+"""Between two rounds: the first pictures of a clip may be decoded before its beginning."""
+
+
 def live(clip: Path, times: int = 100_000) -> Iterator[tuple[float, bytes]]:
     """Give pieces of a transport stream, and when each would come, in seconds from the start."""
     sent, begins_s = io.BytesIO(), Fraction(0)
@@ -45,7 +49,7 @@ def live(clip: Path, times: int = 100_000) -> Iterator[tuple[float, bytes]]:
                         yield float(at_s), piece
                         sent.seek(0)
                         sent.truncate()
-            begins_s = ends_s
+            begins_s = ends_s + _PAUSE_S
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -27,6 +27,9 @@ HUNG_AFTER_S = 6.0
 OPEN_LIMIT_S = 12.0
 """So long a device may take to open, or to say that it cannot be opened."""
 
+_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""glibc gives back what opening a stream took, instead of keeping it for the life of the child."""
+
 _PIPE_BYTES = 1 << 20
 """As much as Linux grants to everyone: 16 s of sound."""
 
@@ -99,7 +102,7 @@ class CaptureProcess:
         self._told_s, self._unread = now_s, b""
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MERA_EDGE_")
-        }
+        } | _MEMORY
         try:
             # A session of its own: Ctrl-C is for the parent, which then ends the child.
             self._child = subprocess.Popen(

@@ -31,12 +31,15 @@ SOUND_HEAD = struct.Struct("<d?")
 """When the last sample was captured, on the monotonic clock; whether sound before it was lost."""
 
 SHARED_PER_S, IDLE_PER_S = 15, 5
-"""Pictures that are shared, at most, and while nobody looks; more would be dropped unseen. Where
-every picture stands alone (Motion JPEG), others are not even decoded."""
-IDLE_AFTER_S = 0.5
+"""Pictures that are shared, at most, and while nobody looks; more would be dropped unseen. Others
+are not even decoded, unless a later one needs them."""
+IDLE_AFTER_S = 0.25
 
 OPEN_LIMIT_S, READ_LIMIT_S = 6.0, 5.0
 """The first picture may wait for a key frame, which cameras send every few seconds."""
+
+_ALONE = ("mjpeg",)
+"""Decoders of pictures of which none needs another."""
 
 _JUMP_S, _DRIFT = 0.5, 1e-3
 """What a time stamp may be off before it counts as a jump, and how much faster than ours the clock
@@ -133,9 +136,10 @@ class _Capture:
             )
 
     def _picture(self, packet: Any) -> Iterator[bytes]:
-        slot = self._slot
-        if slot is None or (_alone(packet) and not self._is_due(slot)):
+        slot, decoder = self._slot, packet.stream.codec_context
+        if slot is None or (decoder.name in _ALONE and not self._is_due(slot)):
             return
+        decoder.skip_frame = "DEFAULT" if self._is_due(slot) else "NONREF"
         for frame in _decoded(packet):
             if self._is_due(slot):
                 slot.put(_image(frame), self._captured_s(frame, 0.0))
@@ -166,11 +170,6 @@ def _decoded(packet: Any) -> Iterator[Any]:
 
     with contextlib.suppress(av.InvalidDataError):
         yield from packet.decode()
-
-
-def _alone(packet: Any) -> bool:
-    """Whether no other picture needs this one."""
-    return bool(packet.stream.codec_context.name == "mjpeg")
 
 
 def _image(frame: Any) -> NDArray[np.uint8]:
