@@ -20,7 +20,6 @@ import av
 
 from mera_edge.sample import CLIP
 
-
 _PAUSE_S = Fraction(1, 5)
 """Between two rounds: the first pictures of a clip may be decoded before its beginning."""
 

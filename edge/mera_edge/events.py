@@ -151,6 +151,16 @@ class Latency(_Message):
     budget_ms: int = Field(ge=0, description="limit for compute_ms")
     late: bool = Field(description="whether compute_ms exceeded the budget")
     skipped: tuple[str, ...] = Field((), description="stages skipped in this tick")
+    pressed_by: Literal["slow", "busy", "hot"] | None = Field(
+        None,
+        description="why stages are skipped from time to time: ticks exceed the budget (`slow`), "
+        "other processes take the CPU (`busy`), or the board slows itself down (`hot`)",
+    )
+    slept_s: int | None = Field(
+        None,
+        description="the machine slept for so long before this event: earlier evidence, words and "
+        "moments were discarded",
+    )
 
 
 UNCLEAR: Final = "unclear"

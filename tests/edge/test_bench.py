@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mera_edge.bench.bench import Job, bench, figures
+from mera_edge.bench.bench import Job, Result, bench, figures
 from mera_edge.bench.compare import compare, read
 from mera_edge.bench.figures import slope, spread
-from mera_edge.bench.measure import measure
+from mera_edge.bench.measure import Pass, Tick, measure
 from mera_edge.bench.replayed import Replayed
+from mera_edge.bench.report import report
 from mera_edge.bench.usage import Usage
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Latency, Modality, Transcript, timestamp
@@ -187,6 +189,23 @@ def test_usage_sees_what_is_held(tmp_path: Path) -> None:
 def test_what_cannot_be_measured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent"):
         bench([Job(tmp_path / "absent.mp4")], passes=1)
+
+
+def test_energy_and_heat_are_told_where_the_board_tells_them(tmp_path: Path) -> None:
+    tick = Tick(10.0, 9.0, 50, {"decode": 1.0, "asr": 10.0}, late=False, skipped=())
+    last = replace(tick, compute_ms=300.0, closing=True)
+    measured = Pass(ticks=[tick] * 49 + [last], stream_s=10.0, joules=50.0)
+    found = figures(measured)
+    assert found["energy_mj_per_event"] == 1000
+    assert found["energy_j_per_hour"] == 18_000
+    assert found["compute_ms"]["max"] == 10.0
+    assert found["closing_ms"] == 300.0
+    machine = {**FACTS["machine"], "temperatures_c": {"cpu": 61.0, "gpu": 48.5}}
+    facts = {**FACTS, **found, "precision": {"asr": "int8"}, "machine": machine}
+    report(tmp_path / "page.html", [Result(facts, measured)])
+    page = (tmp_path / "page.html").read_text()
+    assert "18,000 J" in page
+    assert "61 °C" in page and "(cpu)" in page
 
 
 FACTS: dict[str, Any] = {

@@ -90,6 +90,24 @@ def test_what_is_said_meanwhile_is_the_next_utterance(
     assert recognizer.partial().words[0].start_s >= 5.0
 
 
+@pytest.mark.parametrize("pieces", [31, 32, 33])
+def test_speech_that_is_over_does_not_wait_for_the_rest_of_its_chunk(
+    bundle: Bundle, speech: list[NDArray[np.float32]], pieces: int
+) -> None:
+    recognizer, log_mel = Recognizer(bundle), LogMel()
+    for number, piece in enumerate(speech[:pieces], start=1):
+        recognizer.accept(AudioBlock(log_mel.accept(piece), number / 5, speaking=True))
+        assert not recognizer.is_endpoint()
+    silence = log_mel.accept(np.zeros(3_200, np.float32))
+    recognizer.accept(AudioBlock(silence, (pieces + 1) / 5, speaking=False))
+    assert recognizer.is_endpoint()
+    assert finalized(recognizer).words
+    for number in range(pieces + 2, pieces + 8):
+        piece = speech[number]
+        recognizer.accept(AudioBlock(log_mel.accept(piece), number / 5, speaking=True))
+    assert recognizer.partial().words[0].start_s >= pieces / 5
+
+
 def play(
     bundle: Bundle, speech: Sequence[NDArray[np.float32]], mode: Mode, length_s: float
 ) -> tuple[Pipeline, list[TickResult], list[float]]:

@@ -276,6 +276,46 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
         assert (one.emotion, one.modalities) == (other.emotion, other.modalities)
 
 
+def test_a_machine_that_slept_begins_anew_and_says_so(pipeline: Pipeline) -> None:
+    class Sleeper(VirtualClock):
+        """A machine that sleeps for an hour at second 6; its monotonic clock stands still."""
+
+        slept = False
+
+        def slept_s(self) -> float:
+            if self.slept or self.now() < 6.0:
+                return 0.0
+            self.slept = True
+            return 3600.4
+
+    sink, after = Collected(), Collected()
+    source = Replayed(CLIP, for_s=8.0)
+    run(pipeline, [source], VirtualClock(), [sink], threading.Event())
+    run(pipeline, [Replayed(CLIP, for_s=8.0)], Sleeper(), [after], threading.Event())
+    (first,) = [event for event in after.events if event.latency.slept_s]
+    assert first.latency.slept_s == 3600
+    same = next(event for event in sink.events if event.media_time_s == first.media_time_s)
+    assert same.moment is not None and same.transcript.text
+    assert not first.transcript.text
+    assert all((one.age_ms or 0) <= 200 for one in first.modalities.values())
+
+
+@pytest.mark.parametrize(
+    ("load", "why", "said"),
+    [
+        (SystemLoad(hot=True), "hot", "the board is hot"),
+        (SystemLoad(contention=0.9), "busy", "other processes use the processor"),
+    ],
+)
+def test_a_throttled_or_contended_machine_says_so(load: SystemLoad, why: str, said: str) -> None:
+    # No tick keeps to this budget.
+    pressed, sink = Pipeline(Bundle.open(), Live(lambda: load, 1)), Collected()
+    run(pressed, [Replayed(CLIP, for_s=6.0)], VirtualClock(), [sink], threading.Event())
+    last = sink.events[-1]
+    assert last.latency.pressed_by == why
+    assert last.modalities["face"].reason == f"skipped: {said}"
+
+
 def test_skipped_face_has_reason_no_time() -> None:
     slow, sink = Pipeline(Bundle.open(), Live(SystemLoad, 1)), Collected()
     run(slow, [Replayed(CLIP, for_s=4.0)], VirtualClock(), [sink], threading.Event())

@@ -54,11 +54,16 @@ class Endpoint:
         """Whether a speech detector says where there is speech."""
         return self._speaking is not None
 
-    def accept(self, block: AudioBlock) -> None:
-        """Take what the speech detector says about the next piece of the stream."""
-        self._speaking = block.speaking
+    def accept(self, block: AudioBlock) -> bool:
+        """Take what the speech detector says about the next piece of the stream.
+
+        Returns:
+            Whether it heard speech before and hears none now.
+        """
+        before, self._speaking = self._speaking, block.speaking
         if block.speaking:
             self._spoke_s = block.end_s
+        return bool(before) and block.speaking is False
 
     def reached(self, decoded: Decoded) -> bool:
         """Return whether the utterance is over."""

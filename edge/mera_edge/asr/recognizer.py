@@ -104,8 +104,7 @@ class Recognizer:
 
     def accept(self, block: AudioBlock) -> None:
         """Take the frames of the next piece of the stream."""
-        frames = block.frames
-        self._endpoint.accept(block)
+        frames, fell_silent = block.frames, self._endpoint.accept(block)
         if self._decoder.frames == 0:
             self._start_s = block.end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
         self._heard_s = block.end_s
@@ -115,6 +114,11 @@ class Recognizer:
             # Beside a chunk there is no time for it, so it catches up before the next one.
             behind = self._shift if self._decoder.frames > before else 0
             self._second.search(2 * len(frames) // _FRAMES_A_SOUND, behind // _FRAMES_A_SOUND)
+        if fell_silent:
+            # Speech that is over need not wait for the rest of its chunk.
+            self.flush()
+            if not self._decoder.tokens:
+                self._begin()  # the silence after it has no place in the stream
 
     def partial(self) -> Hypothesis:
         """Return what the first pass has understood of the utterance so far."""

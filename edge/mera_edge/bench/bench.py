@@ -152,9 +152,13 @@ def _work(there: Connection, job: Job) -> None:
 def figures(measured: Pass) -> dict[str, Any]:
     """Return the figures of what was measured: times in ms, energy in mJ, CPU in % of a core.
 
+    ``compute_ms`` leaves out the last tick of the clip, which ``closing_ms`` is about. Energy is
+    of the whole board, per answer and per hour of input.
+
     ``waited_percent``, of the time too, says how far others' work is in the times.
     """
     ticks = measured.ticks
+    running = [tick for tick in ticks if not tick.closing] or ticks
     worked_ms = sum(tick.compute_ms + tick.stages_ms["decode"] for tick in ticks)
     names = dict.fromkeys(name for tick in ticks for name in tick.stages_ms)
     joules = measured.joules
@@ -164,7 +168,8 @@ def figures(measured: Pass) -> dict[str, Any]:
         "real_time_factor": round(worked_ms / 1000 / measured.stream_s, 4),
         "cpu_percent": round(100 * measured.cpu_s / measured.stream_s, 2),
         "waited_percent": round(100 * measured.waited_s / measured.stream_s, 2),
-        "compute_ms": spread([tick.compute_ms for tick in ticks]),
+        "compute_ms": spread([tick.compute_ms for tick in running]),
+        "closing_ms": max((tick.compute_ms for tick in ticks if tick.closing), default=None),
         "cpu_ms": spread([tick.cpu_ms for tick in ticks]),
         "staleness_ms": spread([t.staleness_ms for t in ticks if t.staleness_ms is not None]),
         "stages": {
@@ -179,6 +184,7 @@ def figures(measured: Pass) -> dict[str, Any]:
         "dropped": measured.dropped,
         "skipped": dict(Counter(name for tick in ticks for name in tick.skipped)),
         "energy_mj_per_event": None if joules is None else round(1000 * joules / len(ticks), 2),
+        "energy_j_per_hour": None if joules is None else round(3600 * joules / measured.stream_s),
     }
 
 

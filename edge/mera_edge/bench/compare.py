@@ -14,7 +14,7 @@ FIGURES = (
     "real_time_factor", "cpu_percent", "waited_percent", "compute_ms.p50", "compute_ms.p95",
     "compute_ms.p99", "compute_ms.max", "cpu_ms.p50", "cpu_ms.p95", "staleness_ms.p50",
     "staleness_ms.p95", "staleness_ms.p99", "staleness_ms.max", "start_up_s", "pss_mb", "rss_mb",
-    "energy_mj_per_event",
+    "energy_mj_per_event", "energy_j_per_hour",
 )  # fmt: skip
 """What is compared; of all of them less is better."""
 
@@ -66,5 +66,5 @@ def _different_machine(first: dict[str, Any], second: dict[str, Any]) -> Iterato
 def _figure(facts: dict[str, Any], name: str) -> float | None:
     value: Any = facts
     for part in name.split("."):
-        value = None if value is None else value[part]
+        value = None if value is None else value.get(part)
     return None if value is None else float(value)

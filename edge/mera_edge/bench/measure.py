@@ -30,6 +30,9 @@ class Tick:
     """Of every stage that ran, and of decoding the clip, which is not part of ``compute_ms``."""
     late: bool
     skipped: tuple[str, ...]
+    closing: bool = False
+    """Whether it is the last of the clip, in which everything is waited for that is not known yet:
+    a live run has it when it is ended."""
 
 
 @dataclass
@@ -114,6 +117,7 @@ class _Watch:
                 {"decode": self._source.decode_ms, **result.stages_ms},
                 latency.late,
                 latency.skipped,
+                self._source.ended,
             )
         )
         measured.cpu_s = time.process_time() - self._cpu_s

@@ -65,6 +65,11 @@ def _figures(shown: dict[str, Any]) -> str:
     }
     if shown["energy_mj_per_event"] is not None:
         cells["energy per decision, whole board"] = f"{shown['energy_mj_per_event']:.0f} mJ"
+        cells["energy per hour of input, whole board"] = f"{shown['energy_j_per_hour']:,} J"
+    if heat := shown["machine"]["temperatures_c"]:
+        cells[f"hottest sensor ({escape(max(heat, key=heat.__getitem__))})"] = (
+            f"{max(heat.values()):.0f} °C"
+        )
     if shown["skipped"]:
         left_out = ", ".join(f"{escape(name)} {n}" for name, n in shown["skipped"].items())
         cells["ticks in which something was left out"] = left_out

@@ -171,7 +171,8 @@ def _results(results: list[dict[str, Any]]) -> Table:
         row(f"{figure} p50 / p95 / p99 / max", [_spread(r[figure]) for r in results])
     for figure in _FIGURES:
         row(figure, [f"{r[figure]:g}" for r in results])
-    row("energy_mj_per_event", [_or_dash(r["energy_mj_per_event"]) for r in results])
+    for figure in ("closing_ms", "energy_mj_per_event", "energy_j_per_hour"):
+        row(figure, [_or_dash(r[figure]) for r in results])
     row("ticks, late, dropped", [f"{r['ticks']}, {r['late']}, {r['dropped']}" for r in results])
     row("skipped", [", ".join(f"{k} {n}" for k, n in r["skipped"].items()) or "–" for r in results])
     for name in results[0]["stages"]:

@@ -18,6 +18,7 @@ from mera_edge.events import (
 )
 from mera_edge.evidence import Evidence
 from mera_edge.labels import MODALITIES, ModalityName
+from mera_edge.pipeline.latency_budget import Pressure
 from mera_edge.pipeline.moment import Moments
 from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.reasons import OFF, Reason
@@ -66,6 +67,10 @@ class TickCost:
     budget_ms: int
     fallbacks: dict[str, str] | None = None
     """Roles that do not run on what was asked for, and why."""
+    pressed_by: Pressure | None = None
+    """Why there was less than full service."""
+    slept_s: int | None = None
+    """How long the machine slept before."""
 
 
 class EventBuilder:
@@ -158,6 +163,8 @@ class EventBuilder:
                 budget_ms=cost.budget_ms,
                 late=cost.compute_ms > cost.budget_ms,
                 skipped=observation.skipped,
+                pressed_by=cost.pressed_by,
+                slept_s=cost.slept_s,
             ),
             sources=observation.sources,
             fallbacks=cost.fallbacks,

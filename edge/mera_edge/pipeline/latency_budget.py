@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mera_edge.host.load import SystemLoad
 from mera_edge.stages.face import FaceSearch
@@ -34,6 +35,10 @@ LADDER = (
 """From everything down to what is never left out: sound."""
 
 
+Pressure = Literal["slow", "busy", "hot"]
+"""Ticks exceed the budget, other processes take the processor, or the board is hot."""
+
+
 @dataclass(frozen=True, slots=True)
 class TickPlan:
     """What one tick may do. As it is made, everything."""
@@ -49,6 +54,8 @@ class TickPlan:
     """Time that the final text of an utterance may take; what is left waits for the next tick."""
     power_saving: bool = False
     """Whether the recognizer rests while nobody speaks."""
+    pressed_by: Pressure | None = None
+    """Why there is less than full service."""
 
 
 LIVE_SEARCH_S = 1.0
@@ -116,6 +123,7 @@ class LatencyBudget:
     def reset(self) -> None:
         """Go back to full service."""
         self._step = 0
+        self._pressed_by: Pressure = "slow"
         self._tick = 0
         self._slow: deque[bool] = deque(maxlen=RECENT)
         self._face_ms = 0.0
@@ -141,6 +149,7 @@ class LatencyBudget:
             finalize_s=self._budget_ms * FINALIZE / 1000,
             power_saving=True,
             partial_text=level.partial_text,
+            pressed_by=self._pressed_by if self._step else None,
         )
 
     def settle(
@@ -165,6 +174,7 @@ class LatencyBudget:
             self._calm_since = now_s
         overheated = load.hot and now_s - self._cooled_s >= HEAT_STEP_S
         if sum(self._slow) >= TOO_MANY or overheated:
+            self._pressed_by = "hot" if load.hot else "busy" if contended else "slow"
             self._go_down(now_s, load.hot)
         elif self._calm_since is not None and now_s - self._calm_since >= self._needed_s:
             self._go_up(now_s)

@@ -12,7 +12,7 @@ from mera_edge.evidence import Evidence
 from mera_edge.labels import MODALITIES, ModalityName
 from mera_edge.pipeline.audio_path import AudioPath
 from mera_edge.pipeline.event_builder import Observation
-from mera_edge.pipeline.latency_budget import TickPlan
+from mera_edge.pipeline.latency_budget import Pressure, TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.pipeline.transcription import LEAST_CONFIDENCE
 from mera_edge.pipeline.video_path import VideoPath
@@ -20,6 +20,11 @@ from mera_edge.reasons import MEANINGS, OFF, Reason
 from mera_edge.sources.base import Captured, Source
 from mera_edge.sources.switched import Off
 
+_PRESSED: Mapping[Pressure, str] = {
+    "slow": "latency budget exhausted",
+    "busy": "other processes use the processor",
+    "hot": "the board is hot",
+}
 _HEARD: frozenset[ModalityName] = frozenset({"voice", "text"})
 
 
@@ -80,6 +85,7 @@ class Perception:
         self._audio = AudioPath(stages, recognition)
         self._video = VideoPath(stages, times)
         self._off: set[ModalityName] = set()
+        self._pressed_by: Pressure = "slow"
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
@@ -113,6 +119,7 @@ class Perception:
             last: whether the stream ends here.
         """
         self._forget(available)
+        self._pressed_by = plan.pressed_by or "slow"
         heard = self._audio.process(captured.audio, now_s, plan, last, self._off)
         expected = available.video and "face" not in available.troubles
         seen = self._video.see(captured.frame, now_s, plan, self._audio.speaking, expected)
@@ -155,7 +162,7 @@ class Perception:
             if not available.video:
                 return Reason("no_picture", "no video in this source")
             if self._video.left_out:
-                return Reason("no_time", "skipped: latency budget exhausted")
+                return Reason("no_time", f"skipped: {_PRESSED[self._pressed_by]}")
             if self._video.dark:
                 return Reason("too_dark", MEANINGS["too_dark"])
             return Reason("no_face", "no face in view")

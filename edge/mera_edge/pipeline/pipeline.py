@@ -63,6 +63,7 @@ class Pipeline:
         self._perception = Perception(stages, self._times, recognition)
         self._event_builder = EventBuilder(stages)
         self._plan = self._budget.plan()
+        self._slept_s: int | None = None
 
     def reset(self) -> None:
         """Forget everything: the next tick is the first of a new stream."""
@@ -71,6 +72,11 @@ class Pipeline:
         self._event_builder.reset()
         self._times.reset()
         self._plan = self._budget.plan()
+
+    def wake(self, slept_s: float) -> None:
+        """Begin anew after a sleep of the machine; the next event says so."""
+        self.reset()
+        self._slept_s = round(slept_s)
 
     def switch(self, mode: Live) -> None:
         """Go on live with another budget, beside another number of rooms."""
@@ -107,7 +113,11 @@ class Pipeline:
         observation = self._perception.observe(captured, now_s, available, self._plan, last)
         self._event_builder.fuse(observation)
         where = {str(role): why for role, why in self._fallbacks.items()} or None
-        cost = TickCost(time.time(), self._times.total_ms, self._mode.budget_ms, where)
+        cost = TickCost(
+            *(time.time(), self._times.total_ms, self._mode.budget_ms, where),
+            *(self._plan.pressed_by, self._slept_s),
+        )
+        self._slept_s = None
         stages_ms = self._times.end()
         self._budget.settle(now_s, cost.compute_ms, stages_ms, self._mode.load())
         self._plan = self._budget.plan()

@@ -19,12 +19,16 @@ class Clock(Protocol):
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
         """Return at stream time ``moment_s``, or as soon as ``stop`` is set."""
 
+    def slept_s(self) -> float:
+        """Return how long the machine has slept since the last call; the time stood still."""
+
 
 class RealClock:
     """Time as it passes, unmoved by corrections of the time of day."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
+        self._asleep_s = _asleep_s()
 
     def start(self) -> None:
         """Set the clock to zero."""
@@ -37,6 +41,19 @@ class RealClock:
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
         """Return at ``moment_s``, or as soon as ``stop`` is set."""
         stop.wait(max(0.0, moment_s - self.now()))
+
+    def slept_s(self) -> float:
+        """Return how long the machine has slept since the last call: less than a second is none."""
+        slept_s = _asleep_s() - self._asleep_s
+        if slept_s < 1.0:
+            return 0.0
+        self._asleep_s += slept_s
+        return slept_s
+
+
+def _asleep_s() -> float:
+    """Return how long the machine has slept since it started: one clock goes on meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class VirtualClock:
@@ -56,6 +73,10 @@ class VirtualClock:
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
         """Return at ``moment_s``, or as soon as ``stop`` is set."""
         self._now = max(self._now, moment_s)
+
+    def slept_s(self) -> float:
+        """Return 0: nobody waits for it."""
+        return 0.0
 
 
 class SteppedClock:
@@ -78,3 +99,7 @@ class SteppedClock:
 
     def wait_until(self, moment_s: float, stop: threading.Event) -> None:
         """Return at once: it is never later than its owner says."""
+
+    def slept_s(self) -> float:
+        """Return 0: its owner knows."""
+        return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -17,6 +18,8 @@ from mera_edge.service.run_summary import SummaryBuilder
 from mera_edge.sinks import Sink
 from mera_edge.sources.base import Captured, Source
 from mera_edge.sources.switched import Off
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -122,6 +125,10 @@ class Session:
     def tick(self, stop: threading.Event) -> None:
         """Let every room answer once."""
         turn_s = 1.0 / self.ticks_per_second / len(self.rooms)
+        if slept_s := self._clock.slept_s():
+            _LOG.warning("the machine slept for %.0f s: every room begins anew", slept_s)
+            for room in self.rooms:
+                room.pipeline.wake(slept_s)
         for room in self.rooms:
             if room.ended or stop.is_set():
                 continue
