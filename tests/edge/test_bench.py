@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mera_edge.bench.bench import Job, Result, bench, figures
 from mera_edge.bench.compare import compare, read
 from mera_edge.bench.figures import slope, spread
+from mera_edge.bench.markdown import markdown
 from mera_edge.bench.measure import Pass, Tick, measure
 from mera_edge.bench.replayed import Replayed
 from mera_edge.bench.report import report
@@ -206,6 +207,11 @@ def test_energy_and_heat_are_told_where_the_board_tells_them(tmp_path: Path) -> 
     page = (tmp_path / "page.html").read_text()
     assert "18,000 J" in page
     assert "61 °C" in page and "(cpu)" in page
+    machine["energy_from"] = "rapl"
+    table = markdown([Result(facts, measured), Result({**facts, "pss_mb": 320}, measured)])
+    assert "| energy per hour of input, whole board, J | 18000 | 18000 |" in table
+    assert "| PSS of this process, MB | 170 | **320** | 220 |" in table
+    assert "Hottest sensor: 61 °C" in table
 
 
 FACTS: dict[str, Any] = {

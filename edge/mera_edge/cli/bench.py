@@ -57,7 +57,13 @@ def pipeline(
     ] = None,
     budget_ms: BudgetMs = 100,
     json: options.Json = False,
-    report: options.Report = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a report to this file: a table in Markdown if it ends in .md, else a "
+            "self-contained HTML page."
+        ),
+    ] = None,
     share: Annotated[
         Path | None,
         typer.Option(
@@ -71,6 +77,7 @@ def pipeline(
     Each bundle runs in its own process. The first two seconds are warm-up and are not counted.
     """
     from mera_edge.bench.bench import Job, bench
+    from mera_edge.bench.markdown import write_markdown
     from mera_edge.bench.report import report as write_report
     from mera_edge.bench.share import share as write_share
     from mera_edge.cli.console import say
@@ -86,7 +93,7 @@ def pipeline(
     results = bench(jobs, passes or (1 if realtime else 3))
     _print([result.facts for result in results], json, _results)
     if report is not None:
-        write_report(report, results)
+        (write_markdown if report.suffix == ".md" else write_report)(report, results)
     if share is not None:
         say(f"to share: {share} and {write_share(share, results)}")
 
