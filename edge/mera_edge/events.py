@@ -152,15 +152,9 @@ class Latency(_Message):
     late: bool = Field(description="whether compute_ms exceeded the budget")
     skipped: tuple[str, ...] = Field((), description="stages skipped in this tick")
     pressed_by: Literal["slow", "busy", "hot"] | None = Field(
-        None,
-        description="why stages are skipped from time to time: ticks exceed the budget (`slow`), "
-        "other processes take the CPU (`busy`), or the board slows itself down (`hot`)",
+        None, description="why stages are skipped: slow ticks, a busy CPU, or a hot board"
     )
-    slept_s: int | None = Field(
-        None,
-        description="the machine slept for so long before this event: earlier evidence, words and "
-        "moments were discarded",
-    )
+    slept_s: int | None = Field(None, description="sleep of the machine just before, in seconds")
 
 
 UNCLEAR: Final = "unclear"
