@@ -31,8 +31,7 @@ def measured(
     """
     encoder, rows = task.encoder, rows_of(examples, "test")
     test = [examples[i] for i in rows]
-    names, people = [e.label for e in test], [e.person for e in test]
-    known = people if all(people) else None
+    names, known = [e.label for e in test], task.people(rows)
     shipped, evaluator = Bundle.open(), ROLE_EVALUATORS[encoder.role]
     files = [str(e.path) if encoder.kind == "file" else e.given for e in test]
     outputs, theirs = answers(encoder.role, shipped, files), evaluator.labels(shipped)

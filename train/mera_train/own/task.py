@@ -27,6 +27,7 @@ class OwnTask(Generic[Network]):
     ) -> None:
         self.encoder, self.model, self.config = encoder, model, config
         self.truth = [encoder.labels.index(e.label) for e in examples]
+        self._people = [e.person for e in examples]
         self.train, self.valid = rows_of(examples, "train"), rows_of(examples, "valid")
         learnt = np.array([self.truth[i] for i in self.train])
         weights = np.array([examples[i].weight for i in self.train])
@@ -61,7 +62,13 @@ class OwnTask(Generic[Network]):
     def judged(self, model: Network, rows: Sequence[int]) -> dict[str, Any]:
         """Metrics on any examples."""
         scores = self.encoder.scores(model, rows)
-        return judged(scores, [self.truth[i] for i in rows], self.encoder.labels)
+        truth = [self.truth[i] for i in rows]
+        return judged(scores, truth, self.encoder.labels, self.people(rows))
+
+    def people(self, rows: Sequence[int]) -> list[str] | None:
+        """Return whose examples these are; ``None`` where one is nobody's."""
+        found = [self._people[i] for i in rows]
+        return found if all(found) else None
 
 
 def rows_of(examples: Sequence[Example], split: str) -> list[int]:
