@@ -78,14 +78,16 @@ def left_out(
         people: whose each clip is, empty where unknown.
 
     Returns:
-        ``None`` with fewer than three known people.
+        ``None`` with fewer than three known people, or where no clip of theirs has an emotion.
     """
     names = sorted({name for name in people if name})
     if len(names) < LEAST:
         return None
     whose = np.array([names.index(name) if name else -1 for name in people])
     rounds = min(MOST, len(names))
-    known = clips.emotions.numpy() >= 0
+    asked_about = (clips.emotions.numpy() >= 0) & (whose >= 0)
+    if not asked_about.any():
+        return None
     before, after = np.zeros(len(people), bool), np.zeros(len(people), bool)
     for number in range(rounds):
         out = (whose >= 0) & (whose % rounds == number)
@@ -95,7 +97,6 @@ def left_out(
             fit(learnt, config.loop, Path(scratch), {"left out": str(number)}, False)
         asked = _rows(clips, out)
         before[out], after[out] = _right(start, asked), _right(learnt.model.network, asked)
-    asked_about = known & (whose >= 0)
     gained = after[asked_about].astype(float) - before[asked_about]
     return LeftOut(
         people=len(names),
