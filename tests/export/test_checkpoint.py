@@ -22,9 +22,9 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("stem: 8", "stem: 16", r"do not fit config\.yaml: .*stem"),
-        ("stem: 8", "stems: 8", r"stems.*did you mean 'stem'"),
-        ("stem: 8", "stem: many", "stem: Input should be a valid integer"),
+        ("stem_channels: 8", "stem_channels: 16", r"do not fit config\.yaml: .*stem"),
+        ("stem_channels: 8", "stem_chanels: 8", r"stem_chanels.*did you mean 'stem_channels'"),
+        ("stem_channels: 8", "stem_channels: many", "stem_channels: Input should be a valid int"),
     ],
 )
 def test_a_configuration_of_another_model_is_refused(

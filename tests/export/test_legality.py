@@ -280,7 +280,7 @@ def test_a_file_that_is_no_model_is_refused_with_nvidias_words(tmp_path: Path) -
 def test_the_command_of_the_guide_asks_it(faces, capsys: pytest.CaptureFixture[str]) -> None:
     bundle, _ = faces()
     with pytest.raises(SystemExit) as left:
-        main(["export", "--target", "tensorrt", "--bundle", str(bundle.directory), "--check"])
+        main(["export", "engines", str(bundle.directory), "--check"])
     said = capsys.readouterr()
     assert not left.value.code, said.err
     assert "an engine of" in said.out
