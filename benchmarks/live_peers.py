@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -13,10 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import peers
 from numpy.typing import NDArray
-from sherpa import ours, theirs
+from sherpa import Transcribe, ours, theirs
 
-from mera_edge.asr.moonshine import Moonshine, read_tokens
 from mera_edge.bundle import Bundle
 from mera_edge.engine.onnx import open_session
 from mera_edge.evaluation import labelled_csv
@@ -131,33 +130,16 @@ def streaming(bundle: Bundle, sounds: list[NDArray[np.float32]]) -> Figures:
 
 
 def final(sounds: list[NDArray[np.float32]]) -> Figures:
-    from sherpa_onnx import OfflineRecognizer
-
     folder = Path(os.environ["MERA_EDGE_MODELS"]) / "moonshine-tiny-en"
-    model = Moonshine(folder)
-    with tempfile.NamedTemporaryFile("wb", suffix=".txt") as tokens:
-        pieces = read_tokens(folder / "tokenizer.bin")
-        tokens.writelines(b64encode(p) + f" {n}\n".encode() for n, p in enumerate(pieces))
-        tokens.flush()
-        recognizer = OfflineRecognizer.from_moonshine_v2(
-            encoder=str(folder / "encoder_model.ort"),
-            decoder=str(folder / "decoder_model_merged.ort"),
-            tokens=tokens.name,
-            num_threads=1,
-        )
+    yield from against("final", (timed(peers.final(folder)), timed(peers.sherpa(folder))), sounds)
 
+
+def timed(transcribe: peers.Transcribe) -> Transcribe:
     def one(samples: NDArray[np.float32]) -> tuple[str, float]:
         began = time.perf_counter()
-        return model.recognize(samples).text, time.perf_counter() - began
+        return transcribe(samples), time.perf_counter() - began
 
-    def other(samples: NDArray[np.float32]) -> tuple[str, float]:
-        began = time.perf_counter()
-        stream = recognizer.create_stream()
-        stream.accept_waveform(SAMPLE_RATE, samples)
-        recognizer.decode_stream(stream)
-        return str(stream.result.text), time.perf_counter() - began
-
-    yield from against("final", (one, other), sounds)
+    return one
 
 
 def against(name: str, both: tuple[Any, Any], sounds: list[NDArray[np.float32]]) -> Figures:

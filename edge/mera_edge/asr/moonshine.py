@@ -118,15 +118,16 @@ class Moonshine:
     ) -> UtteranceText | None:
         """Return the likeliest text when the streaming pass is asked too."""
 
-        def tokens(words: Words) -> list[int]:
-            return self._encoded(written(words, heard))
+        found: dict[Words, tuple[list[int], list[float]]] = {}
 
         def score(words: Words) -> float:
-            return sum(self._scored(utterance, tokens(words)), 0.0)
+            tokens = self._encoded(written(words, heard))
+            found[words] = tokens, self._scored(utterance, tokens)
+            return sum(found[words][1], 0.0)
 
         own = tuple(normalized(heard).split())
-        best = tokens(rescored(own, streamed, score))
-        return self._text(best, self._scored(utterance, best)) if best else None
+        tokens, log_probabilities = found[rescored(own, streamed, score)]
+        return self._text(tokens, log_probabilities) if tokens else None
 
     def _text(self, said: list[int], log_probabilities: list[float]) -> UtteranceText:
         words = self._words(said, log_probabilities)
