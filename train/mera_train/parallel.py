@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache
@@ -24,7 +25,10 @@ class Shared(Protocol):
 @cache
 def state() -> PartialState:
     """Who we are: ``num_processes``, ``process_index``, ``is_main_process``, ``device``."""
-    return PartialState(cpu=not torch.cuda.is_available())
+    found = PartialState(cpu=not torch.cuda.is_available())
+    # Threads of a group that is left open end some runs in std::terminate() at exit.
+    atexit.register(found.destroy_process_group)
+    return found
 
 
 def first() -> AbstractContextManager[None]:
