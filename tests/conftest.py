@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import math
 import os
 import tempfile
 
@@ -21,10 +22,16 @@ settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
-def spoken() -> NDArray[np.float32]:
-    """A second of speech, of the sample clip."""
-    source = MediaFile(CLIP)
+def talk() -> NDArray[np.float32]:
+    """All sound of the sample clip, at 16 kHz."""
+    source = MediaFile(CLIP, video=False)
     source.open()
-    sound = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
+    samples = np.concatenate([piece.samples for piece in source.poll(math.inf).audio])
     source.close()
-    return sound
+    return samples
+
+
+@pytest.fixture(scope="session")
+def spoken(talk: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A second of speech, of the sample clip."""
+    return talk[9600:25600]

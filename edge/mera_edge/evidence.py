@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mera_edge.labels import ModalityName
+from mera_edge.labels import ModalityName, project
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,27 @@ class Evidence:
     """``[D]``, what the fusion reads."""
     person: int | None = None
     """Whose face it is; ``None`` for voice and words."""
+
+    @classmethod
+    def of_outputs(
+        cls,
+        modality: ModalityName,
+        captured_s: float,
+        outputs: Mapping[str, NDArray[np.floating]],
+        labels: Sequence[str],
+    ) -> Evidence:
+        """Return the evidence in the outputs of one of the bundle's encoders, for a batch of one.
+
+        Args:
+            modality: of the encoder.
+            captured_s: stream time, in seconds, of the newest sample or word.
+            outputs: ``probabilities`` ``[1, C]``, ``valence`` ``[1, 1]``, ``embedding`` ``[1, D]``.
+            labels: the encoder's ``C`` labels.
+        """
+        return cls(
+            modality=modality,
+            captured_s=captured_s,
+            probabilities=project(outputs["probabilities"][0], labels),
+            valence=float(outputs["valence"][0, 0]),
+            embedding=outputs["embedding"][0],
+        )

@@ -15,7 +15,7 @@ from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, SPEC
 from mera_edge.metrics.word_error_rate import normalized
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import audio, checkpoint
 from mera_train.asr import data as speeches
 from mera_train.asr.config import Config
@@ -103,14 +103,8 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         "chunk_size": shape.chunk_size,
         "left_chunks": shape.left_chunks,
     }
-    model_path, tokens_path = out / "asr.onnx", out / "asr-tokens.txt"
-    exported = to_onnx(
-        _prepare(loaded, config),
-        model_path,
-        {key: str(value) for key, value in metadata.items()},
-        {"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
-    )
-    files = {"model": model_path, "tokens": tokens_path}
+    tokens_path = out / "asr-tokens.txt"
+    files = {"tokens": tokens_path}
     for name, file in (("language_model", LANGUAGE_MODEL), ("words", WORDS)):
         if (checkpoint_directory / file).exists():
             files[name] = out / f"asr-{file}"
@@ -122,10 +116,13 @@ def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> R
         )
     lines = [f"{symbol} {index}\n" for index, symbol in enumerate(config.symbols)]
     tokens_path.write_text("".join(lines), encoding="utf-8")
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        files,
+        _prepare(loaded, config),
+        out / "asr.onnx",
+        metadata={key: str(value) for key, value in metadata.items()},
+        units={"x": "log-mel", "log_probs": "log-probability", "offset": "encoder frames"},
+        files=files,
         features=SPEC,
         settings={"chunk_size": shape.chunk_size, "left_chunks": shape.left_chunks},
     )

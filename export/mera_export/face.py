@@ -12,7 +12,7 @@ from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.features.face import SPEC, crop
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.face import data as faces
@@ -27,7 +27,7 @@ OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {"face": "grey level, 0 to 255", "probabilities": "probability", "valence": "-1 to 1"}
 
 
-class Answers(nn.Module):
+class FaceOutputs(nn.Module):
     """The encoder with its temperature, in the shapes of the bundle."""
 
     def __init__(self, model: FaceNet) -> None:
@@ -51,7 +51,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     generator = torch.Generator().manual_seed(0)
     shape = (1, 1, config.model.crop_size, config.model.crop_size)
     inputs = {"face": torch.rand(shape, generator=generator) * 255}
-    return Prepared(model, Answers(model), inputs, OUTPUTS)
+    return Prepared(model, FaceOutputs(model), inputs, OUTPUTS)
 
 
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
@@ -62,12 +62,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    prepared, path = prepare(loaded), out / "face.onnx"
-    exported = to_onnx(prepared, path, {"labels": ",".join(LABELS)}, UNITS)
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        {"model": path},
+        prepare(loaded),
+        out / "face.onnx",
+        metadata={"labels": ",".join(LABELS)},
+        units=UNITS,
         labels=LABELS,
         features=SPEC,
         calibration={"temperature": float(loaded.weights["temperature"])},

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
 from mera_edge.features.face import DETECTOR_SPEC
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.face_detector.model import FaceDetectorNet
@@ -27,7 +27,7 @@ UNITS = {
 }
 
 
-class Answers(nn.Module):
+class DetectorOutputs(nn.Module):
     """The detector with probabilities, and places that do not depend on the picture's size."""
 
     def __init__(self, model: FaceDetectorNet) -> None:
@@ -50,7 +50,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     model = loaded.fill(FaceDetectorNet(loaded.settings(Config).model))
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator) * 255
-    return Prepared(model, Answers(model), {"picture": picture}, OUTPUTS)
+    return Prepared(model, DetectorOutputs(model), {"picture": picture}, OUTPUTS)
 
 
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
@@ -62,10 +62,4 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     path = out / "face_detector.onnx"
-    exported = to_onnx(prepare(loaded), path, {}, UNITS)
-    return entry(
-        loaded,
-        exported,
-        {"model": path},
-        features=DETECTOR_SPEC,
-    )
+    return export_model(loaded, prepare(loaded), path, units=UNITS, features=DETECTOR_SPEC)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
 from mera_edge.labels import EMOTIONS, MODALITIES
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import checkpoint
 from mera_train.fusion.config import Config
 from mera_train.fusion.model import Mtme
@@ -25,7 +25,7 @@ UNITS = {
 }
 
 
-class Answers(nn.Module):
+class FusionOutputs(nn.Module):
     """The network in the shapes of the bundle."""
 
     def __init__(self, network: Mtme) -> None:
@@ -67,13 +67,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     inputs["unimodal_probabilities"] = torch.softmax(scores, dim=2)
     inputs["present"] = torch.ones(1, len(MODALITIES))
     inputs["age_s"] = torch.tensor([[0.2, 0.1, 1.5]])
-    prepared = Prepared(network, Answers(network), inputs, OUTPUTS)
-    path = out / "fusion.onnx"
-    exported = to_onnx(prepared, path, {"labels": ",".join(EMOTIONS)}, UNITS)
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        {"model": path},
+        Prepared(network, FusionOutputs(network), inputs, OUTPUTS),
+        out / "fusion.onnx",
+        metadata={"labels": ",".join(EMOTIONS)},
+        units=UNITS,
         labels=EMOTIONS,
         settings={"modalities": list(MODALITIES)},
         calibration={"temperature": float(network.get_buffer("temperature"))},

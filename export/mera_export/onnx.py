@@ -123,19 +123,33 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def entry(
-    loaded: Checkpoint, exported: Exported, files: Mapping[str, Path], **facts: Any
+def export_model(
+    loaded: Checkpoint,
+    prepared: Prepared,
+    path: Path,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    files: Mapping[str, Path] | None = None,
+    **facts: Any,
 ) -> RoleEntry:
-    """Describe the model of an exported checkpoint for the manifest.
+    """Export the network of a checkpoint with `to_onnx`, and describe it for the manifest.
 
     Args:
         loaded: the checkpoint.
-        exported: the interface of its model.
-        files: ``model``, and what goes with it.
+        prepared: its network.
+        path: the file to write.
+        metadata: see `to_onnx`.
+        units: see `to_onnx`.
+        files: what goes with the model, already written.
         facts: other fields of `RoleEntry`.
+
+    Raises:
+        CheckFailed: torch and ONNX Runtime do not agree.
     """
+    exported = to_onnx(prepared, path, metadata, units)
     return RoleEntry(
-        files={name: FileEntry.of(path) for name, path in files.items()},
+        files={name: FileEntry.of(p) for name, p in {"model": path, **(files or {})}.items()},
         precision="fp32",
         inputs=exported.inputs,
         outputs=exported.outputs,

@@ -14,7 +14,7 @@ from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.labels import EMOTIONS
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.text import data as texts
@@ -34,7 +34,7 @@ UNITS = {
 EXAMPLE = "I'm so glad you came, this is the best day I have had in years!"
 
 
-class Answers(nn.Module):
+class TextOutputs(nn.Module):
     """The encoder with its temperature, in the shapes of the bundle."""
 
     def __init__(self, model: TextEncoder) -> None:
@@ -61,7 +61,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     inputs = {"tokens": torch.zeros(1, config.max_length, dtype=torch.int64)}
     found = tokenize(read(loaded.directory), [normalise(EXAMPLE)], config.max_length)
     inputs["tokens"][:, : found.shape[1]] = found
-    return Prepared(model, Answers(model), inputs, OUTPUTS)
+    return Prepared(model, TextOutputs(model), inputs, OUTPUTS)
 
 
 def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
@@ -73,16 +73,18 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
-    model_path, tokenizer_path = out / "text.onnx", out / "text-tokenizer.json"
-    exported = to_onnx(prepare(loaded), model_path, {"labels": ",".join(EMOTIONS)}, UNITS)
+    prepared, tokenizer_path = prepare(loaded), out / "text-tokenizer.json"
     # Without the white space that a checkpoint has for its readers.
     facts = json.loads((checkpoint_directory / TOKENIZER).read_text(encoding="utf-8"))
     compact = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     tokenizer_path.write_text(compact, encoding="utf-8")
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        {"model": model_path, "tokenizer": tokenizer_path},
+        prepared,
+        out / "text.onnx",
+        metadata={"labels": ",".join(EMOTIONS)},
+        units=UNITS,
+        files={"tokenizer": tokenizer_path},
         labels=EMOTIONS,
         features=SPEC,
         settings={"longest": config.max_length},

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mera_edge.bundle import RoleEntry
 from mera_edge.features.fbank import BINS, SPEC
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.vad.model import CHUNK, Detector
@@ -54,12 +54,11 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
-    path = out / "vad.onnx"
-    exported = to_onnx(prepare(loaded), path, units=UNITS)
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        {"model": path},
+        prepare(loaded),
+        out / "vad.onnx",
+        units=UNITS,
         features=SPEC,
         settings={"chunk_frames": CHUNK},
     )

@@ -13,7 +13,7 @@ from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleEntry
 from mera_edge.features.fbank import BINS, SPEC
 from mera_edge.labels import to_emotion
-from mera_export.onnx import Prepared, entry, to_onnx
+from mera_export.onnx import Prepared, export_model
 from mera_train import audio, checkpoint
 from mera_train.checkpoint import Checkpoint
 from mera_train.voice import data as corpora
@@ -25,7 +25,7 @@ from mera_train.voice.model import Voice
 CORPORA = tuple(corpora.DEV_SPEAKERS)
 """What it is calibrated and compared on; see `mera_export.datasets`."""
 
-ANSWERS = ("probabilities", "valence", "embedding")
+OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {
     "frames": "log-mel",
     "probabilities": "share",
@@ -35,7 +35,7 @@ UNITS = {
 
 
 class Streaming(nn.Module):
-    """One chunk at a time: caches in, answers and caches out."""
+    """One chunk at a time: caches in, outputs and caches out."""
 
     def __init__(self, model: Voice) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """
     config = loaded.settings(Config)
     model = loaded.fill(blank(config.model))
-    outputs = (*ANSWERS, *(f"next_cache_{name}" for name in model.cache_names))
+    outputs = (*OUTPUTS, *(f"next_cache_{name}" for name in model.cache_names))
     return Prepared(model, Streaming(model), example(model), outputs)
 
 
@@ -68,12 +68,12 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     """
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
-    path = out / "voice.onnx"
-    exported = to_onnx(prepare(loaded), path, {"labels": " ".join(LABELS)}, UNITS)
-    return entry(
+    return export_model(
         loaded,
-        exported,
-        {"model": path},
+        prepare(loaded),
+        out / "voice.onnx",
+        metadata={"labels": " ".join(LABELS)},
+        units=UNITS,
         labels=LABELS,
         features=SPEC,
         settings={"chunk_frames": config.model.chunk_size},

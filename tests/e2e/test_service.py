@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from service import full_pipe
 
 from mera_edge.sample import CLIP
 
@@ -64,17 +64,6 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 def children(process: subprocess.Popen[str]) -> set[str]:
     """Return the processes that capture for a run."""
     return set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
-
-
-def full_pipe() -> tuple[int, int]:
-    """Return both ends of a pipe into which nothing more goes."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writer, bytes(4096))
-    os.set_blocking(writer, True)
-    return reader, writer
 
 
 def written(file: Path) -> int:

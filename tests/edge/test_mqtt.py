@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,15 @@ def rendered(template: str, state: str) -> str:
     return environment.from_string(template).render(value_json=json.loads(state))
 
 
+def publish_until(to: MqttSink, what: EmotionEvent, holds: Callable[[], bool]) -> None:
+    """Publish an event again and again, for ten seconds at the most."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        to.publish(what)
+        time.sleep(0.02)
+
+
 @needs_broker
 def test_home_assistant_discovers_the_box_and_its_rooms(heard: Listener, broker: Mosquitto) -> None:
     to = sink(broker.port, rooms(), transcript="final")
@@ -235,11 +244,8 @@ def test_a_mood_that_goes_on_is_no_news(heard: Listener, broker: Mosquitto) -> N
     to.publish(event("sad"))
     heard.wait(f"{BASE}/hall/event", before="happy", event_type="sad")
     heard.send("homeassistant/status", "online")
-    deadline = time.monotonic() + 10
-    while sum(topic == STATE for _, topic, *_ in heard.all) < 4:
-        assert time.monotonic() < deadline
-        to.publish(event("sad", lasts_s=1))
-        time.sleep(0.05)
+    again = event("sad", lasts_s=1)
+    publish_until(to, again, lambda: sum(topic == STATE for _, topic, *_ in heard.all) >= 4)
     assert sum(topic == f"{BASE}/hall/event" for _, topic, *_ in heard.all) == 1
     to.close(None)
 
@@ -289,11 +295,7 @@ def test_home_assistant_is_told_again_when_it_starts(heard: Listener, broker: Mo
     topic = "homeassistant/device/mera_edge_attic_hall/config"
     heard.wait(topic)
     heard.send("homeassistant/status", "online")
-    deadline = time.monotonic() + 10
-    while sum(each == topic for _, each, *_ in heard.all) < 2:
-        assert time.monotonic() < deadline
-        to.publish(event("happy"))
-        time.sleep(0.02)
+    publish_until(to, event("happy"), lambda: sum(each == topic for _, each, *_ in heard.all) >= 2)
     to.close(None)
 
 
@@ -351,11 +353,7 @@ def test_a_belated_end_of_an_earlier_connection_is_put_right(
     to = sink(broker.port)
     to.publish(event("happy"))
     heard.send(f"{BASE}/status", "offline", retain=True)
-    deadline = time.monotonic() + 10
-    while heard.newest[f"{BASE}/status"] != "online":
-        assert time.monotonic() < deadline
-        to.publish(event("happy"))
-        time.sleep(0.02)
+    publish_until(to, event("happy"), lambda: heard.newest[f"{BASE}/status"] == "online")
     to.close(None)
 
 

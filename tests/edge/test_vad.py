@@ -1,7 +1,5 @@
 """Speech opens the gate at any level; what is not speech does not; pauses between words stay."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +9,6 @@ from scipy.signal import sawtooth
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_edge.stages.vad import HANGOVER_S, VoiceActivity
 
 Samples = NDArray[np.float32]
@@ -22,16 +18,6 @@ T = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
 @pytest.fixture(scope="module")
 def activity() -> VoiceActivity:
     return VoiceActivity(Bundle.open())
-
-
-@pytest.fixture(scope="module")
-def speech() -> Samples:
-    """The talk of the bundled sample."""
-    source = MediaFile(CLIP, video=False)
-    source.open()
-    sounds = [sound.samples for sound in source.poll(math.inf).audio]
-    source.close()
-    return np.concatenate(sounds)
 
 
 def noise(seed: int = 0) -> Samples:
@@ -78,44 +64,44 @@ def test_noise_tones_and_music_are_nobody_speaking(
 
 @pytest.mark.parametrize("decibel", [-40, -20, 0, 20, 40])
 def test_speech_is_heard_however_loud_it_is(
-    activity: VoiceActivity, speech: Samples, decibel: float
+    activity: VoiceActivity, talk: Samples, decibel: float
 ) -> None:
-    loud = np.clip(speech * 10 ** (decibel / 20), -1, 1)
-    here, there = heard(activity, speech), heard(activity, loud)
+    loud = np.clip(talk * 10 ** (decibel / 20), -1, 1)
+    here, there = heard(activity, talk), heard(activity, loud)
     assert np.mean(here) > 0.5
     assert np.mean(np.equal(here, there)) > (0.95 if decibel <= 0 else 0.85)
 
 
 def test_after_noise_speech_is_still_heard_and_silence_ends_it(
-    activity: VoiceActivity, speech: Samples
+    activity: VoiceActivity, talk: Samples
 ) -> None:
-    level = np.sqrt(np.mean(speech**2))
-    answers = heard(activity, np.concatenate([noise() * level / 10, speech, np.zeros(32_000)]))
+    level = np.sqrt(np.mean(talk**2))
+    answers = heard(activity, np.concatenate([noise() * level / 10, talk, np.zeros(32_000)]))
     assert not any(answers[:95])
     assert np.mean(answers[100:-50]) > 0.5
     assert not answers[-1]
 
 
-def test_reset_equals_a_new_instance(activity: VoiceActivity, speech: Samples) -> None:
-    heard(activity, speech[: 3 * SAMPLE_RATE])
-    assert heard(activity, speech) == heard(VoiceActivity(Bundle.open()), speech)
+def test_reset_equals_a_new_instance(activity: VoiceActivity, talk: Samples) -> None:
+    heard(activity, talk[: 3 * SAMPLE_RATE])
+    assert heard(activity, talk) == heard(VoiceActivity(Bundle.open()), talk)
 
 
 @given(st.integers(1, 700))
 @settings(max_examples=10)
 def test_how_the_sound_is_cut_does_not_matter(
-    activity: VoiceActivity, speech: Samples, piece: int
+    activity: VoiceActivity, talk: Samples, piece: int
 ) -> None:
-    frames = 4 * (len(speech) // 640)
-    cut = speech[: frames * 160]
+    frames = 4 * (len(talk) // 640)
+    cut = talk[: frames * 160]
     assert heard(activity, cut, piece)[-1] == heard(activity, cut)[-1]
 
 
-def test_the_gate_never_flutters(activity: VoiceActivity, speech: Samples) -> None:
+def test_the_gate_never_flutters(activity: VoiceActivity, talk: Samples) -> None:
     """Once open it stays open for the hangover at least."""
     answers = heard(
         activity,
-        speech * np.sign(np.sin(2 * np.pi * 1.5 * np.arange(len(speech)) / 16_000)).clip(0),
+        talk * np.sign(np.sin(2 * np.pi * 1.5 * np.arange(len(talk)) / 16_000)).clip(0),
     )
     changes = np.flatnonzero(np.diff([False, *answers]))
     assert len(changes) > 0

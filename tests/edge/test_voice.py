@@ -1,7 +1,5 @@
 """The shipped voice encoder hears how something is said, not how loud."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +8,6 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.fbank import log_mel
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
@@ -20,14 +16,10 @@ Heard = tuple[VoiceActivity, VoiceStage, Samples]
 
 
 @pytest.fixture(scope="module")
-def heard() -> Heard:
+def heard(talk: Samples) -> Heard:
     """The stages, and three seconds of the bundled sample's talk."""
-    source = MediaFile(CLIP, video=False)
-    source.open()
-    sounds = [sound.samples for sound in source.poll(math.inf).audio]
-    source.close()
     bundle = Bundle.open()
-    return VoiceActivity(bundle), VoiceStage(bundle), np.concatenate(sounds)[:48_000]
+    return VoiceActivity(bundle), VoiceStage(bundle), talk[:48_000]
 
 
 def answer(heard: Heard, samples: Samples) -> NDArray[np.float32]:

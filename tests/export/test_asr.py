@@ -14,6 +14,7 @@ import pytest
 import sherpa_onnx
 import torch
 from numpy.typing import NDArray
+from sherpa import theirs as by_sherpa
 
 from mera_calibration.activation_ranges import measure_ranges
 from mera_calibration.calibration_set import CalibrationSet, Example, Sample
@@ -169,21 +170,11 @@ def test_sherpa_onnx_writes_the_same_from_the_same_file(
     precision: str, seed: int, request: pytest.FixtureRequest
 ) -> None:
     bundle: Bundle = request.getfixturevalue(precision)
-    role, samples = bundle.role("asr"), sound(5.0, seed)
-    theirs = sherpa_onnx.OnlineRecognizer.from_wenet_ctc(
-        tokens=str(role.path("tokens")),
-        model=str(role.path()),
-        num_threads=1,
-        chunk_size=role.entry.settings["chunk_size"],
-        num_left_chunks=role.entry.settings["left_chunks"],
-    )
-    stream = theirs.create_stream()
-    stream.accept_waveform(16_000, samples)
-    while theirs.is_ready(stream):
-        theirs.decode_stream(stream)
+    samples = sound(5.0, seed)
+    theirs, _ = by_sherpa(bundle)(samples)
     ours = Recognizer(bundle)
     ours.accept(AudioBlock(LogMel().accept(samples), 5.0))
-    assert ours.partial().text == theirs.get_result(stream).strip()
+    assert ours.partial().text == theirs
     assert ours.partial().text
 
 

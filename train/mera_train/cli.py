@@ -33,6 +33,12 @@ KeepLearnt = Annotated[
     ),
 ]
 
+Licence = Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")]
+Resume = Annotated[Path | None, typer.Option(help="Continue from the run in this directory.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start over instead of resuming the run in --out.")
+]
+
 app = typer.Typer(no_args_is_help=True, help="Train a model in full precision.")
 
 
@@ -63,20 +69,14 @@ def _verb(role: str) -> Callable[..., None]:
             list[str] | None,
             typer.Option(help="Own examples: what a label means, as NAME=EMOTION; repeatable."),
         ] = None,
-        licence: Annotated[
-            str | None, typer.Option(help="Licence of the weights, for the model card.")
-        ] = None,
+        licence: Licence = None,
         skip_bad: Annotated[
             int | None,
             typer.Option(min=0, help="Own examples: number of unusable rows that may be skipped."),
         ] = None,
         keep_learnt: KeepLearnt = False,
-        resume: Annotated[
-            Path | None, typer.Option(help="Continue from the run in this directory.")
-        ] = None,
-        fresh: Annotated[
-            bool, typer.Option("--fresh", help="Start over instead of resuming the run in --out.")
-        ] = False,
+        resume: Resume = None,
+        fresh: Fresh = False,
     ) -> None:
         from mera_train.disk import room_for
         from mera_train.own.archives import unpacked
@@ -145,17 +145,13 @@ def fusion(
         str | None,
         typer.Option("--from", help="With your clips: default (the shipped weights) or a path."),
     ] = None,
-    licence: Annotated[
-        str | None, typer.Option(help="Licence of the weights, for the model card.")
-    ] = None,
+    licence: Licence = None,
     skip_bad: Annotated[
         int | None,
         typer.Option(min=0, help="With your clips: number of unusable clips that may be skipped."),
     ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="With --data: continue from the run in this directory.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of resuming.")] = False,
+    resume: Resume = None,
+    fresh: Fresh = False,
     model: Annotated[
         str | None,
         typer.Option(

@@ -40,3 +40,35 @@ class StreamModel:
         """Go back to the beginning of a stream."""
         for cache in self._caches.values():
             cache.fill(0)
+
+
+class FrameModel:
+    """A `StreamModel` whose input ``frames`` takes a fixed number of log-mel frames.
+
+    However the frames are cut into pieces, the outputs are the same.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._model = StreamModel(engine)
+        _, self.chunk, self._bins = engine.inputs["frames"].shape
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the beginning of a stream."""
+        self._model.reset()
+        self._waiting = np.empty((0, self._bins), np.float32)
+
+    @property
+    def pending(self) -> int:
+        """Number of frames that do not complete a chunk yet."""
+        return len(self._waiting)
+
+    def accept(self, frames: Array) -> list[dict[str, Array]]:
+        """Return the outputs of every chunk that ``frames`` ``[n, bins]`` complete."""
+        waiting = np.concatenate([self._waiting, frames])
+        complete = len(waiting) // self.chunk * self.chunk
+        self._waiting = waiting[complete:]
+        return [
+            self._model.step({"frames": waiting[None, start : start + self.chunk]})
+            for start in range(0, complete, self.chunk)
+        ]

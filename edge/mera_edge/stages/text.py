@@ -10,7 +10,6 @@ from mera_edge.bundle import Bundle
 from mera_edge.evidence import Evidence
 from mera_edge.features.text import SPEC, normalise
 from mera_edge.features.tokens import Tokenizer
-from mera_edge.labels import project
 from mera_edge.stages.adapters import chosen
 
 
@@ -51,14 +50,8 @@ class TextStage:
             return None
         tokens = np.zeros((1, self._length), np.int64)
         tokens[0, : len(ids)] = ids
-        answer = self._engine.run({"tokens": tokens})
-        return Evidence(
-            modality="text",
-            captured_s=captured_s,
-            probabilities=project(answer["probabilities"][0], self._labels),
-            valence=float(answer["valence"][0, 0]),
-            embedding=answer["embedding"][0],
-        )
+        outputs = self._engine.run({"tokens": tokens})
+        return Evidence.of_outputs("text", captured_s, outputs, self._labels)
 
 
 def sentence_encoder(bundle: Bundle) -> SentenceEncoder:

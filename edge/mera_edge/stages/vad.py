@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.engine.stream import StreamModel
+from mera_edge.engine.stream import FrameModel
 from mera_edge.features.audio import AudioBlock
-from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
+from mera_edge.features.fbank import FRAME_SHIFT_S, SPEC
 from mera_edge.stages.adapters import chosen
 
 SURE, UNSURE = 0.5, 0.25
@@ -67,16 +67,13 @@ class VoiceActivity:
     def __init__(self, bundle: Bundle) -> None:
         role = bundle.role("vad")
         role.require_features(SPEC)
-        engine = role.stage_engine()
-        self._chunk = engine.inputs["frames"].shape[1]
-        self._gate = Gate(self._chunk * FRAME_SHIFT_S)
-        self._model = StreamModel(engine)
+        self._model = FrameModel(role.stage_engine())
+        self._gate = Gate(self._model.chunk * FRAME_SHIFT_S)
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream."""
         self._model.reset()
-        self._waiting = np.empty((0, BINS), np.float32)
         self._gate.reset()
 
     @property
@@ -94,12 +91,8 @@ class VoiceActivity:
         Args:
             frames: ``[n, 80]`` log-mel, any number of them.
         """
-        waiting = np.concatenate([self._waiting, frames])
-        complete = len(waiting) // self._chunk * self._chunk
-        self._waiting = waiting[complete:]
-        for start in range(0, complete, self._chunk):
-            answer = self._model.step({"frames": waiting[None, start : start + self._chunk]})
-            self._gate.decide(float(answer["speech"][0, 0]))
+        for outputs in self._model.accept(frames):
+            self._gate.decide(float(outputs["speech"][0, 0]))
         return self.speaking
 
     def span(self, frames: NDArray[np.float32]) -> tuple[int, int] | None:
@@ -109,13 +102,14 @@ class VoiceActivity:
             frames: ``[n, 80]`` log-mel. The stream so far is forgotten.
         """
         self.reset()
-        starts = range(0, len(frames), self._chunk)
-        active = [s for s in starts if self.accept(frames[s : s + self._chunk])]
+        chunk = self._model.chunk
+        starts = range(0, len(frames), chunk)
+        active = [s for s in starts if self.accept(frames[s : s + chunk])]
         self.reset()
         if not active:
             return None
         # It began before the detector was sure of it.
-        return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + self._chunk)
+        return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + chunk)
 
 
 def speech_detector(bundle: Bundle) -> SpeechDetector:

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.engine.stream import StreamModel
+from mera_edge.engine.stream import FrameModel
 from mera_edge.evidence import Evidence
 from mera_edge.features.audio import AudioBlock
-from mera_edge.features.fbank import BINS, FRAME_SHIFT_S, SPEC
-from mera_edge.labels import project
+from mera_edge.features.fbank import FRAME_SHIFT_S, SPEC
 from mera_edge.stages.adapters import chosen
 
 
@@ -37,15 +36,11 @@ class VoiceStage:
         role = bundle.role("voice")
         role.require_features(SPEC)
         self._labels = role.entry.labels
-        engine = role.stage_engine()
-        self._chunk = engine.inputs["frames"].shape[1]
-        self._model = StreamModel(engine)
-        self._waiting = np.empty((0, BINS), np.float32)
+        self._model = FrameModel(role.stage_engine())
 
     def reset(self) -> None:
         """Forget what was heard: the next frame is the first of an utterance."""
         self._model.reset()
-        self._waiting = self._waiting[:0]
 
     def accept_block(self, block: AudioBlock) -> Evidence | None:
         """Do what `accept` does, with the frames of ``block``."""
@@ -61,21 +56,11 @@ class VoiceStage:
         Returns:
             The newest evidence, or ``None`` while the frames do not complete a chunk.
         """
-        waiting = np.concatenate([self._waiting, frames])
-        complete = len(waiting) // self._chunk * self._chunk
-        self._waiting = waiting[complete:]
-        answer = None
-        for start in range(0, complete, self._chunk):
-            answer = self._model.step({"frames": waiting[None, start : start + self._chunk]})
-        if answer is None:
+        outputs = self._model.accept(frames)
+        if not outputs:
             return None
-        return Evidence(
-            modality="voice",
-            captured_s=end_s - len(self._waiting) * FRAME_SHIFT_S,
-            probabilities=project(answer["probabilities"][0], self._labels),
-            valence=float(answer["valence"][0, 0]),
-            embedding=answer["embedding"][0],
-        )
+        captured_s = end_s - self._model.pending * FRAME_SHIFT_S
+        return Evidence.of_outputs("voice", captured_s, outputs[-1], self._labels)
 
 
 def voice_encoder(bundle: Bundle) -> VoiceEncoder:

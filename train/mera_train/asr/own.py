@@ -27,6 +27,7 @@ from mera_train.asr.units import Units
 from mera_train.fingerprint import Digests
 from mera_train.own import examples as own
 from mera_train.own import layouts
+from mera_train.own.card import figure_rows, kept
 from mera_train.own.command import CHECKPOINTS
 from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.config import OwnConfig, required
@@ -189,17 +190,8 @@ def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
     given = required(config.own)
     people = len({row.columns["person"] for row in rows if row.columns["person"]})
     counts = {s: sum(layouts.split(row) == s for row in rows) for s in ("train", "valid", "test")}
-    figures = "".join(
-        f"| {what} | {metrics[name]['wer']:.1%} | {metrics[name]['cer']:.1%} |\n"
-        for name, what in (
-            ("test", "this one"),
-            ("shipped", "the shipped one"),
-            ("learnt", "what was learnt, not kept"),
-        )
-        if name in metrics
-    )
-    compared = metrics.get("comparison")
-    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
+    verdict = kept(metrics)
+    figures = figure_rows(metrics, lambda m: [f"{m['wer']:.1%}", f"{m['cer']:.1%}"])
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
@@ -209,7 +201,7 @@ def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
   {", ".join(f"{n} {split}" for split, n in counts.items())}. Their licence is for whoever gave them
   to state.
 * **Licence** of the weights: {stated(config.licence)}.
-* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{kept}
+* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
 On the {metrics["test"]["n"]} test recordings, greedy search in the device's chunks:
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_train.features.store import Features
 from mera_train.fusion.model import Fused, Mtme
+from mera_train.rows import select
 
 _RATED = {"voice": "label_A", "face": "label_V", "text": "label_T"}
 
@@ -38,15 +39,7 @@ class Clips:
 
     def at(self, rows: Tensor) -> Clips:
         """Return some rows."""
-        return Clips(
-            {name: values[rows] for name, values in self.embeddings.items()},
-            self.probabilities[rows],
-            self.age_s[rows],
-            self.present[rows],
-            self.valence[rows],
-            self.emotions[rows],
-            {name: values[rows] for name, values in self.unimodal.items()},
-        )
+        return select(self, rows)
 
     def through(self, network: Mtme, kept: Tensor) -> Fused:
         """Run the network with the modalities that are there and ``kept [n, 3]``."""

@@ -21,6 +21,7 @@ from mera_train import audio, disk, fingerprint, parallel
 from mera_train.face import augment as face_augment
 from mera_train.face import data as faces
 from mera_train.fingerprint import Digests, Made
+from mera_train.rows import select
 from mera_train.text import data as texts
 from mera_train.text.disturb import Disturbance, disturb
 from mera_train.voice import data as voices
@@ -43,13 +44,7 @@ class Pool:
 
     def at(self, rows: NDArray[np.bool_]) -> Pool:
         """Return the rows where ``rows`` is true."""
-        return Pool(
-            self.embeddings[rows],
-            self.probabilities[rows],
-            self.emotions[rows],
-            self.disturbed[rows],
-            self.items[rows],
-        )
+        return select(self, rows)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mera_edge.metrics.confusion import LEAST_GROUPS, RESAMPLES
+from mera_edge.metrics.confusion import LEAST_GROUPS, draws
 from mera_train.fusion.clips import Clips
 from mera_train.fusion.config import Config
 from mera_train.fusion.model import Mtme
@@ -124,8 +124,8 @@ def _interval(gained: NDArray[np.float64], whose: NDArray[np.int64]) -> tuple[fl
     if group.max() + 1 < LEAST_GROUPS:
         group = np.arange(len(gained))
     sums, counts = np.bincount(group, gained), np.bincount(group)
-    drawn = np.random.default_rng(0).integers(len(sums), size=(RESAMPLES, len(sums)))
-    low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
+    drawn = draws(len(sums))
+    low, high = np.percentile(drawn @ sums / (drawn @ counts), (2.5, 97.5))
     return float(low), float(high)
 
 

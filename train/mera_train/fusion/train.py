@@ -26,6 +26,7 @@ from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.supervision import SUBSETS, Batch, MultiTask, Supervised
 from mera_train.fusion.uncertainty import uncertainty
 from mera_train.loop import fit
+from mera_train.rows import select
 from mera_train.temperature import fit_temperature
 
 EXAMPLES = 4200
@@ -82,13 +83,7 @@ class Tensors:
 
     def at(self, rows: Tensor) -> Tensors:
         """Return some rows."""
-        return Tensors(
-            {name: values[rows] for name, values in self.embeddings.items()},
-            self.probabilities[rows],
-            self.age_s[rows],
-            self.emotions[rows],
-            self.valence[rows],
-        )
+        return select(self, rows)
 
     def through(self, network: Mtme, present: Tensor) -> Fused:
         """Run the network with the modalities that are ``present [n, 3]``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mera_train.own.comparison import Comparison
@@ -29,17 +29,7 @@ def card(
     own = required(config.own)
     labels = [label for label in encoder.labels if any(e.label == label for e in examples)]
     rows = "".join(_row(label, [e for e in examples if e.label == label]) for label in labels)
-    figures = "".join(
-        f"| {what} | {' | '.join(_figure(metrics[name], figure) for figure in FIGURES)} |\n"
-        for name, what in (
-            ("test", "this one"),
-            ("shipped", "the shipped one"),
-            ("learnt", "what was learnt, not kept"),
-        )
-        if name in metrics
-    )
-    compared = metrics.get("comparison")
-    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
+    figures = figure_rows(metrics, lambda found: [_figure(found, figure) for figure in FIGURES])
     people = len({e.person for e in examples if e.person})
     whose = f"of {people} people, none of them in two splits" if people else "of unnamed people"
     silent = [label for label in encoder.labels if label not in labels]
@@ -53,7 +43,7 @@ def card(
   gave them to state.
 * **Licence** of the weights: {stated(config.licence)}.
 * **Choice**: the valid examples chose the weights and the temperature
-  ({metrics["temperature"]:.2f}); the test examples chose nothing.{kept}
+  ({metrics["temperature"]:.2f}); the test examples chose nothing.{kept(metrics)}
 
 | label | train | valid | test |
 | --- | --- | --- | --- |
@@ -67,6 +57,32 @@ which {_drawn(metrics["test"])}):
 **Know before use.** It knows people and places like those in the examples, and says what was
 labelled there, not what a person feels.{never if silent else ""} Not for decisions about people.
 """
+
+
+def figure_rows(
+    metrics: Mapping[str, Any], cells: Callable[[dict[str, Any]], Sequence[str]]
+) -> str:
+    """Return the rows of a card's table: the new weights, the shipped ones, the rejected ones.
+
+    Args:
+        metrics: of a run.
+        cells: from the figures of one of them to the cells of its row.
+    """
+    return "".join(
+        f"| {what} | {' | '.join(cells(metrics[name]))} |\n"
+        for name, what in (
+            ("test", "this one"),
+            ("shipped", "the shipped one"),
+            ("learnt", "what was learnt, not kept"),
+        )
+        if name in metrics
+    )
+
+
+def kept(metrics: Mapping[str, Any]) -> str:
+    """Return the line of a card that says whether the new weights were kept; empty: not asked."""
+    compared = metrics.get("comparison")
+    return f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
 
 
 def _drawn(found: dict[str, Any]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from mera_edge.features.fbank import BINS, FLOOR
-from mera_train.voice.model import Block, Planes
+from mera_train.voice.model import BlocksConfig, Planes, flatten, residual_blocks
 
 FADE = 0.1
 """Nats that the loudest frame is forgotten by in a chunk: 11 dB a second. (0.04 hears fewer false
@@ -21,15 +21,11 @@ CHUNK = 4
 Caches = tuple[Tensor, ...]
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(BlocksConfig):
     """The shape of the detector."""
-
-    model_config = ConfigDict(extra="forbid")
 
     channels: tuple[int, int] = Field((8, 16), description="of the two 2-D layers")
     width: int = Field(48, ge=8, description="channels after them")
-    blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
-    kernel_size: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -47,13 +43,8 @@ class Detector(nn.Module):
         one, two = config.channels
         planes = [Planes(2, one, (2, 2)), Planes(one, two, (2, 2))]
         self.planes = nn.ModuleList(planes)
-        self.flatten = nn.Sequential(
-            nn.Conv1d(two * BINS // 4, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
-        )
-        blocks = [
-            Block(config.width, config.kernel_size, 2 ** (i % 4), config.dropout)
-            for i in range(config.blocks)
-        ]
+        self.flatten = flatten(two, BINS // 4, config.width)
+        blocks = residual_blocks(config, config.width, config.dropout)
         self.blocks = nn.ModuleList(blocks)
         self._cache_shapes: list[tuple[int, ...]] = [
             (1,),

@@ -12,8 +12,9 @@ from mera_edge.errors import InputError
 from mera_train import audio, checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
+from mera_train.own.card import figure_rows, kept
 from mera_train.own.command import CHECKPOINTS
-from mera_train.own.comparison import Comparison, by_errors
+from mera_train.own.comparison import by_errors
 from mera_train.own.config import required
 from mera_train.own.examples import Example
 from mera_train.own.train import tell, usable
@@ -147,17 +148,8 @@ def _scenes(material: Material, part: Sequence[Recording], config: Config) -> Sc
 def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) -> str:
     given = required(config.own)
     counts = ", ".join(f"{sum(e.label == label for e in examples)} of {label}" for label in LABELS)
-    figures = "".join(
-        f"| {what} | {metrics[name]['recall']:.1%} | {metrics[name]['false_alarms']:.1%} |\n"
-        for name, what in (
-            ("test", "this one"),
-            ("shipped", "the shipped one"),
-            ("learnt", "what was learnt, not kept"),
-        )
-        if name in metrics
-    )
-    compared = metrics.get("comparison")
-    kept = f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
+    verdict = kept(metrics)
+    figures = figure_rows(metrics, lambda m: [f"{m['recall']:.1%}", f"{m['false_alarms']:.1%}"])
     return f"""\
 # Speech or not, from one's own recordings
 
@@ -166,7 +158,7 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
 * **Data**: `{given.source.name}`, {counts}, and made sounds. Their licence is for whoever gave
   them to state.
 * **Licence** of the weights: {stated(config.licence)}.
-* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{kept}
+* **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
 On composed scenes of the test recordings:
 

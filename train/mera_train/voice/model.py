@@ -28,15 +28,20 @@ SHARPEST = 6.0
 Caches = tuple[Tensor, ...]
 
 
-class ModelConfig(BaseModel):
-    """The shape of the encoder."""
+class BlocksConfig(BaseModel):
+    """The residual blocks of this encoder, and of the speech detector."""
 
     model_config = ConfigDict(extra="forbid")
 
-    channels: tuple[int, int, int] = Field((24, 48, 64), description="of the three 2-D layers")
-    width: int = Field(160, ge=16, description="channels after them")
     blocks: int = Field(4, ge=1, description="residual blocks; the dilation doubles up to 8")
     kernel_size: int = Field(5, ge=2, description="of a block, in frames of 40 ms")
+
+
+class ModelConfig(BlocksConfig):
+    """The shape of the encoder."""
+
+    channels: tuple[int, int, int] = Field((24, 48, 64), description="of the three 2-D layers")
+    width: int = Field(160, ge=16, description="channels after them")
     embedding_dim: int = Field(96, ge=64, le=128)
     dropout: float = Field(0.2, ge=0, lt=1)
     chunk_size: int = Field(32, ge=4, multiple_of=4, description="frames of 10 ms to an answer")
@@ -98,6 +103,16 @@ class Block(nn.Module):
         return x + y, seen[:, :, -self.context :]
 
 
+def flatten(channels: int, bins: int, width: int) -> nn.Sequential:
+    """Return the layer from the planes' ``channels * bins`` to the blocks' ``width``."""
+    return nn.Sequential(nn.Conv1d(channels * bins, width, 1), nn.BatchNorm1d(width), nn.ReLU())
+
+
+def residual_blocks(config: BlocksConfig, width: int, dropout: float) -> list[Block]:
+    """Return the blocks, whose dilations are 1, 2, 4, 8, 1, ..."""
+    return [Block(width, config.kernel_size, 2 ** (i % 4), dropout) for i in range(config.blocks)]
+
+
 class Voice(Calibrated):
     """What hears a voice chunk by chunk: one encoder, or several that answer together."""
 
@@ -138,13 +153,8 @@ class VoiceEncoder(Voice):
         one, two, three = config.channels
         planes = [Planes(2, one, (2, 2)), Planes(one, two, (2, 2)), Planes(two, three, (1, 2))]
         self.planes = nn.ModuleList(planes)
-        self.flatten = nn.Sequential(
-            nn.Conv1d(three * BINS // 8, config.width, 1), nn.BatchNorm1d(config.width), nn.ReLU()
-        )
-        blocks = [
-            Block(config.width, config.kernel_size, 2 ** (i % 4), config.dropout)
-            for i in range(config.blocks)
-        ]
+        self.flatten = flatten(three, BINS // 8, config.width)
+        blocks = residual_blocks(config, config.width, config.dropout)
         self.blocks = nn.ModuleList(blocks)
         self._cache_shapes: list[tuple[int, ...]] = [
             *((1,), (2 + BINS,)),
