@@ -2,18 +2,21 @@
 
     python benchmarks/own_data.py CSV... --role voice --out runs/own_data
 
-Each CSV (file,label,person) is a corpus that the shipped encoder never saw. Its people are divided
-into thirds. Each third tests once: an encoder that began from the shipped one and learnt from 200
-examples of the others, the shipped one itself, and whichever of the two the training kept, on the
-same examples.
+Each CSV (file or text, label, perhaps person) is a corpus that the shipped encoder never saw. Its
+people, or else its rows, are divided into thirds. Each third tests once: an encoder that began from
+the shipped one and learnt from 200 examples of the others, the shipped one itself, and whichever of
+the two the training kept, on the same examples.
 """
 
 from __future__ import annotations
 
+import csv
 import importlib
+import io
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +36,8 @@ def main(
     tables: list[Path],
     out: Annotated[Path, typer.Option()],
     role: Annotated[str, typer.Option(help="voice, face or text.")] = "voice",
+    begin: Annotated[str, typer.Option("--from", help="default or nothing.")] = "default",
+    label: Annotated[list[str] | None, typer.Option(help="NAME=EMOTION, or NAME=.")] = None,
 ) -> None:
     """Print, as Markdown, the UAR of each on every third and over all."""
     print(
@@ -43,33 +48,41 @@ def main(
     runs: dict[str, list[Path]] = {path.stem: [] for path in tables}
     for number in range(3):
         for path in tables:
-            run = _third(role, path, number, out / path.stem / str(number))
+            run = _third(role, path, number, out / path.stem / str(number), begin, label or ())
             runs[path.stem].append(run)
             _row(path.stem, str(number + 1), [run])
     for name, every in runs.items():
         _row(name, "all", every)
 
 
-def _third(role: str, source: Path, number: int, out: Path) -> Path:
+def _third(
+    role: str, source: Path, number: int, out: Path, begin: str, meant: Sequence[str]
+) -> Path:
     module, own = (
         importlib.import_module(f"mera_train.{role}.{name}") for name in ("train", "own")
     )
-    rows = list(layouts.rows(source, ("file", "label")))
-    people = sorted({row.columns["person"] for row in rows})
+    kind = "text" if role == "text" else "file"
+    left_out = {said[:-1] for said in meant if said.endswith("=")}
+    rows = [r for r in layouts.rows(source, (kind, "label")) if r.columns["label"] not in left_out]
+    whose = [row.columns.get("person") or f"row {n}" for n, row in enumerate(rows)]
+    people = sorted(set(whose))
     random.Random(0).shuffle(people)
     tested = set(people[number::3])
-    others = [row for row in rows if row.columns["person"] not in tested]
+    others = [row for row, who in zip(rows, whose, strict=True) if who not in tested]
     learnt = random.Random(number).sample(others, min(EXAMPLES, len(others)))
     out.mkdir(parents=True, exist_ok=True)
-    lines = ["file,label,person,split"]
-    for row in [*learnt, *(row for row in rows if row.columns["person"] in tested)]:
-        columns = row.columns
-        split = "test" if columns["person"] in tested else ""
-        file = (row.folder / columns["file"]).absolute()
-        lines.append(f"{file},{columns['label']},{columns['person']},{split}")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([kind, "label", "person", "split"])
+    test = [row for row, who in zip(rows, whose, strict=True) if who in tested]
+    for row, split in [*((r, "") for r in learnt), *((r, "test") for r in test)]:
+        value = row.columns[kind]
+        given = value if kind == "text" else str((row.folder / value).absolute())
+        writer.writerow([given, row.columns["label"], row.columns.get("person", ""), split])
     data = out / f"{source.stem}.csv"
-    data.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    config = settings(role, module.Config, None, data, skip_bad=len(lines) // 20)
+    data.write_text(text.getvalue(), encoding="utf-8")
+    bad = (len(learnt) + len(test)) // 20
+    config = settings(role, module.Config, None, data, begin, labels=meant, skip_bad=bad)
     own.train(config, data, out / role, resume=True)
     return out / role
 
@@ -80,7 +93,8 @@ def _row(corpus: str, third: str, runs: list[Path]) -> None:
         _uar([m.get(name) or m["test"] for m in found]) for name in ("shipped", "learnt", "test")
     )
     n = sum(metrics["test"]["n"] for metrics in found)
-    which = {"learnt" if m["comparison"]["kept"] else "shipped" for m in found}
+    compared = [m.get("comparison") for m in found]
+    which = {"learnt" if not c or c["kept"] else "shipped" for c in compared}
     people, low, high = _difference(runs)
     print(
         f"| {corpus} | {third} | {n} | {people} | {shipped:.1f} | {learnt:.1f} "
@@ -92,9 +106,12 @@ def _row(corpus: str, third: str, runs: list[Path]) -> None:
 def _difference(runs: list[Path]) -> tuple[int, float, float]:
     """Return how many people tested, and the 95 % interval of what is kept minus the shipped.
 
-    By bootstrap over people: the recordings or pictures of one person are not independent.
+    By bootstrap over people, as the recordings of one person are not independent; where nobody is
+    named, over rows.
     """
     rows = [row for run in runs for _, row in table.read(run / ANSWERS, ("label", "answer"))]
+    for number, row in enumerate(rows):
+        row["person"] = row["person"] or f"row {number}"
     labels, people = (sorted({row[name] for row in rows}) for name in ("label", "person"))
     cells = np.zeros((2, len(people), len(labels), len(labels) + 1))
     for row in rows:

@@ -24,7 +24,7 @@ ALIASES = {
 }
 """By column what other tools call it, in any case: Hugging Face, MASR, Common Voice."""
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 """The comma first; spreadsheets write semicolons where a comma is a decimal point."""
 
 
@@ -67,8 +67,8 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
     """Read the rows of a CSV with their lines. Empty lines are no rows.
 
     Args:
-        path: UTF-8 or UTF-16, separated by commas, semicolons or tabs, with a header; `ALIASES`
-            are known.
+        path: UTF-8 or UTF-16, separated by commas, semicolons, tabs or bars, with a header;
+            `ALIASES` are known.
         layouts: columns that must be there, others may be; of several layouts the one whose
             first column is there. What a row lacks at its end is empty.
 
@@ -78,6 +78,8 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
     """
     try:
         text = _text(path.read_bytes())
+        if not text.strip():
+            raise InputError(f"{path} is empty", f"begin with the columns {','.join(layouts[0])}")
         reader = csv.DictReader(
             io.StringIO(text, newline=""), delimiter=_delimiter(text, layouts), restval=""
         )

@@ -106,6 +106,8 @@ def test_what_is_not_taken_is_refused_by_name(trained: Path) -> None:
         MSA_run("mtme", "sims", custom_feature=trained / "feature.pkl", gpu_ids=[0, 1])
     with pytest.raises(ConfigError, match="post_fusion_dropout"):
         MSA_run("mtme", "sims", {"post_fusion_dropout": 0.1})
+    with pytest.raises(ConfigError, match=r"model: .*'self_mm'.*'almt'"):
+        MSA_run("EF_LSTM", "sims", custom_feature=trained / "feature.pkl")
 
 
 def test_mtme_makes_its_own_labels_unless_it_is_told() -> None:

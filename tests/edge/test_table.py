@@ -15,9 +15,10 @@ from mera_edge.evaluation import labelled_csv
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "has no column 'file', it has ''"),
+        ("", "is empty: begin with the columns file,label"),
+        ("\n", "is empty"),
         ("file,label\n", "no rows, only a header"),
-        ("file|label\na.wav|happy\n", "has 'file|label': its first line must name .*file,label"),
+        ("file/label\na.wav/happy\n", "has 'file/label': its first line must name .*file,label"),
         ("clip;label\na.wav;happy\n", "no column 'file', it has 'clip;label'"),
         ("file;label\na.wav;happy;sad\n", "line 2: more fields than the 2 columns"),
         ("file,label\na.wav,happy\nwell, fine,happy\n", "line 3: more fields .*quote text"),
@@ -34,7 +35,7 @@ def test_a_table_that_cannot_be_used_says_what_it_has(
         labelled_csv.read(path, "file", "label")
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_table_of_another_tool_is_the_same_table(

@@ -16,7 +16,7 @@ LOOP = LoopConfig(
 )
 
 
-def clips(teach: bool) -> Clips:
+def clips(teach: bool, emotions: bool = True) -> Clips:
     """48 clips whose voice is right; face and words say the same, or always neutral."""
     random = np.random.default_rng(0)
     truth = np.arange(48) % len(EMOTIONS)
@@ -35,17 +35,17 @@ def clips(teach: bool) -> Clips:
         torch.zeros(48, 3),
         torch.ones(48, 3),
         torch.from_numpy(np.linspace(-1, 1, 48, dtype=np.float32)),
-        torch.from_numpy(truth),
+        torch.from_numpy(truth if emotions else np.full(48, -1)),
         dict.fromkeys(MODALITIES, torch.full((48,), torch.nan)),
     )
 
 
-def judged(teach: bool, people: list[str]):
+def judged(teach: bool, people: list[str], emotions: bool = True):
     start = Mtme(ModelConfig(fusion_dim=16, unimodal_dim=8), dict.fromkeys(MODALITIES, 4)).eval()
     config = Config(loop=LOOP, batch_size=16)
     return left_out(
         lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
-        *(config, start, clips(teach), people),
+        *(config, start, clips(teach, emotions), people),
     )
 
 
@@ -54,10 +54,18 @@ def test_clips_that_help_and_such_as_teach_nothing_are_told_apart() -> None:
     helped, known = judged(True, people), judged(False, people)
     assert helped is not None and known is not None
     assert (helped.people, helped.clips) == (4, 48)
-    assert helped.before < 0.2 < 0.5 < helped.after
-    assert "your clips helped" in helped.told
-    assert known.before == 1.0
-    assert "your clips helped" not in known.told
+    assert helped.before < 0.2 < 0.5 < helped.after and helped.kept
+    assert "your clips helped" in helped.sentence()
+    assert known.before == 1.0 and not known.kept
+    assert "what it began from is kept" in known.sentence()
+    assert "your clips helped" not in known.sentence()
+
+
+def test_without_emotions_the_sentiment_is_asked_about() -> None:
+    found = judged(True, [f"person {number // 12}" for number in range(48)], emotions=False)
+    assert found is not None and found.clips == 48
+    assert found.kept == (found.after < found.before)
+    assert "sentiment off by" in found.sentence()
 
 
 def test_two_people_and_nobody_cannot_be_left_out() -> None:

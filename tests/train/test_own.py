@@ -6,7 +6,6 @@ import csv
 import json
 import re
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ import pytest
 import soundfile
 import soxr
 import torch
+from four_commands import HEARD, spoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -22,8 +22,6 @@ from safetensors.torch import load_file
 from mera_edge.bundle import Bundle
 from mera_edge.cli import main
 from mera_edge.errors import InputError
-from mera_edge.sample import CLIP
-from mera_edge.sources.media import MediaFile
 from mera_train.fingerprint import Digests
 from mera_train.own.command import CHECKPOINTS
 from mera_train.own.examples import Example
@@ -66,16 +64,6 @@ def faces(folder: Path, number: int, happy: bool) -> dict[str, str]:
 
 def texts(folder: Path, number: int, happy: bool) -> dict[str, str]:
     return {"text": f"the {'warm' if happy else 'cold'} soup of day {number} is here"}
-
-
-@cache
-def spoken() -> np.ndarray:
-    """A second of speech, of the sample clip."""
-    source = MediaFile(CLIP)
-    source.open()
-    sound = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
-    source.close()
-    return sound
 
 
 def voices(folder: Path, number: int, happy: bool) -> dict[str, str]:
@@ -189,6 +177,8 @@ def two_splits(rows: Rows) -> Rows:
          "1 of 25 examples .*line 26: .*gone.png does not exist: .*--skip-bad 1"),
         (lambda rows: [*rows, {**rows[0], "file": "wall.png"}], ("--label", "Freude=happy"),
          "line 26: no face was found in .*wall.png: .*128 pixels"),
+        (lambda rows: [{**r, "file": "wall.png"} for r in rows], ("--label", "Freude=happy"),
+         "24 of 24 examples .*wall.png: leave it out, or give the face .*128 pixels high$"),
         (lambda rows: [*rows, {**rows[0], "file": "data.csv"}], ("--label", "Freude=happy"),
          "line 26: .*data.csv is not an image"),
         (lambda rows: [*rows, {**rows[0], "label": ""}], ("--label", "Freude=happy"),
@@ -223,6 +213,32 @@ def test_sound_without_speech_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     assert run(*args, "--label", "Freude=happy") == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "line 22: no speech was found in" in said and "--skip-bad 1" in said
+
+
+@pytest.mark.parametrize("silent", [1, 10])
+def test_recordings_without_words_are_named(
+    tmp_path: Path, silent: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(10):
+        sound = np.zeros(16_000) if n >= 10 - silent else spoken()
+        soundfile.write(tmp_path / f"{n}.wav", sound, 16_000)
+    data = put(tmp_path / "said.csv", [{"file": f"{n}.wav", "text": HEARD} for n in range(10)])
+    assert run("train", "asr", "--data", str(data), "--out", str(tmp_path / "run")) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"no speech is heard in {silent} of 10 recordings, the first: " in said
+    assert f"line {12 - silent}: listen to them" in said
+    assert ("has 10 recordings that can be used" in said) == (silent == 1)
+
+
+def test_clips_of_one_label_are_refused_before_they_are_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"file": f"{n}.wav", "label": "happy", "text": "so"} for n in range(12)]
+    for row in rows:
+        (tmp_path / row["file"]).touch()
+    data = put(tmp_path / "clips.csv", rows)
+    assert run("train", "fusion", "--data", str(data), "--out", str(tmp_path / "run")) == 2
+    assert "clips.csv: every clip has the same label: add" in capsys.readouterr().err
 
 
 def test_a_recording_that_vanishes_during_the_run_is_named(tmp_path: Path) -> None:
@@ -322,10 +338,6 @@ def test_where_people_have_one_label_they_are_left_out_to_find_out(tmp_path: Pat
     assert "left out by thirds" in (out / "card.md").read_text()
 
 
-HEARD = "beauty for their"
-"""What the shipped recognizer hears in `spoken`."""
-
-
 def test_a_recognizer_goes_on_from_the_shipped_one_unless_it_gets_worse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -394,17 +406,22 @@ def test_a_fusion_learns_from_clips_in_one_command(
     rows = []
     for n in range(10):
         soundfile.write(tmp_path / f"{n}.wav", spoken(), 16_000)
-        text, label = (("i am so glad", "happy"), ("i am sad", "-0.8"))[n % 2]
+        text, label = (("i am so glad", "Freude"), ("i am sad", "-0.8"))[n % 2]
         rows.append({"file": f"{n}.wav", "label": label, "text": text, "speaker": f"p{n // 2}"})
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     bad = [{**rows[0], "file": name} for name in ("gone.wav", "broken.wav")]
-    data = put(tmp_path / "clips.csv", [*rows, *bad, {**rows[0], "label": "Freude"}])
+    unsure = {**rows[0], "file": "nowhere.wav", "label": "unsure"}
+    data = put(tmp_path / "clips.csv", [*rows, *bad, {**rows[0], "label": "3"}, unsure])
     (tmp_path / "quick.yaml").write_text(
         "own: {held_out: [0.2, 0.2]}\nbatch_size: 4\n"
         "loop: {epochs: 1, metric_for_best_model: valence_error}\n"
     )
     out = tmp_path / "run" / "fusion"
     args = ("train", "fusion", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))
+    assert run(*args, "--out", str(out)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "unknown: 'Freude' (7 rows, line 2 first), 'unsure' (1 rows, line 15 first)" in said
+    args = (*args, "--label", "freude=happy", "--label", "unsure=")
     assert run(*args, "--out", str(out)) == 2
     assert "line 12" in (said := capsys.readouterr().err) and "gone.wav does not exist" in said
     assert run(*args, "--out", str(out), "--skip-bad", "2") == 2, "the third is found out last"
@@ -417,6 +434,17 @@ def test_a_fusion_learns_from_clips_in_one_command(
     with (out / "examples.csv").open() as file:
         splits = {(row["person"], row["split"]) for row in csv.DictReader(file)}
     assert len(splits) == 5
+    weights, begun = (load_file(d / "model.safetensors") for d in (out, CHECKPOINTS / "fusion"))
+    same = [torch.equal(value, begun[name]) for name, value in weights.items()]
+    assert (
+        all(same)
+        != metrics["left_out"]["kept"]
+        == (metrics["left_out"]["after"] > metrics["left_out"]["before"])
+    )
+    assert "each of 5 people left out once" in (out / "card.md").read_text()
+    assert run(*args, "--out", str(out), "--skip-bad", "3", "--keep-learnt") == 0
+    learnt = load_file(out / "model.safetensors")
+    assert any(not torch.equal(value, begun[name]) for name, value in learnt.items())
     bundle = tmp_path / "bundle"
     export = ("export", "--checkpoints", str(tmp_path / "run"), "--role", "fusion")
     assert run(*export, "--base", str(Bundle.open().directory), "--out", str(bundle)) == 0

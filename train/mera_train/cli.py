@@ -33,6 +33,10 @@ KeepLearnt = Annotated[
     ),
 ]
 
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="Own examples: what a label means, as NAME=EMOTION; repeatable."),
+]
 Licence = Annotated[str | None, typer.Option(help="Licence of the weights, for the model card.")]
 Resume = Annotated[Path | None, typer.Option(help="Continue from the run in this directory.")]
 Fresh = Annotated[
@@ -65,10 +69,7 @@ def _verb(role: str) -> Callable[..., None]:
                 "`nothing`, or a path.",
             ),
         ] = None,
-        label: Annotated[
-            list[str] | None,
-            typer.Option(help="Own examples: what a label means, as NAME=EMOTION; repeatable."),
-        ] = None,
+        label: Label = None,
         licence: Licence = None,
         skip_bad: Annotated[
             int | None,
@@ -145,11 +146,13 @@ def fusion(
         str | None,
         typer.Option("--from", help="With your clips: default (the shipped weights) or a path."),
     ] = None,
+    label: Label = None,
     licence: Licence = None,
     skip_bad: Annotated[
         int | None,
         typer.Option(min=0, help="With your clips: number of unusable clips that may be skipped."),
     ] = None,
+    keep_learnt: KeepLearnt = False,
     resume: Resume = None,
     fresh: Fresh = False,
     model: Annotated[
@@ -179,6 +182,10 @@ def fusion(
         found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
         typer.echo(json.dumps(found, indent=2))
     elif data and out and not model:
-        _verb("fusion")(data, out, config, begin, None, licence, skip_bad, False, resume, fresh)
+        if data.suffix == ".npz" and (label or skip_bad is not None):
+            raise typer.BadParameter("--label and --skip-bad are for clips, not for their features")
+        _verb("fusion")(
+            *(data, out, config, begin, label, licence, skip_bad, keep_learnt, resume, fresh)
+        )
     else:
         raise typer.BadParameter("give --data and --out, or --model, --dataset, --features")

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from mera_edge import table
+from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
-from mera_edge.features.fbank import BINS
+from mera_edge.features.fbank import BINS, log_mel
 from mera_edge.metrics.word_error_rate import distance, tokens, word_error_rate
+from mera_edge.stages.vad import VoiceActivity
 from mera_train import audio, checkpoint, disk, parallel
 from mera_train.asr import corpora
 from mera_train.asr import train as recognizer
@@ -111,7 +113,20 @@ def recordings(path: Path, faults: list[InputError]) -> list[Example]:
 def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     """Divide the recordings, and note it in ``examples.csv``."""
     faults: list[InputError] = []
-    found = readable(given, recordings(given.source, faults), _read, faults)
+    silent: list[Example] = []
+    activity = VoiceActivity(Bundle.open())
+
+    def listen(example: Example) -> None:
+        if activity.span(log_mel(audio.read(example.folder, example.given))) is None:
+            silent.append(example)
+
+    found = readable(given, recordings(given.source, faults), listen, faults)
+    if silent:
+        what = f"no speech is heard in {len(silent)} of {len(found)} recordings, the first: "
+        what, remedy = f"{what}{silent[0].where}", "listen to them, leave out those without words"
+        if len(silent) == len(found):
+            raise InputError(what, remedy)
+        tell(f"{what}: {remedy}")
     if len(found) < own.FEWEST:
         raise InputError(
             f"{given.source} has {len(found)} recordings that can be used",
@@ -129,10 +144,6 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     disk.write(path, text)
     return path
-
-
-def _read(example: Example) -> None:
-    audio.read(example.folder, example.given)
 
 
 def _with(config: Config, path: Path) -> Config:

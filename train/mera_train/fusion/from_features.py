@@ -20,13 +20,14 @@ from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.metrics.classification import classification
 from mera_train import checkpoint, fingerprint, state
-from mera_train.features.store import load
+from mera_train.features.store import Features, load
 from mera_train.fusion.clips import Clips, clips
 from mera_train.fusion.config import Config
-from mera_train.fusion.left_out import as_metrics, left_out
+from mera_train.fusion.left_out import LeftOut, errors, left_out
 from mera_train.fusion.model import Mtme
 from mera_train.fusion.supervision import Batch, MultiTask, Supervised
 from mera_train.loop import fit
+from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.train import tell
 from mera_train.provenance import begun, stated
 
@@ -124,21 +125,40 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     metrics: dict[str, Any] = {"dev": chosen, "temperature": float(network.temperature)}
     for name, of in (("before", start), ("after", network)):
         metrics[name] = {s: measure(of, parts[s]) for s in ("valid", "test") if len(parts[s])}
-    everybody = left_out(
-        lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
-        *(config, start, clips(features, np.arange(len(features))), features.people()),
-    )
-    if everybody is None:
-        tell(f"{data.name} names fewer than three people: whether the clips help is not known")
-    else:
-        tell(everybody.told)
-        metrics["left_out"] = as_metrics(everybody)
+    kept = "what was learnt, better or not, as was asked for"
+    if not (config.own and config.own.keep_learnt):
+        found = _helped(config, start, network, features, parts["valid"])
+        kept = found.sentence()
+        tell(kept + ("" if found.kept else "; --keep-learnt keeps what was learnt"))
+        metrics["left_out" if isinstance(found, LeftOut) else "comparison"] = found.told()
+        network = network if found.kept else start
     final = config.model_copy(update={"model": start.config})
-    checkpoint.save(out, network, final, metrics, _card(config, data, parts, loaded.card))
+    card = _card(config, data, parts, _figures(kept, metrics), loaded.card)
+    checkpoint.save(out, network, final, metrics, card)
     return metrics
 
 
-def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> str:
+def _helped(
+    config: Config, start: Mtme, network: Mtme, features: Features, valid: Clips
+) -> LeftOut | Comparison:
+    """Ask people who were not learnt from; with too few of them, the valid clips."""
+    found = left_out(
+        lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
+        *(config, start, clips(features, np.arange(len(features))), features.people()),
+    )
+    if found is not None:
+        return found
+    tell("fewer than three people are named (column `person`): only the valid clips are asked")
+    named = valid.emotions >= 0
+    asked = valid.at(named.nonzero()[:, 0]) if named.any() else valid
+    learnt, begun = (errors(of, asked, not named.any()) for of in (network, start))
+    figures = (float(learnt.mean()), learnt.tolist()), (float(begun.mean()), begun.tolist())
+    return by_errors(
+        "share wrong" if named.any() else "sentiment error", "clips", *figures, len(asked)
+    )
+
+
+def _card(config: Config, data: Path, parts: dict[str, Clips], found: str, before: str) -> str:
     counts = ", ".join(f"{len(clips)} {split}" for split, clips in parts.items())
     named = int((parts["train"].emotions >= 0).sum())
     given = (config.own.data if config.own else None) or data
@@ -146,6 +166,22 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], before: str) -> s
         "# Fusion, gone on with one's own clips\n\n"
         f"From `{given.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
-        f"fusion below had learnt.\n\nLicence of the weights: {stated(config.licence)}; "
+        f"fusion below had learnt.\n\n{found}\n"
+        f"Licence of the weights: {stated(config.licence)}; "
         f"{begun(config.init_checkpoint)}. The clips' licence is not recorded.\n\n---\n\n{before}"
     )
+
+
+def _figures(kept: str, metrics: dict[str, Any]) -> str:
+    rows = "".join(
+        f"| {split}, {what} | {of[split]['valence']['n']} "
+        f"| {of[split]['valence']['mean_absolute_error']:.3f} | {_accuracy(of[split])} |\n"
+        for split in metrics["after"]
+        for what, of in (("what it began from", metrics["before"]), ("learnt", metrics["after"]))
+    )
+    head = f"| clips | n | error of the sentiment | accuracy |\n|{' --- |' * 4}"
+    return f"**Kept**: {kept}.\n\n{head}\n{rows}"
+
+
+def _accuracy(found: dict[str, Any]) -> str:
+    return f"{found['emotion']['accuracy']:.3f}" if "emotion" in found else "-"

@@ -37,28 +37,58 @@ class LeftOut:
     people: int
     clips: int
     before: float
-    """Share of the clips whose emotion was found."""
+    """Share of the clips whose emotion was found; of `sentiment` the mean error."""
     after: float
     interval_95: tuple[float, float]
-    """Of ``after - before``; people drawn anew where there are ten or more, else clips."""
+    """Of what was gained; people drawn anew where there are ten or more, else clips."""
+    sentiment: bool = False
+    """Whether no clip has an emotion, and the sentiment was asked about."""
 
     @property
-    def told(self) -> str:
-        """The result in one line."""
+    def gained(self) -> float:
+        """How much better it is."""
+        return self.before - self.after if self.sentiment else self.after - self.before
+
+    @property
+    def kept(self) -> bool:
+        """Whether what was learnt is to be kept."""
+        return self.gained > 0
+
+    def sentence(self) -> str:
+        """Say how it came out, without a full stop."""
         low, high = self.interval_95
         verdict = (
             "your clips helped"
             if low > 0
-            else "your clips made it worse: keep the fusion that training began from"
+            else "your clips made it worse"
             if high < 0
             else "that may be chance: give more clips, of more people"
         )
+        found = (
+            f"sentiment off by {self.before:.2f} before, {self.after:.2f} after "
+            f"({self.gained:+.2f} better, 95 %: {low:+.2f} to {high:+.2f})"
+            if self.sentiment
+            else f"{self.before:.0%} right before, {self.after:.0%} after "
+            f"(difference {100 * self.gained:+.0f} points, 95 %: "
+            f"{100 * low:+.0f} to {100 * high:+.0f})"
+        )
+        which = "what was learnt is kept" if self.kept else "what it began from is kept"
         return (
             f"each of {self.people} people left out once, {self.clips} clips: "
-            f"{self.before:.0%} right before, {self.after:.0%} after "
-            f"(difference {100 * (self.after - self.before):+.0f} points, 95 %: "
-            f"{100 * low:+.0f} to {100 * high:+.0f}): {verdict}"
+            f"{found}: {verdict}; {which}"
         )
+
+    def told(self) -> dict[str, Any]:
+        """As it is among the metrics."""
+        return {
+            "people": self.people,
+            "clips": self.clips,
+            "figure": "sentiment error" if self.sentiment else "accuracy",
+            "before": round(self.before, 4),
+            "after": round(self.after, 4),
+            "gained_95": [round(bound, 4) for bound in self.interval_95],
+            "kept": self.kept,
+        }
 
 
 def left_out(
@@ -74,21 +104,21 @@ def left_out(
         task: makes the training from where to begin, what to learn from and what to choose by.
         config: how it trains.
         start: where training begins.
-        clips: all of them; those without an emotion teach, but are not asked about.
+        clips: all of them; where some have an emotion, those without teach but are not asked about.
         people: whose each clip is, empty where unknown.
 
     Returns:
-        ``None`` with fewer than three known people, or where no clip of theirs has an emotion.
+        ``None`` with fewer than three known people.
     """
     names = sorted({name for name in people if name})
     if len(names) < LEAST:
         return None
     whose = np.array([names.index(name) if name else -1 for name in people])
     rounds = min(MOST, len(names))
-    asked_about = (clips.emotions.numpy() >= 0) & (whose >= 0)
-    if not asked_about.any():
-        return None
-    before, after = np.zeros(len(people), bool), np.zeros(len(people), bool)
+    named = clips.emotions.numpy() >= 0
+    sentiment = not (named & (whose >= 0)).any()
+    asked_about = whose >= 0 if sentiment else named & (whose >= 0)
+    before, after = np.zeros(len(people)), np.zeros(len(people))
     for number in range(rounds):
         out = (whose >= 0) & (whose % rounds == number)
         chooses = (whose >= 0) & (whose % rounds == (number + 1) % rounds)
@@ -96,14 +126,16 @@ def left_out(
         with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
             fit(learnt, config.loop, Path(scratch), {"left out": str(number)}, False)
         asked = _rows(clips, out)
-        before[out], after[out] = _right(start, asked), _right(learnt.model.network, asked)
-    gained = after[asked_about].astype(float) - before[asked_about]
+        before[out] = errors(start, asked, sentiment)
+        after[out] = errors(learnt.model.network, asked, sentiment)
+    lost, left = before[asked_about], after[asked_about]
     return LeftOut(
         people=len(names),
         clips=int(asked_about.sum()),
-        before=float(before[asked_about].mean()),
-        after=float(after[asked_about].mean()),
-        interval_95=_interval(gained, whose[asked_about]),
+        before=float(lost.mean() if sentiment else 1 - lost.mean()),
+        after=float(left.mean() if sentiment else 1 - left.mean()),
+        interval_95=_interval(lost - left, whose[asked_about]),
+        sentiment=sentiment,
     )
 
 
@@ -111,12 +143,14 @@ def _rows(clips: Clips, chosen: NDArray[np.bool_]) -> Clips:
     return clips.at(torch.from_numpy(np.flatnonzero(chosen)))
 
 
-def _right(network: Mtme, clips: Clips) -> NDArray[np.bool_]:
+def errors(network: Mtme, clips: Clips, sentiment: bool) -> NDArray[np.float64]:
+    """Return how far off the sentiment of every clip is; or 1 where its emotion is not found."""
     network.eval()
     with torch.inference_mode():
         fused = clips.through(network, torch.ones_like(clips.present))
-    found: NDArray[np.bool_] = (fused.logits.argmax(dim=1) == clips.emotions).numpy()
-    return found
+    if sentiment:
+        return (fused.valence.clamp(-1, 1) - clips.valence).abs().double().numpy()
+    return (fused.logits.argmax(dim=1) != clips.emotions).double().numpy()
 
 
 def _interval(gained: NDArray[np.float64], whose: NDArray[np.int64]) -> tuple[float, float]:
@@ -127,14 +161,3 @@ def _interval(gained: NDArray[np.float64], whose: NDArray[np.int64]) -> tuple[fl
     drawn = draws(len(sums))
     low, high = np.percentile(drawn @ sums / (drawn @ counts), (2.5, 97.5))
     return float(low), float(high)
-
-
-def as_metrics(found: LeftOut) -> dict[str, Any]:
-    """Return what goes into ``metrics.json``."""
-    return {
-        "people": found.people,
-        "clips": found.clips,
-        "before": round(found.before, 4),
-        "after": round(found.after, 4),
-        "difference_95": [round(bound, 4) for bound in found.interval_95],
-    }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mera_edge.errors import CheckFailed, InputError
+from mera_edge.labels import EMOTIONS
 from mera_edge.table import Skipped, is_file
 from mera_train import disk
 from mera_train.features import ExtractionConfig, FeatureExtraction, clips
@@ -17,7 +19,7 @@ from mera_train.fusion import from_features
 from mera_train.fusion.config import Config
 from mera_train.own import layouts
 from mera_train.own.config import OwnConfig, required
-from mera_train.own.examples import TABLE, Example
+from mera_train.own.examples import SAY, TABLE, Example, meanings
 from mera_train.own.layouts import Given
 from mera_train.own.splits import divide
 from mera_train.own.train import tell
@@ -55,7 +57,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 def _usable(given: OwnConfig) -> tuple[list[tuple[Given, Clip]], int]:
     """Return the rows that can be used, and how many cannot; says what is left out."""
     skipped, found = Skipped(given.skip_bad), []
-    for row in layouts.rows(given.source, ("file", "label"), ("video_id", "clip_id", "label")):
+    for row in _labelled(given):
         try:
             clip = clips.clip_of(row.folder, row.where, row.columns)
             if not is_file(clip.path):
@@ -70,7 +72,38 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[Given, Clip]], int]:
         tell(f"left out: {line}")
     if not found:
         raise InputError(f"{given.source}: no clip can be used", "correct the rows")
+    if len({(clip.emotion, clip.ratings.get("label")) for _, clip in found}) == 1:
+        raise InputError(
+            f"{given.source}: every clip has the same label",
+            "add clips of other labels: nothing can be learnt from one",
+        )
     return found, len(skipped.faults)
+
+
+def _labelled(given: OwnConfig) -> list[Given]:
+    """Return the rows with the emotions that their labels mean, without those that mean nothing."""
+    rows = layouts.rows(given.source, ("file", "label"), ("video_id", "clip_id", "label"))
+    named = [(row, *_emotion(row, given.labels)) for row in rows]
+    said = [replace(row, columns={"label": name}) for row, _, name in named if name]
+    meaning = meanings(given.source, said, EMOTIONS, given.labels, SAY)
+    return [
+        replace(row, columns={**row.columns, column: meaning[name]}) if name else row
+        for row, column, name in named
+        if not name or meaning[name]
+    ]
+
+
+def _emotion(row: Given, names: Mapping[str, str]) -> tuple[str, str]:
+    """Return the column that names an emotion and what it says; nothing of a sentiment."""
+    column = "emotion" if row.columns.get("emotion") else "label"
+    said = row.columns[column].strip()
+    if said.casefold() in (name.casefold() for name in names):
+        return column, said
+    try:
+        float(said)
+    except ValueError:
+        return column, said
+    return column, ""
 
 
 def _divided(given: OwnConfig, rows: Sequence[tuple[Given, Clip]], out: Path) -> Path:

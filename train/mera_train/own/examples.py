@@ -76,7 +76,7 @@ def read(
         InputError: labels are unknown, or a column is missing.
     """
     given = layouts.rows(path, (kind, "label"))
-    meaning = _meanings(path, given, labels, names, say)
+    meaning = meanings(path, given, labels, names, say)
     found = []
     for row in given:
         label = meaning.get(row.columns.get("label", "").strip())
@@ -157,10 +157,18 @@ def _weight(row: Given) -> float:
     return weight
 
 
-def _meanings(
+def meanings(
     path: Path, rows: Sequence[Given], labels: Sequence[str], names: Mapping[str, str], say: str
 ) -> dict[str, str]:
-    """Return by label as it is written what it means; an empty one has none."""
+    """Return by label as it is written what it means; an empty one has none.
+
+    Args:
+        path, labels, names, say: as `read` takes them.
+        rows: with a column ``label``.
+
+    Raises:
+        InputError: labels are unknown; names all of them.
+    """
     known = {name.casefold(): meant for name, meant in names.items()}
     counts = Counter(row.columns.get("label", "").strip() for row in rows)
     found: dict[str, str] = {}

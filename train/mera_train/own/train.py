@@ -132,7 +132,9 @@ def readable(
         raise InputError(
             f"{len(faults)} of {len(faults) + len(found)} examples cannot be used, the first: "
             f"{faults[0].what}",
-            f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used",
+            f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used"
+            if found
+            else faults[0].remedy,
         )
     for fault in faults:
         tell(f"left out: {fault}")

@@ -23,6 +23,9 @@ class SelfMM(Network):
     Sound and face are read by one causal LSTM each, so that they can be run frame by frame; the
     words come as the first vector of a sentence encoder. The heads of the modalities are for
     training; ``sentiment`` does not need them.
+
+    Departs from the paper: the text encoder is not trained, as the file has its vectors, and there
+    is one learning rate, not one for each of text, audio, vision and the rest.
     """
 
     WHOLE = "whole"
