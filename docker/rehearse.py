@@ -4,9 +4,10 @@
 
 Every stage becomes a root in DIR; ``FROM`` takes Debian 12, Ubuntu 22.04 or 24.04 from their
 archives, once for all that begin with it. For JetPack the Ubuntu under it stands in, without
-NVIDIA's packages. ``RUN`` runs in a chroot. Then the last stage's entry point runs its demo as the
-image's user, in a root that is mounted read-only with an empty /tmp, and its size is told. Needs
-debootstrap; for arm64 qemu-user-static, and then ``QEMU_CPU=cortex-a76``.
+NVIDIA's packages. ``RUN`` runs in a chroot. Then, as the image's user, in a root that is mounted
+read-only with an empty /tmp and without a network: ``CMD``, the demo, and ``HEALTHCHECK`` beside a
+run of the sample. The last line of output is the row for docker/README.md. Needs debootstrap; for
+arm64 QEMU 8.1 or newer, and then ``QEMU_CPU=cortex-a76``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 CONTEXT = Path(__file__).parents[1]
@@ -46,6 +48,9 @@ class Stage:
     directory: str = "/"
     user: str = "0"
     entry: list[str] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    health: list[str] = field(default_factory=list)
+    steps: int = 0
 
     def set(self, pairs: str) -> None:
         """Take what ``ENV`` says, with the variables that it refers to."""
@@ -53,6 +58,24 @@ class Stage:
             key, _, value = pair.partition("=")
             known = dict(self.environment)
             self.environment[key] = re.sub(r"\$(\w+)", lambda m: known.get(m[1], ""), value)  # noqa: B023
+
+    def note(self, name: str, rest: str) -> None:
+        """Take an instruction that only says how the image is run."""
+        if name == "ENV":
+            self.set(rest)
+        elif name == "WORKDIR":
+            self.directory = rest
+            (self.root / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        elif name == "USER":
+            self.user = rest
+        elif name == "ENTRYPOINT":
+            self.entry = json.loads(rest)
+        elif name == "CMD":
+            self.command = json.loads(rest)
+        elif name == "HEALTHCHECK":
+            self.health = json.loads(rest.partition(" CMD ")[2])
+        elif name not in ("EXPOSE", "VOLUME"):
+            sys.exit(f"{name} is not known here")
 
     def run(self, command: list[str], *, user: str = "0") -> None:
         """Run a command in the stage's root; its failure ends the rehearsal."""
@@ -156,44 +179,54 @@ def rehearse(dockerfile: Path, directory: Path, architecture: str) -> Stage:
             stage.run(["/bin/sh", "-e", "-c", rest], user=stage.user)
         elif name == "COPY":
             copy(shlex.split(rest), stage, stages)
-        elif name == "ENV":
-            stage.set(rest)
-        elif name == "WORKDIR":
-            stage.directory = rest
-            (stage.root / rest.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        elif name == "USER":
-            stage.user = rest
-        elif name == "ENTRYPOINT":
-            stage.entry = json.loads(rest)
-        elif name not in ("CMD", "EXPOSE", "HEALTHCHECK", "VOLUME"):
-            sys.exit(f"{name} is not known here")
+        else:
+            stage.note(name, rest)
     if stage is None:
         sys.exit(f"{dockerfile} has no stage")
+    stage.steps = len(instructions(dockerfile.read_text(encoding="utf-8")))
     return stage
 
 
-def try_out(stage: Stage) -> None:
-    """Run the demo as the image's user, in a read-only root with an empty /tmp."""
-    root, mount = str(stage.root), "mount --make-rprivate / && "
+def try_out(stage: Stage) -> list[str]:
+    """Run what the image runs, as its user, read-only and offline; return what was run."""
+    root, entry = str(stage.root), shlex.join(stage.entry)
+    tried = {"CMD": f"{entry} {shlex.join(stage.command)}", "demo": f"{entry} demo"}
+    if stage.health:
+        tried["HEALTHCHECK"] = (
+            "clip=$(python3 -c 'from mera_edge.sample import CLIP; print(CLIP)') && "
+            f"{{ {entry} run --camera $clip --mic none --sink http://127.0.0.1:8765 & }} && "
+            f"for try in $(seq 60); do sleep 1; {shlex.join(stage.health)} 2> /tmp/why && "
+            "kill $! && exit 0; done; cat /tmp/why; exit 1"
+        )
     settings = shlex.join(f"{k}={v}" for k, v in stage.environment.items())
-    extra = shlex.join(passed_on())
+    chroot = (
+        f"chroot --userspec={stage.user}:{stage.user} {root} "
+        f"/usr/bin/env -i HOME=/tmp {settings} {shlex.join(passed_on())} /bin/sh -ec "
+    )
     inner = (
-        f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && "
-        f"mount -t tmpfs tmpfs {root}/tmp && mount -t proc proc {root}/proc && "
-        f"mount --bind /dev {root}/dev && exec chroot --userspec={stage.user}:{stage.user} {root} "
-        f"/usr/bin/env -i HOME=/tmp {settings} {extra} {shlex.join([*stage.entry, 'demo'])}"
+        f"mount --make-rprivate / && mount --bind {root} {root} && "
+        f"mount -o remount,bind,ro {root} && mount -t tmpfs tmpfs {root}/tmp && "
+        f"mount -t proc proc {root}/proc && mount --bind /dev {root}/dev && ip link set lo up"
     )
-    subprocess.run(
-        ["unshare", "--mount", "--net", "/bin/sh", "-e", "-c", mount + inner], check=True
-    )
-    used = subprocess.run(["du", "-sm", root], capture_output=True, text=True, check=True).stdout
-    print(
-        f"the root has {used.split()[0]} MB; the demo ran as user {stage.user}, read-only, offline"
-    )
+    for what, command in tried.items():
+        print(f"{what}: {command}", flush=True)
+        inside = f"{inner} && exec {chroot} {shlex.quote(command)}"
+        subprocess.run(["unshare", "--mount", "--net", "/bin/sh", "-ec", inside], check=True)
+    return list(tried)
+
+
+def row(dockerfile: Path, architecture: str, stage: Stage, tried: list[str]) -> str:
+    """Return the row of docker/README.md."""
+    du = ["du", "-sm", str(stage.root)]
+    used = subprocess.run(du, capture_output=True, text=True, check=True).stdout.split()[0]
+    day = datetime.now(timezone.utc).date().isoformat()
+    ran = f"{stage.steps} of {stage.steps}; {', '.join(tried)}"
+    return f"| `{dockerfile.name}`, {architecture} | {ran} | {used} MB | {day} |"
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     kind = sys.argv[3] if len(sys.argv) == 4 else "amd64"
-    try_out(rehearse(Path(sys.argv[1]), Path(sys.argv[2]).resolve(), kind))
+    last = rehearse(Path(sys.argv[1]), Path(sys.argv[2]).resolve(), kind)
+    print(row(Path(sys.argv[1]), kind, last, try_out(last)))
