@@ -201,6 +201,25 @@ def test_the_live_view_fits_a_terminal_and_leaves_it_clean() -> None:
     assert "no face in view" in console.export_text()
 
 
+@pytest.mark.parametrize(("other", "says"), [("gone", True), ("live", False)])
+def test_the_live_view_says_first_that_nothing_works(other: str, says: bool) -> None:
+    console = Console(width=80, height=24, force_terminal=True, record=True)
+    view = LiveView(console)
+    gone = SourceStatus(
+        name="camera 0",
+        state="gone",
+        reason="no such device: /dev/video0",
+        reason_code="no_device",
+    )
+    sources = {"room_1_camera": gone, "room_1_microphone": SourceStatus(name="mic", state=other)}
+    view.publish(event(0, seen=False).model_copy(update={"sources": sources}))
+    view.close(summary(1))
+    text = console.export_text()
+    assert says == ("no camera and no microphone works" in text)
+    assert says == ("mera-edge doctor" in text)
+    assert says != ("waiting for somebody" in text)
+
+
 def test_rooms_have_a_panel_each() -> None:
     console = Console(width=80, height=60, force_terminal=True, record=True)
     view = LiveView(console)

@@ -41,8 +41,7 @@ def _panel(event: EmotionEvent) -> RenderableType:
     at = event.at[11:19] if event.media_time_s is None else f"{event.media_time_s:.1f} s"
     return Panel(
         Group(
-            _headline(event.moment),
-            Text(event.why or "", style="dim", overflow="ellipsis", no_wrap=True),
+            *_top(event),
             Text(),
             _now(event.emotion),
             _bars(event.emotion),
@@ -55,6 +54,18 @@ def _panel(event: EmotionEvent) -> RenderableType:
         subtitle=f"{at} · {_latency(event)} · Ctrl-C ends",
         width=78,
     )
+
+
+def _top(event: EmotionEvent) -> tuple[Text, Text]:
+    """Return the two lines that are read first."""
+    if event.sources and all(source.state == "gone" for source in event.sources.values()):
+        remedy = "`mera-edge doctor` with the same options says why and what to do"
+        return (
+            Text("no camera and no microphone works; they are being retried", style="bold red"),
+            Text(remedy, style="bold"),
+        )
+    why = Text(event.why or "", style="dim", overflow="ellipsis", no_wrap=True)
+    return _headline(event.moment), why
 
 
 def _headline(moment: Moment | None) -> Text:

@@ -10,8 +10,8 @@ from mera_edge.reasons import REMEDIES
 _LOG = logging.getLogger(__name__)
 
 NOTHING_WORKS = (
-    "no camera and no microphone works so far; they are being retried. Run `mera-edge doctor` to "
-    "find out why, or use --camera none or --mic none"
+    "no camera and no microphone works so far; they are being retried. `mera-edge doctor` with the "
+    "same options says why; without a device, try a video: --camera talk.mp4 --mic none"
 )
 
 
