@@ -20,6 +20,7 @@ from mera_edge.stages.face_detector import (
     OnnxFaceDetector,
     face_detector,
     find_near,
+    find_turned,
     without_repeats,
 )
 from mera_edge.stages.face_tracker import FORGOTTEN_AFTER_S
@@ -106,6 +107,33 @@ def test_a_head_that_is_turned_is_cut_out_upright(detector: FaceDetector, angle:
     assert likeness > 0.6
 
 
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_who_lies_is_read_like_who_sits(stage: FaceStage, quarters: int) -> None:
+    room = scene((250, 150, 160))
+    (sits,) = stage.accept(VideoFrame(room, 0.0))
+    stage.reset()
+    lies = np.rot90(room, quarters)
+    found = [stage.accept(VideoFrame(lies, number / 5)) for number in range(15)]
+    assert all(found[10:]), "looked for within two seconds, and followed"
+    assert {evidence.person for (evidence,) in filter(None, found)} == {1}
+    (read,) = found[-1]
+    assert read.probabilities.argmax() == sits.probabilities.argmax()
+    # Whoever is upright comes first; and in their place as before.
+    assert any(stage.accept(VideoFrame(room, 3 + number / 5)) for number in range(6))
+    assert stage.accept(VideoFrame(room, 4.4)) and stage.accept(VideoFrame(room, 4.6))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_face_in_a_turned_picture_is_found_where_it_is(
+    detector: FaceDetector, quarters: int
+) -> None:
+    turned = np.rot90(scene((400, 40, 160)), -quarters)
+    (found,) = find_turned(detector, turned, quarters)
+    (again,) = detector.find(np.ascontiguousarray(np.rot90(turned, quarters)))
+    upright = align(np.ascontiguousarray(turned), 64, found)
+    assert np.abs(upright - align(scene((400, 40, 160)), 64, again)).mean() < 4
+
+
 def test_a_search_is_left_out_where_nothing_moves(
     stage: FaceStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +152,8 @@ def test_a_search_is_left_out_where_nothing_moves(
         image = (room + grain.integers(-4, 5, room.shape)).clip(0, 255).astype(np.uint8)
         stage.accept(VideoFrame(image, now), FaceSearch(power_saving=True))
     # Then somebody is there, and is followed from picture to picture.
-    assert searched[:4] == pytest.approx([0.2, 10.2, 13.2, 13.4], abs=0.01)
+    # A room without faces is searched upright and turned.
+    assert sorted(set(searched))[:4] == pytest.approx([0.2, 10.2, 13.2, 13.4], abs=0.01)
 
 
 @pytest.mark.parametrize("enters_s", [0.3, 1.1, 4.0, 4.1, 4.3, 4.5, 4.7, 4.9])

@@ -83,6 +83,18 @@ def test_in_the_dark_nobody_is_looked_for(pipeline: Pipeline) -> None:
     assert (face.state, face.reason_code) == ("missing", "too_dark")
 
 
+@pytest.mark.parametrize(("people", "code"), [(1, None), (3, "several_faces")])
+def test_that_others_are_in_view_is_said(pipeline: Pipeline, people: int, code: str | None) -> None:
+    pipeline.reset()
+    media = MediaFile(CLIP)
+    media.open()
+    frame = media.poll(1.0).frame
+    assert frame is not None
+    crowd = VideoFrame(np.concatenate([frame.image] * people, 1), 0.0)
+    face = pipeline.tick(Captured([], crowd), 0.2, BOTH).event.modalities["face"]
+    assert (face.state, face.reason_code) == ("used", code)
+
+
 @pytest.mark.parametrize(("gain_db", "code"), [(0, None), (30, "clipped"), (-50, "too_quiet")])
 def test_a_voice_at_a_wrong_level_is_used_and_the_level_is_said(
     pipeline: Pipeline, gain_db: float, code: str | None

@@ -79,12 +79,27 @@ class Face:
         away = np.array([x, y], np.float32)
         return Face(box, self.landmarks + away, self.confidence)
 
+    def turned_back(self, quarters: int, width: int, height: int) -> Face:
+        """Return where the face is in a picture of this size, if this is where it is in the same
+        picture turned by ``quarters`` quarter turns anticlockwise."""
+        x, y = self.box.x, self.box.y
+        corners = [[x, y], [x + self.box.width, y + self.box.height]]
+        points = np.vstack([corners, self.landmarks])
+        for turn in range(quarters % 4, 0, -1):
+            # Before this quarter turn its vertical axis was the horizontal one, from the right.
+            side = width if turn % 2 else height
+            points = np.stack([side - 1 - points[:, 1], points[:, 0]], 1)
+        first, last = points[:2].min(0), points[:2].max(0)
+        box = Box(*map(float, (*first, *(last - first))))
+        return Face(box, points[2:].astype(np.float32), self.confidence)
+
     @property
     def side(self) -> float:
         """Side of the square from brow to chin, in pixels, whichever way the head is turned."""
         eyes, mouth = self.landmarks[:2].mean(0), self.landmarks[3:].mean(0)
-        # The upright box around a head that is turned is not from brow to chin.
-        upright = max(0.0, float(np.cos(2 * self.roll)))
+        # The box around a head that is turned is not from brow to chin, but for one that lies: it
+        # was found in a picture that was turned.
+        upright = abs(float(np.cos(2 * self.roll)))
         from_eyes = _SIDES_FROM_EYES * float(np.linalg.norm(mouth - eyes))
         return upright * self.box.height + (1 - upright) * from_eyes
 

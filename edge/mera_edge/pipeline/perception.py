@@ -136,8 +136,15 @@ class Perception:
             is_media=available.is_media,
             sources=available.sources,
             failures=failures,
-            cautions={} if self._audio.caution is None else {"voice": self._audio.caution},
+            cautions=self._cautions(),
         )
+
+    def _cautions(self) -> dict[ModalityName, Reason]:
+        found: dict[ModalityName, Reason | None] = {
+            "voice": self._audio.caution,
+            "face": self._video.caution,
+        }
+        return {name: reason for name, reason in found.items() if reason is not None}
 
     def _forget(self, available: SourceAvailability) -> None:
         """Begin anew with what is switched off: nothing of before it counts after it."""

@@ -9,6 +9,7 @@ import numpy as np
 from mera_edge.evidence import Evidence
 from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
+from mera_edge.reasons import MEANINGS, Reason
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.face import FaceStage
 
@@ -35,6 +36,7 @@ class VideoPath:
     Attributes:
         left_out: whether the newest picture was not looked at for want of time.
         dark: whether it was too dark to see anything in it.
+        caution: why what it says deserves less trust.
     """
 
     def __init__(self, stages: Stages, times: StageTimes) -> None:
@@ -47,6 +49,7 @@ class VideoPath:
         self._face.reset()
         self._face.call(0.0, lambda face: face.reset())
         self.left_out = self.dark = False
+        self.caution: Reason | None = None
 
     def warm_up(self) -> None:
         """Run every model once."""
@@ -81,6 +84,8 @@ class VideoPath:
             return VideoObservation()
         self.left_out = False
         faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
+        several = faces is not None and len(faces) > 1
+        self.caution = Reason("several_faces", MEANINGS["several_faces"]) if several else None
         self.dark = not faces and bool(np.percentile(picture.image[::16, ::16], 99) < DARK)
         return VideoObservation(tuple(faces[:1]) if faces else ())
 
