@@ -118,19 +118,23 @@ def soak(
     budget_ms: BudgetMs = 100,
     json: options.Json = False,
 ) -> None:
-    """Replay hours of input; exit code 1 if memory or time grows."""
+    """Replay hours of input; exit code 1 if memory or time grows.
+
+    Ctrl-C ends it early, with what was replayed until then.
+    """
     from rich.progress import Progress
 
     from mera_edge.bench.soak import soak
     from mera_edge.cli.console import stderr
+    from mera_edge.service.signals import stop_on_signals
 
-    with Progress(console=stderr()) as progress:
+    with Progress(console=stderr()) as progress, stop_on_signals() as stop:
         task = progress.add_task(f"{hours:g} h of input", total=1.0)
 
         def show(share: float) -> None:
             progress.update(task, completed=share)
 
-        facts = soak(bundle, _clip(clip), hours, budget_ms, show)
+        facts = soak(bundle, _clip(clip), hours, budget_ms, show, stop)
     _print([facts], json, _growth)
     grows = [name for name, fit in facts["growth"].items() if fit["grows"]]
     if grows:
