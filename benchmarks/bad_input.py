@@ -53,18 +53,18 @@ def scenes(pictures: Path) -> Iterator[tuple[str, Image]]:
         return scaled(image, height)
 
     smile = person(SMILE)
-    yield "somebody smiles, 300 pixels high", room((smile, 0.5))
-    yield "the same, lying (turned by 90 degrees)", room((np.rot90(smile), 0.5))
-    yield "the same, on its head", room((np.rot90(smile, 2), 0.5))
-    yield "the same with a mask of one colour", room((_covered(smile), 0.5))
-    yield "somebody with a mask", room((person(COVERED), 0.5))
-    yield "the same smile, far (60 pixels high)", room((person(SMILE, 60), 0.5))
+    yield "a smiling face, 300 pixels high", room((smile, 0.5))
+    yield "the same, lying down (rotated by 90 degrees)", room((np.rot90(smile), 0.5))
+    yield "the same, upside down", room((np.rot90(smile, 2), 0.5))
+    yield "the same with a plain mask", room((_covered(smile), 0.5))
+    yield "a person with a mask", room((person(COVERED), 0.5))
+    yield "the same smile, distant (60 pixels high)", room((person(SMILE, 60), 0.5))
     yield "the same, light 1/10", _dark(room((smile, 0.5)), 0.1)
     yield "the same, light 1/50", _dark(room((smile, 0.5)), 0.02)
     yield "the same, light 1/100", _dark(room((smile, 0.5)), 0.01)
-    yield "on a screen that stands in the room", room((_screen(person(SMILE, 200)), 0.5))
-    yield "on a poster, nobody else", room((_framed(person(SMILE, 200)), 0.5))
-    yield "two people as near, one smiles", room((smile, 0.25), (person(GRAVE), 0.75))
+    yield "the face on a screen in the room", room((_screen(person(SMILE, 200)), 0.5))
+    yield "the face on a poster, nobody present", room((_framed(person(SMILE, 200)), 0.5))
+    yield "two people at the same distance, one smiling", room((smile, 0.25), (person(GRAVE), 0.75))
     crowd = [scaled(one, 110) for one in (smile, person(GRAVE)) for _ in range(6)]
     yield "a crowd of twelve", _grid(crowd)
     yield "a child", room((person(CHILD), 0.5))
@@ -137,10 +137,10 @@ def sounds(data: Path) -> Iterator[tuple[str, Samples]]:
     yield "an angry voice", angry
     yield "the same at -50 dB", gained(angry, -50)
     yield "the same at +30 dB, clipped", gained(angry, 30)
-    yield "the same in noise as loud", mixed(angry, noise, 0)
-    yield "the same over music as loud", mixed(angry, music, 0)
-    yield "the same over music 10 dB less", mixed(angry, music, 10)
-    yield "the same over a happy voice as loud", mixed(angry, happy, 0)
+    yield "the same with noise at 0 dB SNR", mixed(angry, noise, 0)
+    yield "the same with music at 0 dB SNR", mixed(angry, music, 0)
+    yield "the same with music at 10 dB SNR", mixed(angry, music, 10)
+    yield "the same with a happy voice at 0 dB SNR", mixed(angry, happy, 0)
     yield "music alone", mixed(music, noise, 60)
     yield "noise alone", mixed(noise, noise, 60)
     yield "an angry voice in Urdu", voice("urdu", "angry/SM1_F10_A010.ogg")
@@ -165,15 +165,15 @@ def mixed(first: NDArray[Any], other: NDArray[Any], above_db: float) -> Samples:
 TEXTS = {
     "one word: ok": "ok",
     "one word: great": "great",
-    "emoji: two that laugh": "😂😂",
-    "emoji: one that cries": "😢",
+    "emoji: two laughing": "😂😂",
+    "emoji: one crying": "😢",
     "digits": "3 14 15 92",
-    "10,000 words of anger": "i hate this and i am so angry " * 1250,
-    "9,990 words of anger, then ten of joy": "i hate this and i am so angry " * 1249
+    "10,000 angry words": "i hate this and i am so angry " * 1250,
+    "9,990 angry words, then ten happy ones": "i hate this and i am so angry " * 1249
     + "now i am so happy and i love you all",
     "an angry sentence in Urdu": "مجھے اس سے نفرت ہے، میں بہت غصے میں ہوں",
     "a sad sentence in German": "ich bin so traurig, ich muss weinen",
-    "nothing": "   ",
+    "empty": "   ",
 }
 
 

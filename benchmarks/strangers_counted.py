@@ -163,7 +163,7 @@ def _mixed(one: Samples, other: Samples) -> Samples:
     return (both / max(1.0, float(np.abs(both).max()))).astype(np.float32)
 
 
-TURNS = {"frontal": 0.25, "turned": 0.6, "far turned": np.inf}
+TURNS = {"frontal": 0.25, "turned": 0.6, "far from frontal": np.inf}
 """Up to which distance of the nose from the middle of the eyes, over that between the eyes."""
 
 

@@ -29,31 +29,31 @@ def card(metrics: dict[str, Any], licence: str) -> str:
 # Face encoder
 
 A residual network of 3x3 convolutions, {metrics["parameters"] / 1e6:.2f} M parameters,
-{metrics["begun"]}. In: one grey crop of 48 pixels, from brow to chin, standardised in the
-network and read a second time mirrored. Out: probabilities of the seven emotions and contempt,
+{metrics["begun"]}. Input: one grey crop of 48 pixels, from brow to chin. The network standardises
+it and averages over its mirror image. Output: probabilities of the seven emotions and contempt,
 valence, an embedding.
 
 ## Test
 
 {table(tests, ("accuracy", "uar", "ece"))}
-The valid split chose the weights and the temperature ({metrics["temperature"]:.2f}).
+The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on the valid split.
 
 ## Training data
 
-* FER+ ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)): the training pictures with the
-  votes of ten taggers, learnt as a distribution without single votes. Pictures that also occur,
-  pixel for pixel, in valid or test were dropped. The labels are MIT; the pictures are FER2013's,
-  collected from the web, for research.
-* FER2013's own labels of the same pictures, for a second output that is not exported.{others}
-* Valence is not labelled: it is the votes' mean on a coarse table (happy 0.8, surprise 0.2,
-  neutral 0, contempt -0.4, others -0.6).
+* FER+ ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)): the training pictures. The
+  target is the distribution of ten annotators' votes, without labels that got a single vote.
+  Pictures that occur pixel for pixel in valid or test were removed. The labels are MIT; the
+  pictures are those of FER2013, collected from the web, for research.
+* FER2013's labels of the same pictures, for a second output that is not exported.{others}
+* Valence is not labelled. It is derived from the votes with a coarse table (happy 0.8, surprise
+  0.2, neutral 0, contempt -0.4, others -0.6).
 
 Licence of the weights: {stated(licence)}.
 
 ## Limits
 
-Contempt, disgust and fear are rare in the data and recognized badly, and so are profiles and
-covered faces. The pictures are web photographs, mostly posed, labelled by strangers from a still:
-the model says what an expression *looks like* to them, not what a person feels. Balance over age,
-skin tone and culture is unknown and untested. Not for decisions about people.
+Contempt, disgust and fear are rare in the data and recognized poorly, as are profiles and covered
+faces. The pictures are web photographs, mostly posed, and labelled by strangers from a still image:
+the model predicts what an expression *looks like* to them, not what a person feels. Balance over
+age, skin tone and culture is unknown and untested. Not for decisions about people.
 """

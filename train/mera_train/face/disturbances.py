@@ -77,14 +77,14 @@ DISTURBANCES: dict[str, tuple[Callable[[Face, np.random.Generator], Face], str]]
     "blurred": (_blurred, "Gaussian, sigma 1.5 of 48 pixels"),
     "far": (_far, "20 pixels wide"),
     "noisy": (_noisy, "standard deviation of 20 grey levels"),
-    "dark": (_dark, "a tenth of the light, with a sensor's noise"),
-    "glare": (_glare, "gamma 0.5 and the brightest quarter cut off"),
+    "dark": (_dark, "a tenth of the light, with sensor noise"),
+    "glare": (_glare, "gamma 0.5, and the brightest quarter clipped"),
     "half_lit": (_half_lit, "light falls off to 15 % from one side to the other"),
     "tilted": (_tilted, "by 20 degrees"),
     "loose": (_loose, "cropped 25 % too wide"),
-    "off_centre": (_off_centre, "cropped 5 of 48 pixels aside"),
+    "off_centre": (_off_centre, "cropped 5 of 48 pixels off centre"),
 }
-"""Name -> what is done to a picture, and how to say it."""
+"""Name -> what is done to a picture, and its description."""
 
 
 def disturbed(faces: Faces, name: str) -> Faces:

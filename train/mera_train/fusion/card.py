@@ -12,14 +12,14 @@ _CARD = """\
 
 `mtme`: Self-MM's network and label generation (Yu et al., AAAI 2021) over the embeddings and \
 probabilities of the three encoders, any of which may be missing. The answer is a product of the \
-encoders' probabilities, each raised to a learnt power, times a correction. The answer of a single \
-modality is left unchanged.
+encoders' probabilities, each raised to a learnt power, times a correction. With a single \
+modality its probabilities are unchanged.
 
 ## Test
 
 Every example is composed of a voice (RAVDESS), a face (FER+) and a sentence with the same label: \
-no public corpus with sound, picture and words could be used. Test splits only, equally many of \
-each emotion.
+no public corpus with audio, video and words could be used. Only test splits are used, balanced by \
+emotion.
 
 {test}
 The best single modality has a macro-F1 of {single:.3f}. *Disturbed* examples \
@@ -27,8 +27,8 @@ The best single modality has a macro-F1 of {single:.3f}. *Disturbed* examples \
 
 ## Training data
 
-The encoders' answers on their *dev* splits, which chose the encoders' weights and temperatures: \
-FER+ validation (labels MIT, pictures FER2013: research), the RAVDESS actors kept from training \
+The outputs of the encoders on their *dev* splits, on which their weights and temperatures were \
+chosen: FER+ validation (labels MIT, pictures FER2013: research), held-out RAVDESS actors \
 (CC BY-NC-SA 4.0), dev sentences of GoEmotions (Apache-2.0), MELD (GPL-3.0), CARER and SMP2020 \
 (research).
 
@@ -36,10 +36,11 @@ Licence of the weights: {licence}.
 
 ## Limits
 
-It has learnt how far each encoder can be trusted, not how voice, face and words go together in \
-one person. Errors of three strangers are independent, those of one person are not: expect less \
-from real recordings, and train on clips of your own if you have them. The generated labels of \
-single modalities correlate with what each modality shows by {agreement}.
+It has learnt how reliable each encoder is, not how voice, face and words of one person relate. \
+The \
+modalities of an example come from different people, so their errors are independent; those of one \
+person are not. Expect lower figures on real recordings, and train on your own clips if you have \
+them. Correlation of the generated unimodal labels with what each modality shows: {agreement}.
 """
 
 

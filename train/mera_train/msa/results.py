@@ -37,14 +37,14 @@ GOAL = 82.3
 PICTURE = Path("docs/images/mosi_grid.png")
 RIVALS = ("self_mm", "lf_dnn", "tfn", "lmf", "mult")
 
-_PLAIN = "no labels for single modalities"
+_PLAIN = "no unimodal labels"
 _UNREAD = {"transcripts": False, "network": {"corrects_text": False}}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no treebank": {"treebank": None},
-    "words as a feature like others, not corrected": {"network": {"corrects_text": False}},
+    "word sentiment as an ordinary feature, not corrected": {"network": {"corrects_text": False}},
     "no transcripts: published features only": _UNREAD,
-    "no doubt: fitted features believed": {"feature_swap_rate": {}},
-    "neither transcripts nor doubt": {**_UNREAD, "feature_swap_rate": {}},
+    "no swapping": {"feature_swap_rate": {}},
+    "neither transcripts nor swapping": {**_UNREAD, "feature_swap_rate": {}},
     "no dialogue context": {"network": {"context_dim": 0}},
     _PLAIN: {"unimodal_loss_weight": 0},
     "no modality dropout": {"full_modality_rate": 1.0},
@@ -74,7 +74,7 @@ def page(features: Path, treebank: Path, runs: Path) -> str:
     }
     grid, curves = _missing(runs / "mtme" / f"mtme-{DATASET}")
     bars = {name: row["test"]["accuracy_2_has0"]["mean"] for name, row in grid.items()}
-    draw(PICTURE, bars, curves, "MOSI, mtme: what is left when something is missing")
+    draw(PICTURE, bars, curves, "MOSI, mtme: accuracy with missing modalities")
     reached = _accuracy(whole)
     utterances = len(mosi_bclstm.read(features).test.labels)
     low, high = wilson(reached / 100 * utterances, utterances)
@@ -124,7 +124,7 @@ def _study(given: Mapping[str, str], out: Path, model: str, **changes: Any) -> R
 
 def _words(features: Path, treebank: Path) -> str:
     """How right the words' own sentiment is, read out of fold."""
-    lines = ["| read with | accuracy, % | correlation |", "| --- | --- | --- |"]
+    lines = ["| features | accuracy, % | correlation |", "| --- | --- | --- |"]
     for name, given in (("encoder, n-grams, lexicon", None), ("and treebank", treebank)):
         corpus = mosi_bclstm.read(features, treebank=given)
         parts = (corpus.train, corpus.valid)
@@ -172,13 +172,13 @@ PAGE = """\
 <!-- Made by `mera-edge results mosi`. -->
 # CMU-MOSI: results
 
-Positive (0 counts as positive) against negative sentiment, from the features that bc-LSTM's \
-authors published (`mosi_bclstm.npz`). 62 videos train, a fifth of which (drawn once) is the dev \
-split; 31 videos test, with {n} utterances. Every row is the mean ± standard deviation of five \
-seeds (1111 to 1115), each trained by itself; predictions are not averaged.
+The task is positive (including 0) versus negative sentiment, on the features published by the \
+authors of bc-LSTM (`mosi_bclstm.npz`). There are 62 training videos, a fifth of which (drawn \
+once) is the dev split, and 31 test videos with {n} utterances. Every row is the mean ± standard \
+deviation of five independently trained seeds (1111 to 1115); predictions are not averaged.
 
-**Goal: 82.3 % with all three modalities. {verdict}** With {n} utterances, taken as independent, \
-the 95 % interval is {low:.1f} to {high:.1f} %: wider than the differences between most rows here.
+**Goal: 82.3 % with all three modalities. {verdict}** With {n} utterances, assumed independent, \
+the 95 % interval is {low:.1f} to {high:.1f} %: wider than the differences between most rows.
 
 | system | accuracy, % | source |
 | --- | --- | --- |
@@ -186,92 +186,90 @@ the 95 % interval is {low:.1f} to {high:.1f} %: wider than the differences betwe
 | bc-LSTM | 80.3 | Poria et al., ACL 2017 |
 | MMMU-BA | 82.3 | Ghosal et al., EMNLP 2018 |
 
-The published systems have the same test videos; how they chose their epoch is not known here.
+The published systems use the same test videos; how they selected the epoch is not known.
 
 {trained}
 
-Every row is a network trained for those modalities.
+Each row is a network trained with only those modalities.
 
 ```bash
 mera-edge results mosi mosi_bclstm.npz trees/train.txt runs/mosi > docs/results/mosi.md
 mera-edge train fusion --model mtme --dataset mosi_bclstm --features mosi_bclstm.npz
 ```
 
-The first command trains every row of this page, from the first on. The second trains the row *no \
-treebank* below: the command line has no option for the treebank.
+The first command trains every row of this page. The second trains the row *no treebank* below, \
+because the command line has no option for the treebank.
 
-**What it shows.** All three modalities gain {gain:+.1f} points over the best single one. The \
-best of \
-the other networks, {rival}, has {rival_accuracy:.1f} %, and `mtme` without labels for single \
-modalities {plain:.1f} %: what the reference's method adds lies within the interval.
+**Conclusions.** All three modalities together are {gain:+.1f} points better than the best single \
+one. The best of the other networks, {rival}, has {rival_accuracy:.1f} %, and `mtme` without \
+unimodal labels {plain:.1f} %: the effect of the reference method is within the interval.
 
-## What each part brings
+## Ablations
 
 {ablations}
 
-*Dev accuracy* is measured with exchanged features like training (see below), so it cannot judge \
-the exchange; without exchange it only says how much the features give away.
+*Dev accuracy* is measured with swapped features, as in training (see below), so it cannot be \
+used to \
+assess swapping. Without swapping it only shows how much the features leak.
 
-Voice and face alone do no better than always giving the more frequent class of the test, which is \
-not the more frequent one of the training videos.
+Voice and face alone are no better than always answering the majority class of the test videos, \
+which is not that of the training videos.
 
 ## Other networks
 
 All have the same dialogue context (a bidirectional GRU over the utterances of a video, as in \
-bc-LSTM) except `mult`, whose modalities attend to each other's utterances (as in MMMU-BA). \
-[Where they depart from their papers](../from_mmsa_and_masr.md): `self_mm`, for one, trains no \
-text encoder and has one learning rate.
+bc-LSTM), except `mult`, whose modalities attend to each other's utterances (as in MMMU-BA). \
+[Differences from the papers](../from_mmsa_and_masr.md): `self_mm`, for example, trains no text \
+encoder and has a single learning rate.
 
 {models}
 
 ## Missing modalities
 
-`mtme` of the first table, not retrained, with modalities removed from the whole test. The words \
-are the transcripts: there is no sound of MOSI here to recognize. With clips of your own, \
-`mera-edge features --words heard` gives the other half of the grid.
+`mtme` of the first table, not retrained, with modalities removed from the whole test set. The \
+words are the published transcripts, because no audio of MOSI was available to recognize. With \
+your own clips, `mera-edge features --words heard` gives the same table for recognized words.
 
 {grid}
 
-![the same as a picture, and the curves](../images/mosi_grid.png)
+![the same table as a chart, and the curves](../images/mosi_grid.png)
 
-Frames dropped at random (here a frame is an utterance's vector of one modality), each modality by \
-itself, as in TFR-Net's protocol; accuracy in %, mean of five seeds and three draws. *Area*: under \
-the curve, over rates from 0 to 1.
+Frames dropped at random, independently per modality, as in the protocol of TFR-Net (a frame is \
+the vector of an utterance in one modality). Accuracy in %, mean of five seeds and three draws. \
+*Area*: under the curve, for rates from 0 to 1.
 
 | modalities | {rates} | area |
 {rules}
 {curves}
 
-## Method: features that give the labels away
+## Method: features that leak the labels
 
-The published text and video features were learnt on the training videos, and separate their \
-labels \
-nearly without error; on the test videos they do not. A network that relies on them learns nothing \
-else, and a dev split of the same videos rewards it. Two countermeasures:
+The published text and video features were trained on the training videos and separate their \
+labels almost without error; on the test videos they do not. A network that relies on them learns \
+nothing else, and a dev split from the same videos rewards it. There are two countermeasures:
 
-* **Exchange** (`feature_swap_rate`). In training and on dev, the text features of 22 % of the \
-utterances and the \
-video features of 45 % are those of an utterance with the opposite label. 22 % is how often \
-words read out of fold are wrong on the training videos (below). 45 % was set by hand: no split of \
-the training videos shows how often video features are wrong, so no command gives it. It stands in \
-the commit before this page's first (0542932, 025d96f); that the test had no part in it cannot be \
-shown.
-* **Words read out of fold.** A ridge regression on the transcripts predicts every training \
-utterance without its video. It reads TF-IDF of words and pairs, the default bundle's text \
-encoder, \
-a sentiment lexicon (VADER) and phrases of film reviews (`trees/train.txt` of the Stanford \
-Sentiment \
-Treebank). Labels of dev videos help to predict training utterances, and the other way round. The \
-network corrects this number with what dialogue, voice and face add.
+* **Swapping** (`feature_swap_rate`). In training and on dev, the text features of 22 % of the \
+utterances and the video features of 45 % are replaced by those of an utterance with the opposite \
+label. 22 % is the error rate of the cross-validated word sentiment on the training videos \
+(below). 45 % was set by hand, because no split of the training videos shows the error rate of the \
+video features. It is in the commit before the first version of this page (0542932, 025d96f); that \
+the test did not influence it cannot be proved.
+* **Cross-validated word sentiment.** A ridge regression on the transcripts predicts every \
+training utterance from the other videos. Its features are TF-IDF of words and bigrams, the \
+default bundle's text encoder, a sentiment lexicon (VADER) and phrases of film reviews \
+(`trees/train.txt` of the Stanford Sentiment Treebank). Labels of dev videos contribute to the \
+predictions for training utterances, and vice versa. The network corrects this prediction with \
+dialogue, voice and face.
 
 ## What was tried
 
-Words read out of fold, on the 62 training videos:
+Cross-validated word sentiment on the 62 training videos:
 
 {words}
 
-The rows of *What each part brings* are the other attempts. Tried without a figure, because the \
-scripts were not kept: sentences of Rotten Tomatoes instead of the treebank (worse), a recurrent \
-network over the treebank's phrases (no better than the regression), mixing features with those of \
-the opposite utterance instead of exchanging them (no gain).
+The other attempts are the rows of *Ablations*. Three more have no figures, because their scripts \
+were not kept: sentences of Rotten Tomatoes instead of the treebank (worse), a recurrent network \
+over \
+the phrases of the treebank (no better than the regression), and mixing features with those of the \
+opposite utterance instead of swapping them (no gain).
 """

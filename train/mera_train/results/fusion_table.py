@@ -24,12 +24,12 @@ def section(metrics: Mapping[str, Any]) -> str:
     return f"""\
 ## What each modality adds
 
-{metrics["test"]["n"]:,} examples{f" from {made}" if made else ""}, equally many of each emotion.
-*best single*: the best of these modalities alone. *mean*: of their probabilities, nothing learnt.
+{metrics["test"]["n"]:,} examples{f" from {made}" if made else ""}, balanced by emotion.
+*Best single*: the best of these modalities alone. *Mean*: of their probabilities, without training.
 
 {_table(metrics["clean"])}
-Disturbed: noisy, blurred or misheard inputs, modalities that show another emotion, and old
-evidence, in the shares of `composition` in
+Disturbed examples have noisy, blurred or misheard inputs, modalities that show another emotion, and
+old evidence, in the shares given as `composition` in
 [config.yaml](../../train/checkpoints/fusion/config.yaml).
 
 {_table(metrics["disturbed"])}

@@ -80,7 +80,7 @@ def classifications(metrics: Mapping[str, Any], name: str = "") -> dict[str, Any
 
 def _head(role: str, words: Page, tests: Tests) -> str:
     rows = [[p.test, p.figure, p.value, p.source] for p in words.published]
-    beside = markdown(["test", "figure", "value", "whose"], rows)
+    beside = markdown(["test", "figure", "value", "source"], rows)
     published = f"For comparison:\n\n{beside}\n" if rows else ""
     return f"""\
 <!-- Made by `make results` from train/checkpoints/{role}/metrics.json. -->
@@ -116,7 +116,7 @@ def command(role: str) -> str:
 def _dev(dev: Tests, figures: Sequence[str]) -> str:
     if not dev:
         return ""
-    return f"## Dev sets, which chose the model\n\n{table(dev, figures, 'dev set')}\n"
+    return f"## Dev sets, used for model selection\n\n{table(dev, figures, 'dev set')}\n"
 
 
 def _disturbed(metrics: Mapping[str, Any]) -> str:
@@ -127,9 +127,9 @@ def _disturbed(metrics: Mapping[str, Any]) -> str:
         for name, (_, what) in DISTURBANCES.items()
         if name in metrics.get("disturbed", {})
     ]
-    found = markdown(["disturbance", "what is done", "accuracy, %"], rows)
+    found = markdown(["disturbance", "description", "accuracy, %"], rows)
     n = metrics["test"]["majority"]["n"]
-    return f"## Disturbed pictures\n\nThe first test ({n:,} faces), disturbed:\n\n{found}\n"
+    return f"## Robustness\n\nThe first test ({n:,} faces) with disturbed pictures:\n\n{found}\n"
 
 
 _MORE: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -143,8 +143,8 @@ _PICTURES = {
     "reliability": """\
 ## Calibration
 
-A bar is a bin of confidence: its height is the share of right answers, the diagonal is perfect
-calibration. Pale bars hold few answers.
+Each bar is a bin of confidence; its height is the accuracy of the answers in it. The diagonal is
+perfect calibration. Pale bars contain few answers.
 
 ![reliability](../images/{file})
 
@@ -152,7 +152,7 @@ calibration. Pale bars hold few answers.
     "learning": """\
 ## Training curves
 
-By epoch: `train_loss` on training material, the others on dev.
+By epoch: `train_loss` on training data, the others on dev.
 
 ![training curves](../images/{file})
 
@@ -162,7 +162,7 @@ By epoch: `train_loss` on training material, the others on dev.
 
 def _confusions(tests: Tests) -> str:
     tables = "".join(f"### {_short(name)}\n\n{_confusion(test)}\n" for name, test in tests.items())
-    return f"## Confusions\n\nRows: truth. Columns: answer.\n\n{tables}" if tests else ""
+    return f"## Confusion matrices\n\nRows: truth. Columns: answer.\n\n{tables}" if tests else ""
 
 
 def _short(name: str) -> str:
@@ -193,8 +193,8 @@ def _mistakes(mistakes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         for test, rows in mistakes.items()
     )
     return (
-        "## Most confident errors\n\nTen of each test. A row is a file of the corpus or the number "
-        f"of a sentence in the test split; the material itself may not be shown.\n\n{tables}"
+        "## Most confident errors\n\nTen per test. A row is a file of the corpus or the number of "
+        f"a sentence in the test split; the data itself may not be published.\n\n{tables}"
     )
 
 

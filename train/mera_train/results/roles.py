@@ -36,27 +36,30 @@ class Page:
 
 
 _BARSOUM = "VGG13, 8.8 M parameters: [Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)"
-_MAJORITY = "FER+ test, the authors' protocol: faces on which more than half of the taggers agree"
+_MAJORITY = (
+    "FER+ test, the authors' protocol: faces on which more than half of the annotators agree"
+)
 _PRIVATE = "FER2013 PrivateTest; a second output, for comparison only"
 
 PAGES = {
     "vad": Page(
         title="Speech detector: results",
         config="vad/causal.yaml",
-        lead="An answer every 40 ms, by the device's own stage with the default bundle, beside "
-        "Silero VAD 6.2.3 (the teacher) with the same rules for begin and end (0.5 for 80 ms; "
-        "below 0.25 for 600 ms). Speakers and noises are in no training. The rules were chosen on "
-        "dev, twice; in between this test was measured with the first rules (*What was tried*).",
+        lead="The detector answers every 40 ms. It is measured with the device's own stage and the "
+        "default bundle, beside Silero VAD 6.2.3 (the teacher) with the same thresholds for onset "
+        "and end (0.5 for 80 ms; below 0.25 for 600 ms). Speakers and noises were not used for "
+        "training. The thresholds were chosen on dev, twice; in between, this test was measured "
+        "with the first ones (*What was tried*).",
         tests={},
         figures=(),
-        caution="Recordings are taken as independent. x86; **not run on a Jetson**.",
+        caution="Intervals assume independent recordings. x86; **not run on a Jetson**.",
     ),
     "face": Page(
         title="Face encoder: results",
         config="face/wild.yaml",
-        lead="One grey face crop of 48 pixels in, eight labels out (FER+), in FP32. The tests are "
-        "official test splits. The weights and the temperature were chosen on FER+ valid and on "
-        "a part of RAF-DB's training set (the table of dev sets).",
+        lead="The encoder maps one grey face crop of 48 pixels to eight labels (FER+). All figures "
+        "are in FP32. The tests are official test splits. The weights and the temperature were "
+        "chosen on FER+ valid and on part of RAF-DB's training set (see the table of dev sets).",
         tests={
             "test · majority": _MAJORITY,
             "test · plurality": "FER+ test, all faces: the label with the most votes",
@@ -66,7 +69,7 @@ PAGES = {
             "valid · majority": "FER+ valid, the authors' protocol",
             "valid · plurality": "FER+ valid, all faces: the label with the most votes",
             "valid · fer2013": "FER2013 PublicTest; the second output",
-            "further_valid": "RAF-DB, 1,527 pictures of its training part, set aside by likeness",
+            "further_valid": "RAF-DB, 1,527 pictures of its training part, split off by similarity",
         },
         figures=("accuracy", "uar", "macro_f1", "ece"),
         published=(
@@ -74,17 +77,17 @@ PAGES = {
             Published(_PRIVATE, "accuracy", "71.2 %", "winner of the FER2013 contest"),
             Published(_PRIVATE, "accuracy", "73.3 %", "Khaireddin and Chen, 2021"),
         ),
-        caution="The pictures are taken as independent; FER+ does not say who is in them.",
+        caution="Intervals assume independent pictures; FER+ does not identify people.",
     ),
     "voice": Page(
         title="Voice encoder: results",
         config="voice/ensemble.yaml",
-        lead="Whole recordings, from the first word to the last, in FP32. The weights and the "
-        "temperature were chosen on dev speakers of four corpora.",
+        lead="Whole recordings, trimmed to speech, in FP32. The weights and the temperature were "
+        "chosen on dev speakers of four corpora.",
         tests={
-            "ravdess_speech": "RAVDESS, actors 23 and 24, who are in no training",
-            "emodb_4class": "EmoDB (German), a corpus that is in no training",
-            "urdu": "Urdu, a corpus that is in no training",
+            "ravdess_speech": "RAVDESS, actors 23 and 24, who were not trained on",
+            "emodb_4class": "EmoDB (German), a corpus that was not trained on",
+            "urdu": "Urdu, a corpus that was not trained on",
         },
         figures=("uar", "accuracy", "macro_f1", "ece"),
         published=(
@@ -92,18 +95,18 @@ PAGES = {
             Published("EmoDB", "UAR", "25.0 %", "chance"),
             Published("Urdu", "UAR", "25.0 %", "chance"),
         ),
-        caution="Where the table names an effective n, the intervals come from drawing speakers "
-        "again, because recordings of one person are not independent. Two actors are too few for "
-        "that: RAVDESS's interval takes its recordings as independent and is too narrow. All "
-        "voices are acted. What these tests have decided is said under *What was tried*.",
+        caution="Where the table has an effective n, the intervals are bootstrapped over speakers, "
+        "because recordings of one person are not independent. Two actors are too few for that: "
+        "the intervals of RAVDESS assume independent recordings and are too narrow. All voices are "
+        "acted. *What was tried* states which decisions these tests influenced.",
     ),
     "text": Page(
         title="Text encoder: results",
         config="text/spoken.yaml",
-        lead="One sentence in, seven labels out, in FP32. Official test splits, of which sentences "
-        "with exactly one label count (GoEmotions: 4,968 of 5,427). The weights, the mixture and "
-        "the temperature were chosen on the dev splits of GoEmotions, MELD and SMP2020 usual, and "
-        "on a show of CPED and a season of EmoryNLP.",
+        lead="The encoder maps one sentence to seven labels. All figures are in FP32, on the "
+        "sentences with exactly one label of the official test splits (GoEmotions: 4,968 of "
+        "5,427). The weights, the mixture and the temperature were chosen on the dev splits of "
+        "GoEmotions, MELD and SMP2020 usual, and on a show of CPED and a season of EmoryNLP.",
         tests={
             "test · goemotions": "GoEmotions (English forum comments)",
             "test · meld": "MELD (English television dialogue)",
@@ -117,28 +120,31 @@ PAGES = {
         figures=("macro_f1", "weighted_f1", "accuracy", "ece"),
         published=(
             Published(
-                "GoEmotions", "macro-F1", "0.62 to 0.64", "BERT, Ekman grouping, several labels"
+                "GoEmotions", "macro-F1", "0.62 to 0.64", "BERT, Ekman grouping, multi-label"
             ),
             Published("SMP2020 usual", "macro-F1", "0.739", "BERT"),
             Published(
-                "MELD", "weighted F1", "0.564", "bc-LSTM on words, *with* the dialogue before"
+                "MELD", "weighted F1", "0.564", "bc-LSTM on words, *with* preceding dialogue"
             ),
         ),
-        caution="*With word errors*: without punctuation, words left out, exchanged and misspelt "
-        "as a recognizer does. Sentences are taken as independent; those of one dialogue are not.",
+        caution="*With word errors*: without punctuation, and with words deleted, replaced and "
+        "misspelt as by a recognizer. Intervals assume independent sentences, although those of "
+        "one dialogue are not.",
     ),
     "fusion": Page(
         title="Fusion: results",
         config="fusion/mtme.yaml",
-        lead="**Composed examples, not recordings of people**: a voice (RAVDESS, actors 23 and "
-        "24), a face (FER+ test) and a sentence (test splits of GoEmotions, MELD, CARER and "
-        "SMP2020) with the same label are put together. The encoders are the default bundle's. "
-        "The weights and the temperature were chosen on examples composed of dev splits.",
+        lead="**The examples are composed; they are not recordings of people.** Each combines a "
+        "voice (RAVDESS, actors 23 and 24), a face (FER+ test) and a sentence (test splits of "
+        "GoEmotions, MELD, CARER and SMP2020) with the same label. The encoders are those of the "
+        "default bundle. The weights and the temperature were chosen on examples composed from "
+        "dev splits.",
         tests={"test": "composed, all three modalities"},
         figures=("macro_f1", "accuracy", "ece"),
-        caution="The examples share their recordings, pictures and sentences. The intervals and "
-        "the effective n come from drawing those again (pigeonhole bootstrap), not the examples. "
-        "They cannot show how another pair of actors would do. Errors of three strangers are "
-        "independent; those of one person are not, so expect less from real people.",
+        caution="Examples share recordings, pictures and sentences. The intervals and the "
+        "effective n are therefore bootstrapped over those (pigeonhole bootstrap), not over "
+        "examples. They do not cover variation between actors. The modalities of a composed "
+        "example come from different people, so their errors are independent; those of one person "
+        "are not. Expect lower figures for real people.",
     ),
 }

@@ -31,17 +31,18 @@ def section(metrics: Mapping[str, Any]) -> str:
     other = {name: row for name, row in test.items() if name not in spoken}
     street = other.pop("noise, fold 10")
     return f"""\
-## What is not speech
+## False alarms
 
-*Recordings*: in which speech is detected at all (false alarms). *Time*: in which it is detected.
+*Recordings*: share in which any speech is detected. *Time*: share of the time in which it is
+detected.
 
 {_table("sound", {"UrbanSound8K fold 10, street noises": street, **_synthetic(other)})}
-*Synthetic*: 6 s each of `mera_train.vad.sounds`, with seeds that training does not use.
+*Synthetic*: 6 s per sound from `mera_train.vad.sounds`, with seeds not used in training.
 
-## What is speech
+## Speech detected
 
-50 recordings of each corpus: clean, mixed with the noises above at 10 and 0 dB, and 40 dB softer
-and louder (clipped).
+50 recordings per corpus: clean, mixed with the noises above at an SNR of 10 and 0 dB, attenuated
+by 40 dB, and amplified by 40 dB (clipped).
 
 {_table("speech", {_named(name): row for name, row in spoken.items()})}
 """

@@ -15,7 +15,7 @@ _SMALL = """\
 
 A convolutional network over subwords (English) and characters (Chinese), mixed with a logistic \
 regression on TF-IDF of their n-grams, in one graph; {parameters:.1f} M parameters, trained from \
-nothing. In: one sentence. Out: probabilities of seven emotions, valence, an embedding."""
+scratch. Input: one sentence. Output: probabilities of seven emotions, valence, an embedding."""
 
 _LARGE = """\
 # Text: {encoder} with heads for emotion and valence
@@ -31,26 +31,29 @@ _CARD = """\
 Official test splits; sentences with exactly one label.
 
 {tests}
-{spoken}Dev splits chose the weights, the mixture and the temperature.
+{spoken}The weights, the mixture and the temperature were chosen on dev splits.
 
 ## Training data
 
-| corpus | what | licence |
+| corpus | content | licence |
 | --- | --- | --- |
 | GoEmotions (Ekman grouping) | English forum comments | Apache-2.0 |
 | MELD | English television dialogue | GPL-3.0 |
 | CARER | English tweets; its *love* is mapped to happy, as in GoEmotions' grouping | research |
-| SMP2020-EWECT, usual (virus: only tested) | Chinese microblogs; no *disgust* | research |
-| CH-SIMS, CH-SIMS v2 | words and the multimodal valence, for the valence only | research |
+| SMP2020-EWECT, usual (virus: test only) | Chinese microblogs; no *disgust* | research |
+| CH-SIMS, CH-SIMS v2 | transcripts with multimodal valence, for valence only | research |
 {dialogue}
-Long training sentences that occur in a dev or test split of any corpus were left out. Licence of \
+Long training sentences that occur in a dev or test split of any corpus were removed. Licence of \
 the weights: {licence}.
 
 ## Limits
 
-It reads one sentence at a time: no dialogue, no speaker, no irony that needs context. It knows \
-mostly written language of forums and microblogs. Valence is coarse, because most corpora name \
-emotions only. Disgust in Chinese is learnt from {disgust}. Other languages are not supported.
+It reads single sentences, so it knows neither the dialogue nor the speaker, and misses irony that \
+needs context. Most of the training data is written language from forums and microblogs. Valence \
+is \
+coarse, because most corpora only label emotions. Disgust in Chinese is learnt from {disgust}. \
+Other \
+languages are not supported.
 """
 
 _DIALOGUE = {
@@ -81,7 +84,7 @@ def card(
         parameters=metrics["parameters"] / 1e6, encoder=encoder and encoder.name
     ) + _CARD.format(
         tests=table(tests, ("macro_f1", "weighted_f1", "ece")),
-        spoken=f"Dialogue of a show and a season not trained on (dev, macro-F1): {said}.\n\n"
+        spoken=f"Dialogue of a held-out show and season (dev, macro-F1): {said}.\n\n"
         if spoken
         else "",
         dialogue="".join(_DIALOGUE[corpus] for corpus in spoken),

@@ -13,22 +13,22 @@ def card(metrics: dict[str, Any], licence: str) -> str:
     return f"""\
 # Speech detector
 
-A causal convolutional network over log-mel frames. Out: every 40 ms, the probability that somebody
-speaks. The level of the sound does not matter.
+A causal convolutional network over log-mel frames. Output: the probability of speech, every 40 ms.
+The output does not depend on the level of the audio.
 
 ## Dev
 
-Composed scenes of dev speakers and dev noise, at -5 to 30 dB; they chose the weights. Recordings
-and another detector beside it: docs/results/vad.md.
+The weights were chosen on composed scenes of dev speakers and dev noise, at -5 to 30 dB. Results on
+recordings, and a comparison with another detector: docs/results/vad.md.
 
 | figure | value |
 | --- | --- |
-| speech detected, % of its time | {100 * dev["recall"]:.1f} |
+| speech detected, % of the time | {100 * dev["recall"]:.1f} |
 | false alarms, % of the other time | {100 * dev["false_alarms"]:.1f} |
 
 ## Training data
 
-* Labels: Silero VAD 6.2.3 (MIT) on speech without noise.
+* Labels: Silero VAD 6.2.3 (MIT) on clean speech.
 * Speech: RAVDESS speech (CC BY-NC-SA 4.0), nEMO (CC BY-NC-SA 4.0), speechocean762 train (CC BY
   4.0), LibriSpeech train-clean-100 (CC BY 4.0).
 * Noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0), synthetic music, alarms, hum and noise. Rooms,
@@ -38,5 +38,6 @@ Licence of the weights: {stated(licence)}.
 
 ## Limits
 
-Singing, laughter, crying and voices from a loudspeaker are not told apart from speech in the room.
+It does not distinguish singing, laughter, crying or voices from a loudspeaker from speech in the
+room.
 """

@@ -13,7 +13,7 @@ _CORPORA = {
     "ravdess_speech": "RAVDESS speech (CC BY-NC-SA 4.0: non-commercial; acted English, two "
     "sentences)",
     "crema_d": "CREMA-D (Open Database License; acted English, twelve sentences, 91 actors; its "
-    "sound **rebuilt from pictures of its spectrograms**, up to 3 s)",
+    "audio **reconstructed from images of its spectrograms**, up to 3 s)",
     "nemo": "nEMO (CC BY-NC-SA 4.0: non-commercial; acted Polish)",
     "emospeech": "EmoSpeech, users whose name begins with a letter (CC BY-NC-SA 4.0: "
     "non-commercial; Indian speakers, single words on telephones)",
@@ -24,8 +24,8 @@ _CORPORA = {
 }
 
 _TEACHER = """\
-* What a linear layer over the frozen encoder of Whisper (MIT) says of the same recordings, fitted
-  without the speaker's own.
+* Soft labels for the same recordings from a linear layer on the frozen encoder of Whisper (MIT),
+  cross-validated by speaker.
 """
 
 
@@ -59,14 +59,13 @@ def card(
     return f"""\
 # Voice encoder
 
-A causal convolutional network over log-mel frames with attentive pooling that is carried from chunk
-to chunk. In: sound, {chunk * 10} ms at a time. Out: probabilities of {", ".join(LABELS)}; valence;
-an embedding.
+A causal convolutional network over log-mel frames with streaming attentive pooling. Input: audio in
+chunks of {chunk * 10} ms. Output: probabilities of {", ".join(LABELS)}; valence; an embedding.
 
 ## Test
 
 {table(tests, ("uar", "accuracy", "ece")) if tests else ""}
-Dev speakers chose the weights and the temperature ({metrics["temperature"]:.2f}): {chose}.
+The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on dev speakers: {chose}.
 
 ## Training data
 
@@ -77,10 +76,10 @@ Licence of the weights: {stated(licence)}.
 
 ## Limits
 
-Acted emotions of adults. Spontaneous speech, children, other languages and far microphones are less
-certain. Happy, angry and surprised voices are confused. Valence follows from the acted label;
-nobody rated it. The model does not know how a person really feels. By sex, at other levels, and of
-two people at once: docs/results/strangers.md.
+The training data is acted by adults. Accuracy is lower for spontaneous speech, children, other
+languages and distant microphones. Happy, angry and surprised voices are often confused. Valence is
+derived from the acted label; it was not rated. The model does not know how a person really feels.
+Results by sex, by level and for two simultaneous speakers: docs/results/strangers.md.
 """
 
 
