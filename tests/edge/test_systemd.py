@@ -83,8 +83,12 @@ def test_the_unit_says_what_it_may() -> None:
         "Restart=on-failure",
         "StartLimitBurst=10",
         "WatchdogSec=60",
+        # Else stderr goes where stdout goes: nowhere.
+        "StandardError=journal",
     ):
         assert line in text.splitlines()
+    # Where the system's users are not those of systemd (libnss-systemd), this one has no home.
+    assert re.search("^Environment=.*HOME=/var/lib/mera-edge", text, re.MULTILINE)
     assert "SupplementaryGroups=video audio render" in text
     # One that the machine does not have would keep the service from starting.
     assert set(groups()) <= {group.gr_name for group in grp.getgrall()}

@@ -65,5 +65,8 @@ def _captures(settings: Settings) -> bool:
 def _marker(settings: Settings) -> Path:
     from mera_edge.service.audit import state_directory
 
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return (state_directory(settings) or Path(home, "mera-edge")) / "acknowledged"
+    directory = state_directory(settings)
+    if directory is None:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        directory = Path(home, "mera-edge")
+    return directory / "acknowledged"

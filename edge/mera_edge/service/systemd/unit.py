@@ -89,6 +89,7 @@ class Unit:
             *([] if reload or not run else ["ExecReload=kill -HUP $MAINPID"]),
             "# Events go where the configuration says; notices, without a word, to the journal.",
             "StandardOutput=null",
+            "StandardError=journal",
             "WatchdogSec=60",
             "TimeoutStartSec=180",
             "TimeoutStopSec=15",
@@ -139,7 +140,8 @@ class Unit:
             f"RuntimeDirectory={self.name.removesuffix('.service')}",
             "ConfigurationDirectory=mera-edge",
             f"WorkingDirectory={STATE}",
-            "Environment=XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache",
+            # A user of the moment has a home only where libnss-systemd is installed.
+            f"Environment=HOME={STATE} XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache",
         ]
 
     def _reach(self) -> list[str]:
