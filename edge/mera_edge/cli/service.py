@@ -63,10 +63,13 @@ def uninstall(user: User = False, wyoming: Wyoming = False) -> None:
     """Stop the service and remove its unit. Configuration and events are kept."""
     from mera_edge.cli.console import say
     from mera_edge.service.systemd.manager import Manager
+    from mera_edge.service.systemd.unit import CACHE, STATE
 
     manager = Manager(user, name=_name(wyoming))
     manager.uninstall()
-    say(f"{manager.file} is removed")
+    places = [] if user else [str(_CONFIG.parent), STATE, CACHE]
+    kept = ", ".join(place for place in places if Path(place).exists())
+    say(f"{manager.file} is removed" + (f"; kept: {kept}" if kept else ""))
 
 
 @app.command()

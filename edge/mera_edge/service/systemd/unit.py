@@ -86,7 +86,7 @@ class Unit:
             f"Type={'notify-reload' if reload else 'notify'}",
             "NotifyAccess=main",
             f"ExecStart={self.command} {'run' if run else 'wyoming'} --config {self.config}",
-            *([] if reload or not run else ["ExecReload=kill -HUP $MAINPID"]),
+            *([] if reload or not run else ["ExecReload=/bin/sh -c 'kill -HUP $MAINPID'"]),
             "# Events go where the configuration says; notices, without a word, to the journal.",
             "StandardOutput=null",
             "StandardError=journal",
