@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -402,6 +403,18 @@ def fuzz() -> ModuleType:
     sys.modules["fuzz_bundles"] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("size", [-1, 0, 10**12])
+def test_a_model_without_a_size_is_refused(tmp_path: Path, size: int) -> None:
+    shutil.copytree(DEFAULT, tmp_path / "bundle")
+    manifest = tmp_path / "bundle" / "bundle.json"
+    facts = json.loads(manifest.read_text())
+    facts["roles"] = {"fusion": facts["roles"]["fusion"]}
+    next(t for t in facts["roles"]["fusion"]["inputs"] if t["name"] == "face")["shape"][-1] = size
+    manifest.write_text(json.dumps(facts))
+    with pytest.raises(BundleError, match="shape"):
+        Bundle.open(tmp_path / "bundle")
 
 
 @settings(max_examples=25)

@@ -52,7 +52,7 @@ class Tensor(_Facts):
     """One input or output of a model."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Field(ge=1, le=2**24)], ...]
     dtype: Literal["float32", "int64", "bool"]
     unit: str = Field("", description="what the numbers are, for example `log-mel` or `seconds`")
 
