@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_named_with_its_place(
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.toml cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.toml does not exist"):
         load(tmp_path / "absent.toml", environment={})
 
 

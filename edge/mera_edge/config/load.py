@@ -153,6 +153,10 @@ def _assignment(text: str) -> tuple[str, Any, str]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} does not exist", "write it: docs/config.toml is an example"
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "give a TOML file") from error
     return values
