@@ -20,12 +20,14 @@ from mera_edge.reasons import MEANINGS, REMEDIES
 
 ROOT = Path(__file__).parents[1]
 FROM_ROOT = ("CHANGELOG.md", "CONTRIBUTING.md", "MODEL_LICENSES.md", "SECURITY.md")
+CONTAINERS = "docker/README.md"
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that do not lie in ``docs``."""
     made = {name: (ROOT / name).read_text(encoding="utf-8") for name in FROM_ROOT}
+    made["containers.md"] = (ROOT / CONTAINERS).read_text(encoding="utf-8")
     made["model_cards.md"] = model_cards()
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
@@ -48,6 +50,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         inside = place.removeprefix("docs/") if place.startswith("docs/") else place
         if place == "docs/results":
             inside = "results/README.md"
+        if place == CONTAINERS:
+            return f"[{text}]({up}containers.md{anchor})"
         if files.get_file_from_path(inside) is not None and (
             place.startswith("docs/") or place in FROM_ROOT
         ):
