@@ -11,7 +11,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -482,6 +482,17 @@ def test_every_rate_becomes_16_khz_mono(rate: int, channels: int) -> None:
     spectrum = np.abs(np.fft.rfft(heard[4_000:20_000]))
     assert spectrum.argmax() == 500
     assert np.abs(heard[4_000:20_000]).max() == pytest.approx(0.5, abs=0.02)
+
+
+def test_who_glances_at_a_picture_now_and_then_does_not_watch() -> None:
+    slot = SharedFrame()
+    with closing(slot):
+        assert not slot.is_watched(time.monotonic(), 0.5)
+        slot.take()
+        assert not slot.is_watched(time.monotonic(), 0.5)
+        slot.take()
+        assert slot.is_watched(time.monotonic(), 0.5)
+        assert not slot.is_watched(time.monotonic() + 1, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ class _Capture:
 
     def _is_due(self, slot: SharedFrame) -> bool:
         now_s = time.monotonic()
-        is_idle = now_s - slot.wanted_s > IDLE_AFTER_S
-        return now_s - self._shared_s >= 1 / (IDLE_PER_S if is_idle else SHARED_PER_S)
+        is_watched = slot.is_watched(now_s, IDLE_AFTER_S)
+        return now_s - self._shared_s >= 1 / (SHARED_PER_S if is_watched else IDLE_PER_S)
 
     def _sound(self, packet: Any) -> Iterator[bytes]:
         for frame in _decoded(packet):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 LONGEST_SIDE: Final = 1920
 """Of a picture that fits, in pixels."""
 
-_WANTED = struct.Struct("<d")
-"""When somebody looked for a picture last."""
+_WANTED = struct.Struct("<dd")
+"""When somebody looked for a picture last, and the time before."""
 _HEAD = struct.Struct("<QdII")
 """Number of the picture, time of its capture, height, width."""
 _AT = _WANTED.size
@@ -57,18 +57,21 @@ class SharedFrame:
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
 
-    @property
-    def wanted_s(self) -> float:
-        """When a picture was looked for last, on the monotonic clock."""
-        moment: float = _WANTED.unpack_from(self._memory)[0]
-        return moment
+    def is_watched(self, now_s: float, every_s: float) -> bool:
+        """Return whether somebody looks for pictures, more often than each ``every_s``.
+
+        Who glances at one now and then does not.
+        """
+        last_s, before_s = _WANTED.unpack_from(self._memory)
+        return bool(now_s - last_s <= every_s and last_s - before_s <= every_s)
 
     def take(self) -> tuple[NDArray[np.uint8], float] | None:
         """Return the picture and the time of its capture, or ``None`` if it was taken before.
 
         Nobody is waited for longer than some milliseconds.
         """
-        _WANTED.pack_into(self._memory, 0, time.monotonic())
+        last_s, _ = _WANTED.unpack_from(self._memory)
+        _WANTED.pack_into(self._memory, 0, time.monotonic(), last_s)
         for _ in range(_TRIES):
             try:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
