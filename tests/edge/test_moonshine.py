@@ -183,6 +183,18 @@ def test_where_it_is_not_sure_the_streaming_pass_is_asked_too(
     assert len(said.joint.words) == 2
 
 
+def test_asked_again_about_the_same_sound_it_says_what_it_would_have_said_at_once(
+    tmp_path: Path,
+) -> None:
+    vocabulary = ["<unk>", "<s>", "</s>", "\u2581A", "\u2581b", "s", "."]
+    following, nearly = {1: 3, 3: 4, 4: 6, 5: 6, 6: 2}, {1: 0, 3: 0, 4: 5, 6: 0}
+    directory = published(tmp_path, following, vocabulary, nearly)
+    model, sound, heard = Moonshine(directory), np.zeros(16_000, np.float32), Heard("a bs", 99.0)
+    first, again = model.recognize(sound), model.recognize(sound, heard)
+    assert first.joint is None and again.joint is not None
+    assert again == Moonshine(directory).recognize(sound, heard)
+
+
 def test_where_it_is_sure_nobody_else_is_asked(tmp_path: Path) -> None:
     model = Moonshine(published(tmp_path, {1: 3, 3: 2}))
     assert model.recognize(np.zeros(16_000, np.float32), Heard("other", 99.0)).joint is None

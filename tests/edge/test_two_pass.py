@@ -396,6 +396,33 @@ def test_a_run_that_takes_long_makes_the_next_wait() -> None:
         assert len(final.heard) == 1
 
 
+def test_a_pause_is_taken_for_the_end_so_that_the_final_text_need_not_be_waited_for() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        final = Final()
+        recognizer = TwoPass(Streaming(), final, pool.submit)
+
+        def live(level: float, end_s: float, pause_s: float) -> None:
+            recognizer.accept(replace(block(level, end_s), speaking=True, pause_s=pause_s))
+            recognizer.refine_partial(0.01)
+            pool.submit(int).result()
+
+        live(0.5, 0.2, 0.0)
+        live(0.0, 0.4, 0.2)
+        assert not final.heard
+        live(0.0, 0.6, 0.4)
+        live(0.0, 0.8, 0.6)
+        assert [len(samples) / RATE for samples in final.heard] == [pytest.approx(0.6)]
+        said = recognizer.finalize(0.01)
+        assert said is not None and said.recognized_by == "final", "known at once"
+        assert len(final.heard) == 1
+        time.sleep(0.1)  # in which the thread rests, after what it did
+        for end_s, pause_s in ((1.0, 0.0), (1.2, 0.2), (1.4, 0.4), (1.6, 0.0)):
+            live(0.0 if pause_s else 0.5, end_s, pause_s)
+        assert len(final.heard) == 2, "a pause that was none"
+        assert finalized(recognizer).recognized_by == "final"
+        assert [len(samples) / RATE for samples in final.heard[2:]] == [pytest.approx(0.8)]
+
+
 def test_the_next_utterance_hears_no_word_of_the_one_before() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)

@@ -36,11 +36,15 @@ class Run:
 
     Attributes:
         said: what it heard.
+        samples: what it heard.
         took_s: seconds that it took.
+        ended_at: when it was over, by ``time.perf_counter``.
     """
 
     said: UtteranceText
+    samples: NDArray[np.float32]
     took_s: float
+    ended_at: float
 
 
 def run(
@@ -54,7 +58,7 @@ def run(
     took_s = time.perf_counter() - began
     # Of a long utterance some 60 MB would stay with the C library, for a millisecond.
     give_back_memory()
-    return Run(said, took_s)
+    return Run(said, samples, took_s, time.perf_counter())
 
 
 class Growing:
@@ -62,6 +66,7 @@ class Growing:
 
     Attributes:
         newest: what the newest run heard whose answer was taken.
+        samples: what that run heard it in.
         took_s: seconds that all of them took so far.
     """
 
@@ -70,6 +75,7 @@ class Growing:
         self._asked_s = self._until_s = -math.inf
         self._asked_at = self._rests_until = -math.inf
         self.newest: UtteranceText | None = None
+        self.samples: NDArray[np.float32] = np.zeros(0, np.float32)
         self._settled = 0
         self.took_s = 0.0
 
@@ -90,26 +96,40 @@ class Growing:
         self._pending = None
         self.took_s += answer.took_s
         if math.isfinite(within_s):
-            now = time.perf_counter()
-            self._rests_until = now + _REST * (now - self._asked_at)
+            waited_s = answer.ended_at - self._asked_at
+            self._rests_until = answer.ended_at + _REST * waited_s
+        self.samples = answer.samples
         before, self.newest, self._until_s = self.newest, answer.said, self._asked_s
         self._settled = _agreed(before, answer.said) if before is not None else 0
         return True
 
-    def is_due(self, streamed: Hypothesis, now_s: float) -> bool:
-        """Return whether the utterance should be heard again, at stream time ``now_s``."""
+    def is_due(self, streamed: Hypothesis, now_s: float, voiced_s: float) -> bool:
+        """Return whether the utterance should be heard again, at stream time ``now_s``.
+
+        Args:
+            streamed: its words.
+            now_s: until when it was heard.
+            voiced_s: until when there was speech in it: it may be over since then. Infinite where
+                that is not to be guessed.
+        """
         begin_s, word_s = streamed.words[0].start_s, streamed.words[-1].end_s
-        if self._asked_s >= word_s + _COVER_S or time.perf_counter() < self._rests_until:
+        if time.perf_counter() < self._rests_until:
+            return False
+        if now_s >= voiced_s + _COVER_S and not self.covers(voiced_s):
+            return True
+        if self._asked_s >= word_s + _COVER_S:
             return False
         new_s = now_s - max(self._asked_s, begin_s)
         enough = new_s >= max(STEP_S, STEP_SHARE * (now_s - begin_s))
         return enough or now_s >= word_s + _QUIET_S
 
-    def start_run(self, submit: Callable[[], Future[Run]], until_s: float) -> None:
-        """Begin a run over the sound until stream time ``until_s``, in place of a pending one."""
+    def start_run(self, submit: Callable[[], Future[Run]], until_s: float | None) -> None:
+        """Begin a run over the sound until stream time ``until_s``, in place of a pending one;
+        ``None``: over that of the newest run."""
         if self._pending is not None:
             self._pending.cancel()
-        self._asked_s, self._asked_at = until_s, time.perf_counter()
+        self._asked_s = self._asked_s if until_s is None else until_s
+        self._asked_at = time.perf_counter()
         self._pending = submit()
 
     def covers(self, speech_s: float) -> bool:

@@ -76,6 +76,8 @@ class Moonshine:
         self._decoder = open_session(decoder, threads)
         self._tokens = read_tokens(tokens)
         self._hot_words, self._boost = hot_words, boost
+        self._before: tuple[NDArray[np.float32], _Utterance, UtteranceText] | None = None
+        """What it was not sure of, as it was asked last."""
         self._classes = {
             token.decode("utf-8", "replace"): number for number, token in enumerate(self._tokens)
         }
@@ -102,16 +104,27 @@ class Moonshine:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
             streamed: what the streaming pass heard; weighed where this one is not sure.
         """
+        before, self._before = self._before, None
+        if before is None or before[0] is not samples:
+            utterance, heard = self._heard(samples)
+        else:
+            _, utterance, heard = before
+        if not heard.text or is_sure(heard):
+            return heard
+        if streamed is None:
+            # It may be asked again, what the streaming pass heard beside it.
+            self._before = samples, utterance, heard
+            return heard
+        return replace(heard, joint=self._joint(utterance, heard.text, streamed))
+
+    def _heard(self, samples: NDArray[np.float32]) -> tuple[_Utterance, UtteranceText]:
         if len(samples) < _SHORTEST:
             samples = np.pad(samples, (0, _SHORTEST - len(samples)))
         utterance = self._begin(samples)
         said, log_probabilities = self._decode(utterance)
         if self._hot_words:
             said, log_probabilities = self._corrected(utterance, said, log_probabilities)
-        heard = self._text(said, log_probabilities)
-        if streamed is None or not heard.text or is_sure(heard):
-            return heard
-        return replace(heard, joint=self._joint(utterance, heard.text, streamed))
+        return utterance, self._text(said, log_probabilities)
 
     def _joint(
         self, utterance: _Utterance, heard: str, streamed: Alternatives

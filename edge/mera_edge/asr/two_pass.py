@@ -8,7 +8,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mera_edge.asr.final_text import chosen
 from mera_edge.asr.growing import Growing, Run, run
@@ -51,6 +54,8 @@ class _Ending:
     begin_s: float
     spoke_s: float
     streamed: Hypothesis | None = None
+    heard_out: bool = False
+    """Whether the last run over it has begun."""
 
 
 class TwoPass:
@@ -85,7 +90,7 @@ class TwoPass:
         """Take the next piece of the stream."""
         self._sound.accept(block)
         if block.speaking:
-            self._spoke_s = block.end_s
+            self._spoke_s, self._voiced_s = block.end_s, block.end_s - block.pause_s
         self._streaming.accept(block)
 
     def partial(self) -> Hypothesis:
@@ -106,7 +111,10 @@ class TwoPass:
         if self._ending is not None or not self._growing.take(within_s):
             return
         streamed, now_s = self._streaming.partial(), self._sound.end_s
-        if streamed.words and self._growing.is_due(streamed, now_s):
+        # Live, a pause is taken for the end: if it is, the final text is known by the time when the
+        # detector is sure of that.
+        voiced_s = self._voiced_s if math.isfinite(within_s) else math.inf
+        if streamed.words and self._growing.is_due(streamed, now_s, voiced_s):
             self._hear(self._growing, self._begin_s, streamed, now_s)
 
     def is_endpoint(self) -> bool:
@@ -123,8 +131,7 @@ class TwoPass:
             ending.streamed = self._streaming.finalize(within_s)
             if ending.streamed is None:
                 return None
-            self._hear_out(ending, ending.streamed)
-        if not ending.growing.take(within_s):
+        if not self._heard_out(ending, ending.streamed, within_s):
             return None
         self._ending = None
         said = ending.growing.newest
@@ -143,23 +150,41 @@ class TwoPass:
         self._sound.reset()
         self._growing, self._ending, self._trust = Growing(), None, None
         self._begin_s = self._spoke_s = -math.inf
+        self._voiced_s = math.inf
         self._streaming.reset()
 
-    def _hear_out(self, ending: _Ending, streamed: Hypothesis) -> None:
-        """Let the final pass hear the whole utterance, unless it has."""
+    def _heard_out(self, ending: _Ending, streamed: Hypothesis, within_s: float) -> bool:
+        """Let the final pass hear the whole utterance, unless it has; return whether it is done."""
+        if ending.heard_out:
+            return ending.growing.take(within_s)
         if not streamed.words or self._sound.begin_s > streamed.words[0].start_s:
             ending.growing = Growing()
-            return
+            return True
         speech_s = max(streamed.words[-1].end_s, ending.spoke_s - HANGOVER_S)
+        covers = ending.growing.covers(speech_s)
+        if covers and not ending.growing.take(within_s):
+            return False
         weighs = streamed.alternatives is not None and not ending.growing.is_sure()
-        if weighs or not ending.growing.covers(speech_s):
+        if covers and weighs and math.isfinite(within_s):
+            self._start(ending.growing, ending.growing.samples, streamed)
+        elif weighs or not covers:
             # The next utterance begins where the streaming pass ended this one.
             until_s = min(speech_s + _MARGIN_S, streamed.end_s)
             self._hear(ending.growing, ending.begin_s, streamed, until_s)
+        ending.heard_out = True
+        return ending.growing.take(within_s)
 
     def _hear(self, growing: Growing, begin_s: float, streamed: Hypothesis, until_s: float) -> None:
         begin_s = max(begin_s, streamed.words[0].start_s - _MARGIN_S)
-        samples = self._sound.between(begin_s, until_s)
-        # While the utterance grows there are none.
-        alternatives = streamed.alternatives
-        growing.start_run(lambda: self._submit(run, self._final, samples, alternatives), until_s)
+        self._start(growing, self._sound.between(begin_s, until_s), streamed, until_s)
+
+    def _start(
+        self,
+        growing: Growing,
+        samples: NDArray[np.float32],
+        streamed: Hypothesis,
+        until_s: float | None = None,
+    ) -> None:
+        # While the utterance grows there are no alternatives.
+        call = partial(run, self._final, samples, streamed.alternatives)
+        growing.start_run(lambda: self._submit(call), until_s)

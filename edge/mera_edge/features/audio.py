@@ -20,3 +20,5 @@ class AudioBlock:
     """``[n]``, mono, 16 kHz, in [-1, 1]. Whoever hears frames needs none."""
     speaking: bool | None = None
     """Whether somebody speaks at its end; ``None`` where no speech detector was asked."""
+    pause_s: float = 0.0
+    """For how long speech has been unlikely at its end: of who speaks, perhaps the last of it."""

@@ -164,14 +164,16 @@ class AudioPath:
             self._kept = AudioBlock(_NO_FRAMES, self._heard_s)
             return
         block = AudioBlock(frames, self._heard_s, sound.samples)
-        found = self._activity.call(now_s, lambda activity: activity.accept_block(block))
-        self.speaking = bool(found)
+        found = self._activity.call(
+            now_s, lambda activity: (activity.accept_block(block), activity.pause_s)
+        )
+        self.speaking, pause_s = found or (False, 0.0)
         if self.speaking:
             self._loudness.accept(sound.samples)
         known = self._activity.reason is None
         if self.speaking or not known:
             self._spoke_s = self._heard_s
-        block = replace(block, speaking=self.speaking if known else None)
+        block = replace(block, speaking=self.speaking if known else None, pause_s=pause_s)
         silent_s = self._heard_s - self._spoke_s
         if plan.power_saving and silent_s >= REST_AFTER_S and self._transcription.is_idle:
             self._rest(block, now_s)

@@ -29,6 +29,10 @@ class SpeechDetector(Protocol):
     def accept_block(self, block: AudioBlock) -> bool:
         """Listen on, and return whether somebody speaks."""
 
+    @property
+    def pause_s(self) -> float:
+        """For how long speech has been unlikely."""
+
     def reset(self) -> None:
         """Forget the stream."""
 
@@ -38,12 +42,18 @@ class Gate:
 
     def __init__(self, every_s: float) -> None:
         self._onset, self._hangover = round(ONSET_S / every_s), round(HANGOVER_S / every_s)
+        self._every_s = every_s
         self.reset()
 
     def reset(self) -> None:
         """Begin a new stream, in silence."""
         self._likely = self._unlikely = 0
         self.speaking = False
+
+    @property
+    def pause_s(self) -> float:
+        """For how long speech has been unlikely."""
+        return self._unlikely * self._every_s
 
     def decide(self, probability: float) -> None:
         """Take the next probability."""
@@ -80,6 +90,11 @@ class VoiceActivity:
     def speaking(self) -> bool:
         """Whether somebody speaks."""
         return self._gate.speaking
+
+    @property
+    def pause_s(self) -> float:
+        """See `SpeechDetector`."""
+        return self._gate.pause_s
 
     def accept_block(self, block: AudioBlock) -> bool:
         """Do what `accept` does, with the frames of ``block``."""

@@ -44,6 +44,11 @@ class Silero:
         self._context = np.zeros(_CONTEXT, np.float32)
         self._waiting = np.zeros(0, np.float32)
 
+    @property
+    def pause_s(self) -> float:
+        """See `SpeechDetector`."""
+        return self._gate.pause_s
+
     def accept_block(self, block: AudioBlock) -> bool:
         """Listen to the samples, and return whether somebody speaks."""
         waiting = np.concatenate([self._waiting, block.samples])
