@@ -26,8 +26,9 @@ def published() -> dict[str, str]:
     from mera_edge.sinks.mqtt.address import Address
 
     address = Address.of(SinkSettings(to="mqtt://broker", node="attic"))
-    room = discovery.room(address, "hall", "Hall", ("camera", "microphone"), True, True)
-    return {topic: json.dumps(told) for topic, told in (discovery.box(address, "default"), room)}
+    room = discovery.room_device(address, "hall", "Hall", ("camera", "microphone"), True, True)
+    machine = discovery.machine_device(address, "default")
+    return {topic: json.dumps(payload) for topic, payload in (machine, room)}
 
 
 def checked(topic: str, payload: str) -> tuple[int, list[str]]:

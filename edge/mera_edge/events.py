@@ -188,7 +188,7 @@ class SourceStatus(_Message):
     reason_code: Code = None
 
 
-class About(_Message):
+class RunInfo(_Message):
     """Facts about the run, the same for all of its events."""
 
     version: str = Field(description="version of mera-edge")
@@ -209,7 +209,7 @@ class EmotionEvent(_Line):
         description="counts the events of a run over all rooms; a gap means lost "
         "or filtered events",
     )
-    about: About | None = Field(None, description="only in the first event of a run")
+    about: RunInfo | None = Field(None, description="only in the first event of a run")
     at: str = Field(description="wall-clock time, ISO 8601 in UTC")
     media_time_s: float | None = Field(
         None, description="position in the file in seconds; only for files"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mera_edge.doctor import egress, receipt
-from mera_edge.doctor.egress import COMMAND, Trace, control, trace
+from mera_edge.doctor.egress import COMMAND, EgressTrace, control, trace
 from mera_edge.errors import CheckFailed, InputError
 from mera_edge.sample import CLIP
 
@@ -100,7 +100,7 @@ def test_every_way_out_is_judged(
 def test_where_strace_is_missing_or_blind_nothing_is_claimed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    blind = Trace(("x",), 0, "", 1.0, ("x",), (), ())
+    blind = EgressTrace(("x",), 0, "", 1.0, ("x",), (), ())
     with monkeypatch.context() as patch:
         patch.setattr(egress, "trace", lambda command: blind)
         with pytest.raises(CheckFailed, match="missed the test traffic"):
@@ -120,7 +120,7 @@ def test_the_receipt_names_code_models_and_what_left(
     cli: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(egress, "control", lambda: None)
-    clean = Trace(("x",), 0, "", 1.0, ("x",), (), ())
+    clean = EgressTrace(("x",), 0, "", 1.0, ("x",), (), ())
     found = clean
     monkeypatch.setattr(receipt.egress, "trace", lambda command, outputs: found)
     told = cli("doctor", "--egress", "--json")
@@ -132,7 +132,7 @@ def test_the_receipt_names_code_models_and_what_left(
     told = cli("doctor", "--egress", "--camera", "0")
     assert told.code == 2
     assert "bundled sample" in told.err
-    found = Trace(("x",), 0, "", 1.0, ("x",), ("connect AF_INET 192.0.2.1 port 443",), ())
+    found = EgressTrace(("x",), 0, "", 1.0, ("x",), ("connect AF_INET 192.0.2.1 port 443",), ())
     told = cli("doctor", "--egress")
     assert told.code == 1
     assert "192.0.2.1 port 443" in told.out

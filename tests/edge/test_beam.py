@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mera_edge.asr.decoding.ctc import BLANK, Greedy
-from mera_edge.asr.decoding.ngram_lm import START, LanguageModel, number
+from mera_edge.asr.decoding.ngram_lm import START, LanguageModel, pack_context
 from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 from mera_edge.errors import BundleError
 
@@ -40,7 +40,7 @@ def model(path: Path, weight: float = 1.0, bonus: float = 0.0) -> Path:
     """After 1 comes 2 with 0.9; else both have 0.5."""
     np.savez(
         path,
-        contexts=np.array([number(()), number((1,))], np.uint64),
+        contexts=np.array([pack_context(()), pack_context((1,))], np.uint64),
         begins=np.array([0, 2, 3], np.int32),
         units=np.array([1, 2, 2], np.uint8),
         log_probabilities=np.log([0.5, 0.5, 0.9]).astype(np.float16),

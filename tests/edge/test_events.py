@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 
 from mera_edge.errors import InputError
 from mera_edge.events import (
-    About,
     Emotion,
     EmotionEvent,
     Latency,
     Modality,
+    RunInfo,
     SourceStatus,
     Summary,
     Transcript,
@@ -87,7 +87,7 @@ def lines() -> list[EmotionEvent | Summary]:
             "modalities": {"text": failing},
             "run": "0123456789ab",
             "sequence": 0,
-            "about": About(version="1", bundle="default", bundle_id="0123"),
+            "about": RunInfo(version="1", bundle="default", bundle_id="0123"),
             "room_id": "hall",
             "sources": {
                 "hall_camera": SourceStatus(

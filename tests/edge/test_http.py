@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from mera_edge.config import SinkSettings, load
 from mera_edge.errors import ConfigError, InputError, MeraError
 from mera_edge.events import (
-    About,
     Emotion,
     EmotionEvent,
     Latency,
     Modality,
+    RunInfo,
     SourceStatus,
     Transcript,
     named,
@@ -50,7 +50,7 @@ def event(number: int, room: str = "hall", seen: bool = True, off: bool = False)
         schema="mera-edge/event/1",
         run="run1",
         sequence=number,
-        about=About(version="1", bundle="default", bundle_id="abc") if number == 0 else None,
+        about=RunInfo(version="1", bundle="default", bundle_id="abc") if number == 0 else None,
         at=timestamp(1_800_000_000 + number / 5),
         room_id=room,
         emotion=Emotion.of(shares, 0.1) if seen else None,

@@ -24,12 +24,12 @@ from mera_edge.config import Settings, SinkSettings
 from mera_edge.doctor.environment import sinks
 from mera_edge.errors import ConfigError, InputError, MeraError, MissingExtra, Unreachable
 from mera_edge.events import (
-    About,
     Emotion,
     EmotionEvent,
     Latency,
     Modality,
     Moment,
+    RunInfo,
     SourceStatus,
     Transcript,
 )
@@ -52,7 +52,7 @@ def event(
     missing = Modality(state="missing", reason="nobody is speaking", reason_code="not_speaking")
     return EmotionEvent(
         schema="mera-edge/event/1",
-        about=About(version="0.1.0", bundle="default", bundle_id="1"),
+        about=RunInfo(version="0.1.0", bundle="default", bundle_id="1"),
         at="2026-11-30T12:00:00.000Z",
         room="Hall",
         room_id="hall",

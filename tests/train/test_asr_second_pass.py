@@ -13,7 +13,7 @@ from mera_edge.asr.decoding.lexicon import SILENCE, Lexicon
 from mera_edge.asr.decoding.ngram_lm import START, LanguageModel
 from mera_edge.asr.decoding.rescoring import Rescoring, combine
 from mera_edge.asr.decoding.subwords import words
-from mera_edge.asr.steps import Work, finish
+from mera_edge.asr.steps import Resumable, finish
 from mera_train.asr.lexicon import vocabulary
 from mera_train.asr.ngrams import estimate
 
@@ -146,7 +146,7 @@ def test_however_it_comes_the_decision_is_the_same(
         if len(part):
             pieces.accept(units[part], cache[:, :, part])
         pieces.search(at_once)
-    bit_by_bit, found = Work(pieces.decide(given_texts)), None
+    bit_by_bit, found = Resumable(pieces.decide(given_texts)), None
     while found is None:
         found = bit_by_bit.advance(0.0)
     assert found == decided

@@ -269,7 +269,9 @@ def test_device_and_training_compute_the_same_scores(
         feeds["attn_mask"] = np.roll(feeds["attn_mask"], -4)
         feeds["attn_mask"][..., 8:] = True
         parts.append(found["log_probs"][0])
-        named.append(lexicon.name(feeds["attn_cache"][network.config.phone_head_block], 4))
+        named.append(
+            lexicon.phone_log_likelihoods(feeds["attn_cache"][network.config.phone_head_block], 4)
+        )
     with torch.no_grad():
         _, phones = network(network.normalise(torch.from_numpy(frames)[None]), 4)
     wanted = phones[0].flatten(0, 1).log_softmax(-1).numpy()

@@ -45,7 +45,7 @@ def score(lexicon: Lexicon, words: tuple[str, ...]) -> float:
     """What the trigram model and the bonus add."""
     history, total = np.array([START], np.uint64), 0.0
     for word in words:
-        said, history = lexicon.follow(history, np.array([NUMBERS[word]]))
+        said, history = lexicon.advance_ngram(history, np.array([NUMBERS[word]]))
         total += lexicon.weight * float(said[0]) + lexicon.bonus
     return total
 
@@ -130,14 +130,14 @@ def test_pronunciations_are_those_of_the_tree(lexicon: Lexicon) -> None:
 def test_probabilities_of_words_add_up_to_one(lexicon: Lexicon) -> None:
     words = np.array([*NUMBERS.values()])
     for history in (START, START << 16 | 1, 1 << 16 | 3, 3 << 16 | 3):
-        said, after = lexicon.follow(np.full(len(words), history, np.uint64), words)
+        said, after = lexicon.advance_ngram(np.full(len(words), history, np.uint64), words)
         assert 0.5 < np.exp(said).sum() <= 1.01, "the rest is for words without pronunciation"
         assert (after & np.uint64(0xFFFF) == words).all()
 
 
 def test_phones_are_named_from_the_cache(lexicon: Lexicon) -> None:
     cache = np.random.default_rng(1).normal(size=(2, 3, 2)).astype(np.float32)
-    named = lexicon.name(cache, 3)
+    named = lexicon.phone_log_likelihoods(cache, 3)
     assert named.shape == (6, 3)
     shares = np.exp(named + np.array([0, 0.5, 0], np.float32)).sum(axis=1)
     np.testing.assert_allclose(shares, 1, rtol=1e-5)

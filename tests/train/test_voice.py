@@ -27,7 +27,7 @@ from mera_train.voice.data import LABELS, Utterance, fold, speech
 from mera_train.voice.measure import masked_nll, temperature
 from mera_train.voice.model import ModelConfig, VoiceEncoder
 from mera_train.voice.rooms import clip, echo
-from mera_train.voice.teacher import opinions
+from mera_train.voice.teacher import soft_labels
 from mera_train.voice.train import joined, measured, train
 
 
@@ -273,12 +273,12 @@ def test_no_opinion_is_of_a_layer_that_knew_the_speaker() -> None:
     # Everybody has a voice of their own, in which happy and sad lie as at random.
     random = np.random.default_rng(0)
     heard = random.normal(size=(len(people), 4)).astype(np.float16)
-    before = opinions(heard, people, {"ravdess_speech": 1.0}, 0.1)
+    before = soft_labels(heard, people, {"ravdess_speech": 1.0}, 0.1)
     swapped = {"happy": "sad", "sad": "happy"}
     others = [replace(u, label=swapped[u.label]) if u.speaker == "3" else u for u in people]
-    after = opinions(heard, others, {"ravdess_speech": 1.0}, 0.1)
+    after = soft_labels(heard, others, {"ravdess_speech": 1.0}, 0.1)
     theirs = torch.tensor([u.speaker == "3" for u in people])
     torch.testing.assert_close(before[theirs], after[theirs])
     assert (before[~theirs] != after[~theirs]).any()
     with pytest.raises(InputError, match="nobody is left"):
-        opinions(heard[:2], people[:2], {"ravdess_speech": 1.0}, 0.1)
+        soft_labels(heard[:2], people[:2], {"ravdess_speech": 1.0}, 0.1)

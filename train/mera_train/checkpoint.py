@@ -43,8 +43,8 @@ class Checkpoint:
     @property
     def licence(self) -> str:
         """Of the weights, as its configuration states it; else `UNKNOWN`."""
-        stated = configuration.load(self.directory / "config.yaml")
-        return str(stated.get("licence", UNKNOWN))
+        licence_text = configuration.load(self.directory / "config.yaml")
+        return str(licence_text.get("licence", UNKNOWN))
 
     def settings(self, model: type[Config]) -> Config:
         """Return the configuration that the model was trained with.

@@ -17,7 +17,7 @@ Licence = Annotated[
 """The type of a role's setting."""
 
 
-def stated(licence: str) -> str:
+def licence_text(licence: str) -> str:
     """Return the sentence of a card about the licence of the weights."""
     if licence == UNKNOWN:
         return (
@@ -27,7 +27,7 @@ def stated(licence: str) -> str:
     return licence
 
 
-def begun(initial: Path | None) -> str:
+def origin_text(initial: Path | None) -> str:
     """Return, for a sentence of a card, what training began from."""
     if initial is None:
         return "trained from nothing"

@@ -31,7 +31,7 @@ much of it a run must have heard to be the final one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FinalPassRun:
     """An answer of the final pass.
 
     Attributes:
@@ -51,14 +51,14 @@ def run(
     recognizer: UtteranceRecognizer,
     samples: NDArray[np.float32],
     streamed: Alternatives | None,
-) -> Run:
+) -> FinalPassRun:
     """Let the final pass hear samples, and weigh what the streaming pass heard in them."""
     began = time.perf_counter()
     said = recognizer.recognize(samples, streamed)
     took_s = time.perf_counter() - began
     # Of a long utterance some 60 MB would stay with the C library, for a millisecond.
     give_back_memory()
-    return Run(said, samples, took_s, time.perf_counter())
+    return FinalPassRun(said, samples, took_s, time.perf_counter())
 
 
 class Growing:
@@ -71,7 +71,7 @@ class Growing:
     """
 
     def __init__(self) -> None:
-        self._pending: Future[Run] | None = None
+        self._pending: Future[FinalPassRun] | None = None
         self._asked_s = self._until_s = -math.inf
         self._asked_at = self._rests_until = -math.inf
         self.newest: UtteranceText | None = None
@@ -123,7 +123,7 @@ class Growing:
         enough = new_s >= max(STEP_S, STEP_SHARE * (now_s - begin_s))
         return enough or now_s >= word_s + _QUIET_S
 
-    def start_run(self, submit: Callable[[], Future[Run]], until_s: float | None) -> None:
+    def start_run(self, submit: Callable[[], Future[FinalPassRun]], until_s: float | None) -> None:
         """Begin a run over the sound until stream time ``until_s``, in place of a pending one;
         ``None``: over that of the newest run."""
         if self._pending is not None:

@@ -15,7 +15,7 @@ from mera_edge.asr.decoding.ctc import Decoder, Greedy, Token
 from mera_edge.asr.decoding.subwords import WORD_START, bpe_encode, read_symbols, words
 from mera_edge.asr.endpoint import Decoded, Endpoint
 from mera_edge.asr.protocol import Hypothesis, Word
-from mera_edge.asr.steps import Steps, Work
+from mera_edge.asr.steps import Resumable, Steps
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.load import Role
 from mera_edge.config import RECOGNITION, RecognitionSettings
@@ -34,7 +34,7 @@ _TAIL = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _UtteranceClock:
     """Where an utterance is in the stream (seconds)."""
 
     start_s: float
@@ -98,7 +98,7 @@ class Recognizer:
         """Forget everything: the next piece is the first of a new stream."""
         self._filled = 0
         self._start_s = self._heard_s = 0.0
-        self._final: Work[Hypothesis] | None = None
+        self._final: Resumable[Hypothesis] | None = None
         self._endpoint.reset()
         self._begin()
 
@@ -136,7 +136,7 @@ class Recognizer:
                 beam, _ = self._rescoring
                 texts = [words(text, self._symbols) for text in beam.texts]
             tokens, frames = list(self._decoder.tokens), self._decoder.frames
-            self._final = Work(self._decide(self._second, texts, tokens, self._place, frames))
+            self._final = Resumable(self._decide(self._second, texts, tokens, self._place, frames))
             self._start_s = self._place.time(frames)
             self._begin()
         found = self._final.advance(within_s)
@@ -198,15 +198,15 @@ class Recognizer:
             self._second.accept(log_probabilities, feeds["attn_cache"])
 
     @property
-    def _place(self) -> _Place:
-        return _Place(self._start_s, self._encoder_frame_s, self._heard_s)
+    def _place(self) -> _UtteranceClock:
+        return _UtteranceClock(self._start_s, self._encoder_frame_s, self._heard_s)
 
     def _decide(
         self,
         second: Rescoring | None,
         texts: Sequence[tuple[str, ...]],
         tokens: Sequence[Token],
-        place: _Place,
+        place: _UtteranceClock,
         frames: int,
     ) -> Steps[Hypothesis]:
         if second is None:
@@ -216,7 +216,7 @@ class Recognizer:
         return replace(found, alternatives=second.alternatives)
 
     def _hypothesis(
-        self, tokens: Sequence[Token], place: _Place, frames: int, final: bool
+        self, tokens: Sequence[Token], place: _UtteranceClock, frames: int, final: bool
     ) -> Hypothesis:
         found = tuple(self._words(tokens, place))
         return Hypothesis(
@@ -227,7 +227,7 @@ class Recognizer:
             final=final,
         )
 
-    def _words(self, tokens: Sequence[Token], place: _Place) -> list[Word]:
+    def _words(self, tokens: Sequence[Token], place: _UtteranceClock) -> list[Word]:
         groups: list[list[Token]] = []
         for token in tokens:
             if not groups or self._symbols[token.symbol].startswith(WORD_START):

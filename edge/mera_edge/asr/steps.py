@@ -12,7 +12,7 @@ Steps = Generator[None, None, Result]
 """Yields after every few milliseconds of work, and returns the result."""
 
 
-class Work(Generic[Result]):
+class Resumable(Generic[Result]):
     """A computation that is put off and resumed.
 
     Args:

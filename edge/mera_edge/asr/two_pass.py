@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.asr.final_text import chosen
-from mera_edge.asr.growing import Growing, Run, run
+from mera_edge.asr.growing import FinalPassRun, Growing, run
 from mera_edge.asr.protocol import Hypothesis, SpeechRecognizer
 from mera_edge.asr.sound_buffer import SoundBuffer
 from mera_edge.asr.utterance import UtteranceRecognizer
@@ -75,7 +75,7 @@ class TwoPass:
         self,
         streaming: SpeechRecognizer,
         final: UtteranceRecognizer,
-        submit: Callable[..., Future[Run]] | None = None,
+        submit: Callable[..., Future[FinalPassRun]] | None = None,
     ) -> None:
         self._streaming, self._final = streaming, final
         self._submit = submit or _thread().submit

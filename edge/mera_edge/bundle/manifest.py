@@ -31,11 +31,11 @@ def _inside(path: str) -> str:
     return path
 
 
-class _Facts(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FileEntry(_Facts):
+class FileEntry(_FrozenModel):
     """One file of a bundle."""
 
     path: Annotated[str, AfterValidator(_inside)] = Field(description="relative to the bundle")
@@ -48,7 +48,7 @@ class FileEntry(_Facts):
         return cls(path=path.name, sha256=sha256(path), bytes=path.stat().st_size)
 
 
-class Tensor(_Facts):
+class Tensor(_FrozenModel):
     """One input or output of a model."""
 
     name: str
@@ -57,7 +57,7 @@ class Tensor(_Facts):
     unit: str = Field("", description="what the numbers are, for example `log-mel` or `seconds`")
 
 
-class RoleEntry(_Facts):
+class RoleEntry(_FrozenModel):
     """The model that plays one role, and all that is needed to run, judge and cite it."""
 
     files: dict[str, FileEntry] = Field(
@@ -76,7 +76,7 @@ class RoleEntry(_Facts):
     card: str = Field(description="the model card, Markdown")
 
 
-class Manifest(_Facts):
+class Manifest(_FrozenModel):
     """The whole of ``bundle.json``."""
 
     schema_: Literal["mera-edge/bundle/1"] = Field(SCHEMA, alias="schema")

@@ -33,12 +33,12 @@ def stderr() -> Console:
     from rich.console import Console
 
     try:
-        return Console(file=_Unheeded(sys.stderr.fileno()))
+        return Console(file=_UnbufferedStream(sys.stderr.fileno()))
     except (AttributeError, OSError):  # it is closed, or a test holds it
         return Console(stderr=True)
 
 
-class _Unheeded(io.TextIOWrapper):
+class _UnbufferedStream(io.TextIOWrapper):
     """A stream that nobody needs to read."""
 
     def __init__(self, descriptor: int) -> None:

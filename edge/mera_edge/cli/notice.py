@@ -31,10 +31,10 @@ def notice(
     """
     from mera_edge.cli.console import say
     from mera_edge.config import load
-    from mera_edge.notice.sheet import Facts, texts
+    from mera_edge.notice.sheet import NoticeDetails, texts
     from mera_edge.notice.sheet import notice as sheet
     from mera_edge.sinks.page import write
 
-    text = sheet(load(config), Facts(purpose, contact, link), language or list(texts()))
+    text = sheet(load(config), NoticeDetails(purpose, contact, link), language or list(texts()))
     write(page, text)
     say(f"wrote {page}: print it and put it up where people enter")

@@ -45,7 +45,7 @@ def load(
     Raises:
         ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
     """
-    given = _Given()
+    given = _GivenSettings()
     if file is not None or SYSTEM_FILE.is_file():
         path = SYSTEM_FILE if file is None else file
         for key, value in _read(path).items():
@@ -74,7 +74,7 @@ _FLAGS = {"providers": "--provider", "recognition": "--asr"}
 """Flags that have another name than the setting."""
 
 
-class _Given:
+class _GivenSettings:
     """What was given, and where.
 
     Attributes:

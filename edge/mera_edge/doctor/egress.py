@@ -49,7 +49,7 @@ open(os.path.join(os.environ["HOME"], "left"), "w").close()
 
 
 @dataclass(frozen=True)
-class Trace:
+class EgressTrace:
     """What a command did that could carry something out."""
 
     command: tuple[str, ...]
@@ -71,7 +71,7 @@ class Trace:
         return not (self.exit_code or self.sockets or self.files)
 
 
-def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> Trace:
+def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> EgressTrace:
     """Run a command under strace, with an empty home and an empty directory for temporary files.
 
     Args:
@@ -119,7 +119,7 @@ def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> Trace:
             for path in (*foreign, *left)
         ]
     sockets = [use for call in calls if (use := _use_of_network(*call)) is not None]
-    return Trace(
+    return EgressTrace(
         tuple(command), ended.returncode, said, seconds,
         *(tuple(dict.fromkeys(found)) for found in (map(str, programs), sockets, shown)),
     )  # fmt: skip

@@ -17,7 +17,7 @@ import mera_edge
 from mera_edge.bundle import Bundle
 from mera_edge.bundle.manifest import sha256
 from mera_edge.doctor import egress
-from mera_edge.doctor.egress import Trace
+from mera_edge.doctor.egress import EgressTrace
 from mera_edge.sample import CLIP
 
 SCHEMA = "mera-edge/egress/1"
@@ -40,7 +40,7 @@ class Receipt:
     """Versions of everything that is installed beside it."""
     models: dict[str, str]
     """SHA-256 of every file of the bundle."""
-    traces: dict[str, Trace]
+    traces: dict[str, EgressTrace]
     """By verb."""
 
     @property

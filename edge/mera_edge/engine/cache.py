@@ -30,11 +30,11 @@ BUILD = "build it here: mera-edge export engines DIR"
 _RELEASE = Path("/etc/nv_tegra_release")
 
 
-class _Facts(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Key(_Facts):
+class Key(_FrozenModel):
     """All that decides whether an engine may be used."""
 
     onnx: str = Field(description="SHA-256 of the model that it was built from")
@@ -80,7 +80,7 @@ class Key(_Facts):
         ]
 
 
-class Record(_Facts):
+class Record(_FrozenModel):
     """What lies beside an engine."""
 
     key: Key

@@ -37,7 +37,7 @@ header,footer{display:none}.sheet{border:0;padding:0;break-after:page}}
 
 
 @dataclass(frozen=True)
-class Facts:
+class NoticeDetails:
     """What only the person responsible knows.
 
     Attributes:
@@ -59,7 +59,7 @@ def texts() -> dict[str, dict[str, str]]:
     return found
 
 
-def notice(settings: Settings, facts: Facts, languages: Sequence[str]) -> str:
+def notice(settings: Settings, facts: NoticeDetails, languages: Sequence[str]) -> str:
     """Return the page.
 
     Args:
@@ -82,7 +82,7 @@ def notice(settings: Settings, facts: Facts, languages: Sequence[str]) -> str:
     return page("Notice", sheets, f"mera-edge {__version__}", head)
 
 
-def _sheet(settings: Settings, facts: Facts, language: str) -> str:
+def _sheet(settings: Settings, facts: NoticeDetails, language: str) -> str:
     say = texts()[language]
     rooms = [room.name for room in settings.rooms if room.name]
     place = ", ".join(rooms) if rooms else say["here"]
@@ -104,7 +104,7 @@ def _sheet(settings: Settings, facts: Facts, language: str) -> str:
     )
 
 
-def _code(facts: Facts, say: dict[str, str]) -> str:
+def _code(facts: NoticeDetails, say: dict[str, str]) -> str:
     """Return the QR code as SVG."""
     try:
         import segno

@@ -15,7 +15,7 @@ from mera_edge.pipeline.event_builder import EventBuilder, Observation, TickCost
 from mera_edge.pipeline.mode import Live, Mode
 from mera_edge.pipeline.perception import Perception, SourceAvailability
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
-from mera_edge.pipeline.stamp import about
+from mera_edge.pipeline.stamp import run_info
 from mera_edge.sinks import Receiver
 from mera_edge.sources.base import Captured
 
@@ -54,7 +54,7 @@ class Pipeline:
         mode: Mode,
         recognition: RecognitionSettings = RECOGNITION,
     ) -> None:
-        self.about = about(bundle)
+        self.about = run_info(bundle)
         self._mode = mode
         self._fallbacks = bundle.fallbacks
         self._budget = mode.budget()

@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from mera_edge import __version__
 from mera_edge.bundle import Bundle
-from mera_edge.events import About, EmotionEvent
+from mera_edge.events import EmotionEvent, RunInfo
 
 
-def about(bundle: Bundle) -> About:
+def run_info(bundle: Bundle) -> RunInfo:
     """Return what a run of these models is about."""
     manifest = bundle.manifest
-    return About(version=__version__, bundle=manifest.name, bundle_id=manifest.id)
+    return RunInfo(version=__version__, bundle=manifest.name, bundle_id=manifest.id)
 
 
 class Stamp:
@@ -23,11 +23,11 @@ class Stamp:
 
     def __init__(self) -> None:
         self._run = uuid.uuid4().hex[:12]
-        self._about: About | None = None
-        self._told: About | None = None
+        self._about: RunInfo | None = None
+        self._told: RunInfo | None = None
         self._next = 0
 
-    def tell(self, about: About) -> None:
+    def announce(self, about: RunInfo) -> None:
         """Have the next event say what is run from now on, if that is new."""
         if about != self._told:
             self._about = self._told = about
@@ -44,7 +44,7 @@ class Recorded(BaseModel):
 
     run: str | None = None
     sequence: int | None = None
-    about: About | None = None
+    about: RunInfo | None = None
     room: str | None = None
     room_id: str | None = None
 

@@ -114,7 +114,7 @@ class Session:
             self._clock.start()
         for room in new:
             room.began_s = self._clock.now()
-        self._stamp.tell(rooms[0].pipeline.about)
+        self._stamp.announce(rooms[0].pipeline.about)
         before, self.rooms = self.rooms, rooms
         _close([room for room in before if room not in rooms])
 

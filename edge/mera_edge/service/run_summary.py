@@ -14,7 +14,7 @@ _TIMES_KEPT = 10_000
 """Compute times that the percentiles of a summary are over: the newest, in a long run."""
 
 
-class _Answers:
+class _MeanAnswer:
     """The mean of answers, weighted by their confidence."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class SummaryBuilder:
     def __init__(self) -> None:
         self._events = 0
         self._present = dict.fromkeys(MODALITIES, 0)
-        self._answers: dict[str | None, _Answers] = {}
+        self._answers: dict[str | None, _MeanAnswer] = {}
         """By room; the only one has no name."""
         self._course = Course()
         self._worked_s = 0.0
@@ -56,7 +56,7 @@ class SummaryBuilder:
         for name, modality in event.modalities.items():
             self._present[name] += modality.state == "used"
         if event.emotion is not None:
-            self._answers.setdefault(event.room, _Answers()).add(event.emotion)
+            self._answers.setdefault(event.room, _MeanAnswer()).add(event.emotion)
 
     def summary(self, transcript: str, duration_s: float) -> Summary:
         """Sum up a run that said ``transcript`` in ``duration_s`` of stream time."""

@@ -13,7 +13,7 @@ from mera_edge.host.load import LoadMonitor
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
-from mera_edge.pipeline.stamp import about
+from mera_edge.pipeline.stamp import run_info
 from mera_edge.redaction import redacted
 from mera_edge.service.audit import AuditLog, state_directory
 from mera_edge.service.clock import RealClock
@@ -195,7 +195,7 @@ def _models(settings: Settings) -> Bundle:
 
 def _described(settings: Settings, bundle: Bundle) -> str:
     """Return the first line of a run: what runs, on what."""
-    what = about(bundle)
+    what = run_info(bundle)
     rooms = "; ".join(
         f"{room.id}: camera {redacted(room.camera)}, microphone {redacted(room.mic)}"
         for room in settings.rooms

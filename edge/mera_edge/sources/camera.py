@@ -16,7 +16,7 @@ from mera_edge.sources import address, device
 from mera_edge.sources.base import Captured, Condition, VideoFrame
 from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
-from mera_edge.sources.connection import Connection, Half
+from mera_edge.sources.connection import Connection, StreamTrack
 from mera_edge.sources.shared_frame import LONGEST_SIDE, SharedFrame
 
 FROZEN_AFTER_S = 10.0
@@ -52,7 +52,7 @@ class Camera:
         self._connection = connection
         if connection is None and address.kind(spec) == "url":
             self._connection = Connection(spec)
-        self._worker: CaptureProcess | Half | None = None
+        self._worker: CaptureProcess | StreamTrack | None = None
         self._compared: NDArray[np.uint8] | None = None
         self._changed_s = 0.0
         self._frozen = False

@@ -31,19 +31,19 @@ class Connection:
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.Lock()  # halves may be closed from other threads
-        self._halves: dict[Kind, Half] = {}
+        self._halves: dict[Kind, StreamTrack] = {}
         self._slot: SharedFrame | None = None
         self._worker: CaptureProcess | None = None
         self._begins_s = 0.0
 
-    def join(self, kind: Kind, slot: SharedFrame | None = None) -> Half:
+    def join(self, kind: Kind, slot: SharedFrame | None = None) -> StreamTrack:
         """Capture this too from now on.
 
         Args:
             kind: of what is captured.
             slot: where pictures go.
         """
-        half = Half(self, kind)
+        half = StreamTrack(self, kind)
         with self._lock:
             self._halves[kind] = half
             self._slot = slot or self._slot
@@ -51,7 +51,7 @@ class Connection:
         _end(before)
         return half
 
-    def leave(self, half: Half) -> None:
+    def leave(self, half: StreamTrack) -> None:
         """Capture this no longer."""
         with self._lock:
             if self._halves.get(half.kind) is not half:
@@ -68,7 +68,7 @@ class Connection:
             half.begin()
         return before
 
-    def read(self, half: Half) -> tuple[list[bytes], Condition]:
+    def read(self, half: StreamTrack) -> tuple[list[bytes], Condition]:
         """Return what was captured for one half, and how the connection is doing."""
         with self._lock:
             if self._worker is None:
@@ -88,7 +88,7 @@ class Connection:
         return CaptureProcess(network_stream.__name__, self._url, arguments, descriptors)
 
 
-class Half:
+class StreamTrack:
     """What a camera, or a microphone, has of a connection. Make one with `Connection.join`.
 
     Attributes:

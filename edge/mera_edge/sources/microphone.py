@@ -19,7 +19,7 @@ from mera_edge.sources import address
 from mera_edge.sources.base import AudioChunk, Captured, Condition
 from mera_edge.sources.capture_process import CaptureProcess
 from mera_edge.sources.child import serve
-from mera_edge.sources.connection import Connection, Half
+from mera_edge.sources.connection import Connection, StreamTrack
 from mera_edge.sources.mono import Downmix
 from mera_edge.sources.network_stream import SOUND_HEAD
 
@@ -54,7 +54,7 @@ class Microphone:
         self._connection = connection
         if connection is None and address.kind(spec) == "url":
             self._connection = Connection(spec)
-        self._worker: CaptureProcess | Half | None = None
+        self._worker: CaptureProcess | StreamTrack | None = None
         self._sounded_s = 0.0
         self.overruns = 0
         self.condition = Condition("connecting")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mera_train.asr.config import Config
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 
 _NETWORKS = {
     "conformer": "A causal conformer",
@@ -63,7 +63,7 @@ Greedy search; these recordings (other speakers, where speakers are named) chose
 
 {chr(10).join(corpora)}
 
-Licence of the weights: {stated(config.licence)}.
+Licence of the weights: {licence_text(config.licence)}.
 
 ## Limits
 

@@ -13,7 +13,7 @@ from mera_edge import table
 from mera_edge.bundle.load import SPOILED
 from mera_edge.errors import InputError
 from mera_train.own import layouts
-from mera_train.own.layouts import Given
+from mera_train.own.layouts import ExampleRow
 
 SPLITS = {"": "train", "train": "train", "valid": "dev", "test": "test"}
 """By what `mera_train.own.layouts.split` says."""
@@ -105,7 +105,7 @@ def _manifest(path: Path, skipped: table.Skipped) -> Iterator[Utterance]:
             skipped.add(fault)
 
 
-def _utterance(row: Given) -> Utterance:
+def _utterance(row: ExampleRow) -> Utterance:
     given = {name: row.columns.get(name, "").strip() for name in ("file", "text")}
     if missing := [name for name, value in given.items() if not value]:
         remedy = f"every row needs file and text; this one has {', '.join(row.columns)}"

@@ -36,7 +36,7 @@ from mera_train.own.config import OwnConfig, required
 from mera_train.own.examples import Example
 from mera_train.own.splits import divide
 from mera_train.own.train import readable, tell
-from mera_train.provenance import begun, stated
+from mera_train.provenance import licence_text, origin_text
 from mera_train.run import device
 
 WEIGHTS = "model.safetensors"
@@ -65,7 +65,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     if start is not None and not given.keep_learnt:
         found = _compared(out, start, valid, frames)
         tell(found.advice())
-        metrics["comparison"] = found.told()
+        metrics["comparison"] = found.as_metrics()
         if not found.kept:
             metrics["learnt"] = metrics["test"]
             metrics["test"] = _rates(_understood(start, tested, frames))
@@ -206,12 +206,12 @@ def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
-{begun(given.init_checkpoint).capitalize()}.
+{origin_text(given.init_checkpoint).capitalize()}.
 
 * **Data**: `{given.source.name}`, {len(rows)} recordings of {people or "unnamed"} people:
   {", ".join(f"{n} {split}" for split, n in counts.items())}. Their licence is for whoever gave them
   to state.
-* **Licence** of the weights: {stated(config.licence)}.
+* **Licence** of the weights: {licence_text(config.licence)}.
 * **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
 On the {metrics["test"]["n"]} test recordings, greedy search in the device's chunks:

@@ -25,7 +25,7 @@ from mera_train.asr.task import RecognitionTask
 from mera_train.asr.units import Units
 from mera_train.asr.whisper import Whisper
 from mera_train.loop import fit
-from mera_train.provenance import begun
+from mera_train.provenance import origin_text
 from mera_train.run import device
 
 _FITTED = 200
@@ -115,11 +115,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "hours": _hours(frames, training),
         "synthetic_hours": sum(_hours(frames, read).values()),
     }
-    checkpoint.save(out, model, written, metrics, described(written, metrics))
+    checkpoint.save(out, model, written, metrics, card_text(written, metrics))
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(config, metrics)
 
@@ -128,7 +128,7 @@ def _begun(config: Config) -> str:
     if config.pretrained is not None:
         file, digest = config.pretrained.file.name, config.pretrained.sha256
         return f"begun from the pretrained weights {file} (SHA-256 {digest})"
-    return begun(config.init_checkpoint)
+    return origin_text(config.init_checkpoint)
 
 
 def _hours(frames: Frames, utterances: Sequence[Utterance]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mera_train.figures import table
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
@@ -48,7 +48,7 @@ The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on th
 * Valence is not labelled. It is derived from the votes with a coarse table (happy 0.8, surprise
   0.2, neutral 0, contempt -0.4, others -0.6).
 
-Licence of the weights: {stated(licence)}.
+Licence of the weights: {licence_text(licence)}.
 
 ## Limits
 

@@ -33,7 +33,7 @@ from mera_train.face.model import FaceNet, ModelConfig
 from mera_train.fingerprint import combined
 from mera_train.loop import fit
 from mera_train.own.config import OwnConfig
-from mera_train.provenance import Licence, begun
+from mera_train.provenance import Licence, origin_text
 from mera_train.task import LoopConfig
 from mera_train.temperature import fit_temperature
 
@@ -174,7 +174,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         fit_temperature(torch.from_numpy(logits[truth >= 0]), torch.from_numpy(truth[truth >= 0]))
     )
     metrics = {
-        "begun": begun(config.init_checkpoint),
+        "begun": origin_text(config.init_checkpoint),
         "parameters": sum(p.numel() for p in model.parameters()),
         "temperature": float(model.temperature),
         "prior_taken_back": power,
@@ -184,11 +184,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         },
         **measured(model, faces, further),
     }
-    checkpoint.save(out, model, config, metrics, described(config, metrics))
+    checkpoint.save(out, model, config, metrics, card_text(config, metrics))
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(metrics, config.licence)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
@@ -34,7 +34,7 @@ teacher's {valid["faces"]:.0f} confident faces.
 they are, and pasted onto scenes, turned, darkened and blurred. Nobody labelled them: what the
 teacher misses, this network does not know either.
 
-Licence of the weights: {stated(licence)}.
+Licence of the weights: {licence_text(licence)}.
 
 ## Limits
 

@@ -177,10 +177,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         "pictures": {name: len(part) for name, part in pictures.items()},
         "valid": measure(model, pictures["valid"]),
     }
-    checkpoint.save(out, model, config, metrics, described(config, metrics))
+    checkpoint.save(out, model, config, metrics, card_text(config, metrics))
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(metrics, config.licence)

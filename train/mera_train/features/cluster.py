@@ -103,7 +103,7 @@ def _extract(bundle: Path | None, wanted: Mapping[str, Any], clip: Clip) -> tupl
             raise InputError(
                 f"a worker cannot see {clip.path}", "put the clips where all machines see them"
             )
-        return extractor.told(clip)
+        return extractor.result_of(clip)
 
 
 @cache

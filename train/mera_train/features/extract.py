@@ -188,7 +188,7 @@ class FeatureExtraction:
 
     def extract(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
         """Return what became of a clip and, if it could be used, its features."""
-        return self._extractor.told(clip)
+        return self._extractor.result_of(clip)
 
     @cached_property
     def _extractor(self) -> Extractor:

@@ -84,7 +84,7 @@ class Extractor:
         row[f"text{SEQUENCES}"] = self._words_of(clip.text or end.transcript, end.now_s)
         return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
 
-    def told(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
+    def result_of(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
         """Return what became of a clip and, if it could be used, its arrays."""
         try:
             row, notes = self.extract(clip)

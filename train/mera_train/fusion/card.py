@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mera_train.figures import table
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 
 _CARD = """\
 # Fusion, trained on *composed* examples, not on recordings of people
@@ -55,5 +55,5 @@ def card(metrics: dict[str, Any], composition: str, licence: str) -> str:
         disturbed=disturbed["fused"],
         disturbed_single=disturbed["best_single"],
         agreement=agreement,
-        licence=stated(licence),
+        licence=licence_text(licence),
     )

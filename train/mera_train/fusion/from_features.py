@@ -29,7 +29,7 @@ from mera_train.fusion.supervision import Batch, MultiTask, Supervised
 from mera_train.loop import fit
 from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.train import tell
-from mera_train.provenance import begun, stated
+from mera_train.provenance import licence_text, origin_text
 
 
 class OwnTask(MultiTask):
@@ -130,7 +130,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         found = _helped(config, start, network, features, parts["valid"])
         kept = found.sentence()
         tell(kept + ("" if found.kept else "; --keep-learnt keeps what was learnt"))
-        metrics["left_out" if isinstance(found, LeftOut) else "comparison"] = found.told()
+        metrics["left_out" if isinstance(found, LeftOut) else "comparison"] = found.as_metrics()
         network = network if found.kept else start
     final = config.model_copy(update={"model": start.config})
     card = _card(config, data, parts, _figures(kept, metrics), loaded.card)
@@ -143,7 +143,7 @@ def _helped(
 ) -> LeftOut | Comparison:
     """Ask people who were not learnt from; with too few of them, the valid clips."""
     found = left_out(
-        lambda begun, learnt, chooses: OwnTask(config, begun, learnt, chooses),
+        lambda origin_text, learnt, chooses: OwnTask(config, origin_text, learnt, chooses),
         *(config, start, clips(features, np.arange(len(features))), features.people()),
     )
     if found is not None:
@@ -152,7 +152,10 @@ def _helped(
     named = valid.emotions >= 0
     asked = valid.at(named.nonzero()[:, 0]) if named.any() else valid
     learnt, begun = (errors(of, asked, not named.any()) for of in (network, start))
-    figures = (float(learnt.mean()), learnt.tolist()), (float(begun.mean()), begun.tolist())
+    figures = (
+        (float(learnt.mean()), learnt.tolist()),
+        (float(begun.mean()), begun.tolist()),
+    )
     return by_errors(
         "share wrong" if named.any() else "sentiment error", "clips", *figures, len(asked)
     )
@@ -167,8 +170,9 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], found: str, befor
         f"From `{given.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
         f"fusion below had learnt.\n\n{found}\n"
-        f"Licence of the weights: {stated(config.licence)}; "
-        f"{begun(config.init_checkpoint)}. The clips' licence is not recorded.\n\n---\n\n{before}"
+        f"Licence of the weights: {licence_text(config.licence)}; "
+        f"{origin_text(config.init_checkpoint)}. "
+        f"The clips' licence is not recorded.\n\n---\n\n{before}"
     )
 
 

@@ -78,7 +78,7 @@ class LeftOut:
             f"{found}: {verdict}; {which}"
         )
 
-    def told(self) -> dict[str, Any]:
+    def as_metrics(self) -> dict[str, Any]:
         """As it is among the metrics."""
         return {
             "people": self.people,

@@ -20,7 +20,7 @@ from mera_train.fusion.config import Config
 from mera_train.own import layouts
 from mera_train.own.config import OwnConfig, required
 from mera_train.own.examples import SAY, TABLE, Example, meanings
-from mera_train.own.layouts import Given
+from mera_train.own.layouts import ExampleRow
 from mera_train.own.splits import divide
 from mera_train.own.train import tell
 
@@ -54,7 +54,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     return from_features.train(config, out / "features.npz", out, resume)
 
 
-def _usable(given: OwnConfig) -> tuple[list[tuple[Given, Clip]], int]:
+def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
     """Return the rows that can be used, and how many cannot; says what is left out."""
     skipped, found = Skipped(given.skip_bad), []
     for row in _labelled(given):
@@ -80,7 +80,7 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[Given, Clip]], int]:
     return found, len(skipped.faults)
 
 
-def _labelled(given: OwnConfig) -> list[Given]:
+def _labelled(given: OwnConfig) -> list[ExampleRow]:
     """Return the rows with the emotions that their labels mean, without those that mean nothing."""
     rows = layouts.rows(given.source, ("file", "label"), ("video_id", "clip_id", "label"))
     named = [(row, *_emotion(row, given.labels)) for row in rows]
@@ -93,7 +93,7 @@ def _labelled(given: OwnConfig) -> list[Given]:
     ]
 
 
-def _emotion(row: Given, names: Mapping[str, str]) -> tuple[str, str]:
+def _emotion(row: ExampleRow, names: Mapping[str, str]) -> tuple[str, str]:
     """Return the column that names an emotion and what it says; nothing of a sentiment."""
     column = "emotion" if row.columns.get("emotion") else "label"
     said = row.columns[column].strip()
@@ -106,7 +106,7 @@ def _emotion(row: Given, names: Mapping[str, str]) -> tuple[str, str]:
     return column, ""
 
 
-def _divided(given: OwnConfig, rows: Sequence[tuple[Given, Clip]], out: Path) -> Path:
+def _divided(given: OwnConfig, rows: Sequence[tuple[ExampleRow, Clip]], out: Path) -> Path:
     """Write the clips' table, with a split for each."""
     examples = [
         Example(str(clip.path), "", row.where, Path(), layouts.split(row), person.strip())

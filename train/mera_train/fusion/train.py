@@ -182,11 +182,11 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         **_tested(network, unseen, few),
         "generated_labels": _agreement(task),
     }
-    checkpoint.save(out, network, config, metrics, described(config, metrics))
+    checkpoint.save(out, network, config, metrics, card_text(config, metrics))
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(metrics, _disturbance(config.composition), config.licence)
 

@@ -10,7 +10,7 @@ from mera_train.own.comparison import Comparison
 from mera_train.own.config import required
 from mera_train.own.encoder import Encoder, Settings
 from mera_train.own.examples import Example
-from mera_train.provenance import begun, stated
+from mera_train.provenance import licence_text, origin_text
 
 FIGURES = {"accuracy": "accuracy", "uar": "UAR", "macro_f1": "macro-F1", "ece": "ECE"}
 
@@ -37,11 +37,11 @@ def card(
     return f"""\
 # {encoder.title}, from one's own examples
 
-{metrics["parameters"] / 1e6:.2f} M parameters, {begun(own.init_checkpoint)}.
+{metrics["parameters"] / 1e6:.2f} M parameters, {origin_text(own.init_checkpoint)}.
 
 * **Data**: `{own.source.name}`, {len(examples)} examples {whose}. Their licence is for whoever
   gave them to state.
-* **Licence** of the weights: {stated(config.licence)}.
+* **Licence** of the weights: {licence_text(config.licence)}.
 * **Choice**: the valid examples chose the weights and the temperature
   ({metrics["temperature"]:.2f}); the test examples chose nothing.{kept(metrics)}
 

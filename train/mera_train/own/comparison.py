@@ -24,7 +24,7 @@ from mera_train.loop import fit
 from mera_train.own.encoder import Encoder, Network, Settings
 from mera_train.own.examples import Example
 from mera_train.own.splits import confounded, hold_out
-from mera_train.own.task import OwnTask, judged, rows_of
+from mera_train.own.task import OwnTask, classification_metrics, rows_of
 
 PARTS = 3
 """In which people are left out."""
@@ -55,7 +55,7 @@ class Comparison:
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Comparison:
-        """Return what `told` told."""
+        """Return what `as_metrics` returned."""
         return cls(**{field.name: told[field.name] for field in fields(cls)})
 
     @property
@@ -63,7 +63,7 @@ class Comparison:
         """Whether what was learnt is to be kept."""
         return self.learnt > self.begun if self.left_out else self.chance >= CHANCE
 
-    def told(self) -> dict[str, Any]:
+    def as_metrics(self) -> dict[str, Any]:
         """As it is among the metrics."""
         return {**asdict(self), "kept": self.kept}
 
@@ -124,7 +124,7 @@ def compare(
     scores = torch.cat([scores for _, scores in parts]), encoder.scores(before, asked)
     right, right_before = (s.argmax(1) == torch.tensor(truth) for s in scores)
     gained, lost = int((right & ~right_before).sum()), int((right_before & ~right).sum())
-    learnt, begun = (judged(each, truth, encoder.labels)["uar"] for each in scores)
+    learnt, begun = (classification_metrics(each, truth, encoder.labels)["uar"] for each in scores)
     people = len({examples[row].person or f"row {row}" for row in asked})
     found = Comparison(learnt, begun, len(asked), people, left_out, _chance(gained, lost))
     tell(found.advice())

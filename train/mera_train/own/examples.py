@@ -16,7 +16,7 @@ from mera_edge.errors import InputError
 from mera_edge.labels import to_emotion
 from mera_train.fingerprint import Digests, combined
 from mera_train.own import layouts
-from mera_train.own.layouts import Given
+from mera_train.own.layouts import ExampleRow
 
 FEWEST, FEWEST_OF_A_LABEL = 20, 3
 """Examples, below which a figure would mean nothing."""
@@ -136,7 +136,7 @@ def written(examples: Sequence[Example], kind: Kind, label: str = "label") -> st
     return text.getvalue()
 
 
-def _example(row: Given, kind: Kind, label: str | None) -> Example:
+def _example(row: ExampleRow, kind: Kind, label: str | None) -> Example:
     value = row.columns.get(kind, "").strip()
     if not value or label is None:
         raise InputError(f"{row.where}: {'label' if value else kind} is empty", "fill it in")
@@ -146,7 +146,7 @@ def _example(row: Given, kind: Kind, label: str | None) -> Example:
     return Example(value, label, row.where, row.folder, layouts.split(row), person, _weight(row))
 
 
-def _weight(row: Given) -> float:
+def _weight(row: ExampleRow) -> float:
     said = row.columns.get("weight", "").strip() or "1"
     try:
         weight = float(said)
@@ -158,7 +158,11 @@ def _weight(row: Given) -> float:
 
 
 def meanings(
-    path: Path, rows: Sequence[Given], labels: Sequence[str], names: Mapping[str, str], say: str
+    path: Path,
+    rows: Sequence[ExampleRow],
+    labels: Sequence[str],
+    names: Mapping[str, str],
+    say: str,
 ) -> dict[str, str]:
     """Return by label as it is written what it means; an empty one has none.
 
@@ -195,7 +199,7 @@ def meanings(
 
 
 def _strange(
-    path: Path, rows: Sequence[Given], counts: Mapping[str, int], unknown: Sequence[str]
+    path: Path, rows: Sequence[ExampleRow], counts: Mapping[str, int], unknown: Sequence[str]
 ) -> str:
     def shown() -> Iterator[str]:
         for label in unknown[:5]:

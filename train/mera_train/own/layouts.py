@@ -23,7 +23,7 @@ TABLES = ("label.csv", "metadata.csv", "metadata.jsonl", "manifest.csv")
 
 
 @dataclass(frozen=True)
-class Given:
+class ExampleRow:
     """One row as it was given."""
 
     where: str
@@ -33,7 +33,7 @@ class Given:
     columns: Mapping[str, str]
 
 
-def rows(path: Path, *layouts: tuple[str, ...]) -> list[Given]:
+def rows(path: Path, *layouts: tuple[str, ...]) -> list[ExampleRow]:
     """Read the rows of a CSV, of JSON Lines, or of a folder.
 
     A folder has one of `TABLES`, or a subfolder for every label (``happy/1.png``), perhaps inside
@@ -58,13 +58,15 @@ def rows(path: Path, *layouts: tuple[str, ...]) -> list[Given]:
             )
         return found
     if path.suffix == ".jsonl":
-        return [Given(f"{path}, line {n}", path.parent, row) for n, row in _objects(path, layouts)]
+        return [
+            ExampleRow(f"{path}, line {n}", path.parent, row) for n, row in _objects(path, layouts)
+        ]
     if path.suffix not in FILES:
         raise InputError(
             f"{path} is not a table of examples", "give a .csv, .tsv or .jsonl file, or a folder"
         )
     lines = table.read(path, *layouts)
-    return [Given(f"{path}, line {line}", path.parent, row) for line, row in lines]
+    return [ExampleRow(f"{path}, line {line}", path.parent, row) for line, row in lines]
 
 
 def is_of_examples(folder: Path) -> bool:
@@ -83,7 +85,7 @@ def _is_emotion(name: str) -> bool:
     return True
 
 
-def split(given: Given) -> str:
+def split(given: ExampleRow) -> str:
     """Return ``train``, ``valid`` or ``test`` of a row, or nothing where it does not say.
 
     Raises:
@@ -95,7 +97,7 @@ def split(given: Given) -> str:
     return SPLITS[said.lower()]
 
 
-def _labelled_folders(path: Path) -> Iterator[Given]:
+def _labelled_folders(path: Path) -> Iterator[ExampleRow]:
     inside = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     named = {p.name.lower() for p in inside}
     splits = bool(named) and named <= set(SPLITS)
@@ -106,7 +108,7 @@ def _labelled_folders(path: Path) -> Iterator[Given]:
                     columns = {"file": file.relative_to(path).as_posix(), "label": label.name}
                     if splits:
                         columns["split"] = folder.name
-                    yield Given(str(file), path, columns)
+                    yield ExampleRow(str(file), path, columns)
 
 
 def _objects(

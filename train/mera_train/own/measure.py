@@ -16,7 +16,7 @@ from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS, Prediction
 from mera_edge.metrics.classification import mistakes
 from mera_train.own.encoder import Network
 from mera_train.own.examples import Example
-from mera_train.own.task import OwnTask, judged, rows_of
+from mera_train.own.task import OwnTask, classification_metrics, rows_of
 
 ANSWERS = "answers.csv"
 """Beside a checkpoint: what it and the shipped encoder answer to each test example."""
@@ -38,8 +38,10 @@ def measured(
     scores = encoder.scores(model, rows)
     shares = scores.softmax(1).numpy()
     metrics = {
-        "valid": task.judged(model, task.valid),
-        "test": judged(scores, [task.truth[i] for i in rows], encoder.labels, known),
+        "valid": task.classification_metrics(model, task.valid),
+        "test": classification_metrics(
+            scores, [task.truth[i] for i in rows], encoder.labels, known
+        ),
         "shipped": evaluator.figures(names, outputs, theirs, known),
         "mistakes": {"test": mistakes([e.given for e in test], names, shares, encoder.labels)},
     }

@@ -56,14 +56,14 @@ class OwnTask(Generic[Network]):
         scores = self.encoder.scores(model, self.valid)
         truth = [self.truth[i] for i in self.valid]
         loss = nn.functional.cross_entropy(scores, torch.tensor(truth))
-        found = judged(scores, truth, self.encoder.labels)
+        found = classification_metrics(scores, truth, self.encoder.labels)
         return {"loss": float(loss), "accuracy": found["accuracy"], "uar": found["uar"]}
 
-    def judged(self, model: Network, rows: Sequence[int]) -> dict[str, Any]:
+    def classification_metrics(self, model: Network, rows: Sequence[int]) -> dict[str, Any]:
         """Metrics on any examples."""
         scores = self.encoder.scores(model, rows)
         truth = [self.truth[i] for i in rows]
-        return judged(scores, truth, self.encoder.labels, self.people(rows))
+        return classification_metrics(scores, truth, self.encoder.labels, self.people(rows))
 
     def people(self, rows: Sequence[int]) -> list[str] | None:
         """Return whose examples these are; ``None`` where one is nobody's."""
@@ -76,7 +76,7 @@ def rows_of(examples: Sequence[Example], split: str) -> list[int]:
     return [i for i, example in enumerate(examples) if example.split == split]
 
 
-def judged(
+def classification_metrics(
     scores: Tensor,
     truth: Sequence[int],
     labels: Sequence[str],

@@ -61,9 +61,9 @@ def train(
     metrics: dict[str, Any] = {"dev": chosen}
     if start is not None and not given.keep_learnt:
         found = compare(encoder, start, model, examples, config, out, made, resume, tell)
-        metrics["comparison"] = found.told()
+        metrics["comparison"] = found.as_metrics()
         if not found.kept:
-            metrics["learnt"] = task.judged(model, rows_of(examples, "test"))
+            metrics["learnt"] = task.classification_metrics(model, rows_of(examples, "test"))
             begun = encoder.network(start, rows_of(examples, "train"))
             model = begun.to(model.temperature.device)
     figures, answers = measured(task, model, examples)

@@ -59,6 +59,6 @@ def files() -> dict[Path, str]:
 def card(role: str, loaded: checkpoint.Checkpoint) -> str:
     """Return a checkpoint's card as its training would write it now, with the notes of before."""
     module: Any = importlib.import_module(f"mera_train.{role}.train")
-    text = module.described(loaded.settings(module.Config), loaded.metrics)
+    text = module.card_text(loaded.settings(module.Config), loaded.metrics)
     _, heading, notes = loaded.card.partition(NOTES)
     return f"{text.rstrip()}\n{heading}{notes}"

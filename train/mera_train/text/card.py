@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mera_train.figures import table
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 from mera_train.text.dialogue import DialogueName
 
 _SMALL = """\
@@ -89,5 +89,5 @@ def card(
         else "",
         dialogue="".join(_DIALOGUE[corpus] for corpus in spoken),
         disgust="English and little dialogue" if "cped" in spoken else "English alone",
-        licence=stated(licence),
+        licence=licence_text(licence),
     )

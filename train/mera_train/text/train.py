@@ -44,16 +44,16 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     fit(task, config.loop, out, made, resume)
     metrics = task.finish()
     if isinstance(task.model, Teacher):
-        checkpoint.save(out, task.model, config, metrics, described(config, metrics))
+        checkpoint.save(out, task.model, config, metrics, card_text(config, metrics))
         task.model.save(out)
     else:
         final = config.model_copy(update={"model": task.model.config})
-        checkpoint.save(out, task.model, final, metrics, described(final, metrics))
+        checkpoint.save(out, task.model, final, metrics, card_text(final, metrics))
         (out / TOKENIZER).write_text(task.learnt, encoding="utf-8")
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(metrics, config.licence, config.encoder, config.dialogue_corpora)
 

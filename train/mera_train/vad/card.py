@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
@@ -34,7 +34,7 @@ recordings, and a comparison with another detector: docs/results/vad.md.
 * Noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0), synthetic music, alarms, hum and noise. Rooms,
   microphones and mixtures are simulated.
 
-Licence of the weights: {stated(licence)}.
+Licence of the weights: {licence_text(licence)}.
 
 ## Limits
 

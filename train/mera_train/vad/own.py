@@ -18,7 +18,7 @@ from mera_train.own.comparison import by_errors
 from mera_train.own.config import required
 from mera_train.own.examples import Example
 from mera_train.own.train import tell, usable
-from mera_train.provenance import begun, stated
+from mera_train.provenance import licence_text, origin_text
 from mera_train.vad import sounds, teacher
 from mera_train.vad.data import MADE, Material, Recording, contents, prepare
 from mera_train.vad.model import Detector
@@ -79,20 +79,20 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     device = next(detector.parameters()).device
     asked = SpeechDetectionTask(config, detector, train_scenes, test)
     if start is not None and not given.keep_learnt:
-        begun = start.fill(Detector(detector.config)).to(device)
+        origin_text = start.fill(Detector(detector.config)).to(device)
         people = len({e.person for e in examples if e.person and e.split == "valid"})
         found = by_errors(
             "frames that are mistaken",
             "scenes",
             _mistaken(learning, detector),
-            _mistaken(learning, begun),
+            _mistaken(learning, origin_text),
             people,
         )
         tell(found.advice())
-        metrics["comparison"] = found.told()
+        metrics["comparison"] = found.as_metrics()
         if not found.kept:
             metrics["learnt"] = _asked(asked, detector)
-            detector = begun
+            detector = origin_text
     metrics["test"] = _asked(asked, detector)
     if (CHECKPOINTS / "vad").is_dir():
         shipped = checkpoint.load(CHECKPOINTS / "vad")
@@ -153,11 +153,11 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
     return f"""\
 # Speech or not, from one's own recordings
 
-{begun(given.init_checkpoint).capitalize()}. Teacher: Silero VAD (MIT), on speech without noise.
+{origin_text(given.init_checkpoint).capitalize()}. Teacher: Silero VAD (MIT), on clean speech.
 
 * **Data**: `{given.source.name}`, {counts}, and made sounds. Their licence is for whoever gave
   them to state.
-* **Licence** of the weights: {stated(config.licence)}.
+* **Licence** of the weights: {licence_text(config.licence)}.
 * **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
 On composed scenes of the test recordings:

@@ -135,10 +135,10 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     detector = Detector(config.model)
     task = SpeechDetectionTask(config, detector, train_scenes, dev_scenes)
     metrics: dict[str, Any] = {"dev": fit(task, config.loop, out, made, resume)}
-    checkpoint.save(out, detector, config, metrics, described(config, metrics))
+    checkpoint.save(out, detector, config, metrics, card_text(config, metrics))
     return metrics
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     return card(metrics, config.licence)

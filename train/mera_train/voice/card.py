@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from mera_train.figures import table
-from mera_train.provenance import stated
+from mera_train.provenance import licence_text
 from mera_train.voice.data import DEV_SPEAKERS, LABELS, TEST_SPEAKERS
 
 _CORPORA = {
@@ -72,7 +72,7 @@ The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on de
 {learnt}
 * Noise: UrbanSound8K folds 1 and 2 (CC BY-NC 3.0: non-commercial). Rooms are simulated.
 {_TEACHER if taught else ""}
-Licence of the weights: {stated(licence)}.
+Licence of the weights: {licence_text(licence)}.
 
 ## Limits
 

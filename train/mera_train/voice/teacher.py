@@ -55,7 +55,9 @@ def states(
     with parallel.first():
         if fingerprint.stale(cache, made):
             encoder = whole(config)
-            found = [hear(encoder, _speech(data, utterance, frames)) for utterance in utterances]
+            found = [
+                encode_blocks(encoder, _speech(data, utterance, frames)) for utterance in utterances
+            ]
             with disk.whole(cache) as file:
                 np.save(file, np.stack(found))
             fingerprint.stamp(cache, made)
@@ -71,7 +73,7 @@ def _speech(data: Path, utterance: Utterance, frames: Frames) -> NDArray[np.floa
     return np.pad(spoken, (0, max(0, SHORTEST - len(spoken))))
 
 
-def hear(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
+def encode_blocks(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
     """Return mean and deviation over time of what every block but the first says, ``[D]``."""
     found: list[Tensor] = []
     with torch.inference_mode():
@@ -83,7 +85,7 @@ def hear(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
     return torch.cat(found[2:]).half().numpy()
 
 
-def opinions(
+def soft_labels(
     heard: NDArray[np.float16],
     utterances: Sequence[Utterance],
     corpora: dict[str, float],

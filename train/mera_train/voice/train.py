@@ -106,7 +106,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         return cross_validate(config, sounds, every, out, made, resume)
     model, _, metrics = _fit(config, sounds, split, out, made, resume)
     final = config.model_copy(update={"model": model.config})
-    checkpoint.save(out, model, final, metrics, described(final, metrics))
+    checkpoint.save(out, model, final, metrics, card_text(final, metrics))
     return metrics
 
 
@@ -120,7 +120,7 @@ class Sounds:
     heard: Mapping[Utterance, NDArray[np.float16]] | None
 
 
-def described(config: Config, metrics: dict[str, Any]) -> str:
+def card_text(config: Config, metrics: dict[str, Any]) -> str:
     """Return the model card."""
     chunk, taught = config.model.chunk_size, config.distillation is not None
     return card(metrics, config.corpora, chunk, config.licence, taught)
@@ -220,7 +220,7 @@ def _taught(config: Config, sounds: Sounds, learnt: Sequence[Utterance]) -> Tens
     if config.distillation is None or sounds.heard is None:
         return None
     heard = np.stack([sounds.heard[u] for u in learnt])
-    scores = teacher.opinions(heard, learnt, config.corpora, config.distillation.penalty)
+    scores = teacher.soft_labels(heard, learnt, config.corpora, config.distillation.penalty)
     for corpus in dict.fromkeys(u.corpus for u in learnt):
         here = [i for i, u in enumerate(learnt) if u.corpus == corpus]
         found = classification_metrics(scores[here].softmax(1).numpy(), [learnt[i] for i in here])

@@ -110,24 +110,24 @@ class HypothesisScorer:
         for unit in units:
             language += float(self._model.log_probabilities(context)[unit])
             context = self._model.after(context, unit)
-        ends = _go_on(self._sound(word, before.ends), self._so_far[SILENCE], 0)
+        ends = _advance(self._sound(word, before.ends), self._so_far[SILENCE], 0)
         return _Text(before.units + units, context, language, ends)
 
     def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ends of a word after the ends of what is before it."""
         spoken = self._spoken(word)
         if not spoken:
-            return _go_on(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
+            return _advance(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
         best = np.full(len(ends), _NEVER)
         for phones in spoken:
             now = ends
             for phone in phones:
-                now = _go_on(now, self._so_far[phone], 1)
+                now = _advance(now, self._so_far[phone], 1)
             best = np.maximum(best, now)
         return best
 
 
-def _go_on(
+def _advance(
     ends: NDArray[np.float64], so_far: NDArray[np.float64], least: int
 ) -> NDArray[np.float64]:
     """Let something follow that lasts ``least`` (0 or 1) sounds or more.

@@ -109,8 +109,8 @@ class Lexicon:
             node = int(self._parents[node - 1])
         return phones[::-1]
 
-    def name(self, cache: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Name the phones of the newest ``count`` encoder frames.
+    def phone_log_likelihoods(self, cache: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Compute the scaled phone likelihoods of the newest ``count`` encoder frames.
 
         Args:
             cache: keys and values of `block` ``[heads, frames, 2 d/heads]``, newest frames last.
@@ -127,7 +127,7 @@ class Lexicon:
         named: NDArray[np.float32] = scores - self._log_prior
         return named
 
-    def follow(
+    def advance_ngram(
         self, histories: NDArray[np.uint64], words: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
         """Return ``log P(word | history)`` and the histories with the word, ``[n]`` each."""

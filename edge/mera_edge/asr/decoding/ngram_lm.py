@@ -26,11 +26,11 @@ _SHAPES = {
 class LanguageModel:
     """Back-off n-grams by context, from an ``.npz`` of five arrays and two settings.
 
-    ``contexts [C]``: numbers (`number`) in rising order; ``begins [C + 1]``: where the units after
-    each begin in ``units [N]`` and ``log_probabilities [N]``; ``backoffs [C]``: what a context adds
-    to the log-probability of any other unit, which is that after the context without its oldest
-    unit. ``weight`` of a log-probability in the search, and the ``bonus`` that every unit gets
-    there, so that long texts are not at a disadvantage.
+    ``contexts [C]``: numbers (`pack_context`) in rising order; ``begins [C + 1]``: where the units
+    after each begin in ``units [N]`` and ``log_probabilities [N]``; ``backoffs [C]``: what a
+    context adds to the log-probability of any other unit, which is that after the context without
+    its oldest unit. ``weight`` of a log-probability in the search, and the ``bonus`` that every
+    unit gets there, so that long texts are not at a disadvantage.
 
     Args:
         path: the file.
@@ -78,7 +78,7 @@ class LanguageModel:
             found: NDArray[np.float32] = self.log_probabilities(context[1:]).copy()
         else:
             found = np.full(self._classes, -20.0, np.float32)
-        wanted = number(context)
+        wanted = pack_context(context)
         place = int(np.searchsorted(self._contexts, wanted))
         if place == len(self._contexts) or self._contexts[place] != wanted:
             return found
@@ -88,7 +88,7 @@ class LanguageModel:
         return found
 
 
-def number(units: Context) -> np.uint64:
+def pack_context(units: Context) -> np.uint64:
     """Return up to eight units as a number: the newest is its lowest byte."""
     packed = 0
     for unit in units:

@@ -51,7 +51,7 @@ class Rescoring:
             cache: the attention cache ``[blocks, heads, frames, 2 d/heads]``, newest frames last.
         """
         lexicon = self._models.lexicon
-        sounds = lexicon.name(cache[lexicon.block], len(units))
+        sounds = lexicon.phone_log_likelihoods(cache[lexicon.block], len(units))
         self._units.append(units)
         self._sounds.append(sounds)
         self._waiting.extend(sounds)

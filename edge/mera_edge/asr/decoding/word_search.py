@@ -77,13 +77,13 @@ class WordSearch:
         hush["score"] += row[SILENCE]
         hush["state"] = silent
         least = stay["score"].max() - self._beam
-        inside, ended, entries = self._go_on(row, before, between, least)
+        inside, ended, entries = self._extend(row, before, between, least)
         self._hypotheses = self._best(np.concatenate([stay, hush, inside, ended]))
         for index in np.flatnonzero(self._hypotheses["heard"] < 0):
             self._heard.append(entries[-1 - self._hypotheses["heard"][index]])
             self._hypotheses["heard"][index] = len(self._heard) - 1
 
-    def _go_on(
+    def _extend(
         self,
         row: NDArray[np.float64],
         before: NDArray[np.void],
@@ -105,7 +105,7 @@ class WordSearch:
         of, place = _spread(lexicon.ends, child)
         word = lexicon.endings[place]
         ended = new[of]
-        said, ended["history"] = lexicon.follow(ended["history"], word)
+        said, ended["history"] = lexicon.advance_ngram(ended["history"], word)
         ended["score"] += lexicon.weight * (said - lexicon.ahead[child[of]]) + lexicon.bonus
         possible = np.flatnonzero(ended["score"] >= least)
         ended, word = ended[possible], word[possible]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mera_edge import __version__
-from mera_edge.events import About, EmotionEvent
+from mera_edge.events import EmotionEvent, RunInfo
 from mera_edge.sinks.switchboard import Switchboard
 
 HISTORY_S = 600
@@ -57,7 +57,7 @@ class Board:
         self._lock = threading.Lock()
         self._began_s = clock()
         self._rooms: dict[str, _Room] = {}
-        self._about: About | None = None
+        self._about: RunInfo | None = None
         self._told: deque[SentEvent] = deque(maxlen=REPLAYED)
         self._next = 0
 

@@ -18,7 +18,7 @@ MOST_OPEN = 640
 """Connections beyond that are closed unheard: a process has 1024 files, and cameras need some."""
 
 
-def patient(listener: socket.socket) -> None:
+def drop_stuck_clients(listener: socket.socket) -> None:
     """Have the kernel end the connections of a listener whose clients take nothing any more."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * STUCK_AFTER_S))
 

@@ -45,13 +45,13 @@ class HttpSink:
             import uvicorn
 
             from mera_edge.sinks.http.app import make
-            from mera_edge.sinks.http.connection import Connection, patient
+            from mera_edge.sinks.http.connection import Connection, drop_stuck_clients
             from mera_edge.sinks.http.metrics import Metrics
             from mera_edge.sinks.http.stream import Wakeup
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which http:// needs,", "http") from error
         self._socket, access = bind(target)
-        patient(self._socket)
+        drop_stuck_clients(self._socket)
         self.url = _url(*self._socket.getsockname()[:2])
         self._board, self._metrics, self._bell = Board(switchboard), Metrics(), Wakeup()
         app = make(self._board, self._metrics, self._bell, switchboard, access)

@@ -17,7 +17,7 @@ EXPIRES_S = 30
 SWITCHES = ("pause", "camera", "microphone")
 
 
-def box(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
+def machine_device(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
     """Return topic below the discovery prefix and payload of the box itself."""
     id = f"mera_edge_{address.node}"
     return f"device/{id}/config", {
@@ -45,7 +45,7 @@ def box(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
     }
 
 
-def room(
+def room_device(
     address: Address,
     id: str,
     name: str | None,

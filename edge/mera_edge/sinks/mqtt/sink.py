@@ -17,9 +17,9 @@ from mera_edge.sinks.mqtt.broker import ONLINE, Broker
 from mera_edge.sinks.mqtt.state import (
     LONGEST_WORDS,
     change,
+    immediate_fields,
     sources,
     state,
-    urgent,
 )
 from mera_edge.sinks.switchboard import Switchboard
 
@@ -84,7 +84,7 @@ class MqttSink:
             self._asked.clear()
             for room in self._rooms.values():
                 room.announced, room.published_s = None, -math.inf
-            self._announce(*discovery.box(self._address, self._bundle))
+            self._announce(*discovery.machine_device(self._address, self._bundle))
         self._publish(event, time.monotonic())
 
     def reopen(self) -> None:
@@ -111,14 +111,14 @@ class MqttSink:
         has = tuple(sources(event))
         if said.announced != has:
             self._announce(
-                *discovery.room(
+                *discovery.room_device(
                     self._address, id, event.room, has, switches is not None, self._words
                 )
             )
             said.announced = has
         now = state(event, switches)
-        if now_s - said.published_s >= EVERY_S or urgent(now) != said.urgent:
-            said.published_s, said.urgent = now_s, urgent(now)
+        if now_s - said.published_s >= EVERY_S or immediate_fields(now) != said.urgent:
+            said.published_s, said.urgent = now_s, immediate_fields(now)
             self._broker.publish(
                 f"{base}/state", _json(now), retain=True, lasts_s=discovery.EXPIRES_S
             )

@@ -52,7 +52,7 @@ def sources(event: EmotionEvent) -> dict[str, str]:
     }
 
 
-def urgent(state: Mapping[str, Any]) -> tuple[Any, ...]:
+def immediate_fields(state: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what of a state is told at once when it changes."""
     keys = ("emotion", "presence", "sources", "pause", "camera", "microphone")
     return tuple(state.get(key) for key in keys)
