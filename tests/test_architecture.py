@@ -159,7 +159,7 @@ def test_modules_and_functions_are_short(package: str) -> None:
     assert set(long) == expected, long
 
 
-def test_the_map_names_what_is_there() -> None:
+def test_every_name_in_the_map_exists() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     questions = text.split("## Where is ...?")[1].split("## ")[0]
     answers = re.findall(r"`(mera_\w+)/([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", questions)

@@ -51,7 +51,7 @@ def test_an_address_is_sent_to_the_verb_for_it(cli: Callable, verb: str, address
     assert "s3cret" not in result.err
 
 
-def test_a_file_that_was_cut_off_is_said_to_be(cli: Callable, tmp_path: Path) -> None:
+def test_truncated_file_is_reported(cli: Callable, tmp_path: Path) -> None:
     # Its index comes first, so that the half that is there plays.
     whole, half = tmp_path / "whole.mp4", tmp_path / "half.mp4"
     with av.open(str(CLIP)) as source, av.open(str(whole), "w", options=FASTSTART) as target:
@@ -148,7 +148,7 @@ def test_a_track_is_chosen(cli: Callable, tmp_path: Path) -> None:
         assert result.code == 2 and why in result.err
 
 
-def test_what_nobody_expected_is_a_message_too(
+def test_unexpected_errors_give_a_message(
     cli: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def surprise(path: Path) -> None:
@@ -285,7 +285,7 @@ def answers(cli: Callable, place: Path, role: str, rows: str) -> int:
     return int(json.loads(result.out)["n"])
 
 
-def test_an_output_without_room_is_said_in_a_line() -> None:
+def test_output_on_a_full_disk_is_a_one_line_error() -> None:
     command = [sys.executable, "-c", "from mera_edge.cli import main; main()", "models", "list"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -184,7 +184,7 @@ def elements(schema: Any) -> Iterator[str]:
             yield from elements(value)
 
 
-def test_the_app_is_described_as_the_supervisor_wants_it() -> None:
+def test_app_configuration_matches_the_supervisors_schema() -> None:
     config = yaml.safe_load((APP / "config.yaml").read_text())
     assert set(config) <= KEYS
     assert config["version"] == mera_edge.__version__

@@ -214,7 +214,7 @@ def test_shares_of_several_processes_make_one_file(
     ]  # fmt: skip
 
 
-def test_clips_that_cannot_be_used_are_told_one_by_one(material, tmp_path: Path) -> None:
+def test_each_unusable_clip_is_reported(material, tmp_path: Path) -> None:
     sound, picture = material
     directory = tmp_path / "Raw" / "video_0000"
     silent, wall = np.zeros_like(sound), np.full_like(picture, 200)

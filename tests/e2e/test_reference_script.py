@@ -99,7 +99,7 @@ def test_what_an_mmsa_user_types_is_taken(
         MSA_run("lf_dnn", "sims", {"learning_rate": 0.1}, **given | {"config_file": None})
 
 
-def test_what_is_not_taken_is_refused_by_name(trained: Path) -> None:
+def test_unsupported_arguments_are_refused_by_name(trained: Path) -> None:
     with pytest.raises(ConfigError, match=r"feature_T: .*featurePath"):
         MSA_run("mtme", "sims", feature_T=trained / "feature.pkl")
     with pytest.raises(ConfigError, match=r"gpu_ids names 2 GPUs: torchrun"):
@@ -110,7 +110,7 @@ def test_what_is_not_taken_is_refused_by_name(trained: Path) -> None:
         MSA_run("EF_LSTM", "sims", custom_feature=trained / "feature.pkl")
 
 
-def test_mtme_makes_its_own_labels_unless_it_is_told() -> None:
+def test_mtme_generates_labels_by_default() -> None:
     assert not get_config("mtme", "sims")["human_labels"]
     assert get_config("MTME_human", "SIMS")["human_labels"]
 

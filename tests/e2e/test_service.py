@@ -192,7 +192,7 @@ def test_files_that_are_moved_away_are_opened_again(service: Callable, tmp_path:
     assert None not in times[:-1] and times[:-1] == sorted(times[:-1])
 
 
-def test_a_restart_goes_on_with_the_file_and_a_second_run_is_refused(
+def test_restart_appends_to_the_file_and_a_second_run_is_refused(
     service: Callable, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.jsonl"

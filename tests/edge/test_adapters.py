@@ -163,7 +163,7 @@ def test_landmarks_come_to_where_the_template_wants_them() -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_sound_is_heard_alike_however_it_is_cut() -> None:
+def test_result_is_independent_of_block_sizes() -> None:
     random = np.random.default_rng(1)
     loudness = np.repeat([0.0, 0.3, 0.0], 16_000)
     samples = (loudness * random.normal(size=48_000)).astype(np.float32)

@@ -35,7 +35,7 @@ def test_sherpa_onnx_hears_the_same_in_the_same_file(
     assert distance(ours.partial().text, theirs) <= 1
 
 
-def test_nothing_is_heard_in_silence(bundle: Bundle) -> None:
+def test_silence_gives_no_words(bundle: Bundle) -> None:
     recognizer = Recognizer(bundle)
     recognizer.accept(AudioBlock(log_mel(np.zeros(5 * SAMPLE_RATE, np.float32)), 5.0))
     assert recognizer.is_endpoint()

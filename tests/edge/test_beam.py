@@ -120,7 +120,7 @@ def test_hot_words_are_preferred_whole_and_not_by_half() -> None:
         assert read(search) == wanted
 
 
-def test_a_language_model_backs_off_and_refuses_what_is_none(tmp_path: Path) -> None:
+def test_language_model_backs_off_and_rejects_invalid_files(tmp_path: Path) -> None:
     path = model(tmp_path / "lm.npz", weight=2.0, bonus=0.5)
     language = LanguageModel(path, 3)
     assert np.exp(language.log_probabilities((1,)))[1:] == pytest.approx([0.1, 0.9], abs=1e-3)

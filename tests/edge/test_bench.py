@@ -173,7 +173,7 @@ def test_noise_does_not_grow() -> None:
     assert not slope([index / 100 for index in range(200)], values).exceeds(1.0)
 
 
-def test_usage_sees_what_is_held(tmp_path: Path) -> None:
+def test_usage_includes_allocated_memory(tmp_path: Path) -> None:
     before = Usage.now()
     held = b"x" * 50_000_000
     child = subprocess.Popen(["sleep", "60"])
@@ -192,7 +192,7 @@ def test_what_cannot_be_measured_is_an_error(tmp_path: Path) -> None:
         bench([Job(tmp_path / "absent.mp4")], passes=1)
 
 
-def test_energy_and_heat_are_told_where_the_board_tells_them(tmp_path: Path) -> None:
+def test_energy_and_temperature_are_reported_if_the_board_has_them(tmp_path: Path) -> None:
     tick = Tick(10.0, 9.0, 50, {"decode": 1.0, "asr": 10.0}, late=False, skipped=())
     last = replace(tick, compute_ms=300.0, closing=True)
     measured = Pass(ticks=[tick] * 49 + [last], stream_s=10.0, joules=50.0)

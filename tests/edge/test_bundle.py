@@ -103,7 +103,7 @@ def test_symlink_out_of_the_bundle_is_refused(bundle: Path, tmp_path: Path) -> N
         ),
     ],
 )
-def test_a_manifest_that_is_not_understood_is_refused(
+def test_invalid_manifest_is_refused(
     bundle: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     edit(bundle, change)
@@ -255,7 +255,7 @@ def test_a_zip_goes_with_its_bundle_and_after_a_kill_with_the_next(
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "voice.onnx"])
-def test_what_is_no_file_is_not_waited_for(bundle: Path, name: str) -> None:
+def test_named_pipe_in_a_bundle_is_rejected(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
     os.mkfifo(bundle / name)
     with pytest.raises(BundleError, match="is missing"):
@@ -354,7 +354,7 @@ def test_a_damaged_model_is_refused_on_one_line(shipped: Callable[..., Path]) ->
     assert "\n" not in str(refused.value)
 
 
-def test_what_a_reader_chokes_on_is_said_with_the_file(bundle: Path) -> None:
+def test_reader_errors_name_the_file(bundle: Path) -> None:
     role = Bundle.open(bundle).role("voice")
     with pytest.raises(BundleError, match=r"voice\.onnx \(voice\) cannot be read \(BadZipFile"):
         role.read("model", lambda path: arrays.read_arrays(path, {}))

@@ -134,7 +134,7 @@ def test_a_room_that_is_off_does_not_stop_another_one_with_the_same_camera(camer
         assert len(capturing()) == 1
 
 
-def test_what_is_off_of_a_file_is_not_looked_at() -> None:
+def test_switched_off_tracks_of_a_file_are_not_used() -> None:
     control = Control()
     control.use(["room_1"])
     control.set(camera=False)
@@ -200,7 +200,7 @@ def test_switches_of_rooms_that_stay_are_kept() -> None:
 
 
 @given(st.builds(Switches, paused=st.booleans(), camera=st.booleans(), microphone=st.booleans()))
-def test_what_is_off_has_a_reason(switches: Switches) -> None:
+def test_switched_off_source_has_a_reason(switches: Switches) -> None:
     camera, microphone = (
         on and not switches.paused for on in (switches.camera, switches.microphone)
     )

@@ -161,7 +161,7 @@ def test_a_password_from_a_file_opens_a_camera(tmp_path: Path) -> None:
             watch(camera, lambda _: camera.condition.code == "unauthorized")
 
 
-def test_a_picture_that_nobody_looks_at_stays_where_it_is() -> None:
+def test_unneeded_frame_is_not_copied() -> None:
     with network_camera() as (url, _), opened(url) as camera:
         is_live(camera)
         for _ in range(3):

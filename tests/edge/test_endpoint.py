@@ -76,7 +76,7 @@ def test_finalizing_in_pieces_is_the_same_and_no_piece_is_large(
     assert recognizer.partial().text == "", "the next utterance has begun"
 
 
-def test_what_is_said_meanwhile_is_the_next_utterance(
+def test_speech_during_finalization_is_the_next_utterance(
     bundle: Bundle, speech: list[NDArray[np.float32]]
 ) -> None:
     recognizer, log_mel = Recognizer(bundle, only_length(99)), LogMel()
@@ -157,7 +157,7 @@ def test_a_run_that_stops_while_it_finalizes_loses_no_word(
     assert live.transcript == offline.transcript
 
 
-def test_without_finalization_what_was_shown_is_kept(
+def test_without_finalization_the_partial_text_is_kept(
     bundle: Bundle, speech: list[NDArray[np.float32]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: Recognizer, within_s: float) -> None:

@@ -27,7 +27,7 @@ def write(path: Path, shape: list[int | str], memory: str = "next_cache_sum") ->
     return path
 
 
-def test_specs_metadata_and_provider_are_told(tmp_path: Path) -> None:
+def test_engine_reports_specs_metadata_and_provider(tmp_path: Path) -> None:
     engine = OnnxEngine(write(tmp_path / "sum.onnx", [1, 2]))
     assert engine.inputs["x"].shape == (1, 2)
     assert engine.inputs["x"].dtype == np.float32
@@ -56,7 +56,7 @@ def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
             engine.run(feeds)
 
 
-def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+def test_invalid_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "half.onnx").write_bytes(write(tmp_path / "sum.onnx", [1]).read_bytes()[:50])
     (tmp_path / "text.onnx").write_text("hello")
     for name in ("half.onnx", "text.onnx", "absent.onnx"):

@@ -70,7 +70,7 @@ def test_the_json_reads_as_documented() -> None:
         event(np.eye(7)[0], 0).to_json().replace('"fear"', '"dread"'),
     ],
 )
-def test_what_is_no_event_is_refused(line: str) -> None:
+def test_invalid_event_is_refused(line: str) -> None:
     with pytest.raises(InputError, match="not a line of schema mera-edge/event/1"):
         EmotionEvent.from_json(line)
 
@@ -139,7 +139,7 @@ def test_whatever_is_written_can_be_read_back_and_fits_the_schema() -> None:
         lambda line: {**line, "latency": None},
     ],
 )
-def test_the_schema_refuses_what_is_no_line(spoil: Callable[[dict], dict]) -> None:
+def test_schema_rejects_invalid_lines(spoil: Callable[[dict], dict]) -> None:
     line = json.loads(event(np.eye(7)[1], 0.6).to_json())
     assert not Draft202012Validator(json_schema()).is_valid(spoil(line))
 

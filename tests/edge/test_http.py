@@ -120,7 +120,7 @@ def read_events(answer: http.client.HTTPResponse, wanted: int) -> list[tuple[str
     return found
 
 
-def test_the_page_asks_nobody_else_and_lets_nothing_in(served: Served) -> None:
+def test_page_requests_nothing_else_and_has_a_strict_policy(served: Served) -> None:
     status, headers, page = served.ask("/")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     policy = headers["content-security-policy"]
@@ -174,7 +174,7 @@ def test_events_go_on_where_a_reader_was_cut_off() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_reader_that_sleeps_delays_nobody_and_costs_no_memory() -> None:
+def test_sleeping_reader_delays_nobody_and_costs_no_memory() -> None:
     served = Served()
     sleeper = socket.create_connection(("127.0.0.1", served.port))
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -229,7 +229,7 @@ def test_a_client_that_is_slow_to_ask_is_let_go_of(
         assert time.monotonic() - began < limit_s + 3
 
 
-def test_what_is_sent_goes_at_once(served: Served) -> None:
+def test_messages_are_sent_immediately(served: Served) -> None:
     connection = served.connect()
     connection.request("GET", "/events")
     connection.getresponse()
@@ -440,7 +440,7 @@ def test_health() -> None:
     assert board.healthy
 
 
-def test_what_is_remembered_is_bounded() -> None:
+def test_history_is_bounded() -> None:
     now_s, control = 0.0, Control()
     control.use(["hall"])
     board = Board(control, lambda: now_s)
@@ -491,7 +491,7 @@ def test_metrics_keep_to_the_conventions() -> None:
     served.sink.close(None)
 
 
-def test_too_many_readers_are_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_readers_get_an_error(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.stream.READERS", 1)
     first = served.connect()
     first.request("GET", "/events")

@@ -116,7 +116,7 @@ def test_either_side_can_be_left_out() -> None:
     assert picture.poll(1).audio == []
 
 
-def test_a_file_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:
+def test_truncated_file_gives_its_readable_part(tmp_path: Path) -> None:
     path = tmp_path / "cut.wav"
     soundfile.write(path, TONE, 16_000, "PCM_16")
     path.write_bytes(path.read_bytes()[:50_000])

@@ -106,7 +106,7 @@ def sound_server(environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return server
 
 
-def test_what_is_played_in_the_room_is_heard_in_time(room: dict[str, str], tmp_path: Path) -> None:
+def test_played_audio_is_captured_in_time(room: dict[str, str], tmp_path: Path) -> None:
     moments = np.arange(16_000) / 16_000
     tone = (0.5 * np.sin(2 * np.pi * 500 * moments)).astype(np.float32)
     soundfile.write(tmp_path / "tone.wav", tone, 16_000)

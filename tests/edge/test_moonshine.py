@@ -97,7 +97,7 @@ def published(
     return folder
 
 
-def test_words_are_spelled_and_their_certainty_told(tmp_path: Path) -> None:
+def test_words_are_joined_with_their_confidence(tmp_path: Path) -> None:
     model = Moonshine(published(tmp_path, {1: 3, 3: 4, 4: 5, 5: 2}))
     said = model.recognize(np.zeros(16_000, np.float32))
     assert said.text == "the doors"
@@ -183,7 +183,7 @@ def test_where_it_is_not_sure_the_streaming_pass_is_asked_too(
     assert len(said.joint.words) == 2
 
 
-def test_asked_again_about_the_same_sound_it_says_what_it_would_have_said_at_once(
+def test_repeated_scoring_equals_immediate_scoring(
     tmp_path: Path,
 ) -> None:
     vocabulary = ["<unk>", "<s>", "</s>", "\u2581A", "\u2581b", "s", "."]
@@ -195,7 +195,7 @@ def test_asked_again_about_the_same_sound_it_says_what_it_would_have_said_at_onc
     assert again == Moonshine(directory).recognize(sound, heard)
 
 
-def test_where_it_is_sure_nobody_else_is_asked(tmp_path: Path) -> None:
+def test_confident_final_text_needs_no_rescoring(tmp_path: Path) -> None:
     model = Moonshine(published(tmp_path, {1: 3, 3: 2}))
     assert model.recognize(np.zeros(16_000, np.float32), Heard("other", 99.0)).joint is None
 
@@ -204,7 +204,7 @@ _WORDS = st.lists(st.sampled_from(["a", "b", "cat", "it's"]), min_size=1, max_si
 
 
 @given(_WORDS, _WORDS, st.sampled_from(["", ".", "?"]))
-def test_a_text_is_written_as_it_was_heard_and_means_the_same(
+def test_text_is_written_as_recognized_with_the_same_meaning(
     words: list[str], heard: list[str], ending: str
 ) -> None:
     text = written(tuple(words), " ".join(heard).capitalize() + ending)
@@ -214,7 +214,7 @@ def test_a_text_is_written_as_it_was_heard_and_means_the_same(
     assert written(tuple(words), there) == there
 
 
-def test_a_hot_word_may_be_heard_as_two_words_and_keeps_the_punctuation() -> None:
+def test_hot_word_replaces_two_words_and_keeps_punctuation() -> None:
     changed = dict(misheard("So many deaver ing, friends.", ["endeavouring"]))
     assert "So many endeavouring, friends." in changed
     assert not list(misheard("So many friends.", ["endeavouring"]))
@@ -248,7 +248,7 @@ def pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return models
 
 
-def test_a_pulled_model_is_the_final_pass_unless_told_otherwise(pulled: Path) -> None:
+def test_pulled_model_is_the_final_pass_by_default(pulled: Path) -> None:
     bundle = Bundle.open()
     assert isinstance(open_recognizer(bundle), Recognizer)
     pull("made-up")

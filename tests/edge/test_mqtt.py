@@ -237,7 +237,7 @@ def test_states_come_at_changes_and_else_once_a_second(heard: Listener, broker: 
 
 
 @needs_broker
-def test_a_mood_that_goes_on_is_no_news(heard: Listener, broker: Mosquitto) -> None:
+def test_unchanged_mood_sends_no_change_event(heard: Listener, broker: Mosquitto) -> None:
     """Neither for a sink that starts late, nor when Home Assistant asks for everything again."""
     to = sink(broker.port)
     to.publish(event("happy", lasts_s=60))
@@ -251,7 +251,7 @@ def test_a_mood_that_goes_on_is_no_news(heard: Listener, broker: Mosquitto) -> N
 
 
 @needs_broker
-def test_after_an_outage_comes_what_is_and_nothing_of_what_was(
+def test_after_an_outage_only_the_current_state_is_published(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
     to = sink(broker.port)
@@ -289,7 +289,9 @@ def test_after_an_outage_comes_what_is_and_nothing_of_what_was(
 
 
 @needs_broker
-def test_home_assistant_is_told_again_when_it_starts(heard: Listener, broker: Mosquitto) -> None:
+def test_discovery_is_repeated_when_home_assistant_starts(
+    heard: Listener, broker: Mosquitto
+) -> None:
     to = sink(broker.port)
     to.publish(event("happy"))
     topic = "homeassistant/device/mera_edge_attic_hall/config"
@@ -329,7 +331,7 @@ def test_switches_follow_commands_and_nothing_else(heard: Listener, broker: Mosq
 
 
 @needs_broker
-def test_a_crash_is_told_by_the_broker(heard: Listener, broker: Mosquitto) -> None:
+def test_broker_publishes_the_last_will_after_a_crash(heard: Listener, broker: Mosquitto) -> None:
     code = (
         "import sys, time; from mera_edge.config import SinkSettings;"
         "from mera_edge.events import EmotionEvent; from mera_edge.sinks.mqtt import MqttSink;"
@@ -347,7 +349,7 @@ def test_a_crash_is_told_by_the_broker(heard: Listener, broker: Mosquitto) -> No
 
 
 @needs_broker
-def test_a_belated_end_of_an_earlier_connection_is_put_right(
+def test_late_last_will_of_an_earlier_connection_is_corrected(
     heard: Listener, broker: Mosquitto
 ) -> None:
     to = sink(broker.port)
@@ -358,7 +360,7 @@ def test_a_belated_end_of_an_earlier_connection_is_put_right(
 
 
 @needs_broker
-def test_a_second_box_of_the_same_name_is_told(broker: Mosquitto) -> None:
+def test_second_machine_of_the_same_name_is_reported(broker: Mosquitto) -> None:
     first, second = sink(broker.port), sink(broker.port)
     first.publish(event("happy"))
     second.publish(event("happy"))

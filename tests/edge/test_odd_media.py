@@ -239,7 +239,7 @@ def test_the_track_that_ffmpeg_would_take_is_taken_and_said(
         Read(path, tracks=Tracks(audio=9))
 
 
-def test_a_track_that_nobody_can_decode_is_passed_over(tmp_path: Path) -> None:
+def test_undecodable_track_is_skipped(tmp_path: Path) -> None:
     path = write(tmp_path / "tracks.mp4", sounds=[BEEP, Sounds(is_default=False)])
     whole = path.read_bytes()
     at = whole.index(b"mp4a", whole.index(b"soun"))
@@ -328,7 +328,7 @@ def nothing_in_it(folder: Path) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_where_nothing_can_be_decoded_it_is_said(tmp_path: Path) -> None:
+def test_undecodable_file_is_an_error(tmp_path: Path) -> None:
     for name, (content, why) in nothing_in_it(tmp_path).items():
         path = tmp_path / name
         path.write_bytes(content)
@@ -347,7 +347,7 @@ def test_damage_is_counted(tmp_path: Path) -> None:
     assert "packets of its sound could not be decoded" in Read(path).said
 
 
-def test_sound_goes_on_where_there_are_no_pictures(tmp_path: Path) -> None:
+def test_audio_continues_without_frames(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.mkv")
     whole = path.read_bytes()
     codec = whole.index(b"V_MPEG4/ISO/ASP")

@@ -76,7 +76,7 @@ def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
     }
 
 
-def test_in_the_dark_nobody_is_looked_for(pipeline: Pipeline) -> None:
+def test_dark_frames_are_not_searched(pipeline: Pipeline) -> None:
     pipeline.reset()
     night = VideoFrame(np.random.default_rng(0).integers(0, 8, (240, 320, 3), np.uint8), 0.0)
     face = pipeline.tick(Captured([], night), 0.2, BOTH).event.modalities["face"]
@@ -84,7 +84,9 @@ def test_in_the_dark_nobody_is_looked_for(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(("people", "code"), [(1, None), (3, "several_faces")])
-def test_that_others_are_in_view_is_said(pipeline: Pipeline, people: int, code: str | None) -> None:
+def test_other_faces_in_view_are_reported(
+    pipeline: Pipeline, people: int, code: str | None
+) -> None:
     pipeline.reset()
     media = MediaFile(CLIP)
     media.open()
@@ -96,7 +98,7 @@ def test_that_others_are_in_view_is_said(pipeline: Pipeline, people: int, code: 
 
 
 @pytest.mark.parametrize(("gain_db", "code"), [(0, None), (30, "clipped"), (-50, "too_quiet")])
-def test_a_voice_at_a_wrong_level_is_used_and_the_level_is_said(
+def test_voice_at_a_wrong_level_is_used_with_a_notice(
     pipeline: Pipeline, gain_db: float, code: str | None
 ) -> None:
     pipeline.reset()
@@ -160,7 +162,7 @@ def test_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> N
     assert heard["live"][0] == pytest.approx(heard["offline"][0], rel=0.25)
 
 
-def test_what_is_left_out_is_said(pipeline: Pipeline) -> None:
+def test_skipped_rows_are_reported(pipeline: Pipeline) -> None:
     hot = Pipeline(Bundle.open(), Live(lambda: SystemLoad(hot=True), BUSY_MS))
     source = Replayed(CLIP, for_s=45.0)
     source.open()

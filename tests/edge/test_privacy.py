@@ -73,7 +73,7 @@ def audited(directory: Path) -> list[dict]:
     return [json.loads(line) for line in (directory / "audit.jsonl").read_text().splitlines()]
 
 
-def test_the_audit_log_says_what_was_on_with_which_models_and_keeps_the_switches(
+def test_audit_log_records_models_and_switches(
     tmp_path: Path,
 ) -> None:
     room = {"name": "hall", "camera": "rtsp://me:secret@10.0.0.7/a", "mic": "none"}

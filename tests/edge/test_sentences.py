@@ -49,7 +49,7 @@ def test_of_a_sentence_without_an_end_the_newest_seconds_count() -> None:
 
 
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=4), st.floats(0, 3), st.floats(0.05, 9))))
-def test_it_is_the_end_of_what_was_said(parts: list[tuple[str, float, float]]) -> None:
+def test_the_newest_sentence_is_the_last_one(parts: list[tuple[str, float, float]]) -> None:
     words, now = [], 0.0
     for text, gap, length in parts:
         words.append(Word(text, now + gap, now + gap + length, 0.5))

@@ -128,7 +128,7 @@ def test_a_web_page_is_no_stream(attempt: Callable) -> None:
         ("teleport://127.0.0.1/1", "unsupported"),
     ],
 )
-def test_nobody_is_there(attempt: Callable, url: str, code: str) -> None:
+def test_connection_errors_have_codes(attempt: Callable, url: str, code: str) -> None:
     assert attempt(url).code == code
 
 
@@ -140,7 +140,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         assert network.diagnosis(f"rtsp://127.0.0.1:{port}/1", "audio").code == "timeout"
 
 
-def test_a_stream_without_what_is_wanted() -> None:
+def test_stream_without_the_requested_kind_is_an_error() -> None:
     sound = io.BytesIO()
     with wave.open(sound, "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
@@ -153,7 +153,7 @@ def test_a_stream_without_what_is_wanted() -> None:
         assert hear(f"http://127.0.0.1:{port}/video").code == "no_stream"
 
 
-def test_a_device_says_what_is_wrong(tmp_path: Path) -> None:
+def test_device_errors_name_the_cause(tmp_path: Path) -> None:
     link = tmp_path / "usb-Camera_1-video-index0"
     link.symlink_to("/dev/video97")
     for spec in ("97", "/dev/video97", "/dev/v4l/by-id/usb-Camera_1-video-index0"):

@@ -155,7 +155,7 @@ def test_the_watchdog_hears_nothing_while_one_room_hangs(monkeypatch: pytest.Mon
     assert not any("nobody may know" in line for line in told)
 
 
-def test_without_a_watchdog_only_states_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_watchdog_only_states_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "3000000")
     monkeypatch.setenv("WATCHDOG_PID", "1")  # somebody else's
     told: list[str] = []
@@ -241,7 +241,7 @@ def test_the_service_is_installed_and_removed(tmp_path: Path, systemctl: Path, n
         manager.uninstall()
 
 
-def test_without_systemd_or_root_it_is_said(
+def test_missing_systemd_or_root_is_reported(
     tmp_path: Path, systemctl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match="was not started by systemd"):
@@ -255,7 +255,7 @@ def test_without_systemd_or_root_it_is_said(
     assert "--user enable mera-edge.service" in systemctl.read_text()
 
 
-def test_what_a_service_cannot_reach_is_said(tmp_path: Path) -> None:
+def test_obstacles_of_the_service_are_reported(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("")
     config.chmod(0o600)

@@ -181,7 +181,7 @@ def test_where_the_final_pass_is_unsure_both_passes_are_asked_together() -> None
 
 
 @pytest.mark.parametrize(("log_probability", "again"), [(-0.1, 0), (-0.4, 1)])
-def test_what_was_heard_to_its_end_is_heard_again_only_to_weigh_it(
+def test_complete_run_is_repeated_only_for_joint_rescoring(
     log_probability: float, again: int
 ) -> None:
     final = Final("Streamed streamed streamed", log_probability)
@@ -192,7 +192,7 @@ def test_what_was_heard_to_its_end_is_heard_again_only_to_weigh_it(
     assert [isinstance(streamed, Spelled) for streamed in final.streamed[before:]] == [True] * again
 
 
-def test_after_words_that_only_one_pass_heard_partial_ones_are_doubted_too() -> None:
+def test_partial_words_are_uncertain_after_the_passes_disagreed() -> None:
     final = Final("Other words than those.", LEAST_LOG_PROBABILITY - 1)
     recognizer = TwoPass(Streaming(), final)
     now = speak(recognizer, 0.0, [0.5] * 3)
@@ -224,7 +224,7 @@ def test_after_a_strange_utterance_the_final_pass_alone_is_not_believed() -> Non
     assert finalized(recognizer).recognized_by == "final", "believed again once it was understood"
 
 
-def test_where_nothing_was_heard_the_final_pass_rests() -> None:
+def test_final_pass_rests_without_words() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0] * 10)
@@ -292,7 +292,7 @@ def test_all_recognizers_of_a_process_share_one_thread() -> None:
     assert used[0] != threading.current_thread().name
 
 
-def test_a_reset_forgets_what_was_under_way() -> None:
+def test_reset_discards_a_pending_run() -> None:
     with ThreadPoolExecutor(1) as pool:
         final = Final()
         final.may_answer.clear()
@@ -352,7 +352,7 @@ def test_where_the_final_pass_is_unsure_of_the_growing_words_the_streamed_ones_a
     assert {s.settled for s in shown} == {0}
 
 
-def test_the_longer_an_utterance_the_less_often_it_is_heard_again() -> None:
+def test_long_utterances_are_rerun_less_often() -> None:
     final = Growing()
     grow(TwoPass(Streaming(), final), [0.5] * 100)
     heard_s = sum(len(samples) for samples in final.heard) / RATE
@@ -360,7 +360,7 @@ def test_the_longer_an_utterance_the_less_often_it_is_heard_again() -> None:
     assert heard_s < 5 * 20
 
 
-def test_silence_is_not_heard_again_and_the_last_run_is_the_final_one() -> None:
+def test_silence_starts_no_run_and_the_last_run_is_final() -> None:
     final = Growing()
     recognizer = TwoPass(Streaming(), final)
     grow(recognizer, [0.5] * 10 + [0] * 30)
@@ -435,7 +435,7 @@ def test_the_next_utterance_hears_no_word_of_the_one_before() -> None:
     assert set(np.unique(second)) == {0.25}
 
 
-def test_what_only_one_run_heard_is_not_shown() -> None:
+def test_words_of_a_single_run_are_not_shown() -> None:
     class Fickle(Final):
         def recognize(
             self, samples: NDArray[np.float32], streamed: Alternatives | None = None

@@ -63,7 +63,7 @@ def test_noise_tones_and_music_are_nobody_speaking(
 
 
 @pytest.mark.parametrize("decibel", [-40, -20, 0, 20, 40])
-def test_speech_is_heard_however_loud_it_is(
+def test_speech_is_detected_at_any_level(
     activity: VoiceActivity, talk: Samples, decibel: float
 ) -> None:
     loud = np.clip(talk * 10 ** (decibel / 20), -1, 1)
@@ -72,7 +72,7 @@ def test_speech_is_heard_however_loud_it_is(
     assert np.mean(np.equal(here, there)) > (0.95 if decibel <= 0 else 0.85)
 
 
-def test_after_noise_speech_is_still_heard_and_silence_ends_it(
+def test_speech_after_noise_is_detected_and_ends_in_silence(
     activity: VoiceActivity, talk: Samples
 ) -> None:
     level = np.sqrt(np.mean(talk**2))

@@ -125,7 +125,7 @@ async def until(client: AsyncTcpClient, *kinds: Any) -> list[Event]:
     return events
 
 
-def test_what_there_is_is_described(models: RecognizerPool) -> None:
+def test_info_describes_the_models(models: RecognizerPool) -> None:
     async def talk(client: AsyncTcpClient) -> tuple[Info, Pong]:
         await client.write_event(Describe().event())
         (info,) = await until(client, Info)
@@ -331,9 +331,7 @@ def test_a_client_that_never_stops_is_stopped(
     ],
     ids=range(9),
 )
-def test_what_is_no_event_ends_the_connection_and_nothing_else(
-    models: RecognizerPool, sent: bytes
-) -> None:
+def test_malformed_event_closes_only_its_connection(models: RecognizerPool, sent: bytes) -> None:
     async def talk(client: AsyncTcpClient) -> list[Event]:
         assert client._writer is not None
         client._writer.write(sent)
@@ -346,7 +344,7 @@ def test_what_is_no_event_ends_the_connection_and_nothing_else(
 
     events, _ = conversation(lambda *c: RecognizerConnection(models, *c), talk)
     assert all(Error.is_type(event.type) for event in events)
-    test_what_there_is_is_described(models)
+    test_info_describes_the_models(models)
 
 
 def test_a_taken_port_a_wrong_address_and_a_missing_package_are_named(
@@ -376,7 +374,7 @@ def test_a_taken_port_a_wrong_address_and_a_missing_package_are_named(
         ("tcp://host.invalid:10300", "it has no IPv4 address"),
     ],
 )
-def test_what_nobody_reaches_is_not_announced(bundle: Bundle, uri: str, why: str) -> None:
+def test_unreachable_service_is_not_announced(bundle: Bundle, uri: str, why: str) -> None:
     settings = WyomingSettings(uri=uri, zeroconf=True)
     with pytest.raises(InputError, match=f"cannot be announced: {why}: listen on tcp://0.0.0.0"):
         serve(settings, bundle, RECOGNITION, print)
@@ -427,7 +425,7 @@ def test_without_its_package_nothing_is_announced(monkeypatch: pytest.MonkeyPatc
         asyncio.run(run())
 
 
-def test_the_verb_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
+def test_command_serves_until_it_is_stopped(tmp_path: Path) -> None:
     port, place = free_port(), tmp_path / "notify"
     config = tmp_path / "config.toml"
     config.write_text(f'[wyoming]\nuri = "tcp://127.0.0.1:{port}"')

@@ -41,7 +41,7 @@ def test_a_configuration_of_another_model_is_refused(
 
 @pytest.mark.parametrize("name", checkpoint.FILES)
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 5000, b"[1]"])
-def test_a_spoilt_file_is_one_error(directory: Path, name: str, content: bytes) -> None:
+def test_corrupt_file_gives_one_error(directory: Path, name: str, content: bytes) -> None:
     (directory / name).write_bytes(content)
     with contextlib.suppress(MeraError):  # Whatever text is a card.
         loaded = checkpoint.load(directory)

@@ -69,7 +69,7 @@ def test_a_role_that_must_be_int8_and_is_not_fails_the_command(
         (["--data", ".", "--samples", "0"], "at least one"),
     ],
 )
-def test_bad_usage_is_said_before_anything_is_exported(
+def test_bad_usage_is_reported_before_any_export(
     checkpoints: Path,
     tmp_path: Path,
     arguments: list[str],

@@ -83,7 +83,7 @@ def spoilt(bundle: Bundle, full: Bundle, tmp_path: Path) -> float:
     return float(np.mean([divergence(large.run(fed), small.run(fed)) for fed in feeds]))
 
 
-def test_a_spoilt_network_learns_to_answer_through_eight_bits(
+def test_quantization_aware_training_repairs_a_degraded_network(
     checkpoints: Path, tmp_path: Path
 ) -> None:
     full = export_bundle(checkpoints, tmp_path / "full", ["face"])

@@ -78,7 +78,7 @@ def test_unusual_texts_give_finite_features(stage: TextStage, text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\x00", "https://example.org"])
-def test_nothing_said_is_no_evidence(stage: TextStage, text: str) -> None:
+def test_empty_text_is_no_evidence(stage: TextStage, text: str) -> None:
     assert stage.accept(text, 0.0) is None
 
 

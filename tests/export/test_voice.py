@@ -88,7 +88,7 @@ def test_how_the_frames_are_cut_does_not_matter(bundle: Bundle, cuts: list[int])
     assert newest.captured_s == pytest.approx(whole.captured_s)
 
 
-def test_nothing_is_said_before_a_chunk_is_full(bundle: Bundle) -> None:
+def test_no_output_before_a_chunk_is_complete(bundle: Bundle) -> None:
     assert VoiceStage(bundle).accept(log_mel(sound(0.2)), 0.2) is None
     assert VoiceStage(bundle).accept(np.empty((0, 80), np.float32), 0.0) is None
 

@@ -66,7 +66,7 @@ def test_the_engine_is_kept_probed_and_runs(build: Callable, trt: Callable, gpu:
     ]
 
 
-def test_what_is_there_is_not_built_again(build: Callable, trt: Callable) -> None:
+def test_existing_engine_is_not_rebuilt(build: Callable, trt: Callable) -> None:
     first = build(trt())
     second, module = trt(), trt()
     assert build(second).path == first.path

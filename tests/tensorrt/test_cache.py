@@ -25,7 +25,7 @@ def changed(key: cache.Key, **parts: object) -> cache.Key:
     return key.model_copy(update=parts)
 
 
-def test_what_is_stored_is_found_whatever_its_options(key: cache.Key) -> None:
+def test_stored_engine_is_found_whatever_its_options(key: cache.Key) -> None:
     path = cache.store(key, b"engine", {"unit": "apples"}, {"INT8": 3})
     found, record = cache.find(changed(key, options={}))
     assert (found, record.metadata, record.layers) == (path, {"unit": "apples"}, {"INT8": 3})
@@ -44,7 +44,7 @@ def test_what_is_stored_is_found_whatever_its_options(key: cache.Key) -> None:
         ({"onnx": "0" * 64}, "no engine has been built for this model"),
     ],
 )
-def test_why_there_is_none_is_told(key: cache.Key, parts: dict, message: str) -> None:
+def test_missing_engine_has_a_reason(key: cache.Key, parts: dict, message: str) -> None:
     cache.store(key, b"engine", {}, {})
     with pytest.raises(EngineError, match=message):
         cache.find(changed(key, **parts))

@@ -77,7 +77,7 @@ def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -
     any(find_spec(PACKAGES[name].module) for name in ("webgpu", "tensorrt-rtx")),
     reason="a plug-in is installed",
 )
-def test_what_was_asked_for_and_did_not_start_is_told(
+def test_provider_that_did_not_start_is_reported(
     bundle: Callable[..., Bundle], provider: str, reason: str
 ) -> None:
     opened = reopened(bundle(), voice=provider)
@@ -89,7 +89,7 @@ def test_what_was_asked_for_and_did_not_start_is_told(
 
 
 @without_gpu
-def test_an_engine_that_was_built_and_cannot_run_is_told(bundle: Callable[..., Bundle]) -> None:
+def test_built_engine_that_cannot_run_is_reported(bundle: Callable[..., Bundle]) -> None:
     opened = bundle()
     key = cache.Key.of(opened.role("voice").entry, "10.3.0", Device("Orin", "8.7"))
     cache.store(key, b"engine", {}, {})
@@ -112,7 +112,7 @@ def test_an_engine_that_fits_is_tried_once_then_loaded(
         built_engine(role, trt("10.7.0"), gpu, child("pass"))
 
 
-def test_a_bundle_without_a_model_for_tensorrt_is_told(bundle: Callable[..., Bundle]) -> None:
+def test_bundle_without_a_tensorrt_model_is_reported(bundle: Callable[..., Bundle]) -> None:
     opened = reopened(bundle(tensorrt=None), voice="tensorrt")
     opened.role("voice").engine()
     assert "voice has no file 'tensorrt'" in opened.fallbacks["voice"]

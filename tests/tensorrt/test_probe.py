@@ -43,6 +43,6 @@ def test_a_failure_is_a_reason(engine: Path, code: str, message: str) -> None:
     assert not cache.Record.beside(engine).probed
 
 
-def test_the_real_child_says_what_is_missing(engine: Path) -> None:
+def test_child_process_reports_what_is_missing(engine: Path) -> None:
     with pytest.raises(EngineError, match="failed: "):
         probe(engine)

@@ -104,7 +104,7 @@ def test_characters_are_units_of_their_own() -> None:
     assert max(map(len, units.symbols[1:])) == 1
 
 
-def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_path: Path) -> None:
+def test_own_manifest_trains_and_reports_the_worst_utterances(tmp_path: Path) -> None:
     lines = ["file,text"]
     for number in range(24):
         sound(tmp_path / f"{number}.wav", 0.2 if number == 5 else 1.0 + number / 30)
@@ -136,7 +136,7 @@ def test_a_manifest_of_ones_own_trains_and_says_what_was_understood_worst(tmp_pa
         train(other, tmp_path, tmp_path / "other", resume=True)
 
 
-def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
+def test_chinese_selects_by_characters_and_skipped_rows_are_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = ["file,text,speaker,split"]
@@ -178,7 +178,7 @@ def test_chinese_chooses_by_characters_and_what_is_left_out_is_said(
         train(few, tmp_path, tmp_path / "few", resume=True)
 
 
-def test_what_is_no_manifest_and_what_augmentation_needs_is_said(tmp_path: Path) -> None:
+def test_manifest_and_augmentation_errors_name_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "own.list").write_text("file\ttext\n")
     with pytest.raises(InputError, match=r"own\.list is not a manifest: .*\.tsv or \.jsonl"):
         read(tmp_path, str(tmp_path / "own.list"))
@@ -216,9 +216,7 @@ def test_a_speaker_who_is_alone_in_an_archive_is_not_only_for_development(tmp_pa
     assert [u.split for u in read(tmp_path, str(table))].count("dev") == 2
 
 
-def test_packing_ends_with_one_line_for_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_packing_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["corpus", "pack", str(tmp_path), str(tmp_path / "out.zip")])
     said = capsys.readouterr().err

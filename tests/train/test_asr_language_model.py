@@ -33,7 +33,7 @@ def test_all_units_add_up_to_one(
         assert shares.sum() == pytest.approx(1, abs=0.02), "half precision"
 
 
-def test_what_was_read_is_expected(tmp_path: Path) -> None:
+def test_frequent_continuations_are_likelier(tmp_path: Path) -> None:
     language = model(tmp_path / "lm.npz", [[1, 2, 3], [1, 2, 4], [1, 2, 3], [5, 2, 1]] * 5)
     begins = np.exp(language.log_probabilities((START,)))
     assert begins[1] > 0.6 > 0.3 > begins[5] > begins[2]

@@ -120,7 +120,7 @@ def later(ends: np.ndarray, costs: np.ndarray, least: int) -> np.ndarray:
 
 @given(seeds, st.lists(texts, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
-def test_what_is_put_together_is_no_worse_than_its_parts(
+def test_recombined_hypothesis_is_no_worse_than_its_parts(
     models: RescoringModels, seed: int, found: list[tuple[str, ...]]
 ) -> None:
     scorer = HypothesisScorer(models, normalised((8, 5), seed), normalised((16, 3), seed + 1))

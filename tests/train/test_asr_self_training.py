@@ -17,7 +17,7 @@ from mera_train.asr.data import synthetic
 from mera_train.asr.self_training import label
 
 
-def test_what_is_heard_becomes_a_corpus(tmp_path: Path) -> None:
+def test_recognized_speech_becomes_a_corpus(tmp_path: Path) -> None:
     with av.open(str(CLIP)) as container:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
         pieces = [

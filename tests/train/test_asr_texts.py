@@ -22,7 +22,7 @@ from mera_train.asr.voices import SHARES, VOICES
         (" ... ", None),
     ],
 )
-def test_only_what_is_spoken_as_it_is_written_is_kept(written: str, said: str | None) -> None:
+def test_only_texts_spoken_as_written_are_kept(written: str, said: str | None) -> None:
     assert spoken(written) == said
 
 

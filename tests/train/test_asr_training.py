@@ -163,7 +163,7 @@ def test_echoes_decay_by_60_db_in_the_time_that_is_named() -> None:
     assert 10 * np.log10(late[0, 0] / late[50, 0]) == pytest.approx(60, abs=0.5)
 
 
-def test_substituted_moments_are_copies_of_what_was_before() -> None:
+def test_substituted_frames_copy_earlier_ones() -> None:
     frames = np.arange(200, dtype=np.float32)[:, None].repeat(BINS, 1)
     found = augment.substitute(frames, 4, 30, np.random.default_rng(0))
     late = frames[:, 0] - found[:, 0]

@@ -122,7 +122,7 @@ ModelBin = Callable[[Path], tuple[PretrainedConfig, dict[str, NDArray[np.float16
 """See the fixture `model_bin`."""
 
 
-def test_pretrained_convolutions_hear_in_our_features_what_they_heard_in_theirs(
+def test_pretrained_convolution_is_equivalent_on_our_features(
     tmp_path: Path, model_bin: ModelBin
 ) -> None:
     config, values = model_bin(tmp_path / "model.bin")
@@ -229,7 +229,7 @@ def bundle(network: Whisper, tmp_path_factory: pytest.TempPathFactory) -> Bundle
     return Bundle.open(directory)
 
 
-def test_what_was_trained_can_be_exported(trained: Path, tmp_path: Path) -> None:
+def test_trained_checkpoint_can_be_exported(trained: Path, tmp_path: Path) -> None:
     entry = asr.export(trained, tmp_path)
     session = onnxruntime.InferenceSession(str(tmp_path / "asr.onnx"))
     assert [(node.name, node.shape) for node in session.get_inputs()] == [

@@ -70,6 +70,6 @@ def test_a_worker_that_is_killed_costs_nothing_and_an_interrupted_run_resumes(
         np.testing.assert_array_equal(there.arrays[name], values)
 
 
-def test_what_stands_in_the_way_is_said(clips: Path, tmp_path: Path) -> None:
+def test_obstacles_are_reported(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="scheduler nonsense does not answer"):
         FeatureExtraction().run_dataset(clips, tmp_path / "out.npz", scheduler="nonsense")

@@ -47,14 +47,14 @@ def test_the_own_ones_are_found_by_name(
     assert load(Path(name)) == load(CONFIGS / "face" / "compact.yaml")
 
 
-def test_a_file_that_is_not_there_is_told_with_the_names_that_are(tmp_path: Path) -> None:
+def test_missing_file_error_lists_existing_names(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no file face/compactt.*face/compact\.yaml"):
         load(Path("face/compactt"))
     with pytest.raises(ConfigError, match="there is no file"):
         load(tmp_path / "face" / "compact.yaml")
 
 
-def test_what_is_not_said_is_the_default(tmp_path: Path) -> None:
+def test_missing_settings_have_defaults(tmp_path: Path) -> None:
     path = tmp_path / "toy.yaml"
     path.write_text("loop: {epochs: 3}\n")
     assert read(path, Toy) == Toy(loop=LoopConfig(epochs=3))

@@ -100,7 +100,7 @@ class Oracle(torch.nn.Module):
         return logits, self.boxes[None], torch.zeros(1, n, 10)
 
 
-def test_what_is_found_and_what_is_made_up_is_counted() -> None:
+def test_recall_and_false_detections_are_counted() -> None:
     def picture(confidence: float) -> Labelled:
         box = np.array([[10, 10, 30, 40]], np.float32)
         sure = np.array([confidence], np.float32)

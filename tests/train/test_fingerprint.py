@@ -129,7 +129,7 @@ def test_a_file_that_did_not_change_is_read_once(tmp_path: Path) -> None:
 
 @small
 @given(st.data())
-def test_a_corpus_is_its_sounds_and_what_is_said_about_them(
+def test_fingerprint_of_a_corpus_covers_audio_and_labels(
     tmp_path: Path, data: st.DataObject
 ) -> None:
     sound = tmp_path / "a.wav"

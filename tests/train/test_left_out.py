@@ -49,7 +49,7 @@ def judged(teach: bool, people: list[str], emotions: bool = True):
     )
 
 
-def test_clips_that_help_and_such_as_teach_nothing_are_told_apart() -> None:
+def test_helpful_and_useless_clips_are_distinguished() -> None:
     people = [f"person {number // 12}" for number in range(48)]
     helped, known = judged(True, people), judged(False, people)
     assert helped is not None and known is not None
@@ -68,6 +68,6 @@ def test_without_emotions_the_sentiment_is_asked_about() -> None:
     assert "sentiment off by" in found.sentence()
 
 
-def test_two_people_and_nobody_cannot_be_left_out() -> None:
+def test_two_people_are_too_few_to_leave_out() -> None:
     assert judged(True, ["a", "b"] * 24) is None
     assert judged(True, [""] * 48) is None

@@ -43,7 +43,7 @@ def test_bf16_only_where_the_processor_computes_in_it(
     assert same == [True, precision == "bf16", precision == "fp32"]
 
 
-def test_another_run_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_another_run_can_be_continued(tmp_path: Path) -> None:
     fit(SumTask(), CONFIG, tmp_path / "earlier", {})
     again = SumTask()
     fit(again, CONFIG, tmp_path / "again", {}, resume=tmp_path / "earlier")

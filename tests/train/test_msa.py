@@ -130,7 +130,7 @@ def test_data_that_teach_nothing_are_refused(sims: Path) -> None:
 
 
 @pytest.mark.parametrize("told", ['{"schema": "mera-edge/features/1"}', "[]", "7"])
-def test_a_spoilt_file_of_features_is_read_or_refused(tmp_path: Path, told: str) -> None:
+def test_corrupt_feature_file_is_read_or_refused(tmp_path: Path, told: str) -> None:
     """Numpy raises what zipfile and zlib raise, and they have no common ancestor."""
     path = tmp_path / "features.npz"
     np.savez_compressed(path, specification=told, voice=np.arange(200.0) ** 2)
@@ -150,7 +150,7 @@ def test_a_spoilt_file_of_features_is_read_or_refused(tmp_path: Path, told: str)
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(spoils=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=6))
-def test_a_spoilt_pickle_is_read_or_refused_in_one_line(
+def test_corrupt_pickle_is_read_or_refused_in_one_line(
     tmp_path: Path, protocol: int, spoils: list[tuple[int, int]]
 ) -> None:
     content = bytearray(pickle.dumps({"train": part(2, 0)}, protocol))
@@ -218,7 +218,7 @@ def test_networks_learn_from_one_utterance_and_from_nothing(model: str, dialogue
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_network_that_knows_nothing_leaves_what_was_read(model: str) -> None:
+def test_zero_network_returns_the_input_sentiment(model: str) -> None:
     sizes = {name: (1, width) for name, width in SIZES.items()}
     network = MODELS[model](ModelConfig(corrects_text=True, attention_dim=8), sizes)
     for parameter in network.parameters():
@@ -267,7 +267,7 @@ def test_doubted_features_are_those_of_the_opposite_label(bclstm: Path) -> None:
         assert new[0, 6] == text[row, 0, 6]
 
 
-def test_a_run_has_figures_logs_and_checkpoints_and_goes_on_exactly(
+def test_run_has_metrics_logs_and_checkpoints_and_resumes_exactly(
     sims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -334,7 +334,7 @@ def test_other_settings_or_features_never_get_the_figures_of_an_earlier_call(
     assert call(other, resume=False) == call(other, "elsewhere") != found
 
 
-def test_a_study_is_not_gone_on_with_for_other_features(sims: Path, tmp_path: Path) -> None:
+def test_study_is_not_resumed_with_other_features(sims: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     from mera_train.msa.tune import tune
 

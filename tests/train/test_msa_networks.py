@@ -238,7 +238,7 @@ def test_without_labels_of_single_modalities_a_multi_task_network_is_refused() -
 # TFR-Net
 
 
-def test_only_what_was_dropped_is_judged_by_what_it_said() -> None:
+def test_reconstruction_loss_covers_dropped_frames_only() -> None:
     learning = task("tfr_net", missing_rate=0.4)
     network = learning.model.network.eval()
     step = learning.load(learning.plan(0)[0], 0)

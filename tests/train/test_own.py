@@ -190,7 +190,7 @@ def two_splits(rows: Rows) -> Rows:
         (nothing, ("--from", "nowhere"), "no checkpoint in nowhere: .*--from default"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learnt_from_is_said_in_a_line(
+def test_unusable_training_data_is_a_one_line_error(
     tmp_path: Path,
     change: Callable[[Rows], Rows],
     args: tuple[str, ...],
@@ -272,7 +272,7 @@ def test_nobody_is_in_two_splits_and_nothing_is_lost(rows: list[tuple[str, str]]
     assert {e.split for e in found} == {"train", "valid", "test"}
 
 
-def test_people_of_one_label_are_told() -> None:
+def test_people_with_a_single_label_are_reported() -> None:
     told: list[str] = []
     people = [(f"p{n // 4}", "happy" if n // 4 % 2 else "sad") for n in range(40)]
     divide([Example(str(n), label, "", person=who) for n, (who, label) in enumerate(people)],
@@ -338,7 +338,7 @@ def test_where_people_have_one_label_they_are_left_out_to_find_out(tmp_path: Pat
     assert "left out by thirds" in (out / "card.md").read_text()
 
 
-def test_a_recognizer_goes_on_from_the_shipped_one_unless_it_gets_worse(
+def test_recognizer_starts_from_the_shipped_one_and_is_kept_unless_worse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = []

@@ -57,7 +57,7 @@ def test_shards_of_a_webdataset_are_one_table(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_what_is_unpacked_stays_inside_and_is_unpacked_again_when_it_changed(
+def test_unpacking_stays_inside_and_repeats_after_changes(
     tmp_path: Path,
 ) -> None:
     path = shard(tmp_path / "one.tar", [("../../evil.jpg", PNG), ("../../evil.cls", b"sad")])
@@ -104,7 +104,7 @@ def test_parquet_of_the_hub_has_its_splits_and_class_names(tmp_path: Path) -> No
     assert found == [{"split": s, **row} for s in ("test", "train") for row in READ]
 
 
-def test_what_was_saved_to_disk_is_read(tmp_path: Path) -> None:
+def test_saved_dataset_is_read(tmp_path: Path) -> None:
     for split in ("train", "validation"):
         path = tmp_path / "set" / split / "data-00000-of-00001.arrow"
         path.parent.mkdir(parents=True)

@@ -25,7 +25,7 @@ def made() -> dict[Path, str]:
     return generated.files()
 
 
-def test_what_is_committed_is_what_the_generator_makes(made: dict[Path, str]) -> None:
+def test_committed_sample_equals_the_generated_one(made: dict[Path, str]) -> None:
     stale = [
         str(path.relative_to(ROOT))
         for path, text in made.items()

@@ -50,7 +50,7 @@ SPOIL: list[Callable[[Path], object]] = [cut, flip, Path.unlink, lambda p: p.wri
 
 
 @pytest.mark.parametrize("spoil", SPOIL, ids=["cut", "altered", "missing", "empty"])
-def test_a_spoilt_state_falls_back_to_the_one_before(
+def test_corrupt_state_falls_back_to_the_previous_one(
     killed: Path, tmp_path: Path, spoil: Callable[[Path], object], capsys: pytest.CaptureFixture
 ) -> None:
     whole = SumTask()
@@ -140,9 +140,7 @@ def test_a_state_of_another_network_is_one_line(killed: Path) -> None:
         fit(task, CONFIG, killed, MADE)
 
 
-def test_a_fresh_run_and_one_that_goes_on_with_another_have_their_own_log(
-    killed: Path, tmp_path: Path
-) -> None:
+def test_fresh_and_resumed_runs_have_separate_logs(killed: Path, tmp_path: Path) -> None:
     fit(SumTask(), CONFIG, killed, MADE)
     short = CONFIG.model_copy(update={"epochs": 1})
     fit(SumTask(), short, killed, MADE, resume=False)
@@ -163,7 +161,7 @@ def room(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_one_line_and_afterwards_it_goes_on(killed: Path, tmp_path: Path) -> None:
+def test_full_disk_is_one_line_and_the_run_can_resume(killed: Path, tmp_path: Path) -> None:
     whole = SumTask()
     fit(whole, CONFIG, tmp_path / "whole", MADE)
     with (

@@ -121,7 +121,7 @@ def test_an_epoch_of_training_and_what_comes_of_it_on_the_device(tmp_path: Path)
     assert activity.speaking in (True, False)
 
 
-def test_without_the_teacher_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_teacher_gives_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install"):
         teacher.silero()

@@ -91,7 +91,7 @@ def test_folds_keep_actors_apart_and_test_each_once() -> None:
     assert sorted(tested) == [f"{actor:02d}" for actor in range(1, 25)]
 
 
-def test_emotions_are_drawn_alike_whoever_said_how_many() -> None:
+def test_sampling_is_balanced_by_emotion() -> None:
     counts = {("a", "sad"): 3, ("a", "calm"): 8, ("a", "neutral"): 4, ("b", "neutral"): 40}
     recordings = [
         Utterance(corpus, str(i), label, str(i % 2))
