@@ -74,6 +74,14 @@ def test_evaluation_knows_contempt_and_leaves_it_out_where_it_does_not_occur(
     assert list(two["per_class"]) == ["happy", "sad"]
 
 
+def test_a_picture_without_a_face_gets_no_answer(tmp_path: Path) -> None:
+    faces = manifest(tmp_path, ["happiness", "sad"])
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((240, 320, 3), 90, np.uint8))
+    faces.write_text(f"{faces.read_text()}\nwall.png,sad\n")
+    found = evaluate("face", faces, Bundle.open())
+    assert (found["n"], found["unanswered"]) == (3, 1)
+
+
 def test_a_row_with_an_unknown_label_is_named(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 3: .*'bored'.*contempt"):
         evaluate("face", manifest(tmp_path, ["sad", "bored"]), bundle)

@@ -102,7 +102,7 @@ def _show(result: dict[str, Any]) -> None:
 
 def _remarks(result: dict[str, Any]) -> Iterator[str]:
     if unanswered := result.get("unanswered"):
-        yield f"{unanswered} rows got no answer (no speech, no words) and count as wrong"
+        yield f"{unanswered} rows got no answer (no speech, no words, no face) and count as wrong"
     if (counts := result.get("counts", "words")) != "words":
         yield f"wer counts {counts}: this script has no spaces between words"
     if skipped := result["skipped"]:

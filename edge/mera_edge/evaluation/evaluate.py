@@ -64,7 +64,7 @@ def evaluate(
     Returns:
         For asr the figures of `word_error_rate` and ``real_time_factor``, else the metrics of
         `classification` (both in `mera_edge.metrics`): a row about which the device had nothing
-        to say (no speech, no words) is unanswered, hence wrong. ``skipped``: why rows
+        to say (no speech, no words, no face) is unanswered, hence wrong. ``skipped``: why rows
         were left out.
 
     Raises:

@@ -71,7 +71,8 @@ class RoleEvaluator:
     """The figure that counts, a key of `figures`; more is better. ``1 - WER`` for words."""
     predictor: Callable[[Bundle], Predictor]
     prepare: Callable[[Bundle], Prepare]
-    """From samples, a picture or a text as they are in the world to inputs; ``None``: no speech."""
+    """From samples, a picture or a text as they are in the world to inputs; ``None``: no speech, no
+    face."""
     read: Callable[[str], Any]
     """From a file (or a text) to what ``prepare`` takes."""
     labels: Callable[[Bundle], Sequence[str]] = lambda bundle: EMOTIONS
@@ -215,7 +216,7 @@ def _face(bundle: Bundle) -> Predictor:
 
 
 def _face_crop(bundle: Bundle) -> Prepare:
-    return FaceStage(bundle).crop
+    return FaceStage(bundle).cut_out
 
 
 def _face_labels(bundle: Bundle) -> Sequence[str]:
