@@ -113,31 +113,31 @@ class Transcript(_Message):
     """The words recognized so far."""
 
     text: str = Field(
-        description="in lower case without punctuation from the streaming pass, with both from the "
-        "final one; a final text is empty where what was shown turned out to be no words that the "
-        "recognizers know, as of another language"
+        description="lower case without punctuation from the streaming pass, upper and lower case "
+        "with punctuation from the final pass; a final text is empty if the words shown before "
+        "were rejected, for example speech in another language"
     )
     final: bool = Field(description="whether the utterance has ended")
     confidence: Share = Field(
-        description="the share of the words that is expected to be right; from 0.5 on they count"
+        description="expected share of correct words; from 0.5 the words count as evidence"
     )
     recognized_by: Literal["streaming", "final"] = Field(
-        "streaming", description="the pass that the text comes from, or most of it while it grows"
+        "streaming", description="the pass that produced the text, or most of it while it grows"
     )
     settled_words: int = Field(
         0,
         ge=0,
-        description="of a text that is not final: how many words from the first on the final pass "
-        "heard twice, so that they will probably stay",
+        description="if the text is not final: number of leading words that the final pass "
+        "recognized twice and that will probably not change",
     )
     final_pass_ms: float = Field(
         0.0,
         ge=0,
-        description="time that the final pass took for this utterance so far, in a thread of its "
-        "own beside the ticks",
+        description="time that the final pass has spent on this utterance so far, in its own "
+        "thread beside the ticks",
     )
     withheld: Literal[True] | None = Field(
-        None, description="there may be words, which this sink does not get: `privacy.transcript`"
+        None, description="true if `privacy.transcript` keeps the words from this sink"
     )
 
 
@@ -154,7 +154,7 @@ class Latency(_Message):
     pressed_by: Literal["slow", "busy", "hot"] | None = Field(
         None, description="why stages are skipped: slow ticks, a busy CPU, or a hot board"
     )
-    slept_s: int | None = Field(None, description="sleep of the machine just before, in seconds")
+    slept_s: int | None = Field(None, description="time just spent suspended, in seconds")
 
 
 UNCLEAR: Final = "unclear"

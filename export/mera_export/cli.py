@@ -38,16 +38,15 @@ def export(
     role: Annotated[
         list[str] | None,
         typer.Option(
-            help="Export only this role; repeatable. With --int8, exit code 1 unless it is INT8.",
+            help="Export only this role; repeatable. With --int8, the exit code is 1 unless the "
+            "role becomes INT8.",
             autocompletion=complete.roles,
         ),
     ] = None,
     base: Annotated[Path | None, typer.Option(help="Bundle to take all other roles from.")] = None,
     chunk: Annotated[
         int | None,
-        typer.Option(
-            help="Encoder frames to a chunk of the recognizer (default: as it was trained)."
-        ),
+        typer.Option(help="Encoder frames per chunk of the recognizer. Default: as in training."),
     ] = None,
     licence: Annotated[
         str | None,

@@ -22,8 +22,8 @@ Checkpoints = Annotated[Path, typer.Option(help="Directory with one checkpoint p
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Directory with the corpora, or with --role the examples you trained it on: "
-        "calibrates on train, compares on dev."
+        help="Directory with the corpora or, with --role, the examples you trained it on. "
+        "Calibrates on train, compares on dev."
     ),
 ]
 MaxDrop = Annotated[
@@ -49,7 +49,7 @@ def verify(
     max_class_drop: MaxClassDrop = 5.0,
     max_ece: MaxEce = 0.02,
 ) -> None:
-    """Compare a bundle with its checkpoints: hashes, outputs, and answers to the dev split."""
+    """Compare a bundle with its checkpoints: hashes, outputs, and predictions on the dev split."""
     from mera_calibration.quality_gate import AcceptanceLimits
     from mera_export.verify import verify
 
@@ -74,7 +74,8 @@ def engines(
         bool,
         typer.Option(
             "--check",
-            help="Only check with TensorRT for RTX, which needs no GPU; keep nothing.",
+            help="Only check that the engines build with TensorRT for RTX, which needs no GPU; "
+            "keep nothing.",
         ),
     ] = False,
 ) -> None:

@@ -29,7 +29,7 @@ KeepLearnt = Annotated[
     bool,
     typer.Option(
         "--keep-learnt",
-        help="Own examples: keep the new weights even if they are worse for new people.",
+        help="Own examples: keep the new weights even if they do worse on new people.",
     ),
 ]
 
@@ -51,7 +51,8 @@ def _verb(role: str) -> Callable[..., None]:
         data: Annotated[
             Path,
             typer.Option(
-                help="Your examples (a CSV file, or a directory per label), or the corpora."
+                help="Your examples (a CSV file, or a directory per label), or the directory of "
+                "the corpora."
             ),
         ],
         out: Annotated[
@@ -103,12 +104,17 @@ for _role in ROLES:
         app.command(_role)(_verb(_role))
 
 
-Checkpoint = Annotated[Path, typer.Argument(help="The recognizer's.", metavar="CHECKPOINT")]
+Checkpoint = Annotated[
+    Path, typer.Argument(help="Checkpoint of the recognizer.", metavar="CHECKPOINT")
+]
 Corpora = Annotated[Path, typer.Argument(help="Directory of the corpora.")]
-Texts = Annotated[list[Path] | None, typer.Argument(help="Plain text.", metavar="TEXT")]
+Texts = Annotated[list[Path] | None, typer.Argument(help="Plain-text files.", metavar="TEXT")]
 CountsOf = Annotated[
     Path | None,
-    typer.Option("--counts-of", help="Checkpoint with the same units whose counts to take."),
+    typer.Option(
+        "--counts-of",
+        help="Take the n-gram counts from this checkpoint, which must have the same units.",
+    ),
 ]
 
 
@@ -116,7 +122,7 @@ CountsOf = Annotated[
 def language_model(
     checkpoint: Checkpoint, data: Corpora, texts: Texts = None, counts_of: CountsOf = None
 ) -> None:
-    """Count the language model of a recognizer and tune its weight on dev."""
+    """Estimate the n-gram language model of a recognizer and tune its weight on dev."""
     from mera_train.asr.language_model import tune
 
     tune(checkpoint, data, texts or (), counts_of)
@@ -126,7 +132,7 @@ def language_model(
 def lexicon(
     checkpoint: Checkpoint, data: Corpora, texts: Texts = None, counts_of: CountsOf = None
 ) -> None:
-    """Make the lexicon of a recognizer, which has a language model, and tune it on dev."""
+    """Build the lexicon of a recognizer that has a language model, and tune it on dev."""
     from mera_train.asr.lexicon import make
 
     make(checkpoint, data, texts or (), counts_of)
@@ -173,7 +179,7 @@ def fusion(
         bool, typer.Option("--tune", help="With --model: tune hyperparameters with Optuna on dev.")
     ] = False,
 ) -> None:
-    """Train the fusion of voice, face and words, or with --model a network on a feature file."""
+    """Train the fusion of voice, face and words or, with --model, a network on a feature file."""
     if model and dataset and features and not config:
         from mera_train.msa import MSA_run, get_config
 

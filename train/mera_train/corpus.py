@@ -21,10 +21,11 @@ def pack(
     ],
     out: Out,
     speakers: Annotated[
-        list[str] | None, typer.Argument(help="Only these. Default: all.", metavar="SPEAKER")
+        list[str] | None,
+        typer.Argument(help="Use only these speakers. Default: all.", metavar="SPEAKER"),
     ] = None,
 ) -> None:
-    """Pack recordings with transcripts into an archive, as training reads it from --data."""
+    """Pack recordings and transcripts into an archive that training reads from --data."""
     from mera_train.asr import pack
 
     pack.pack(corpus, out, speakers or ())
@@ -34,12 +35,13 @@ def pack(
 def synthesize(
     data: Data,
     out: Out,
-    count: Annotated[int, typer.Argument(min=1, help="Number of sentences to read.")],
+    count: Annotated[int, typer.Argument(min=1, help="Number of sentences to synthesize.")],
     texts: Annotated[
-        list[Path] | None, typer.Argument(help="Plain text, for more sentences.", metavar="TEXT")
+        list[Path] | None,
+        typer.Argument(help="Plain-text files with more sentences.", metavar="TEXT"),
     ] = None,
 ) -> None:
-    """Let the speech synthesizers of this machine read sentences, as one more corpus."""
+    """Make a corpus of sentences spoken by the speech synthesizers of this machine."""
     from mera_train.asr import synthesize
 
     synthesize.synthesize(data, out, count, texts or ())
@@ -47,14 +49,15 @@ def synthesize(
 
 @app.command()
 def transcribe(
-    bundle: Annotated[Path, typer.Argument(help="Bundle whose recognizer listens.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle whose recognizer transcribes.")],
     out: Out,
     share: Annotated[
-        float, typer.Argument(min=0, max=1, help="Share of the files to keep, the surest.")
+        float,
+        typer.Argument(min=0, max=1, help="Share of the files to keep, the most confident first."),
     ],
     files: Annotated[list[Path], typer.Argument(help="Recordings.", metavar="FILE")],
 ) -> None:
-    """Transcribe recordings for self-training; for `synthetic` of a training configuration."""
+    """Transcribe recordings for self-training (`synthetic` in a training configuration)."""
     from mera_train.asr import self_training
 
     self_training.label(bundle, out, share, files)
@@ -64,14 +67,16 @@ def transcribe(
 def label_faces(
     folder: Annotated[Path, typer.Argument(help="Pictures, in folders of any depth.")],
     teacher: Annotated[Path, typer.Option(help="YuNet's ONNX file.")],
-    out: Annotated[Path, typer.Option(help="CSV to write; files are named from its folder.")],
-    least: Annotated[float, typer.Option(help="Least confidence of a face.")] = 0.3,
+    out: Annotated[
+        Path, typer.Option(help="CSV file to write; its paths are relative to its folder.")
+    ],
+    least: Annotated[float, typer.Option(help="Minimum confidence of a face.")] = 0.3,
     portraits: Annotated[
         bool,
         typer.Option("--portraits", help="Leave out pictures in which the teacher finds no face."),
     ] = False,
 ) -> None:
-    """Find faces and landmarks with a teacher, to train the face detector on."""
+    """Label faces and landmarks with a teacher model, to train the face detector on."""
     from mera_train.face_detector.label import label
 
     label(folder, teacher, out, least, portraits)
@@ -83,7 +88,7 @@ def rebuild_crema(
         Path, typer.Argument(help="Clone of Preslavva/EmoReco.", metavar="EMORECO")
     ],
     out: Out,
-    every: Annotated[int, typer.Option(min=1, help="Only every so many-th picture.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Use only every N-th picture.")] = 1,
 ) -> None:
     """Rebuild CREMA-D's recordings from pictures of their spectrograms."""
     from mera_train.voice import crema

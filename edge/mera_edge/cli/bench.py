@@ -27,7 +27,8 @@ class _Group(typer.core.TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Group, help="Benchmark the pipeline (`bench [CLIP]`), or what else costs time here."
+    cls=_Group,
+    help="Benchmark the pipeline (`bench [CLIP]`) or the providers, compare results, or soak-test.",
 )
 
 Clip = Annotated[
@@ -67,8 +68,8 @@ def pipeline(
     share: Annotated[
         Path | None,
         typer.Option(
-            help="Write an HTML page with the board and its figures, and a JSON file "
-            "beside it, to share."
+            help="Write an HTML page to share, with the board and its figures, and a JSON file "
+            "beside it."
         ),
     ] = None,
 ) -> None:
@@ -101,7 +102,7 @@ def pipeline(
 @app.command()
 def compare(
     first: Annotated[Path, typer.Argument(help="Output of `bench --json`.")],
-    second: Annotated[Path, typer.Argument(help="Another.")],
+    second: Annotated[Path, typer.Argument(help="Another output of `bench --json`.")],
     json: options.Json = False,
 ) -> None:
     """Compare two outputs of `bench --json`."""
@@ -120,7 +121,7 @@ def soak(
 ) -> None:
     """Replay hours of input; exit code 1 if memory or time grows.
 
-    Ctrl-C ends it early, with what was replayed until then.
+    Ctrl-C ends it early; the result then covers what has been replayed so far.
     """
     from rich.progress import Progress
 

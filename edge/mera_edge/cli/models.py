@@ -70,7 +70,7 @@ def show(
     bundle: options.Bundle = None,
     json: options.Json = False,
 ) -> None:
-    """Show the model card of one role (training data, metrics, licence), or a published model."""
+    """Show the model card of a role or published model: training data, metrics, licence."""
     from rich.markdown import Markdown
 
     from mera_edge.bundle import Bundle, RoleName
@@ -151,7 +151,10 @@ def pull(
     ] = None,
     licence: Annotated[
         Literal["any", "commercial"],
-        typer.Option(help="`commercial` refuses what may not be used so, or may be doubtful."),
+        typer.Option(
+            help="`commercial` refuses models whose licence forbids commercial use or leaves it in "
+            "doubt."
+        ),
     ] = "any",
 ) -> None:
     """Download a published model and verify its SHA-256."""

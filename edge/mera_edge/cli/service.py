@@ -20,11 +20,12 @@ User = Annotated[
     bool,
     typer.Option(
         "--user",
-        help="Manage a service of the current user, who has a sound server, not of the system.",
+        help="Manage a service of the current user, with access to the sound server, not a system "
+        "service.",
     ),
 ]
 Wyoming = Annotated[
-    bool, typer.Option("--wyoming", help="The unit of `mera-edge wyoming` instead of `run`.")
+    bool, typer.Option("--wyoming", help="Use the unit of `mera-edge wyoming` instead of `run`.")
 ]
 _CONFIG = Path("/etc/mera-edge/config.toml")
 Config = Annotated[Path, typer.Option("--config", help="TOML configuration file.")]
@@ -34,7 +35,7 @@ Config = Annotated[Path, typer.Option("--config", help="TOML configuration file.
 def install(config: Config = _CONFIG, user: User = False, wyoming: Wyoming = False) -> None:
     """Install the unit, enable it at boot, and start the service.
 
-    Anything in the configuration that the service could not access is reported first, and
+    If the configuration names anything that the service could not access, that is reported and
     nothing is installed.
     """
     from mera_edge.cli.console import say

@@ -36,8 +36,8 @@ def wyoming(
     """Serve the Wyoming protocol: transcribe speech and add its emotion.
 
     The emotion is in the context of the transcript: emotion, confidence, valence, why. With
-    --upstream, the transcript of another recognizer is passed on unchanged, with at most 30 ms of
-    delay. The table [wyoming] of the configuration says the same as the first three options.
+    --upstream, the transcript of another recognizer is passed on unchanged, at most 30 ms later.
+    The first three options can also be set in the [wyoming] table of the configuration.
     """
     from mera_edge.bundle import Bundle
     from mera_edge.cli.console import say

@@ -25,25 +25,25 @@ class PrivacySettings(BaseModel):
 
     transcript: Words = Field(
         "off",
-        description="words that sinks get: off, `final` ones of utterances that are over, or all. "
-        "Stdout and the live view have all, whatever this says",
+        description="words that sinks receive: `off` (none), `final` (of utterances that have "
+        "ended) or `all`. Stdout and the live view always receive all",
     )
 
     modalities: Annotated[tuple[ModalityName, ...], BeforeValidator(parts)] = Field(
         MODALITIES,
         min_length=1,
-        description="what is looked at and listened to: voice, face, text. Without voice and face "
-        "the words alone count; a device that serves none of them is not opened",
+        description="modalities to analyse: voice, face, text. Without voice and face, only the "
+        "words count; a device that serves none of them is not opened",
     )
     state_directory: Path | None = Field(
         None,
-        description="folder of the audit log, and of switches that outlast a restart; systemd's "
-        "`StateDirectory=` if unset, none without one",
+        description="folder for the audit log and for switches that survive a restart; default: "
+        "systemd's `StateDirectory=`, if there is one",
     )
     acknowledged: bool = Field(
         False,
-        description="that Articles 5 and 50 of the EU's AI Act are known: `run` asks once in a "
-        "terminal, and warns elsewhere, until this is true",
+        description="confirms that you know Articles 5 and 50 of the EU's AI Act; until then, "
+        "`run` asks once in a terminal and warns elsewhere",
     )
 
 

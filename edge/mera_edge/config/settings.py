@@ -69,7 +69,7 @@ class RecognitionSettings(BaseModel):
     final: str = Field(
         "auto",
         description="second pass over utterances: none, the name of a pulled model, `sherpa:DIR`, "
-        "or auto: a pulled one that knows the streaming recognizer's languages",
+        "or auto: a pulled one that supports the streaming recognizer's languages",
     )
     search: Literal["words", "beam", "greedy"] | None = Field(
         None,

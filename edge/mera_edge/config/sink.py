@@ -36,7 +36,7 @@ class SinkSettings(BaseModel):
         None,
         ge=0,
         le=36_500,
-        description="a file: a file of every day (UTC), deleted after so many days",
+        description="a file: write one file per day (UTC) and delete it after this many days",
     )
     password_file: str | None = Field(
         None,
@@ -45,13 +45,15 @@ class SinkSettings(BaseModel):
     )
     ca_file: str | None = Field(
         None,
-        description="mqtts: CA certificates (PEM) that signed the broker's; default: the system's",
+        description="mqtts: CA certificates (PEM) to check the broker's certificate with; default: "
+        "the system's",
         min_length=1,
     )
     node: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="mqtt: name of this device in topics and ids; default: from the machine id",
+        description="mqtt: name of this device in topics and ids; default: derived from the "
+        "machine id",
     )
     discovery: str = Field(
         "homeassistant",

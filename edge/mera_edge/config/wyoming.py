@@ -15,7 +15,7 @@ class WyomingSettings(BaseModel):
     )
     upstream: str | None = Field(
         None,
-        description="another recognizer, tcp://HOST:PORT: its transcript, our emotion",
+        description="another recognizer, tcp://HOST:PORT, that transcribes instead",
     )
     zeroconf: bool = Field(
         False,

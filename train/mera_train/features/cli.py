@@ -28,7 +28,9 @@ def features(
     ] = 0.05,
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Dask scheduler whose workers extract, e.g. tcp://host:8786."),
+        typer.Option(
+            help="Dask scheduler whose workers extract the features, e.g. tcp://host:8786."
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML or JSON file with bundle, words and max_failed.")

@@ -21,7 +21,7 @@ BundleOption = Annotated[Path | None, typer.Option(help="Bundle. Default: the on
 def pages(
     role: Annotated[
         str | None,
-        typer.Argument(help="Role to measure again before: voice, face, text, vad or fusion."),
+        typer.Argument(help="Role to measure again first: voice, face, text, vad or fusion."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="With ROLE: the directory of the corpora.")
@@ -59,7 +59,7 @@ def pages(
 def mosi(
     features: Annotated[Path, typer.Argument(help="The published features of CMU-MOSI.")],
     treebank: Annotated[Path, typer.Argument(help="`trees/train.txt` of the treebank.")],
-    runs: Annotated[Path, typer.Argument(help="Directory for the trainings.")],
+    runs: Annotated[Path, typer.Argument(help="Directory for the training runs.")],
 ) -> None:
     """Train and measure on the published CMU-MOSI features; print the page."""
     from mera_train.msa.results import page
@@ -76,10 +76,11 @@ def strangers(
         typer.Option(help="Corpus; repeatable. Default: RAVDESS, EmoDB and Urdu."),
     ] = None,
     share: Annotated[
-        float, typer.Option(help="Share of the recordings that is also heard at other levels.")
+        float,
+        typer.Option(help="Share of the recordings that are also tested at other sound levels."),
     ] = 0.25,
 ) -> None:
-    """Measure a bundle's voice encoder on people whom it never heard."""
+    """Evaluate a bundle's voice encoder on people it has never heard."""
     from mera_edge.bundle import Bundle
     from mera_train.voice.data import RAVDESS
     from mera_train.voice.strangers import VoicePredictor, measure
@@ -96,9 +97,9 @@ def vad(
     data: Data,
     bundle: BundleOption = None,
     silero: Annotated[
-        Path | None, typer.Option(help="Silero VAD's file. Default: the package's.")
+        Path | None, typer.Option(help="Model file of Silero VAD. Default: the one in its package.")
     ] = None,
-    most: Annotated[int, typer.Option(help="Most recordings of a corpus.")] = 200,
+    most: Annotated[int, typer.Option(help="Maximum number of recordings per corpus.")] = 200,
 ) -> None:
     """Compare a bundle's speech detector with Silero VAD."""
     from mera_edge.bundle import Bundle
