@@ -100,7 +100,7 @@ def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: 
     for name, accumulate, ends in orders:
         how = runs[name]
         command = [sys.executable, *how, str(tmp_path / name), accumulate, ends]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == len(how) // 4 + 1
     weights = [load_file(tmp_path / name / "best.safetensors") for name in runs]
