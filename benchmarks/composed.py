@@ -3,11 +3,15 @@
     python benchmarks/composed.py DATA [CHECKPOINT]
 
 Voices, faces and sentences of test splits are put together so that they err together, so that they
-err independently, and so that some show nothing. Prints a Markdown table: accuracy, the best single
-modality's, expected calibration error, how many answers are sure (a confidence of 0.8 and more) and
-how many of these are right, answers that are not among the first two of any modality, and, without
-words, face, voice, by how many points the answer is better than the best of the two that are left.
-In brackets 95 % intervals: recordings, pictures and sentences drawn anew.
+err independently, and so that some show nothing. Prints three Markdown tables:
+
+* accuracy, the best single modality's, expected calibration error;
+* how many answers are sure (a confidence of 0.8 and more) and how many of these are right, answers
+  that are not among the first two of any modality;
+* without words, face, voice, by how many points the answer is better than the best of the two that
+  are left.
+
+Intervals, 95 %: recordings, pictures and sentences drawn anew.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.labels import MODALITIES
 from mera_edge.metrics.classification import ECE_BINS
 from mera_train import checkpoint
+from mera_train.figures import markdown
 from mera_train.fusion.compose import Composed, Composition, compose
 from mera_train.fusion.config import Config
 from mera_train.fusion.evidence import collect
@@ -72,8 +77,17 @@ def parts(network: Mtme) -> dict[str, Mtme]:
     return found
 
 
-def figures(network: Mtme, examples: Composed) -> list[str]:
-    """Return the cells of a row."""
+INTERVAL = "95 % interval"
+HEADS = (
+    ("accuracy, %", INTERVAL, "best single, %", "ECE", INTERVAL),
+    ("sure, %", "of these right, %", INTERVAL, "no modality's, %", INTERVAL),
+    ("words lost, points", "face lost, points", "voice lost, points"),
+)
+"""Of the columns of each table."""
+
+
+def figures(network: Mtme, examples: Composed) -> tuple[list[str], ...]:
+    """Return the cells of a row of each table."""
     shares = answers(network, examples, (1.0, 1.0, 1.0))[0]
     said, confidence = shares.argmax(1), shares.max(1)
     right, sure = said == examples.emotions, confidence >= SURE
@@ -82,7 +96,7 @@ def figures(network: Mtme, examples: Composed) -> list[str]:
     nobody = (first_two != said[:, None, None]).all(axis=(1, 2))
     draws = drawn(examples)
 
-    def share(of: Flags, among: Flags, digits: int = 1) -> str:
+    def share(of: Flags, among: Flags, digits: int = 1) -> list[str]:
         found = [100 * np.average(of[among], weights=w[among]) for w in (draws[0] * 0 + 1, *draws)]
         return _told(found, digits)
 
@@ -93,15 +107,12 @@ def figures(network: Mtme, examples: Composed) -> list[str]:
         left = answers(network, examples, kept)[0].argmax(1) == examples.emotions
         best = single[:, np.array(kept) > 0].mean(0).max()
         lost.append(f"{100 * (left.mean() - best):+.1f}")
-    return [
-        share(right, everything),
-        f"{100 * single.mean(0).max():.1f}",
-        _told(errors, 3),
-        f"{100 * sure.mean():.0f}",
-        share(right, sure, 0),
-        share(nobody, everything),
-        ", ".join(lost),
-    ]
+    best_single = f"{100 * single.mean(0).max():.1f}"
+    return (
+        [*share(right, everything), best_single, *_told(errors, 3)],
+        [f"{100 * sure.mean():.0f}", *share(right, sure, 0), *share(nobody, everything)],
+        lost,
+    )
 
 
 def drawn(examples: Composed) -> Weights:
@@ -122,26 +133,28 @@ def calibration_error(right: Flags, confidence: NDArray[np.floating], weights: W
     return float(np.abs(gaps).sum() / weights.sum())
 
 
-def _told(found: Sequence[float], digits: int) -> str:
+def _told(found: Sequence[float], digits: int) -> list[str]:
+    """Return two cells: the first figure, and the interval of the others."""
     low, high = np.nanpercentile(found[1:], (2.5, 97.5))
-    return f"{found[0]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return [f"{found[0]:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     data = Path(sys.argv[1])
     loaded = checkpoint.load(Path(sys.argv[2] if len(sys.argv) > 2 else SHIPPED))
     with tempfile.TemporaryDirectory() as scratch:
         pools = collect(Bundle.open(), data, "test", Path(scratch) / "evidence.safetensors")
     widths = {name: pool.embeddings.shape[1] for name, pool in pools.items()}
     network = loaded.fill(Mtme(loaded.settings(Config).model, widths)).eval()
-    print("| examples | network | accuracy, % | best single, % | ECE | sure, % |"
-          " of these right, % | no modality's, % | lost, points |")  # fmt: skip
-    print("|" + " --- |" * 9)
+    tables: tuple[list[list[str]], ...] = tuple([] for _ in HEADS)
     for kind, how in KINDS.items():
         examples = compose(pools, how, 7)
         for name, part in parts(network).items():
-            print(f"| {kind} | {name} | {' | '.join(figures(part, examples))} |", flush=True)
+            for rows, cells in zip(tables, figures(part, examples), strict=True):
+                rows.append([kind, name, *cells])
+    for head, rows in zip(HEADS, tables, strict=True):
+        print(markdown(["examples", "network", *head], rows))
 
 
 if __name__ == "__main__":

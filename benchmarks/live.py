@@ -3,8 +3,9 @@
     taskset -c 1 python benchmarks/live.py measure RECORDS.jsonl PART...
     python benchmarks/live.py table RECORDS.jsonl
 
-`measure` adds a line of figures to RECORDS.jsonl for each PART; the table has the medians of all
-lines, so that parts that are run again and again in turn share the machine's good and bad moments.
+`measure` adds a line of figures to RECORDS.jsonl for each PART; the tables have the medians of all
+lines (stderr: also the least and the most), so that parts that are run again and again in turn
+share the machine's good and bad moments.
 MERA_EDGE_MODELS names a folder with `moonshine-tiny-en`; CLIPS (of `clips`), MANIFEST (a CSV with
 ``file,text``, of `peers` and `words`), YUNET (of `peers`) and ROOM (made by
 `empty_room.py`, of `product`) are set in the environment. Parts:
@@ -31,7 +32,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from rows import ROWS
+from rows import TABLES
 
 from mera_edge.sample import CLIP
 
@@ -134,11 +135,10 @@ def table(records: Path) -> None:
             found.setdefault(name, []).append(value)
     values = {name: median(several) for name, several in found.items()}
     for name, value in values.items():
-        print(f"{name:40} {value:8.3f}  of {len(found[name])}", file=sys.stderr)
-    print("| what | goal | median | least to most |\n| --- | --- | --- | --- |")
-    for row in ROWS:
-        if (shown := row.shown(values)) is not None:
-            print(f"| {row.what} | {row.goal} | {shown} | {row.spread(runs)} |")
+        least, most = min(found[name]), max(found[name])
+        said = f"{value:8.3f}  {least:.3f} to {most:.3f} of {len(found[name])}"
+        print(f"{name:40} {said}", file=sys.stderr)
+    print("\n".join(filter(None, (each.shown(values) for each in TABLES))))
 
 
 if __name__ == "__main__":

@@ -50,10 +50,13 @@ def _label(answer: NDArray[np.float32] | None) -> int | None:
     return None if answer is None else int(answer.argmax())
 
 
-def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> str:
-    """Return a share in percent with its 95 % interval."""
+INTERVAL = "95 % interval"
+
+
+def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> list[str]:
+    """Return two cells: a share in percent, and its 95 % interval."""
     low, high = wilson(int(np.sum(hits)), len(hits))
-    return f"{100 * np.mean(hits):.0f} ({100 * low:.0f} to {100 * high:.0f})"
+    return [f"{100 * np.mean(hits):.0f}", f"{100 * low:.0f} to {100 * high:.0f}"]
 
 
 def level(bundle: Bundle, data: Path, corpora: Mapping[str, str]) -> str:
@@ -63,15 +66,16 @@ def level(bundle: Bundle, data: Path, corpora: Mapping[str, str]) -> str:
     heard |= _children_and_adults(data, 0.02)
     for name, recordings in heard.items():
         before = [_label(hear(samples)) for samples in recordings]
-        kept = [
-            [_label(hear(_louder(s, gain))) == b for s, b in zip(recordings, before, strict=True)]
-            for gain in GAINS_DB
-        ]
-        found.append([name, str(len(recordings)), *map(_share, kept)])
-    head = ["corpus", "n", *(f"{gain:+d} dB" for gain in GAINS_DB)]
-    return "Recordings whose label stays the same at another gain, in %:\n\n" + markdown(
-        head, found
-    )
+        corpus_and_n = [name, str(len(recordings))]
+        for gain in GAINS_DB:
+            kept = [
+                _label(hear(_louder(samples, gain))) == label
+                for samples, label in zip(recordings, before, strict=True)
+            ]
+            found.append([*corpus_and_n, f"{gain:+d}", *_share(kept)])
+            corpus_and_n = ["", ""]
+    head = ["corpus", "n", "gain, dB", "same label, %", INTERVAL]
+    return "Recordings whose label stays the same at another gain:\n\n" + markdown(head, found)
 
 
 def _louder(samples: Samples, gain_db: float) -> Samples:
@@ -116,9 +120,9 @@ def speech_heard(bundle: Bundle, data: Path) -> str:
             frames = log_mel(samples)
             ours.append(activity.span(frames) is not None)
             theirs.append(bool((silero_speech(samples, model, len(frames)) > 0.5).any()))
-        found.append([name, str(len(sounds)), _share(ours), _share(theirs)])
-    return "Recordings in which speech is heard, in %:\n\n" + markdown(
-        ["recordings", "n", "ours", "Silero VAD"], found
+        found.append([name, str(len(sounds)), *_share(ours), *_share(theirs)])
+    return "Recordings in which speech is heard:\n\n" + markdown(
+        ["recordings", "n", "ours, %", INTERVAL, "Silero VAD, %", INTERVAL], found
     )
 
 
@@ -142,16 +146,18 @@ def two_voices(bundle: Bundle, data: Path, corpus: str = "emodb_4class", pairs: 
         sure = [answer is not None and answer.max() >= UNSURE for answer in answers]
         mean = np.mean([answer.max() for answer in answers if answer is not None])
         silent = [answer is None for answer in answers]
-        lines.append([name, str(len(answers)), f"{mean:.2f}", _share(sure), _share(silent)])
+        lines.append([name, str(len(answers)), f"{mean:.2f}", *_share(sure), *_share(silent)])
     said = [
         both is not None and _label(both) in [_label(answer) for answer in pair]
         for pair, both in zip(alone, mixed, strict=True)
     ]
-    head = ["EmoDB", "n", "mean confidence", f"confidence of {UNSURE} or more, %", "no answer, %"]
+    head = ["EmoDB", "n", "mean confidence", f"confidence of {UNSURE} or more, %", INTERVAL]
+    head += ["no answer, %", INTERVAL]
+    share, interval = _share(said)
     return (
         "Two people at once, of different emotions, equally loud:\n\n"
         + markdown(head, lines)
-        + f"\nThe answer to both is that to one of them alone in {_share(said)} %.\n"
+        + f"\nThe answer to both is that to one of them alone in {share} % ({interval}).\n"
     )
 
 
@@ -178,9 +184,9 @@ def turned(bundle: Bundle, clone: Path, yunet: Path, share: float = 0.2) -> str:
                 turn = next(name for name, limit in TURNS.items() if _turn(face) <= limit)
                 hit = any(face.box.overlap(one.box) >= SAME for one in ours.find(image))
                 found.setdefault((cover, turn), []).append(hit)
-    lines = [[*key, str(len(hits)), _share(hits)] for key, hits in sorted(found.items())]
+    lines = [[*key, str(len(hits)), *_share(hits)] for key, hits in sorted(found.items())]
     return "Faces that YuNet finds in pictures of faces with and without masks:\n\n" + markdown(
-        ["mouth", "turn", "n", "found by ours, %"], lines
+        ["mouth", "pose", "n", "found by ours, %", INTERVAL], lines
     )
 
 
@@ -203,5 +209,5 @@ def transcribed(bundle: Bundle, data: Path, share: float) -> str:
         figures = [f"{100 * found['wer']:.1f}", f"{low:.1f} to {high:.1f}"]
         lines.append([group, str(found["n"]), str(people), *figures])
     return "Words of speechocean762's test, streaming:\n\n" + markdown(
-        ["group", "utterances", "people", "WER, %", "95 % interval"], lines
+        ["group", "utterances", "people", "WER, %", INTERVAL], lines
     )

@@ -37,6 +37,7 @@ from mera_edge.labels import MODALITY_NAMES
 from mera_edge.pipeline.moment import Moments
 from mera_edge.sinks.palette import COLOURS
 from mera_train import audio
+from mera_train.figures import markdown
 
 TALK_S = 180
 TROUBLED = frozenset({"sad", "angry", "fear", "disgust"})
@@ -77,23 +78,23 @@ def count(path: Path) -> None:
         troubled += sum(label in TROUBLED for label in course)
         clear += sum(label != UNCLEAR for label in shown)
         events += len(talk)
-    print(f"{60 * hours:.1f} minutes in {len(talks)} talks")
-    for name, number in (
-        ("changes of the answer", answers),
-        ("changes of the moment's label", labels),
-        ("changes of mood", moods),
-        ("moods that trouble a person", troubled),
-    ):
-        print(f"{name}: {_per_hour(number, hours)}")
-    print(f"time with a moment that is not unclear: {clear / events:.1%}")
+    print(f"{60 * hours:.1f} minutes in {len(talks)} talks\n")
+    lines = [
+        ["changes of the answer", *_per_hour(answers, hours)],
+        ["changes of the moment's label", *_per_hour(labels, hours)],
+        ["changes of mood", *_per_hour(moods, hours)],
+        ["moods that trouble a person", *_per_hour(troubled, hours)],
+        ["time with a moment that is not unclear, %", f"{100 * clear / events:.0f}", "", ""],
+    ]
+    print(markdown(["per hour", "value", "95 % interval", "in all"], lines), end="")
 
 
-def _per_hour(number: int, hours: float) -> str:
+def _per_hour(number: int, hours: float) -> list[str]:
+    """Return three cells: how many an hour, the interval of that, and how many there were."""
     low = chi2.ppf(0.025, 2 * number) / 2 if number else 0.0
     high = chi2.ppf(0.975, 2 * number + 2) / 2
-    return (
-        f"{number / hours:.1f} an hour ({low / hours:.1f} to {high / hours:.1f}; {number} in all)"
-    )
+    interval = f"{low / hours:.1f} to {high / hours:.1f}"
+    return [f"{number / hours:.1f}", interval, str(number)]
 
 
 def draw(path: Path, out: Path) -> None:

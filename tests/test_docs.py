@@ -68,6 +68,32 @@ def test_the_site_builds_without_a_warning(
     assert not re.findall(r'<(?:script|img|link)[^>]+(?:src|href)="(?:https?:)?//', page)
 
 
+def tables(page: Path) -> Iterator[list[list[str]]]:
+    """Yield the tables of a page: the cells of its lines, the head first."""
+    text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text(encoding="utf-8"))
+    for found in re.findall(r"(?m)(?:^\|.*\n?)+", text):
+        lines = found.splitlines()
+        yield [re.split(r"(?<!\\)\|", line.strip()[1:-1]) for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(page: Path) -> None:
+    for head, *rows in tables(page):
+        uneven = [row for row in rows if len(row) != len(head)]
+        assert not uneven, f"{page}: {uneven[0]}"
+
+
+@pytest.mark.parametrize(
+    "page", sorted((ROOT / "docs" / "results").glob("*.md")), ids=lambda page: page.stem
+)
+def test_a_cell_of_a_results_page_has_one_figure(page: Path) -> None:
+    figure = r"\*{0,2}-?[\d.,]*\d( %)?\*{0,2}"
+    several = re.compile(rf"{figure}((, | / ){figure}| \({figure}( to {figure})?\))+")
+    for _, *rows in tables(page):
+        found = [cell for row in rows for cell in row if several.fullmatch(cell.strip())]
+        assert not found, f"{page}: {found[0]}"
+
+
 def verbs() -> dict[str, typer.core.TyperCommand]:
     """Every verb, those of the extras with their own options."""
     import importlib

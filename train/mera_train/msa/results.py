@@ -10,7 +10,7 @@ fixed seeds, its weights chosen on the validation videos.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from mera_edge.metrics.confusion import wilson
 from mera_train import checkpoint
+from mera_train.figures import markdown
 from mera_train.fusion.supervision import SUBSETS
 from mera_train.msa import mosi_bclstm
 from mera_train.msa.config import Config
@@ -95,14 +96,16 @@ def page(features: Path, treebank: Path, runs: Path) -> str:
         ablations=_table("`mtme`", {"as it is": whole} | ablations),
         words=_words(features, treebank),
         grid=_table("kept", grid),
-        rates=" | ".join(f"{rate:.0%}" for rate in RATES),
-        rules="| --- " * (len(RATES) + 2) + "|",
-        curves="\n".join(
-            f"| {name} | {' | '.join(f'{100 * v:.1f}' for v in values)} "
-            f"| {100 * area(values):.1f} |"
-            for name, values in curves.items()
-        ),
+        curves=_curves(curves),
     )
+
+
+def _curves(curves: Mapping[str, Sequence[float]]) -> str:
+    """Return a row for each rate, a column for each of the modalities."""
+    columns = [[f"{100 * value:.1f}" for value in (*v, area(v))] for v in curves.values()]
+    firsts = [*(f"{rate:.0%}" for rate in RATES), "area"]
+    rows = [list(row) for row in zip(firsts, *columns, strict=True)]
+    return markdown(["dropped", *curves], rows).rstrip()
 
 
 def _accuracy(row: Row) -> float:
@@ -238,8 +241,6 @@ Frames dropped at random, independently per modality, as in the protocol of TFR-
 the vector of an utterance in one modality). Accuracy in %, mean of five seeds and three draws. \
 *Area*: under the curve, for rates from 0 to 1.
 
-| modalities | {rates} | area |
-{rules}
 {curves}
 
 ## Method: features that leak the labels
