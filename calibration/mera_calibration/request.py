@@ -143,7 +143,7 @@ class PrecisionRequest:
                 "at least one sample is needed", "give a positive number for --samples"
             )
         if self.gated and not self.gate:
-            raise InputError("--gate and --no-gate exclude each other", "give one of them")
+            raise InputError("--gate and --no-gate are mutually exclusive", "give one of them")
         if idle := [role for role in self.gated or () if not self.tries(role)]:
             raise InputError(
                 f"--gate {idle[0]}: {idle[0]} is not exported", f"add --role {idle[0]}"

@@ -60,7 +60,9 @@ def export_bundle(
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-")
-    remedy = "make room there, or choose another directory; an old bundle is as it was"
+    remedy = (
+        "free some space there, or choose another directory; an existing bundle was not changed"
+    )
     with room_for(out, remedy), beside as scratch:
         new = Path(scratch) / "new"
         new.mkdir()

@@ -44,8 +44,9 @@ class Corpora:
         asked = [role for role in roles if role in ROLE_EVALUATORS]
         if own_datasets.are_examples(self.data) and len(asked) > 1:
             raise InputError(
-                f"{self.data} is examples, and these are exported: {', '.join(asked)}",
-                "say whose examples they are, --role ROLE; --base BUNDLE has the others",
+                f"{self.data} has examples of one role, but several are exported: "
+                f"{', '.join(asked)}",
+                "name that role with --role ROLE; take the others with --base BUNDLE",
             )
         return self
 

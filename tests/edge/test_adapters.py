@@ -231,7 +231,7 @@ def test_blazeface_finds_the_square_from_brow_to_chin_and_five_landmarks(tmp_pat
     assert right_mouth[1] == left_mouth[1] == 152
     assert detector.find(np.zeros((256, 512, 3), np.uint8), 0.96) == []
     classifier(tmp_path / "other.onnx", 3, 128, 0)
-    with pytest.raises(EngineError, match=r"other.onnx answers"):
+    with pytest.raises(EngineError, match=r"other.onnx returns"):
         BlazeFace(tmp_path / "other.onnx")
     (tmp_path / "broken.onnx").write_bytes(b"no network")
     with pytest.raises(EngineError, match="models pull blazeface"):

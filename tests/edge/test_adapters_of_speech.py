@@ -222,7 +222,7 @@ def test_what_does_not_fit_is_named(add: Add, tags: str, reader: str) -> None:
         adapter("voice", "plain")
     known = catalogue.catalogue()
     known["reader"] = known["reader"].model_copy(update={"labels": ("joy", "anger")})
-    with pytest.raises(EngineError, match="gives"):
+    with pytest.raises(EngineError, match="returns"):
         adapter("text", "reader")
     with pytest.raises(ValidationError, match="'bored' is not an emotion label"):
         Published(role="text", kind="x", licence="MIT", what="", sources=(), labels=("bored",))

@@ -127,7 +127,7 @@ def test_language_model_backs_off_and_rejects_invalid_files(tmp_path: Path) -> N
     assert np.exp(language.log_probabilities((2,)))[1:] == pytest.approx([0.5, 0.5], abs=1e-3)
     assert language.score((1,), 2) == pytest.approx(2 * np.log(0.9) + 0.5, abs=1e-2)
     assert language.after((START,), 2) == (2,)
-    with pytest.raises(BundleError, match="other units"):
+    with pytest.raises(BundleError, match="units that differ"):
         LanguageModel(path, 2)
     path.write_bytes(b"PK")
     with pytest.raises(BundleError, match="not a valid language model"):

@@ -162,5 +162,5 @@ def test_a_network_of_another_kind_does_not_end_the_process(tmp_path: Path) -> N
         SherpaUtterances(tmp_path)
     (tmp_path / "model.onnx").rename(tmp_path / "base-encoder.int8.onnx")
     onnx.save(model, tmp_path / "base-decoder.onnx")
-    with pytest.raises(InputError, match="neither Whisper's nor"):
+    with pytest.raises(InputError, match="neither Whisper's encoder nor"):
         SherpaUtterances(tmp_path)

@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_old_bundle_whole(checkpoints: Path, tmp_path: Pa
         [sys.executable, "-B", "-c", limited, *map(str, given)], capture_output=True, text=True
     )
     assert done.returncode == 2, done.stderr
-    assert "there is no room for" in done.stderr and "Traceback" not in done.stderr
+    assert "there is no space left for" in done.stderr and "Traceback" not in done.stderr
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert {path.name for path in tmp_path.iterdir()} == {"bundle"}
 
@@ -171,7 +171,7 @@ def test_a_checkpoint_is_judged_on_the_examples_that_it_learnt_from(
 @pytest.mark.parametrize(
     ("table", "role", "message"),
     [
-        ("file,label\na.png,happy\n", [], "say whose examples they are, --role ROLE"),
+        ("file,label\na.png,happy\n", [], "name that role with --role ROLE"),
         ("text,label\nfine,happy\n", ["face"], "has no column 'file'"),
         ("file,label\na.png,happy\n", ["face"], "a.png does not exist"),
         ("text,label\nfine,Freude\n", ["text"], "'Freude' (1 rows, line 2 first): rename it"),

@@ -135,7 +135,7 @@ def test_a_calibration_from_a_file_needs_no_dataset(faces, tmp_path: Path) -> No
         ({"samples": 0}, "at least one"),
         ({"instruction_set": "abacus"}, "'abacus' for --cpu"),
         ({"gated": ("fusion",)}, "'fusion' for --gate"),
-        ({"gated": ("face",), "gate": False}, "exclude each other"),
+        ({"gated": ("face",), "gate": False}, "mutually exclusive"),
         ({"gated": ("face",), "roles": ("text",)}, "face is not exported"),
     ],
 )

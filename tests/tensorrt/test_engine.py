@@ -90,7 +90,7 @@ def test_cuda_is_not_started_without_a_device(cuda_runtime: Callable, tmp_path: 
 
 def test_old_versions_are_refused(trt: Callable) -> None:
     for version in ("8.6.1", "10.2.0.post1"):
-        with pytest.raises(EngineError, match=r"is too old, 10\.3"):
+        with pytest.raises(EngineError, match=r"is too old; .* is 10\.3"):
             require_version(trt(version))
     require_version(trt("10.3.0"))
     require_version(trt("11.4.0.106"))

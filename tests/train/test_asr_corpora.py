@@ -60,7 +60,7 @@ def test_other_rates_and_channels_become_ours(tmp_path: Path, rate: int, channel
         ("a.wav,,x,train", "line 3: text is empty"),
         (",hello,x,train", "line 3: file is empty"),
         ("gone.wav,hello,x,train", "line 3: gone.wav does not exist"),
-        ("a.wav,hello,x,later", "line 3: split 'later'"),
+        ("a.wav,hello,x,later", "line 3: unknown split 'later'"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, row: str, named: str) -> None:
@@ -200,7 +200,7 @@ def test_a_folder_becomes_an_archive_of_the_speakers_that_are_named(tmp_path: Pa
     found = read(tmp_path, "two")
     assert {(u.speaker, u.text) for u in found} == {("84", "a cat sat"), ("422", "a cat sat")}
     assert len(audio.read(tmp_path / "two.zip", found[0].file)) == 16_000
-    with pytest.raises(InputError, match="has none of 7"):
+    with pytest.raises(InputError, match="has none of the speakers 7"):
         pack(str(folder), tmp_path / "none.zip", ["7"])
     assert not (tmp_path / "none.zip").exists()
 
@@ -221,5 +221,5 @@ def test_packing_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         main(["corpus", "pack", str(tmp_path), str(tmp_path / "out.zip")])
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert said.startswith(f"error {tmp_path} holds no transcripts: ")
+    assert said.startswith(f"error {tmp_path} contains no transcripts: ")
     assert said.count("\n") == 1

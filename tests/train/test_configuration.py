@@ -48,9 +48,9 @@ def test_the_own_ones_are_found_by_name(
 
 
 def test_missing_file_error_lists_existing_names(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"there is no file face/compactt.*face/compact\.yaml"):
+    with pytest.raises(ConfigError, match=r"face/compactt does not exist.*face/compact\.yaml"):
         load(Path("face/compactt"))
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load(tmp_path / "face" / "compact.yaml")
 
 

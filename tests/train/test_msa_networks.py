@@ -230,7 +230,7 @@ def test_without_labels_of_single_modalities_a_multi_task_network_is_refused() -
     made = corpus()
     made.train.unimodal.pop("audio")
     made.train.unimodal["vision"][:] = np.nan
-    with pytest.raises(InputError, match=r"no labels of audio, vision alone.*mtfn.*self_mm"):
+    with pytest.raises(InputError, match=r"no unimodal labels for audio, vision.*mtfn.*self_mm"):
         _require_labels(config("mtfn"), made)
     _require_labels(config("mtme_human"), made)
 

@@ -171,7 +171,7 @@ def two_splits(rows: Rows) -> Rows:
         (nothing, ("--label", "Freude"), "NAME=EMOTION"),
         (nothing, ("--label", "Freude="), "every example is 'sad'"),
         (one_label, (), "every example is 'happy': add"),
-        (lambda rows: rows[:10], ("--label", "Freude=happy"), "10 examples .*at least 20"),
+        (lambda rows: rows[:10], ("--label", "Freude=happy"), "10 usable examples: .*at least 20"),
         (two_splits, ("--label", "Freude=happy"), "line 14: p0 is in test, and in train by"),
         (lambda rows: [*rows, {**rows[0], "file": "gone.png"}], ("--label", "Freude=happy"),
          "1 of 25 examples .*line 26: .*gone.png does not exist: .*--skip-bad 1"),
@@ -186,7 +186,7 @@ def two_splits(rows: Rows) -> Rows:
         (lambda rows: [{**r, "weight": "-1"} for r in rows], ("--label", "Freude=happy"),
          "weight '-1': give a number above 0"),
         (lambda rows: [{**r, "split": "later"} for r in rows], ("--label", "Freude=happy"),
-         "split 'later': train, valid"),
+         "split 'later': use train, valid"),
         (nothing, ("--from", "nowhere"), "no checkpoint in nowhere: .*--from default"),
     ],
 )  # fmt: skip
@@ -225,9 +225,9 @@ def test_recordings_without_words_are_named(
     data = put(tmp_path / "said.csv", [{"file": f"{n}.wav", "text": HEARD} for n in range(10)])
     assert run("train", "asr", "--data", str(data), "--out", str(tmp_path / "run")) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert f"no speech is heard in {silent} of 10 recordings, the first: " in said
-    assert f"line {12 - silent}: listen to them" in said
-    assert ("has 10 recordings that can be used" in said) == (silent == 1)
+    assert f"no speech was detected in {silent} of 10 recordings; the first: " in said
+    assert f"line {12 - silent}: listen, and leave out" in said
+    assert ("has only 10 usable recordings" in said) == (silent == 1)
 
 
 def test_clips_of_one_label_are_refused_before_they_are_looked_at(

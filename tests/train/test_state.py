@@ -136,7 +136,7 @@ def test_a_run_that_says_nothing_about_itself_is_taken_only_by_name(killed: Path
 def test_a_state_of_another_network_is_one_line(killed: Path) -> None:
     task = SumTask()
     task.model = torch.nn.Linear(4, 1)
-    with pytest.raises(InputError, match="another network"):
+    with pytest.raises(InputError, match="a different network"):
         fit(task, CONFIG, killed, MADE)
 
 
@@ -166,7 +166,7 @@ def test_full_disk_is_one_line_and_the_run_can_resume(killed: Path, tmp_path: Pa
     fit(whole, CONFIG, tmp_path / "whole", MADE)
     with (
         room(2000),
-        pytest.raises(InputError, match="there is no room for"),
+        pytest.raises(InputError, match="there is no space left for"),
     ):
         fit(SumTask(), CONFIG, killed, MADE)
     assert not list(killed.glob(".*partial"))

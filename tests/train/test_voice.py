@@ -280,5 +280,5 @@ def test_no_opinion_is_of_a_layer_that_knew_the_speaker() -> None:
     theirs = torch.tensor([u.speaker == "3" for u in people])
     torch.testing.assert_close(before[theirs], after[theirs])
     assert (before[~theirs] != after[~theirs]).any()
-    with pytest.raises(InputError, match="nobody is left"):
+    with pytest.raises(InputError, match="all recordings are of one speaker"):
         soft_labels(heard[:2], people[:2], {"ravdess_speech": 1.0}, 0.1)

@@ -89,7 +89,7 @@ def _verb(role: str) -> Callable[..., None]:
             *(role, module.Config, config, data, begin, label or (), licence, skip_bad),
             keep_learnt=keep_learnt,
         )
-        with room_for(out, "make room and give the same command: it goes on where it was"):
+        with room_for(out, "free some space and run the same command again: it resumes"):
             if getattr(given, "own", None) is not None and data.suffix != ".npz":
                 given.own.data = data = unpacked(data, out)
                 module = importlib.import_module(f"mera_train.{role}.own")

@@ -205,7 +205,7 @@ def load(path: Path) -> dict[str, Any]:
         own = sorted(str(file.relative_to(CONFIGS)) for file in CONFIGS.rglob("*.yaml"))
         near = get_close_matches(str(path), own, n=3, cutoff=0.3) or own
         remedy = f"give a YAML file, or one of the project's own: {', '.join(near)}"
-        raise ConfigError(f"there is no file {path}", remedy) from error
+        raise ConfigError(f"{path} does not exist", remedy) from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "give a YAML file") from error
     if not isinstance(values, dict):

@@ -60,4 +60,4 @@ def room_for(out: Path, remedy: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise InputError(f"there is no room for {out} ({error.strerror})", remedy) from error
+        raise InputError(f"there is no space left for {out} ({error.strerror})", remedy) from error

@@ -184,7 +184,7 @@ def check(there: Made, here: Made, where: Path) -> None:
     names = [n for n in {**there, **here} if there.get(n, "null") != here.get(n, "null")]
     if names:
         raise InputError(
-            f"{where} was made with other settings or data: "
+            f"{where} was made with different settings or data: "
             + "; ".join(_difference(name, there.get(name), here.get(name)) for name in names),
             "start over with --fresh (in Python resume=False), or choose another folder",
         )

@@ -64,7 +64,7 @@ def fit(
         Diverged: the loss became NaN or infinite; the states and ``best`` are kept.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with disk.room_for(out, "make room and give the same command: it goes on where it was"):
+    with disk.room_for(out, "free some space and run the same command again: it resumes"):
         return _fit(task, config, out, made, resume)
 
 

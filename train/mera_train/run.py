@@ -176,7 +176,7 @@ class Run(Generic[Network]):
             # The first line says which class, the next which tensor.
             which = " ".join(str(error).splitlines()[:2])
             raise InputError(
-                f"{found.path} belongs to another network ({which})", state.ANEW
+                f"{found.path} belongs to a different network ({which})", state.ANEW
             ) from error
         torch.set_rng_state(groups["random"]["cpu"].cpu())
         if "cuda" in groups["random"]:

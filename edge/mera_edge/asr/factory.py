@@ -69,8 +69,8 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
     path = downloaded(settings.final)
     if languages and not set(languages) & set(chosen.languages):
         raise ConfigError(
-            f"{settings.final} knows {', '.join(chosen.languages)}, the streaming recognizer "
-            f"{', '.join(languages)}",
+            f"{settings.final} supports {', '.join(chosen.languages)}, but the streaming "
+            f"recognizer {', '.join(languages)}",
             "choose two that share a language: see models list",
         )
     return _utterances(chosen.kind, path, languages, settings)
@@ -108,6 +108,6 @@ def _loaded(
     if hot_words:
         raise ConfigError(
             f"{path} does not support hot words",
-            'leave them out, or the final pass: final = "none"',
+            'omit them, or disable the final pass: final = "none"',
         )
     return SherpaUtterances(path, languages)

@@ -285,9 +285,7 @@ def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:
     blocks, heads, frames, width = role.engine().inputs["attn_cache"].shape
     joined, rest = divmod(lexicon.inputs, heads * width)
     if not (0 <= lexicon.block < blocks and rest == 0 and 0 < joined <= frames):
-        raise BundleError(
-            "the lexicon is for another network than the recognizer's", "export again"
-        )
+        raise BundleError("the lexicon was made for a different network", "export again")
     return partial(Rescoring, RescoringModels(lexicon, _language_model(role, symbols), symbols))
 
 

@@ -95,7 +95,7 @@ def _open(directory: Path) -> Any:
         return OfflineRecognizer.from_paraformer(paraformer=str(model), **common)
     raise InputError(
         f"{model} is neither SenseVoice nor Paraformer (model_type {kind!r})",
-        "give a model of whole utterances; others are not supported",
+        "give a model for whole utterances; others are not supported",
     )
 
 
@@ -109,8 +109,8 @@ def _encoder_decoder(recognizer: Any, found: Mapping[str, str], common: Mapping[
     if kind.startswith("whisper"):
         return recognizer.from_whisper(encoder=found["encoder"], decoder=found["decoder"], **common)
     raise InputError(
-        f"{found['encoder']} is neither Whisper's nor that of a transducer for whole utterances",
-        "a streaming model is given with --asr sherpa:DIR",
+        f"{found['encoder']} is neither Whisper's encoder nor that of an offline transducer",
+        "give a streaming model with --asr sherpa:DIR",
     )
 
 

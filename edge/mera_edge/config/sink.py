@@ -82,7 +82,7 @@ class SinkSettings(BaseModel):
     @model_validator(mode="after")
     def _check_days(self) -> SinkSettings:
         if self.keep_days is not None and (self.scheme or self.to in STDOUT):
-            raise ValueError("only files can be kept for a while: leave out `keep_days`")
+            raise ValueError("`keep_days` applies only to files: omit it")
         return self
 
     @model_validator(mode="after")

@@ -191,5 +191,5 @@ def heat(root: Path = SYSTEM) -> Iterator[Check]:
     elif left > HOT_K:
         yield Check("heat", "ok", f"{found}, {left:.0f} K below throttling")
     else:
-        remedy = "give it air or a fan: until then a run leaves out faces"
+        remedy = "improve its cooling: until then, a run skips faces"
         yield Check("heat", "note", f"{found}, {left:.0f} K below throttling", remedy)

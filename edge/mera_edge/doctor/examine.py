@@ -74,7 +74,7 @@ def _providers() -> Iterator[Check]:
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         yield Check("ONNX Runtime telemetry", "ok", "off")
     else:
-        remedy = "unset ORT_DISABLE_TELEMETRY, which is 0, or set it to 1"
+        remedy = "unset ORT_DISABLE_TELEMETRY (it is 0), or set it to 1"
         yield Check("ONNX Runtime telemetry", "note", "allowed", remedy)
 
 
@@ -129,7 +129,9 @@ def _budget(settings: Settings, models: Bundle) -> Check:
     found = f"an answer takes {p95_ms:.0f} ms (p95), {settings.room_budget_ms} ms are allowed"
     if p95_ms <= settings.room_budget_ms:
         return Check("budget", "ok", found)
-    remedy = "faces and words will be left out: a larger budget, fewer rooms, or a faster machine"
+    remedy = (
+        "faces and words will be skipped: use a larger budget, fewer rooms, or a faster machine"
+    )
     return Check("budget", "note", found, remedy)
 
 

@@ -106,7 +106,8 @@ def load_tensorrt() -> Any:
         # Not `MissingExtra`: pip would bring a version that the Jetson's driver does not know.
         raise EngineError(
             f"TensorRT is not installed, or incomplete ({error})",
-            "on a Jetson it comes with JetPack: make the environment with --system-site-packages; "
+            "on a Jetson it comes with JetPack: create the environment with "
+            "--system-site-packages; "
             "elsewhere run: pip install 'mera-edge[tensorrt]'",
         ) from error
     require_version(tensorrt)
@@ -123,7 +124,7 @@ def require_version(trt: Any) -> None:
     if found < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise EngineError(
-            f"TensorRT {trt.__version__} is too old, {oldest} is the oldest that is supported",
+            f"TensorRT {trt.__version__} is too old; the oldest supported version is {oldest}",
             "install JetPack 6 or newer; until then models run on ONNX Runtime",
         )
 
@@ -154,7 +155,7 @@ def _spec(trt: Any, engine: Any, name: str, path: Path) -> TensorSpec:
     shape = tuple(engine.get_tensor_shape(name))
     kind = engine.get_tensor_dtype(name)
     if min(shape, default=1) < 0:
-        raise EngineError(f"{path.name}: {name} has the open shape {shape}", BUILD)
+        raise EngineError(f"{path.name}: {name} has the dynamic shape {shape}", BUILD)
     try:
         return TensorSpec(name, shape, np.dtype(trt.nptype(kind)))
     except TypeError as error:

@@ -83,7 +83,7 @@ class Tokenizer:
         try:
             facts = json.loads(text)
             if differs := _differences(facts):
-                raise ValueError(f"another kind: {', '.join(differs)}")
+                raise ValueError(f"a different kind: {', '.join(differs)}")
             model = facts["model"]
             vocabulary = {str(token): int(number) for token, number in model["vocab"].items()}
             return cls(vocabulary, [(left, right) for left, right in model["merges"]])

@@ -139,7 +139,7 @@ class AuditLog:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{self._file} cannot be used ({error!r})",
-                "remove it, then switch off again what should be off",
+                "remove it, then switch off again whatever should be off",
             ) from error
 
 

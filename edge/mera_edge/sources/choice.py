@@ -39,7 +39,7 @@ def choose_track(container: Any, kind: Kind, wanted: int | None) -> Choice:
     if wanted is not None:
         if not 1 <= wanted <= len(tracks):
             have = "\n".join(f"  {kind}:{n} {_look(s)}" for n, s in enumerate(tracks, 1))
-            raise InputError(f"there is no track {kind}:{wanted}", f"there is:\n{have or '  none'}")
+            raise InputError(f"there is no track {kind}:{wanted}", f"tracks:\n{have or '  none'}")
         if tracks[wanted - 1] not in usable:
             raise InputError(f"track {kind}:{wanted} cannot be decoded", "choose another one")
         return Choice(tracks[wanted - 1].index)

@@ -55,7 +55,9 @@ def spool(path: Path, name: str, stop: threading.Event | None = None) -> IO[byte
             kept.flush()
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            remedy = f"make room in {tempfile.gettempdir()}, or set TMPDIR" if full else _SAVE_IT
+            remedy = (
+                f"free some space in {tempfile.gettempdir()}, or set TMPDIR" if full else _SAVE_IT
+            )
             raise InputError(f"{name} cannot be read ({error.strerror})", remedy) from error
         undo.pop_all()
         return kept

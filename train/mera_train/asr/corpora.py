@@ -63,7 +63,7 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
         found = list(_aishell(path) if (path / "transcript").is_dir() else _librispeech(path))
         if not found:
             raise InputError(
-                f"{path} holds no transcripts", "give LibriSpeech's or AISHELL's layout"
+                f"{path} contains no transcripts", "use the layout of LibriSpeech or AISHELL-1"
             )
         return _with_dev(found)
     rows = [_archived(corpus, row) for row in archived(data, corpus)]

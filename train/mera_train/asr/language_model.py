@@ -150,9 +150,9 @@ def counts_of(
         InputError: the other one writes with other units, or has no such file.
     """
     if checkpoint.load(other).settings(Config).symbols != list(symbols):
-        raise InputError(f"{other} has other units", "count anew, without --counts-of")
+        raise InputError(f"{other} has different units", "count again, without --counts-of")
     if not (other / file).is_file():
-        raise InputError(f"{other} has no {file}", "count anew, without --counts-of")
+        raise InputError(f"{other} has no {file}", "count again, without --counts-of")
     with np.load(other / file) as read:
         return {name: read[name] for name in read.files if name not in but}
 

@@ -184,7 +184,7 @@ def make(
     config = loaded.settings(Config)
     if config.model.phone_head_block is None:
         raise InputError(
-            f"{directory} names no phones on the device",
+            f"the network in {directory} cannot predict phones on the device",
             "train it with model.phone_head_block, as train/configs/asr/words.yaml does",
         )
     if other is not None:

@@ -122,14 +122,14 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
 
     found = readable(given, recordings(given.source, faults), listen, faults)
     if silent:
-        what = f"no speech is heard in {len(silent)} of {len(found)} recordings, the first: "
-        what, remedy = f"{what}{silent[0].where}", "listen to them, leave out those without words"
+        what = f"no speech was detected in {len(silent)} of {len(found)} recordings; the first: "
+        what, remedy = f"{what}{silent[0].where}", "listen, and leave out those without words"
         if len(silent) == len(found):
             raise InputError(what, remedy)
         tell(f"{what}: {remedy}")
     if len(found) < own.FEWEST:
         raise InputError(
-            f"{given.source} has {len(found)} recordings that can be used",
+            f"{given.source} has only {len(found)} usable recordings",
             f"give at least {own.FEWEST}",
         )
     # Words are no classes, which the division would balance.
@@ -138,7 +138,7 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
     path, text = out / own.TABLE, own.written(told, "file", "text")
     if resume and path.is_file() and path.read_text(encoding="utf-8") != text:
         raise InputError(
-            f"{out} was made with other recordings, splits or texts",
+            f"{out} was made with different recordings, splits or texts",
             "start over with --fresh, or choose another folder",
         )
     out.mkdir(parents=True, exist_ok=True)

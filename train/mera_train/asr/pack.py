@@ -29,7 +29,10 @@ def pack(corpus: str, out: Path, speakers: Collection[str] = ()) -> None:
     """
     rows = [u for u in read(out.parent, corpus) if not speakers or u.speaker in speakers]
     if not rows:
-        raise InputError(f"{corpus} has none of {', '.join(speakers)}", "name some of its speakers")
+        raise InputError(
+            f"{corpus} has none of the speakers {', '.join(speakers)}",
+            "name speakers of this corpus",
+        )
     table, scratch = io.StringIO(), out.with_name(f".{out.name}.new")
     manifest = csv.writer(table)
     manifest.writerow(["file", "split", "speaker", "text"])

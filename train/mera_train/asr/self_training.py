@@ -52,7 +52,7 @@ def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
     heard.sort(key=lambda each: -each[1].confidence)
     kept = [each for each in heard if each[1].text][: round(share * len(files))]
     if not kept:
-        raise InputError("nothing was recognized", "name recordings of speech, and a larger share")
+        raise InputError("nothing was recognized", "give recordings of speech, or a larger share")
     table, scratch = io.StringIO(), out.with_name(f".{out.name}.new")
     manifest = csv.writer(table)
     manifest.writerow(["file", "text", "speaker", "confidence"])

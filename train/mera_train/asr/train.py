@@ -52,7 +52,7 @@ def _units(config: Config, texts: Sequence[str]) -> Units:
     if missing := units.unwritable("".join(texts)):
         raise InputError(
             f"{source} has no units for {' '.join(sorted(missing)[:20])}",
-            "rewrite or leave out these texts, or begin without it",
+            "rewrite or leave out these texts, or start without it",
         )
     return units
 

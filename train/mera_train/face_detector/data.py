@@ -45,12 +45,12 @@ def load(manifest: Path, longest: int = 320) -> dict[str, list[Labelled]]:
     import cv2
 
     if not manifest.is_file():
-        raise InputError(f"{manifest} does not exist", "make it: mera_train.face_detector.label")
+        raise InputError(f"{manifest} does not exist", "make it: mera-edge corpus label-faces")
     rows: dict[tuple[str, str], list[list[float]]] = {}
     with manifest.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise InputError(f"{manifest} has other columns", f"needed: {','.join(COLUMNS)}")
+            raise InputError(f"{manifest} has the wrong columns", f"needed: {','.join(COLUMNS)}")
         for row in reader:
             faces = rows.setdefault((row["split"], row["file"]), [])
             if float(row["confidence"]):

@@ -55,7 +55,7 @@ def read(directory: Path) -> list[Clip]:
     for line, row in table.read(path, ("file", "label"), ("video_id", "clip_id", "label")):
         clip = clip_of(path.parent, f"{path}, line {line}", row)
         if clip.id in clips:
-            raise InputError(f"{path}, line {line}: {clip.id} occurs twice", "leave one out")
+            raise InputError(f"{path}, line {line}: {clip.id} occurs twice", "remove one")
         clips[clip.id] = clip
     return list(clips.values())
 

@@ -79,8 +79,8 @@ def extracted(
                 status, arrays = Status(clip.id, False, ("it ended several workers",)), {}
             except CancelledError as error:
                 raise InputError(
-                    f"the scheduler {address} has gone",
-                    "start it, and give the same command: it goes on where it was",
+                    f"the scheduler {address} no longer answers",
+                    "restart it and run the same command again: it resumes",
                 ) from error
             except ModuleNotFoundError as error:
                 raise InputError(
@@ -97,7 +97,8 @@ def _extract(bundle: Path | None, wanted: Mapping[str, Any], clip: Clip) -> tupl
         extractor, found = _extractor(bundle, wanted["words"])
         if found != wanted:
             raise MeraError(
-                "a worker has other encoders", "install the same mera-edge and bundle everywhere"
+                "a worker has different encoders",
+                "install the same mera-edge and bundle everywhere",
             )
         if not clip.path.is_file():
             raise InputError(

@@ -115,7 +115,7 @@ class FeatureExtraction:
         directory, out = Path(dataset_dir).expanduser(), Path(out_file).expanduser()
         every = clips.read(directory)
         rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        with disk.room_for(out, "make room and run it again: it goes on where it was"):
+        with disk.room_for(out, "free some space and run it again: it resumes"):
             parts = self._parts(every, out.with_name(f"{out.name}.parts"))
             self._work(every[rank::world], parts[rank::world], num_workers, scheduler, progress)
             if rank:

@@ -68,7 +68,7 @@ class Features:
         ]
         if differ:
             raise InputError(
-                f"the features come from other models: {'; '.join(differ)}",
+                f"the features come from different models: {'; '.join(differ)}",
                 "extract them again with this bundle: mera-edge features --bundle",
             )
 

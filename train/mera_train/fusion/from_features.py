@@ -99,8 +99,8 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     """
     if config.init_checkpoint is None:
         raise InputError(
-            f"{data} is a file of features, and nothing says what to go on from",
-            "name a checkpoint of the fusion as `init_checkpoint` in the configuration",
+            f"{data} is a feature file, but no checkpoint to start from is given",
+            "set `init_checkpoint` in the configuration to a checkpoint of the fusion",
         )
     made = fingerprint.of(config, {"the features": data})
     state.claim(out, made, resume)

@@ -49,7 +49,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         extraction.run_dataset(_divided(given, rows, out), out / "features.npz")
     except CheckFailed as error:
         raise InputError(
-            error.what, f"correct them, or leave them out by --skip-bad; see {out}/features.json"
+            error.what, f"correct them, or skip them with --skip-bad; see {out}/features.json"
         ) from error
     return from_features.train(config, out / "features.npz", out, resume)
 
@@ -63,7 +63,7 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
             if not is_file(clip.path):
                 raise InputError(
                     f"{row.where}: {clip.path} does not exist",
-                    "correct the path; --skip-bad leaves out so many rows",
+                    "correct the path, or allow for such rows with --skip-bad N",
                 )
             found.append((row, clip))
         except InputError as fault:
@@ -71,7 +71,7 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
     for line in skipped.faults:
         tell(f"left out: {line}")
     if not found:
-        raise InputError(f"{given.source}: no clip can be used", "correct the rows")
+        raise InputError(f"{given.source}: no clip is usable", "correct the rows")
     if len({(clip.emotion, clip.ratings.get("label")) for _, clip in found}) == 1:
         raise InputError(
             f"{given.source}: every clip has the same label",

@@ -79,7 +79,7 @@ def refuse_single(**files: Path | str | None) -> None:
     for name, file in files.items():
         if file:
             raise ConfigError(
-                f"{name}: features of one modality in a file of its own are not read",
+                f"{name}: separate feature files per modality are not supported",
                 "put all three into one file and name it with featurePath",
             )
 
@@ -95,7 +95,7 @@ def choose_gpu(gpu_ids: Sequence[int] | None) -> None:
     if len(gpu_ids) > 1:
         raise ConfigError(
             f"gpu_ids names {len(gpu_ids)} GPUs",
-            f"torchrun --nproc_per_node={len(gpu_ids)} shares the work out",
+            f"torchrun --nproc_per_node={len(gpu_ids)} splits the work",
         )
     if torch.cuda.is_available():
         torch.cuda.set_device(gpu_ids[0])

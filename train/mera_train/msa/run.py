@@ -174,9 +174,9 @@ def _require_labels(config: Config, corpus: Corpus) -> None:
     rated = {name for name, labels in corpus.train.unimodal.items() if np.isfinite(labels).any()}
     if missing := sorted({*MODALITIES} - rated):
         raise InputError(
-            f"{config.feature_path}: no labels of {', '.join(missing)} alone, which "
-            f"{config.model} learns",
-            "give regression_labels_T, _A and _V; or take mtme or self_mm, which make their own",
+            f"{config.feature_path}: no unimodal labels for {', '.join(missing)}, which "
+            f"{config.model} needs",
+            "give regression_labels_T, _A and _V; or use mtme or self_mm, which generate their own",
         )
 
 

@@ -63,7 +63,7 @@ def unpacked(data: Path, out: Path) -> Path:
         for sample in read(path):
             lines.append(_line(folder, len(lines), {"split": _split(path, data)} | sample))
     if not lines:
-        raise InputError(f"there are no examples in {data}", "look at what it holds")
+        raise InputError(f"there are no examples in {data}", "check its contents")
     disk.write(folder / METADATA, "\n".join(lines) + "\n")
     stamp(folder, source)
     return folder

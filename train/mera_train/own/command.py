@@ -62,7 +62,7 @@ def settings(
             raise ConfigError(
                 f"--from, --label and --skip-bad are for your own examples; {data} is a folder and "
                 f"{path} names corpora",
-                "give your examples as --data, and leave --config out",
+                "give your examples as --data, and omit --config",
             )
         return read
     learning_from = getattr(read, "learning_from", None)
@@ -85,7 +85,9 @@ def settings(
 def _meaning(said: str) -> tuple[str, str]:
     name, equals, meant = said.rpartition("=")
     if not equals or not name.strip():
-        raise InputError(f"--label {said!r}", "give NAME=EMOTION, or NAME= to leave a label out")
+        raise InputError(
+            f"--label {said!r} is not valid", "give NAME=EMOTION, or NAME= to leave a label out"
+        )
     return name.strip(), meant.strip()
 
 
@@ -104,5 +106,7 @@ def _checkpoint_of(role: str, begin: str) -> Path | None:
 def _configuration_of(role: str) -> Path:
     path = CONFIGS / role / "own.yaml"
     if not path.is_file():
-        raise ConfigError(f"{path} is missing", "give --config, or work in a clone")
+        raise ConfigError(
+            f"{path} is missing", "give --config, or run this in a clone of the repository"
+        )
     return path

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mera_edge.errors import InputError
 
-_MISSING = ("no examples are given", "give --data: a table, or a folder by label")
+_MISSING = ("no examples are given", "give --data: a table, or one folder per label")
 
 
 class OwnConfig(BaseModel):

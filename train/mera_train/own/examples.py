@@ -103,8 +103,8 @@ def enough(path: Path, examples: Sequence[Example]) -> None:
         )
     if len(examples) < FEWEST:
         raise InputError(
-            f"{path} has {len(examples)} examples that can be used",
-            f"give at least {FEWEST}, of several people; 200 are a good beginning",
+            f"{path} has only {len(examples)} usable examples",
+            f"give at least {FEWEST}, of several people; 200 are a good start",
         )
     rare = [f"{label} ({n})" for label, n in counts.items() if n < FEWEST_OF_A_LABEL]
     if rare:

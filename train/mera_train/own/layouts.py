@@ -53,8 +53,8 @@ def rows(path: Path, *layouts: tuple[str, ...]) -> list[ExampleRow]:
         found = list(_labelled_folders(path))
         if not found or "label" not in layouts[0]:
             raise InputError(
-                f"{path} has no {', '.join(TABLES)} and no folder for every label",
-                "give a CSV, or the folder of one",
+                f"{path} has neither {', '.join(TABLES)} nor one folder per label",
+                "give a CSV file, or a folder that contains one",
             )
         return found
     if path.suffix == ".jsonl":
@@ -93,7 +93,9 @@ def split(given: ExampleRow) -> str:
     """
     said = (given.columns.get("split") or given.columns.get("mode") or "").strip()
     if said.lower() not in SPLITS:
-        raise InputError(f"{given.where}: split {said!r}", "train, valid (or dev) or test")
+        raise InputError(
+            f"{given.where}: unknown split {said!r}", "use train, valid (or dev) or test"
+        )
     return SPLITS[said.lower()]
 
 
@@ -125,9 +127,9 @@ def _objects(
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(
-                f"{path}, line {number}: not JSON ({error})", "give one object a line"
+                f"{path}, line {number}: not JSON ({error})", "give one object per line"
             ) from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: not a JSON object", "give one a line")
+            raise InputError(f"{path}, line {number}: not a JSON object", "give one per line")
         columns = {name: "" if value is None else str(value) for name, value in row.items()}
         yield number, table.renamed(columns)

@@ -43,7 +43,7 @@ def divide(
     labels = {e.label for e in found}
     if len(labels) > 1 and len({e.label for e in found if e.split == "train"}) < 2:
         raise InputError(
-            "fewer than two labels are left to learn from, the others are all in valid or test",
+            "fewer than two labels are left to learn from: all others are only in valid or test",
             "give examples of more people, or name the splits in a column `split`",
         )
     return found
@@ -57,7 +57,7 @@ def _apart(examples: Sequence[Example]) -> None:
             raise InputError(
                 f"{e.where}: {e.person} is in {e.split or 'no split'}, and in "
                 f"{before.split or 'no split'} by {before.where}",
-                "a person belongs in one split; or leave the column empty, and people are divided",
+                "put each person into one split, or leave the column empty to have people divided",
             )
 
 

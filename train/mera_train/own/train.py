@@ -130,9 +130,9 @@ def readable(
             found.append(example)
     if len(faults) > given.skip_bad:
         raise InputError(
-            f"{len(faults)} of {len(faults) + len(found)} examples cannot be used, the first: "
+            f"{len(faults)} of {len(faults) + len(found)} examples cannot be used; the first: "
             f"{faults[0].what}",
-            f"{faults[0].remedy}; --skip-bad {len(faults)} leaves out all that cannot be used"
+            f"{faults[0].remedy}; --skip-bad {len(faults)} skips all of them"
             if found
             else faults[0].remedy,
         )

@@ -36,7 +36,7 @@ def pages(
     if role is not None:
         if role not in MEASURES or data is None:
             raise InputError(
-                "a role is measured on corpora",
+                "a role needs corpora to be measured on",
                 f"give one of {', '.join(MEASURES)}, and --data DIR",
             )
         directory = generated.CHECKPOINTS / role

@@ -83,7 +83,7 @@ class Teacher(Calibrated):
         return self.emotion(kept), torch.tanh(self.valence(kept)).squeeze(1), embedding
 
 
-_REMEDY = "give a directory that transformers' save_pretrained wrote, tokenizer included"
+_REMEDY = "give a directory written by transformers' save_pretrained, including the tokenizer"
 
 
 def _classes(directory: Path) -> tuple[Any, Any, Any]:

@@ -68,6 +68,6 @@ class Config(BaseModel):
         """
         if self.distillation is not None:
             raise ConfigError(
-                "`distillation` is for the corpora, not for one's own examples", "leave it out"
+                "`distillation` is for the corpora, not for your own examples", "leave it out"
             )
         return self.model_copy(update={"own": own})

@@ -110,7 +110,9 @@ def soft_labels(
             continue
         others = [u for u, asked in zip(utterances, here, strict=True) if not asked]
         if not others:
-            raise InputError("nobody is left for the teacher", "give speakers beside the first")
+            raise InputError(
+                "all recordings are of one speaker", "the teacher needs several: add speakers"
+            )
         learnt = torch.from_numpy(heard[~here].astype(np.float32))
         mean, deviation = learnt.mean(0), learnt.std(0) + 1e-4
         weight, bias = _fit((learnt - mean) / deviation, others, corpora, penalty)

@@ -180,6 +180,6 @@ def _require(read: dict[str, NDArray[Any]], words: int) -> None:
     if not classes or len(read["phone_bias"]) % classes or read["phones"].max() >= classes:
         raise ValueError(f"phones do not fit log_prior, which has {classes}")
     if read["endings"].min(initial=1) < 1 or read["endings"].max(initial=1) >= words:
-        raise ValueError(f"endings are of other words than the {words - 1} of the file")
+        raise ValueError(f"endings do not match the {words - 1} words of the file")
     if len(read["log_probabilities"]) < words - 1:
         raise ValueError("not every word has a log-probability")

@@ -58,7 +58,7 @@ class LanguageModel:
             ) from error
         if self._units.max(initial=0) >= classes:
             raise BundleError(
-                f"{path} was made for other units than the recognizer's", "export again"
+                f"{path} was made for units that differ from the recognizer's", "export again"
             )
         self._classes = classes
         # The same contexts come back again and again; 4096 arrays are 3 MB.

@@ -182,7 +182,7 @@ class Broker:
             if code.is_failure:
                 self._refused = InputError(
                     f"broker {address.shown} rejects publishing: {code}",
-                    f"permit {address.base}/# and the prefix of discovery, homeassistant/#",
+                    f"permit {address.base}/# and the discovery prefix, homeassistant/#",
                 )
 
         client.on_connect, client.on_disconnect = on_answer, on_end

@@ -51,7 +51,7 @@ class BlazeFace:
             ) from error
         if shapes != _OUTPUTS:
             raise EngineError(
-                f"{model.name} answers {shapes}, not {_OUTPUTS}",
+                f"{model.name} returns {shapes}, not {_OUTPUTS}",
                 "pull it again, or correct its entry in the catalogue",
             )
         self._centres = np.concatenate([_cells(*grid) for grid in _GRIDS])

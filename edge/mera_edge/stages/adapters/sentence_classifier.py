@@ -55,7 +55,7 @@ class ByteLevelTokenizer:
             facts = json.loads(path.read_text(encoding="utf-8"))
             model, split = facts["model"], facts["pre_tokenizer"]
             if (model["type"], split["type"]) != ("BPE", "ByteLevel") or facts.get("normalizer"):
-                raise ValueError("no byte-level BPE")
+                raise ValueError("it is not a byte-level BPE")
             self._vocabulary: dict[str, int] = model["vocab"]
             pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
             self._ranks = {(left, right): rank for rank, (left, right) in enumerate(pairs)}
@@ -102,7 +102,7 @@ class SentenceClassifier:
         names = [node.name for node in self._session.get_inputs()]
         (answer, *_) = self._session.get_outputs()
         if names != ["input_ids", "attention_mask"] or answer.shape[-1] != len(labels):
-            raise EngineError(f"{path.name} expects {names} and gives {answer.shape}")
+            raise EngineError(f"{path.name} expects {names} and returns {answer.shape}")
 
     def accept(self, text: str, captured_s: float) -> Evidence | None:
         """Read a sentence; of a long one the last words count. ``None`` where there are none."""
