@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from mera_edge.events import EmotionEvent
 from mera_edge.sample import CLIP
 from mera_edge.service.control import Control, Switches
 from mera_edge.service.service import Service
-from mera_edge.service.signals import Signals
+from mera_edge.service.signals import Signals, Stopped
 from mera_edge.service.sink_group import SinkGroup
 
 MJPEG = Path(__file__).parents[2] / "benchmarks" / "mjpeg.py"
@@ -217,3 +218,14 @@ def test_toggling_pauses_every_room_first() -> None:
     assert all(switches.paused for switches in control.rooms.values())
     control.toggle("signal")
     assert not any(switches.paused for switches in control.rooms.values())
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_loading_that_a_signal_interrupts_is_no_error(ended: bool) -> None:
+    """An extension module that is being imported turns what a handler raises into ImportError."""
+    signals = Signals()
+    with pytest.raises(Stopped if ended else ImportError), signals.stop_at_once():
+        if ended:
+            with contextlib.suppress(Stopped):
+                signals.end(signal.SIGTERM, None)
+        raise ImportError("initialization failed")

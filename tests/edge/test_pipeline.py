@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mera_edge.pipeline.event_builder import LONGEST_AGE_S
 from mera_edge.pipeline.mode import Live, Offline
 from mera_edge.pipeline.perception import SourceAvailability
 from mera_edge.pipeline.pipeline import Pipeline
+from mera_edge.reasons import Reason
 from mera_edge.sample import CLIP
 from mera_edge.service.clock import RealClock, VirtualClock
 from mera_edge.service.run_loop import Room, Session, run, run_rooms
@@ -110,6 +112,24 @@ def test_voice_at_a_wrong_level_is_used_with_a_notice(
     used = [voice for voice in voices if voice.state == "used"]
     assert len(used) > 5
     assert {voice.reason_code for voice in used[3:]} == {code}
+
+
+def test_what_was_seen_before_a_camera_was_off_does_not_count_after_it(pipeline: Pipeline) -> None:
+    pipeline.reset()
+    media = MediaFile(CLIP)
+    media.open()
+    frame = media.poll(1.0).frame
+    assert frame is not None
+    off = replace(BOTH, troubles={"face": Reason("switched_off", "off")})
+    states = [
+        pipeline.tick(Captured([], picture), now_s, available).event.modalities["face"].state
+        for now_s, picture, available in [
+            (0.2, VideoFrame(frame.image, 0.2), BOTH),
+            (0.4, None, off),
+            (0.6, None, BOTH),
+        ]
+    ]
+    assert states == ["used", "missing", "missing"]
 
 
 def test_evidence_ages_and_is_let_go(pipeline: Pipeline) -> None:

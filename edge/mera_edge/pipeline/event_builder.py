@@ -113,10 +113,12 @@ class EventBuilder:
         if len(off) == len(MODALITIES):
             self._moments = Moments()
         self._latest.update({evidence.modality: evidence for evidence in observation.evidence})
+        # Nor does it count when the source is on again within its age.
+        self._latest = {name: each for name, each in self._latest.items() if name not in off}
         self._used = {
             name: evidence
             for name, evidence in self._latest.items()
-            if now_s - evidence.captured_s <= LONGEST_AGE_S[name] and name not in off
+            if now_s - evidence.captured_s <= LONGEST_AGE_S[name]
         }
         self._fused = None
         if used := list(self._used.values()):

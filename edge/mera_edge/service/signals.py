@@ -35,6 +35,11 @@ class Signals:
             if self.stop.is_set():
                 raise Stopped
             yield
+        except Exception as error:
+            if self.stop.is_set():
+                # What is raised while an extension module is imported arrives as an ImportError.
+                raise Stopped from error
+            raise
         finally:
             self._raises = False
 
