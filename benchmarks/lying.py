@@ -15,12 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from strangers_counted import INTERVAL, percent
 
 from mera_edge.bundle import Bundle
-from mera_edge.metrics.confusion import wilson
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.face import LYING, FaceStage
-from mera_edge.stages.face_detector import face_detector, find_turned
+from mera_edge.stages.face_detector import SURE, face_detector, find_turned
+from mera_train.figures import markdown
 
 FACES, HEIGHT = 250, 240
 
@@ -33,11 +34,6 @@ def room(person: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def share(right: list[bool]) -> str:
-    low, high = wilson(sum(right), len(right))
-    return f"{100 * np.mean(right):.1f} % ({100 * low:.1f} to {100 * high:.1f}; n = {len(right)})"
-
-
 def pictures(folder: Path) -> list[NDArray[np.uint8]]:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in {".jpg", ".jpeg"})
     chosen = random.Random(1).sample(files, min(FACES, len(files)))
@@ -46,8 +42,8 @@ def pictures(folder: Path) -> list[NDArray[np.uint8]]:
 
 
 def main() -> None:
-    stage, bundle = FaceStage(Bundle.open(None)), Bundle.open(None)
-    detector = face_detector(bundle)
+    bundle = Bundle.open(None)
+    stage, detector = FaceStage(bundle), face_detector(bundle)
     found: dict[str, list[bool]] = {"sits": [], "lies": [], "the same label": []}
     for person in pictures(Path(sys.argv[1])):
         image = room(person)
@@ -61,12 +57,13 @@ def main() -> None:
             if sits and lies:
                 answers = [each[0].probabilities.argmax() for each in (sits, lies)]
                 found["the same label"].append(answers[0] == answers[1])
-    for name, right in found.items():
-        print(f"{name}: {share(right)}")
     scenes = pictures(Path(sys.argv[2]))
-    for name, sides, least in (("upright", (0,), 0.6), ("lying", (1, 3), LYING)):
-        faces = [any(find_turned(detector, s, side, least) for side in sides) for s in scenes]
-        print(f"scenes with a face, {name}: {share(faces)}")
+    for name, sides, least in (("upright", (0,), SURE), ("lying", (1, 3), LYING)):
+        found[f"scenes with a face, {name}"] = [
+            any(find_turned(detector, scene, side, least) for side in sides) for scene in scenes
+        ]
+    rows = [[name, *percent(right, 1), str(len(right))] for name, right in found.items()]
+    print(markdown(["pictures", "share, %", INTERVAL, "n"], rows))
 
 
 if __name__ == "__main__":

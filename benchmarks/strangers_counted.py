@@ -53,10 +53,10 @@ def _label(answer: NDArray[np.float32] | None) -> int | None:
 INTERVAL = "95 % interval"
 
 
-def _share(hits: Sequence[bool] | NDArray[np.bool_]) -> list[str]:
+def percent(hits: Sequence[bool] | NDArray[np.bool_], digits: int = 0) -> list[str]:
     """Return two cells: a share in percent, and its 95 % interval."""
-    low, high = wilson(int(np.sum(hits)), len(hits))
-    return [f"{100 * np.mean(hits):.0f}", f"{100 * low:.0f} to {100 * high:.0f}"]
+    low, high = (100 * bound for bound in wilson(int(np.sum(hits)), len(hits)))
+    return [f"{100 * np.mean(hits):.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
 
 
 def level(bundle: Bundle, data: Path, corpora: Mapping[str, str]) -> str:
@@ -72,7 +72,7 @@ def level(bundle: Bundle, data: Path, corpora: Mapping[str, str]) -> str:
                 _label(hear(_louder(samples, gain))) == label
                 for samples, label in zip(recordings, before, strict=True)
             ]
-            found.append([*corpus_and_n, f"{gain:+d}", *_share(kept)])
+            found.append([*corpus_and_n, f"{gain:+d}", *percent(kept)])
             corpus_and_n = ["", ""]
     head = ["corpus", "n", "gain, dB", "same label, %", INTERVAL]
     return "Recordings whose label stays the same at another gain:\n\n" + markdown(head, found)
@@ -120,7 +120,7 @@ def speech_heard(bundle: Bundle, data: Path) -> str:
             frames = log_mel(samples)
             ours.append(activity.span(frames) is not None)
             theirs.append(bool((silero_speech(samples, model, len(frames)) > 0.5).any()))
-        found.append([name, str(len(sounds)), *_share(ours), *_share(theirs)])
+        found.append([name, str(len(sounds)), *percent(ours), *percent(theirs)])
     return "Recordings in which speech is heard:\n\n" + markdown(
         ["recordings", "n", "ours, %", INTERVAL, "Silero VAD, %", INTERVAL], found
     )
@@ -146,18 +146,18 @@ def two_voices(bundle: Bundle, data: Path, corpus: str = "emodb_4class", pairs: 
         sure = [answer is not None and answer.max() >= UNSURE for answer in answers]
         mean = np.mean([answer.max() for answer in answers if answer is not None])
         silent = [answer is None for answer in answers]
-        lines.append([name, str(len(answers)), f"{mean:.2f}", *_share(sure), *_share(silent)])
+        lines.append([name, str(len(answers)), f"{mean:.2f}", *percent(sure), *percent(silent)])
     said = [
         both is not None and _label(both) in [_label(answer) for answer in pair]
         for pair, both in zip(alone, mixed, strict=True)
     ]
     head = ["EmoDB", "n", "mean confidence", f"confidence of {UNSURE} or more, %", INTERVAL]
     head += ["no answer, %", INTERVAL]
-    share, interval = _share(said)
+    agreed, interval = percent(said)
     return (
         "Two people at once, of different emotions, equally loud:\n\n"
         + markdown(head, lines)
-        + f"\nThe answer to both is that to one of them alone in {share} % ({interval}).\n"
+        + f"\nThe answer to both is that to one of them alone in {agreed} % ({interval}).\n"
     )
 
 
@@ -184,7 +184,7 @@ def turned(bundle: Bundle, clone: Path, yunet: Path, share: float = 0.2) -> str:
                 turn = next(name for name, limit in TURNS.items() if _turn(face) <= limit)
                 hit = any(face.box.overlap(one.box) >= SAME for one in ours.find(image))
                 found.setdefault((cover, turn), []).append(hit)
-    lines = [[*key, str(len(hits)), *_share(hits)] for key, hits in sorted(found.items())]
+    lines = [[*key, str(len(hits)), *percent(hits)] for key, hits in sorted(found.items())]
     return "Faces that YuNet finds in pictures of faces with and without masks:\n\n" + markdown(
         ["mouth", "pose", "n", "found by ours, %", INTERVAL], lines
     )

@@ -58,6 +58,11 @@ class Reason(NamedTuple):
     """``None`` in recordings from before there were codes."""
     sentence: str
 
+    @classmethod
+    def of(cls, code: ReasonCode) -> Reason:
+        """Return a reason that says what its code means, and no more."""
+        return cls(code, MEANINGS[code])
+
 
 MEANINGS: Final[dict[ReasonCode, str]] = {
     "connecting": "the source has not delivered anything yet",

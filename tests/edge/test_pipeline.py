@@ -63,6 +63,15 @@ def speech(seconds: float) -> Iterator[np.ndarray]:
         yield samples[start : start + TICK]
 
 
+def picture() -> np.ndarray:
+    """The sample's face, after a second."""
+    media = MediaFile(CLIP)
+    media.open()
+    frame = media.poll(1.0).frame
+    assert frame is not None
+    return frame.image
+
+
 def test_an_empty_room_has_no_emotion_and_says_why(pipeline: Pipeline) -> None:
     pipeline.reset()
     wall = VideoFrame(np.full((240, 320, 3), 120, np.uint8), 0.0)
@@ -90,11 +99,7 @@ def test_other_faces_in_view_are_reported(
     pipeline: Pipeline, people: int, code: str | None
 ) -> None:
     pipeline.reset()
-    media = MediaFile(CLIP)
-    media.open()
-    frame = media.poll(1.0).frame
-    assert frame is not None
-    crowd = VideoFrame(np.concatenate([frame.image] * people, 1), 0.0)
+    crowd = VideoFrame(np.concatenate([picture()] * people, 1), 0.0)
     face = pipeline.tick(Captured([], crowd), 0.2, BOTH).event.modalities["face"]
     assert (face.state, face.reason_code) == ("used", code)
 
@@ -116,15 +121,11 @@ def test_voice_at_a_wrong_level_is_used_with_a_notice(
 
 def test_what_was_seen_before_a_camera_was_off_does_not_count_after_it(pipeline: Pipeline) -> None:
     pipeline.reset()
-    media = MediaFile(CLIP)
-    media.open()
-    frame = media.poll(1.0).frame
-    assert frame is not None
     off = replace(BOTH, troubles={"face": Reason("switched_off", "off")})
     states = [
-        pipeline.tick(Captured([], picture), now_s, available).event.modalities["face"].state
-        for now_s, picture, available in [
-            (0.2, VideoFrame(frame.image, 0.2), BOTH),
+        pipeline.tick(Captured([], frame), now_s, available).event.modalities["face"].state
+        for now_s, frame, available in [
+            (0.2, VideoFrame(picture(), 0.2), BOTH),
             (0.4, None, off),
             (0.6, None, BOTH),
         ]

@@ -35,8 +35,8 @@ class FinalPassRun:
     """An answer of the final pass.
 
     Attributes:
-        said: what it heard.
-        samples: what it heard.
+        said: the text that it heard.
+        samples: the sound that it heard it in.
         took_s: seconds that it took.
         ended_at: when it was over, by ``time.perf_counter``.
     """

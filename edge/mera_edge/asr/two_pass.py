@@ -62,8 +62,8 @@ class TwoPass:
     """A streaming recognizer whose utterances are recognized again as a whole.
 
     The final pass runs in a thread beside the ticks, over the sound of the utterance so far
-    (`settle`), and once more when it is over. Its text is taken where its decoder is sure of it,
-    the streaming pass's elsewhere.
+    (`refine_partial`), and once more when it is over. Its text is taken where its decoder is sure
+    of it, the streaming pass's elsewhere.
 
     Args:
         streaming: the first pass.
@@ -107,7 +107,7 @@ class TwoPass:
         return replace(shown, confidence=shown.confidence * trust)
 
     def refine_partial(self, within_s: float) -> None:
-        """Let the final pass hear the utterance so far; see `SpeechRecognizer.settle`."""
+        """Let the final pass hear the utterance so far; see `SpeechRecognizer.refine_partial`."""
         if self._ending is not None or not self._growing.take(within_s):
             return
         streamed, now_s = self._streaming.partial(), self._sound.end_s

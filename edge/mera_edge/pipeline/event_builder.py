@@ -113,8 +113,8 @@ class EventBuilder:
         if len(off) == len(MODALITIES):
             self._moments = Moments()
         self._latest.update({evidence.modality: evidence for evidence in observation.evidence})
-        # Nor does it count when the source is on again within its age.
-        self._latest = {name: each for name, each in self._latest.items() if name not in off}
+        for name in off:  # it does not count when its source is on again, either
+            self._latest.pop(name, None)
         self._used = {
             name: evidence
             for name, evidence in self._latest.items()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.reasons import MEANINGS, Reason, ReasonCode
+from mera_edge.reasons import Reason
 
 MEMORY_S = 2.0
 """Time constant of the means over speech."""
@@ -42,11 +42,8 @@ class Loudness:
     @property
     def caution(self) -> Reason | None:
         """Why an answer about the voice deserves less trust, if it does."""
-        code: ReasonCode
         if self._cut > CLIPPED * self._count:
-            code = "clipped"
-        elif self._energy < QUIET**2 * self._count:
-            code = "too_quiet"
-        else:
-            return None
-        return Reason(code, MEANINGS[code])
+            return Reason.of("clipped")
+        if self._energy < QUIET**2 * self._count:
+            return Reason.of("too_quiet")
+        return None

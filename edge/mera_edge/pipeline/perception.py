@@ -16,7 +16,7 @@ from mera_edge.pipeline.latency_budget import Pressure, TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.pipeline.transcription import LEAST_CONFIDENCE
 from mera_edge.pipeline.video_path import VideoPath
-from mera_edge.reasons import MEANINGS, OFF, Reason
+from mera_edge.reasons import OFF, Reason
 from mera_edge.sources.base import Captured, Source
 from mera_edge.sources.switched import Off
 
@@ -57,7 +57,7 @@ class SourceAvailability:
                 trouble = Reason(code or "connecting", sentence)
                 troubles |= {"face": trouble} if source.has_video else {}
                 troubles |= {"voice": trouble, "text": trouble} if source.has_audio else {}
-        troubles |= {name: Reason(code, MEANINGS[code]) for name, code in off.items()}
+        troubles |= {name: Reason.of(code) for name, code in off.items()}
         return cls(
             audio=any(source.has_audio for source in sources),
             video=any(source.has_video for source in sources),
@@ -171,7 +171,7 @@ class Perception:
             if self._video.left_out:
                 return Reason("no_time", f"skipped: {_PRESSED[self._pressed_by]}")
             if self._video.dark:
-                return Reason("too_dark", MEANINGS["too_dark"])
+                return Reason.of("too_dark")
             return Reason("no_face", "no face in view")
         if not available.audio:
             return Reason("no_sound", "no audio in this source")

@@ -9,7 +9,7 @@ import numpy as np
 from mera_edge.evidence import Evidence
 from mera_edge.pipeline.latency_budget import TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
-from mera_edge.reasons import MEANINGS, Reason
+from mera_edge.reasons import Reason
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.face import FaceStage
 
@@ -85,7 +85,7 @@ class VideoPath:
         self.left_out = False
         faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
         several = faces is not None and len(faces) > 1
-        self.caution = Reason("several_faces", MEANINGS["several_faces"]) if several else None
+        self.caution = Reason.of("several_faces") if several else None
         self.dark = not faces and bool(np.percentile(picture.image[::16, ::16], 99) < DARK)
         return VideoObservation(tuple(faces[:1]) if faces else ())
 

@@ -170,9 +170,9 @@ class FaceStage:
             return upright
         if not found:
             # On its head many a face is still taken for one, but not as surely.
-            ways = {way: find_turned(self._detector, image, way, LYING) for way in (1, 3)}
-            way = max(ways, key=lambda way: max((f.confidence for f in ways[way]), default=0.0))
-            if found := ways[way]:
+            ways = [(way, find_turned(self._detector, image, way, LYING)) for way in (1, 3)]
+            way, found = max(ways, key=lambda w: max((f.confidence for f in w[1]), default=0.0))
+            if found:
                 self._quarters = way
         return found
 

@@ -37,8 +37,8 @@ class Clips:
     def __len__(self) -> int:
         return len(self.valence)
 
-    def at(self, rows: Tensor) -> Clips:
-        """Return some rows."""
+    def at(self, rows: Tensor | NDArray[np.bool_]) -> Clips:
+        """Return some rows, by numbers or a mask."""
         return select(self, rows)
 
     def through(self, network: Mtme, kept: Tensor) -> Fused:

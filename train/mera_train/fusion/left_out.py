@@ -122,10 +122,10 @@ def left_out(
     for number in range(rounds):
         out = (whose >= 0) & (whose % rounds == number)
         chooses = (whose >= 0) & (whose % rounds == (number + 1) % rounds)
-        learnt = task(start, _rows(clips, ~out & ~chooses), _rows(clips, chooses))
+        learnt = task(start, clips.at(~out & ~chooses), clips.at(chooses))
         with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stderr(io.StringIO()):
             fit(learnt, config.loop, Path(scratch), {"left out": str(number)}, False)
-        asked = _rows(clips, out)
+        asked = clips.at(out)
         before[out] = errors(start, asked, sentiment)
         after[out] = errors(learnt.model.network, asked, sentiment)
     lost, left = before[asked_about], after[asked_about]
@@ -137,10 +137,6 @@ def left_out(
         interval_95=_interval(lost - left, whose[asked_about]),
         sentiment=sentiment,
     )
-
-
-def _rows(clips: Clips, chosen: NDArray[np.bool_]) -> Clips:
-    return clips.at(torch.from_numpy(np.flatnonzero(chosen)))
 
 
 def errors(network: Mtme, clips: Clips, sentiment: bool) -> NDArray[np.float64]:

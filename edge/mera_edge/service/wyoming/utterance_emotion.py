@@ -17,7 +17,7 @@ from mera_edge.labels import ModalityName
 from mera_edge.pipeline.audio_path import ONSET_S
 from mera_edge.pipeline.event_builder import EventBuilder, Observation, TickCost
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
-from mera_edge.reasons import MEANINGS, Reason, ReasonCode
+from mera_edge.reasons import Reason, ReasonCode
 from mera_edge.stages.text import TextStage
 from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
@@ -108,7 +108,7 @@ class UtteranceEmotion:
         observation = Observation(
             now_s=now_s,
             evidence=tuple(each for each in (self._heard, read) if each is not None),
-            missing={name: Reason(code, MEANINGS[code]) for name, code in _MISSING.items()},
+            missing={name: Reason.of(code) for name, code in _MISSING.items()},
             transcript=Transcript(text=text, final=True, confidence=confidence),
             ended=True,
             skipped=(),

@@ -32,7 +32,7 @@ class _Room:
     """What was said of a room last."""
 
     published_s: float = -math.inf
-    urgent: tuple[Any, ...] | None = None
+    immediate: tuple[Any, ...] | None = None
     label: str | None = None
     words: str = ""
     announced: tuple[str, ...] | None = None
@@ -117,8 +117,9 @@ class MqttSink:
             )
             said.announced = has
         now = state(event, switches)
-        if now_s - said.published_s >= EVERY_S or immediate_fields(now) != said.urgent:
-            said.published_s, said.urgent = now_s, immediate_fields(now)
+        immediate = immediate_fields(now)
+        if now_s - said.published_s >= EVERY_S or immediate != said.immediate:
+            said.published_s, said.immediate = now_s, immediate
             self._broker.publish(
                 f"{base}/state", _json(now), retain=True, lasts_s=discovery.EXPIRES_S
             )
