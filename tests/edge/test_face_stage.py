@@ -289,6 +289,29 @@ def test_an_empty_room_says_nothing_and_who_leaves_is_forgotten(stage: FaceStage
     assert stage.accept(VideoFrame(scene((200, 100, 200)), 0.0))[0].person == 1
 
 
+@pytest.mark.parametrize("drift_px", [0, 3])
+def test_a_face_that_keeps_as_still_as_a_photograph_is_not_read(
+    stage: FaceStage, drift_px: int
+) -> None:
+    grain, read = np.random.default_rng(0), []
+    for now in range(26):
+        # The light changes and the camera is noisy. After 12 s whoever lives has moved a little.
+        room = scene((200 + (drift_px if now >= 12 else 0), 100, 200)) * (1 - 0.1 * (now % 3))
+        noisy = (room + grain.normal(0, 4, room.shape)).clip(0, 255).astype(np.uint8)
+        read.append(bool(stage.accept(VideoFrame(noisy, float(now)))))
+        assert stage.motionless == (not read[-1])
+    assert read == [True] * 20 + [bool(drift_px)] * 6
+
+
+def test_beside_a_photograph_only_the_person_is_read(stage: FaceStage) -> None:
+    for now in range(25):
+        seen = stage.accept(VideoFrame(scene((30, 40, 200), (330 + 5 * now, 40, 180)), float(now)))
+    assert len(seen) == 1
+    assert not stage.motionless
+    (smiles,) = stage.accept(VideoFrame(scene((30, 40, 200), mouth=OPEN), 25.0))
+    assert smiles.person != seen[0].person, "what moves again is read again"
+
+
 def test_smoothing_delays_by_its_time_constant(bundle: Bundle) -> None:
     still, changed = scene((200, 100, 200)), scene((200, 100, 200), mouth=(6, 12))
 

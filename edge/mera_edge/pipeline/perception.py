@@ -172,7 +172,7 @@ class Perception:
                 return Reason("no_time", f"skipped: {_PRESSED[self._pressed_by]}")
             if self._video.dark:
                 return Reason.of("too_dark")
-            return Reason("no_face", "no face in view")
+            return Reason.of("motionless_face" if self._video.motionless else "no_face")
         if not available.audio:
             return Reason("no_sound", "no audio in this source")
         if name == "text" and 0 < self._audio.confidence < LEAST_CONFIDENCE:

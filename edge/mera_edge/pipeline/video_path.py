@@ -36,6 +36,7 @@ class VideoPath:
     Attributes:
         left_out: whether the newest picture was not looked at for want of time.
         dark: whether it was too dark to see anything in it.
+        motionless: whether all faces in it keep still like a photograph.
         caution: why what it says deserves less trust.
     """
 
@@ -48,7 +49,7 @@ class VideoPath:
         """Forget everyone: the next picture is the first of a new stream."""
         self._face.reset()
         self._face.call(0.0, lambda face: face.reset())
-        self.left_out = self.dark = False
+        self.left_out = self.dark = self.motionless = False
         self.caution: Reason | None = None
 
     def warm_up(self) -> None:
@@ -83,7 +84,10 @@ class VideoPath:
         if picture is None:
             return VideoObservation()
         self.left_out = False
-        faces = self._face.call(now_s, lambda face: face.accept(picture, plan.search, speech))
+        seen = self._face.call(
+            now_s, lambda face: (face.accept(picture, plan.search, speech), face.motionless)
+        )
+        faces, self.motionless = seen or (None, False)
         several = faces is not None and len(faces) > 1
         self.caution = Reason.of("several_faces") if several else None
         self.dark = not faces and bool(np.percentile(picture.image[::16, ::16], 99) < DARK)

@@ -29,6 +29,7 @@ from mera_edge.stages.face_detector import (
 from mera_edge.stages.face_encoder import FacePrediction, face_encoder
 from mera_edge.stages.face_tracker import FaceTracker
 from mera_edge.stages.motion import MotionGate
+from mera_edge.stages.stillness import StillnessDetector
 
 STILL_EVERY_S = 10.0
 """Time between searches in power saving while nothing moves."""
@@ -76,6 +77,10 @@ class FaceStage:
     Raises:
         BundleError: the bundle has no face encoder, or one for other features than ours.
         EngineError: a model cannot be loaded.
+
+    Attributes:
+        motionless: whether the newest picture has faces, but only such as keep still like a
+            photograph. They are not read.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -100,6 +105,8 @@ class FaceStage:
         self._turned_s = -math.inf
         self._quarters = self._in_view = 0
         self._motion = MotionGate()
+        self._stillness = StillnessDetector()
+        self.motionless = False
         self._smoothed: dict[int, tuple[float, FacePrediction]] = {}
 
     def needs_frame(self, now_s: float, how: FaceSearch, known: bool = True) -> bool:
@@ -129,12 +136,13 @@ class FaceStage:
             speech: whether speech is heard.
 
         Returns:
-            One evidence per face in view: of several, first that of who speaks or spoke last, then
-            the largest. ``person`` stays the same while a face stays in view; probabilities,
-            valence and embedding are smoothed over time.
+            One evidence per face in view that moves at times: of several, first that of who speaks
+            or spoke last, then the largest. ``person`` stays the same while a face stays in view;
+            probabilities, valence and embedding are smoothed over time.
         """
         image, now_s = picture.image, picture.at_s
         if not self._tracker.tracks and not self._is_time_to_search(picture, how or FaceSearch()):
+            self.motionless = False
             return []
         self._searched_s = now_s
         found = self._find(image, now_s)[:MOST_FACES]
@@ -144,7 +152,13 @@ class FaceStage:
             self._quarters = 0
         known = {track.person for track in self._tracker.tracks}
         self._smoothed = {p: last for p, last in self._smoothed.items() if p in known}
-        faces = {track.person: face for track, face in zip(tracks, found, strict=True)}
+        self._stillness.keep(known)
+        faces = {
+            track.person: face
+            for track, face in zip(tracks, found, strict=True)
+            if not self._stillness.is_still(track.person, image, face.box, now_s)
+        }
+        self.motionless = bool(tracks) and not faces
         crops = {person: self._encoder.cut_out(image, face) for person, face in faces.items()}
         speaker = None
         if len(faces) > 1:
