@@ -10,7 +10,7 @@ release: docs/install.md, As a package'
 .PHONY: demo test coverage lint docs results bundle clean
 
 demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
-	@echo 'Downloading a recognizer of English, once (56 MB) ...'
+	@echo 'A recognizer of English, downloaded once (56 MB) ...'
 	@$(VENV)/bin/mera-edge models pull moonshine-tiny-en \
 		|| echo 'The demo goes on without it: its words come from the bundled recognizer alone.'
 	@echo 'Playing the bundled sample through all models ...'

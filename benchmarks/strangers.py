@@ -135,7 +135,7 @@ def page(tests: Sequence[Test]) -> str:
     }
     return "\n".join(
         [
-            figures.table(measured, ("accuracy", "uar", "macro_f1", "ece")),
+            figures.tables(measured, ("accuracy", "uar", "macro_f1", "ece")),
             "Recall, in %; only the emotions of a corpus compete:\n",
             figures.markdown(["test", *EMOTIONS, "no answer"], recalls),
             "By group, where a corpus tells:\n",

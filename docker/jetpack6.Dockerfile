@@ -5,13 +5,12 @@
 #
 # NOT BUILT, NOT RUN: there was no Docker and no Jetson. TensorRT is never imported while it is built:
 # its libraries need files of the host that are there only at run time.
-FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0
+FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3-venv \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 10001 --groups audio,video --create-home mera
+ && rm -rf /var/lib/apt/lists/*
 # JetPack's Python packages, TensorRT among them, are the system's.
 RUN python3 -m venv --system-site-packages /opt/mera
 WORKDIR /src
@@ -24,8 +23,16 @@ COPY train/mera_train /src/train/mera_train
 COPY train/configs /src/train/configs
 COPY calibration/mera_calibration /src/calibration/mera_calibration
 COPY export/mera_export /src/export/mera_export
-RUN /opt/mera/bin/pip install --no-deps . \
+RUN /opt/mera/bin/pip install --no-deps .
+
+FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3 \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 10001 --groups audio,video --create-home mera \
  && mkdir /models /engines && chown mera /models /engines
+COPY --from=build /opt/mera /opt/mera
 ENV PATH=/opt/mera/bin:$PATH PYTHONUNBUFFERED=1 \
     MERA_EDGE_MODELS=/models MERA_EDGE_ENGINES=/engines
 USER 10001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,15 +23,39 @@ Test = Mapping[str, Any]
 """What `mera_edge.metrics.classification.classification` said."""
 
 
-def table(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test") -> str:
-    """Return a row for each test: labels, n and, where known, people and effective n.
+def tables(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test") -> str:
+    """Return the counts beside the first figure, then the others: one table is too wide for a page.
+
+    The second table has the names of the tests without what explains them.
+    """
+    names = [short(name) for name in tests]
+    brief = tests if len(set(names)) < len(names) else dict(zip(names, tests.values(), strict=True))
+    rest = table(brief, figures[1:], first, counted=False)
+    return f"{table(tests, figures[:1], first)}\n{rest}"
+
+
+def short(name: str) -> str:
+    """Return the name of a test up to its explanation."""
+    return re.split(r"; |: | \(|, a corpus|, who", name)[0]
+
+
+def table(
+    tests: Mapping[str, Test],
+    figures: Sequence[str],
+    first: str = "test",
+    *,
+    counted: bool = True,
+) -> str:
+    """Return a row for each test.
 
     Args:
         tests: by what their rows are called.
         figures: of `NAMES`.
         first: the head of the first column.
+        counted: with labels, n and, where known, people and effective n.
     """
-    counts = ["labels", "n", *(c for c in _COUNTS if any(c in test for test in tests.values()))]
+    known = (count for count in _COUNTS if any(count in test for test in tests.values()))
+    counts = ["labels", "n", *known] if counted else []
     head = [first, *(_COUNTS.get(count, count) for count in counts)]
     for figure in figures:
         head += [NAMES[figure] + (", %" if figure in PERCENT else "")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from mera_edge.errors import InputError
 from mera_train import drawing
 from mera_train.checkpoint import Checkpoint
-from mera_train.figures import markdown, shown, table
+from mera_train.figures import markdown, short, shown, tables
 from mera_train.results import fusion_table, vad_table
 from mera_train.results.roles import PAGES, Page
 
@@ -43,7 +42,7 @@ def files(loaded: Checkpoint, role: str, page: Path) -> dict[Path, str]:
     pictures, images = {}, page.parent.parent / "images"
     if sure := {name: test for name, test in tests.items() if "reliability" in test}:
         pictures[images / f"{role}_reliability.svg"] = drawing.reliability(
-            {_short(name): test for name, test in sure.items()}
+            {short(name): test for name, test in sure.items()}
         )
     if history := loaded.metrics.get("history"):
         pictures[images / f"{role}_learning.svg"] = drawing.curves(history)
@@ -88,7 +87,7 @@ def _head(role: str, words: Page, tests: Tests) -> str:
 
 {_wrapped(words.lead)}
 
-{table(tests, words.figures) + chr(10) if tests else ""}\
+{tables(tests, words.figures) + chr(10) if tests else ""}\
 ```bash
 {command(role)}   # measures every row again
 ```
@@ -116,7 +115,7 @@ def command(role: str) -> str:
 def _dev(dev: Tests, figures: Sequence[str]) -> str:
     if not dev:
         return ""
-    return f"## Dev sets, used for model selection\n\n{table(dev, figures, 'dev set')}\n"
+    return f"## Dev sets, used for model selection\n\n{tables(dev, figures, 'dev set')}\n"
 
 
 def _disturbed(metrics: Mapping[str, Any]) -> str:
@@ -161,13 +160,8 @@ By epoch: `train_loss` on training data, the others on dev.
 
 
 def _confusions(tests: Tests) -> str:
-    tables = "".join(f"### {_short(name)}\n\n{_confusion(test)}\n" for name, test in tests.items())
-    return f"## Confusion matrices\n\nRows: truth. Columns: answer.\n\n{tables}" if tests else ""
-
-
-def _short(name: str) -> str:
-    """Return the name of a test up to its explanation."""
-    return re.split(r"; |: | \(|, a corpus|, who", name)[0]
+    found = "".join(f"### {short(name)}\n\n{_confusion(test)}\n" for name, test in tests.items())
+    return f"## Confusion matrices\n\nRows: truth. Columns: answer.\n\n{found}" if tests else ""
 
 
 def _confusion(test: Mapping[str, Any]) -> str:
@@ -184,7 +178,7 @@ def _mistakes(mistakes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     if not mistakes:
         return ""
     head = ["row", "truth", "answer", "confidence"]
-    tables = "".join(
+    found = "".join(
         f"### {test}\n\n"
         + markdown(
             head, [[m["row"], m["truth"], m["answer"], f"{m['confidence']:.3f}"] for m in rows]
@@ -194,7 +188,7 @@ def _mistakes(mistakes: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     )
     return (
         "## Most confident errors\n\nTen per test. A row is a file of the corpus or the number of "
-        f"a sentence in the test split; the data itself may not be published.\n\n{tables}"
+        f"a sentence in the test split; the data itself may not be published.\n\n{found}"
     )
 
 
