@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mera_calibration.calibration_set import Example
 from mera_calibration.request import Dataset
 from mera_edge.bundle import Bundle, RoleName
 from mera_edge.errors import InputError
-from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS
-from mera_edge.features.face import decode
+from mera_edge.evaluation.role_evaluators import ROLE_EVALUATORS, picture_of
 from mera_edge.features.text import normalise
 from mera_edge.labels import EMOTIONS
 from mera_edge.metrics.word_error_rate import normalized
@@ -83,21 +81,31 @@ def read(path: Path, role: RoleName, checkpoint: Path | None) -> list[own.Exampl
 
 
 def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> Dataset:
-    """Return examples as a dataset; nothing is decoded yet.
+    """Return examples as a dataset. Only pictures are decoded yet: those in which the bundle finds
+    no face are left out, and named; a device would not read them either.
 
     Args:
         examples: with their splits.
         role: the role that they are for.
         bundle: the bundle whose model they are for.
+
+    Raises:
+        InputError: a picture cannot be read.
     """
     evaluator = ROLE_EVALUATORS[role]
-    stage = FaceStage(bundle) if role == "face" else None
-    parts: dict[str, list[Example]] = {"train": [], "valid": [], "test": []}
+    cut_out = FaceStage(bundle).cut_out if role == "face" else None
+    parts: dict[str, list[Example]] = {"train": [], "valid": []}
     for e in examples:
+        if e.split not in parts:
+            continue
         if evaluator.given == "text":
             load: Any = partial(normalise, e.given)
-        elif stage is not None:
-            load = partial(_face, e.path, stage)
+        elif cut_out is not None:
+            face = cut_out(picture_of(str(e.path)))
+            if face is None:
+                tell(f"left out: no face was found in {e.path}")
+                continue
+            load = partial(np.copy, face)
         else:
             load = partial(audio.log_mel_of, e.folder, e.given)
         truth = e.label if evaluator.classifies else normalized(e.label)
@@ -125,8 +133,3 @@ def _learnt(checkpoint: Path | None, role: RoleName) -> dict[str, str]:
 def _key(e: own.Example, kind: own.Kind) -> str:
     """Return the text of an example, or its file wherever it is named from."""
     return e.given if kind == "text" else str(e.path.resolve())
-
-
-def _face(path: Path, stage: FaceStage) -> NDArray[np.float32]:
-    # All of them had a face in training; where another detector misses one, it crops the middle.
-    return stage.crop(decode(path.read_bytes(), str(path)))

@@ -9,11 +9,12 @@ import pytest
 
 from mera_edge.bundle import Bundle
 from mera_edge.errors import BundleError, EngineError, InputError
+from mera_edge.evaluation.role_evaluators import picture_of
 from mera_edge.evidence import Evidence
 from mera_edge.features.face import Box, Face, align, crop
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.adapters.yunet import YuNet
-from mera_edge.stages.face import MOST_FACES, SMOOTHING_S, FaceSearch, FaceStage
+from mera_edge.stages.face import CROP_BELOW, MOST_FACES, SMOOTHING_S, FaceSearch, FaceStage
 from mera_edge.stages.face_detector import (
     SURE,
     FaceDetector,
@@ -340,16 +341,16 @@ def test_only_the_largest_faces_of_a_crowd_are_classified(stage: FaceStage) -> N
 def test_pictures_of_any_shape_are_accepted(stage: FaceStage, shape: tuple[int, int]) -> None:
     image = np.full((*shape, 3), 90, np.uint8)
     assert stage.accept(VideoFrame(image, 0.0)) == []
-    assert stage.classify(image).probabilities.sum() == pytest.approx(1, abs=1e-5)
+    alone = stage.cut_out(image)
+    assert (alone is None) == (max(shape) >= CROP_BELOW)
+    assert alone is None or stage.read(alone).probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_a_small_file_is_a_crop_and_a_large_one_is_searched(
-    stage: FaceStage, tmp_path: Path
-) -> None:
+def test_a_small_picture_is_a_crop_and_a_large_one_is_searched(stage: FaceStage) -> None:
     def read(image: np.ndarray) -> np.ndarray:
-        path = tmp_path / "face.png"
-        cv2.imwrite(str(path), image)
-        return stage.classify_file(path).embedding
+        found = stage.cut_out(image)
+        assert found is not None
+        return stage.read(found).embedding
 
     small, large = face(100), scene((200, 100, 200))
     np.testing.assert_allclose(read(small), stage.read(crop(small, 48)).embedding, atol=1e-6)
@@ -357,16 +358,15 @@ def test_a_small_file_is_a_crop_and_a_large_one_is_searched(
     np.testing.assert_allclose(
         read(large), stage.read(align(large, 48, found)).embedding, atol=1e-6
     )
-    empty = scene()
-    np.testing.assert_allclose(read(empty), stage.read(crop(empty, 48)).embedding, atol=1e-6)
+    assert stage.cut_out(scene()) is None
 
 
-def test_files_that_cannot_be_read_are_named(stage: FaceStage, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no more")
     for path in (broken, tmp_path / "missing.png", tmp_path):
         with pytest.raises(InputError, match=str(path)):
-            stage.classify_file(path)
+            picture_of(str(path))
 
 
 def test_a_file_that_is_no_detector_is_refused(bundle: Bundle) -> None:

@@ -15,6 +15,7 @@ import torch
 from mera_edge.bundle import Bundle
 from mera_edge.cli import main
 from mera_edge.labels import MODALITIES
+from mera_export import own_datasets
 from mera_export.bundle import export_bundle
 from mera_train import checkpoint
 from mera_train.face import model as face_model
@@ -191,3 +192,18 @@ def test_own_examples_are_looked_through_before_anything_is_exported(
     assert run(*given, *chosen, "--out", tmp_path / "bundle") == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "bundle").exists()
+
+
+def test_pictures_without_a_face_are_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["file,label,split"]
+    # In a picture of 128 pixels and more, a device looks for a face.
+    for n, size in enumerate((48, 200, 48, 200)):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((size, size), 90 + n, np.uint8))
+        lines.append(f"{n}.png,happy,{'train' if n < 2 else 'valid'}")
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    examples = own_datasets.read(tmp_path / "own.csv", "face", None)
+    found = own_datasets.dataset(examples, "face", Bundle.open())
+    assert [e.name for part in (found.train, found.dev) for e in part] == ["0.png", "2.png"]
+    assert capsys.readouterr().err.count("left out: no face was found in") == 2

@@ -29,7 +29,7 @@ from mera_train.msa.data import MODALITIES, Examples
 from mera_train.msa.models import MODELS, ModelConfig
 from mera_train.msa.picture import draw
 from mera_train.msa.run import load
-from mera_train.msa.task import SentimentTask, predict, shapes
+from mera_train.msa.task import SentimentTask, predict
 
 SIZES = {"text": 6, "audio": 3, "vision": 4}
 
@@ -334,19 +334,30 @@ def test_other_settings_or_features_never_get_the_figures_of_an_earlier_call(
     assert call(other, resume=False) == call(other, "elsewhere") != found
 
 
-def test_study_is_not_resumed_with_other_features(sims: Path, tmp_path: Path) -> None:
-    pytest.importorskip("optuna")
+def test_tuning_asks_the_validation_split_only_and_goes_on_with_the_same_data(
+    sims: Path, tmp_path: Path
+) -> None:
+    optuna = pytest.importorskip("optuna")
     from mera_train.msa.tune import tune
 
     config = parse(settings("lf_dnn", "sims", sims))
     corpus = mmsa.read(sims, "sims")
-    best = tune(config, corpus, 2, tmp_path / "tuning", seed=1)
-    assert tune(config, corpus, 2, tmp_path / "tuning", seed=1) == best
+    corpus.test.labels[:] = np.nan
+    out = tmp_path / "tuning"
+    first = tune(config, corpus, 1, out, seed=1)
+    assert first.loop.learning_rate != config.loop.learning_rate
+    assert tune(config, corpus, 1, out, seed=1) == first, "it is done"
+    # What was being tried when a study was interrupted is tried again.
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{out}/study.db")
+    interrupted = study.ask(fixed_distributions=study.trials[0].distributions)
+    tune(config, corpus, 2, out, seed=1)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert study.trials[2].params == interrupted.params
     other = mmsa.read(sims, "sims")
     other.train.labels[:] *= -1
     with pytest.raises(InputError, match="the examples has other content"):
-        tune(config, other, 2, tmp_path / "tuning", seed=1)
-    tune(config, other, 1, tmp_path / "tuning", seed=1, resume=False)
+        tune(config, other, 2, out, seed=1)
+    tune(config, other, 1, out, seed=1, resume=False)
 
 
 def test_a_run_without_a_file_or_with_a_misspelt_key_says_so(sims: Path) -> None:
@@ -359,18 +370,6 @@ def test_a_run_without_a_file_or_with_a_misspelt_key_says_so(sims: Path) -> None
     unread = {"transcripts": False, "network": {"corrects_text": True}}
     with pytest.raises(ConfigError, match="needs transcripts"):
         MSA_run("mtme", "mosi_bclstm", config=unread)
-
-
-def test_tuning_asks_the_validation_split_only(sims: Path, tmp_path: Path) -> None:
-    pytest.importorskip("optuna")
-    from mera_train.msa.tune import tune
-
-    config = parse(settings("lf_dnn", "sims", sims))
-    corpus = mmsa.read(sims, "sims")
-    corpus.test.labels[:] = np.nan
-    best = tune(config, corpus, 2, tmp_path / "tuning", seed=1)
-    assert best.loop.learning_rate != config.loop.learning_rate
-    assert shapes(corpus)["text"] == (5, 6)
 
 
 def test_the_grid_has_every_subset_and_dropping_all_frames_leaves_one_answer(

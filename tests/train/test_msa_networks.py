@@ -16,12 +16,12 @@ from mera_edge.errors import ConfigError, InputError
 from mera_train.msa import data, get_config
 from mera_train.msa.config import Config, parse
 from mera_train.msa.data import MODALITIES, Batch, Corpus, Examples
+from mera_train.msa.feature_file import require_labels
 from mera_train.msa.models import MODELS, ModelConfig
 from mera_train.msa.models.almt import HyperLayer
 from mera_train.msa.models.mag_bert import Gate, by_word
 from mera_train.msa.models.misa import moment_discrepancy, overlap
 from mera_train.msa.models.tfr_net import GatedEncoder
-from mera_train.msa.run import _require_labels
 from mera_train.msa.task import SentimentTask
 
 SIZES = {"text": 6, "audio": 3, "vision": 4}
@@ -231,8 +231,8 @@ def test_without_labels_of_single_modalities_a_multi_task_network_is_refused() -
     made.train.unimodal.pop("audio")
     made.train.unimodal["vision"][:] = np.nan
     with pytest.raises(InputError, match=r"no unimodal labels for audio, vision.*mtfn.*self_mm"):
-        _require_labels(config("mtfn"), made)
-    _require_labels(config("mtme_human"), made)
+        require_labels(config("mtfn"), made)
+    require_labels(config("mtme_human"), made)
 
 
 # TFR-Net

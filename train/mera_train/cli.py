@@ -178,14 +178,24 @@ def fusion(
     tune: Annotated[
         bool, typer.Option("--tune", help="With --model: tune hyperparameters with Optuna on dev.")
     ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="With --tune: Dask scheduler whose workers run the trials, e.g. tcp://host:8786."
+        ),
+    ] = None,
 ) -> None:
     """Train the fusion of voice, face and words or, with --model, a network on a feature file."""
+    if scheduler and not tune:
+        raise typer.BadParameter("--scheduler is for --tune")
     if model and dataset and features and not config:
         from mera_train.msa import MSA_run, get_config
 
         settings = {**get_config(model, dataset), "featurePath": features}
         chosen = range(FIRST_SEED, FIRST_SEED + seeds)
-        found = MSA_run(model, dataset, settings, chosen, is_tune=tune, resume=not fresh)
+        found = MSA_run(
+            *(model, dataset, settings, chosen, tune), resume=not fresh, scheduler=scheduler
+        )
         typer.echo(json.dumps(found, indent=2))
     elif data and out and not model:
         if data.suffix == ".npz" and (label or skip_bad is not None):

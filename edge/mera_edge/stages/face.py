@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.errors import InputError
 from mera_edge.evidence import Evidence
-from mera_edge.features.face import Face, Image, align, decode
+from mera_edge.features.face import Face, Image, align
 from mera_edge.labels import project
 from mera_edge.sources.base import VideoFrame
 from mera_edge.stages.active_speaker import ActiveSpeakerDetector
@@ -245,38 +243,16 @@ class FaceStage:
         """Read one crop; the bundle's encoder takes ``[S, S]``, grey from 0 to 255."""
         return self._encoder.read(crop)
 
-    def classify(self, image: Image) -> FacePrediction:
-        """Read a picture that stands alone.
+    def cut_out(self, image: Image) -> NDArray[np.float32] | None:
+        """Return the face of a picture that stands alone, ``[S, S]``, as `read` takes it.
 
-        A small one (`CROP_BELOW`) is a face crop already. In a larger one the largest face is
-        looked for; when there is none, the whole picture is read.
+        A small picture (`CROP_BELOW`) is a face crop already. In a larger one the largest face is
+        looked for; ``None`` if there is none.
 
         Args:
             image: ``[H, W, 3]`` blue first.
         """
-        return self.read(self.crop(image))
-
-    def crop(self, image: Image) -> NDArray[np.float32]:
-        """Return what of a picture that stands alone `classify` reads."""
-        face = self.cut_out(image)
-        return self._encoder.cut_out(image, None) if face is None else face
-
-    def cut_out(self, image: Image) -> NDArray[np.float32] | None:
-        """Return the face of a picture that stands alone as `classify` reads it, ``[S, S]``; or
-        nothing where none is found."""
         if max(image.shape[:2]) < CROP_BELOW:
             return self._encoder.cut_out(image, None)
         found = self._detector.find(image)
         return self._encoder.cut_out(image, found[0]) if found else None
-
-    def classify_file(self, path: Path) -> FacePrediction:
-        """Read a picture file as `classify` does.
-
-        Raises:
-            InputError: the file is missing, empty, cut off or no picture.
-        """
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read ({error.strerror})", "give a file") from error
-        return self.classify(decode(data, str(path)))

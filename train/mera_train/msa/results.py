@@ -23,9 +23,10 @@ from mera_train.fusion.supervision import SUBSETS
 from mera_train.msa import mosi_bclstm
 from mera_train.msa.config import Config
 from mera_train.msa.data import MODALITIES
+from mera_train.msa.feature_file import read
 from mera_train.msa.grid import RATES, area, curve, subset_name, subsets
 from mera_train.msa.picture import draw
-from mera_train.msa.run import MSA_run, get_config, load, over_seeds, read
+from mera_train.msa.run import MSA_run, get_config, load, over_seeds
 
 DATASET = "mosi_bclstm"
 FIGURES = {

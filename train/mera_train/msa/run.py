@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mera_edge.errors import ConfigError, InputError
 from mera_train import checkpoint, fingerprint, parallel
 from mera_train.loop import fit
-from mera_train.msa import mmsa, mosi_bclstm, own, reference
+from mera_train.msa import reference
 from mera_train.msa.config import Config, defaults, parse
-from mera_train.msa.data import MODALITIES, Corpus
+from mera_train.msa.data import Corpus
+from mera_train.msa.feature_file import read
 from mera_train.msa.models import MODELS, Network
 from mera_train.msa.task import SentimentTask, figures, shapes
 
 SEEDS = (1111, 1112, 1113, 1114, 1115)
-
-
-def _read_mmsa(path: Path, config: Config) -> Corpus:
-    return mmsa.read(path, config.dataset)
-
-
-def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:
-    return mosi_bclstm.read(path, config.transcripts, config.treebank)
-
-
-def _read_own(path: Path, config: Config) -> Corpus:
-    return own.read(path)
-
-
-READERS: dict[str, Callable[[Path, Config], Corpus]] = {
-    **dict.fromkeys(mmsa.LARGEST, _read_mmsa),
-    "mosi_bclstm": _read_mosi_bclstm,
-    "own": _read_own,
-}
-"""By data set: what reads its feature file. Another format is another line here."""
 
 
 def get_config(model: str, dataset: str) -> dict[str, Any]:
@@ -72,6 +52,7 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
     num_workers: int | None = None,
     verbose_level: int | None = None,
     res_save_dir: Path | str | None = None,
+    scheduler: str | None = None,
 ) -> dict[str, Any]:
     """Train once for every seed, choose the weights on the validation split, measure on the test.
 
@@ -82,7 +63,7 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
 
     Args:
         model_name: of `mera_train.msa.models.MODELS`, in any case.
-        dataset_name: of `READERS`, in any case.
+        dataset_name: of `mera_train.msa.feature_file.READERS`, in any case.
         config: of `get_config`, with ``featurePath``; or a file of settings; the defaults if unset.
         seeds: one training each; `SEEDS` if there are none.
         is_tune: first look for better settings; only the validation split is asked.
@@ -96,6 +77,7 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
         num_workers, verbose_level: taken for MMSA's scripts, without effect: features are in
             memory, and every epoch is a line on stderr.
         res_save_dir: the table goes to ``res_save_dir/normal/DATASET.csv`` instead.
+        scheduler: of Dask, whose workers try the settings of ``is_tune``.
 
     Returns:
         ``test`` and ``valid``: by figure of `mera_train.msa.metrics` its ``mean`` and ``std`` over
@@ -116,7 +98,8 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
     if is_tune:
         from mera_train.msa.tune import tune
 
-        settings = tune(settings, corpus, tune_times, out / "tuning", seeds[0], resume)
+        where = out / "tuning"
+        settings = tune(settings, corpus, tune_times, where, seeds[0], resume, scheduler)
     log = Path(log_dir).expanduser() / f"{model}-{dataset}.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, float]]] = {"valid": [], "test": []}
@@ -142,42 +125,6 @@ def _over(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
             value = _over(old, value)
         found[key] = value
     return found
-
-
-def read(config: Config) -> Corpus:
-    """Read the feature file of a configuration.
-
-    Raises:
-        ConfigError: it names none.
-        InputError: it cannot be used.
-    """
-    if config.feature_path is None:
-        raise ConfigError("featurePath is empty", "set config['featurePath'] to the feature file")
-    corpus = READERS[config.dataset](config.feature_path, config)
-    for split in ("train", "valid", "test"):
-        if not len(getattr(corpus, split)):
-            raise InputError(f"{config.feature_path}: {split} is empty", "give labelled utterances")
-    if np.ptp(corpus.train.labels) == 0:
-        raise InputError(
-            f"{config.feature_path}: every training utterance has the label "
-            f"{corpus.train.labels[0] * corpus.largest:g}",
-            "give utterances that differ: nothing can be learnt from one label",
-        )
-    corpus = corpus.only(config.modalities)
-    _require_labels(config, corpus)
-    return corpus
-
-
-def _require_labels(config: Config, corpus: Corpus) -> None:
-    if config.generate_unimodal_labels or not config.human_labels:
-        return
-    rated = {name for name, labels in corpus.train.unimodal.items() if np.isfinite(labels).any()}
-    if missing := sorted({*MODALITIES} - rated):
-        raise InputError(
-            f"{config.feature_path}: no unimodal labels for {', '.join(missing)}, which "
-            f"{config.model} needs",
-            "give regression_labels_T, _A and _V; or use mtme or self_mm, which generate their own",
-        )
 
 
 def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True) -> dict[str, Any]:
