@@ -199,9 +199,10 @@ def test_pictures_without_a_face_are_left_out_and_named(
 ) -> None:
     lines = ["file,label,split"]
     # In a picture of 128 pixels and more, a device looks for a face.
-    for n, size in enumerate((48, 200, 48, 200)):
-        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((size, size), 90 + n, np.uint8))
-        lines.append(f"{n}.png,happy,{'train' if n < 2 else 'valid'}")
+    generator = np.random.default_rng(0)
+    for n, size in enumerate((48, 200, 48, 200, 200)):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), generator.integers(0, 255, (size, size)))
+        lines.append(f"{n}.png,happy,{('train', 'valid', 'test')[n // 2]}")
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
     examples = own_datasets.read(tmp_path / "own.csv", "face", None)
     found = own_datasets.dataset(examples, "face", Bundle.open())
