@@ -3,7 +3,8 @@
 #
 #   .ci/nightly.sh [PYTHON]
 #
-# Needs strace. The pinned set of constraints.txt is not used.
+# Needs strace. The pinned set of constraints.txt is only resolved, with every Python, from PyPI alone: where a
+# wheel of torch lies on the machine, a conflict with its CUDA build does not show.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${1:-python3}
@@ -13,6 +14,12 @@ trap 'rm -rf "$scratch"' EXIT
 "$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager \
   '.[http,mqtt,notice,wyoming,zeroconf]' pytest hypothesis jinja2 jsonschema onnx soundfile scipy
 "$scratch/venv/bin/pip" list --format freeze
+"$python" -m venv "$scratch/uv" && "$scratch/uv/bin/pip" install --quiet uv
+for version in 3.10 3.11 3.12 3.13; do
+  "$scratch/uv/bin/uv" pip compile pyproject.toml --quiet --extra dev --constraint constraints.txt \
+    --python-version "$version" --python-platform x86_64-manylinux_2_39 > "$scratch/resolved"
+  echo "pinned set, Python $version: $(grep -c == "$scratch/resolved") packages"
+done
 "$scratch/venv/bin/mera-edge" demo
 "$scratch/venv/bin/mera-edge" doctor --egress
 # What imports the training code is tested with the pinned set only.
