@@ -1,4 +1,4 @@
-"""What hears sound is given: samples, and the log-mel frames that were computed of them once."""
+"""The unit of audio that stages process: samples and their log-mel frames."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """The next piece of a stream of sound."""
+    """The next block of an audio stream."""
 
     frames: NDArray[np.float32]
-    """``[m, 80]`` log-mel, those that became complete; see `mera_edge.features.fbank`."""
+    """``[m, 80]`` log-mel frames that this block completes; see `mera_edge.features.fbank`."""
     end_s: float
-    """Stream time, in seconds, at which it ends."""
+    """Stream time at its end, in seconds."""
     samples: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    """``[n]``, mono, 16 kHz, in [-1, 1]. Whoever hears frames needs none."""
+    """``[n]``, mono, 16 kHz, in [-1, 1]. Not needed by consumers of ``frames``."""
     speaking: bool | None = None
-    """Whether somebody speaks at its end; ``None`` where no speech detector was asked."""
+    """Whether there is speech at its end; ``None`` without a speech detector."""
     pause_s: float = 0.0
-    """For how long speech has been unlikely at its end: of who speaks, perhaps the last of it."""
+    """Seconds of low speech probability at its end; may be above 0 while ``speaking``, because
+    speech ends only after a pause."""

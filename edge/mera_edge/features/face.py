@@ -1,4 +1,4 @@
-"""From a picture to the grey square that the face encoder sees, in training and on the device."""
+"""Face crops: the greyscale input of the face encoder, the same in training and on the device."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mera_edge.errors import InputError
 Image = NDArray[np.uint8]
 
 SPEC = {"kind": "face-crop", "colour": "grey", "range": [0, 255], "framing": "brow to chin, square"}
-"""What the encoder is fed, for the manifest; the size is the model's own."""
+"""Input of the face encoder, recorded in the manifest; the size is defined by the model."""
 
 
 DETECTOR_SPEC = {"kind": "picture", "colour": "grey", "range": [0, 255], "place": "top left"}
-"""What the detector is fed: a picture that fits, with black to its right and below it."""
+"""Input of the face detector: an image scaled to fit, padded with black on the right and below."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels: its left upper corner and its size. It may leave the picture."""
+    """A rectangle in pixels: its top left corner and its size. It may extend beyond the image."""
 
     x: float
     y: float
@@ -35,13 +35,13 @@ class Box:
         return self.width * self.height
 
     def shared(self, other: Box) -> float:
-        """Return the area that both cover."""
+        """Return the area of the intersection."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         return max(0.0, width) * max(0.0, height)
 
     def overlap(self, other: Box) -> float:
-        """Return intersection over union, from 0 (apart) to 1 (the same)."""
+        """Return the intersection over union, from 0 (disjoint) to 1 (identical)."""
         both = self.shared(other)
         return both / (self.area + other.area - both) if both else 0.0
 
@@ -54,19 +54,19 @@ class Box:
 
 
 _SIDES_FROM_EYES = 2.83
-"""Side of a face's square over the distance of its eyes from its mouth: the median of the
-detector's training pictures, with half of them between 2.72 and 2.91."""
+"""Ratio of the side of a face's square to the distance between eyes and mouth: the median over the
+detector's training images; the interquartile range is 2.72 to 2.91."""
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A face in a picture.
+    """A face in an image.
 
     Attributes:
         box: an upright square from brow to chin.
         landmarks: ``[5, 2]`` in pixels: right eye, left eye, nose, right and left corner of the
-            mouth, as the person has them.
-        confidence: of the detector, from 0 to 1.
+            mouth; right and left are the person's.
+        confidence: the detector's, from 0 to 1.
     """
 
     box: Box
@@ -74,19 +74,23 @@ class Face:
     confidence: float
 
     def moved(self, x: float, y: float) -> Face:
-        """Return the face at another place."""
+        """Return the face translated by ``(x, y)``."""
         box = Box(self.box.x + x, self.box.y + y, self.box.width, self.box.height)
         away = np.array([x, y], np.float32)
         return Face(box, self.landmarks + away, self.confidence)
 
     def turned_back(self, quarters: int, width: int, height: int) -> Face:
-        """Return where the face is in a picture of this size, if this is where it is in the same
-        picture turned by ``quarters`` quarter turns anticlockwise."""
+        """Map a face found in a rotated image back to the original image.
+
+        Args:
+            quarters: quarter turns anticlockwise by which the image was rotated.
+            width, height: size of the original image.
+        """
         x, y = self.box.x, self.box.y
         corners = [[x, y], [x + self.box.width, y + self.box.height]]
         points = np.vstack([corners, self.landmarks])
         for turn in range(quarters % 4, 0, -1):
-            # Before this quarter turn its vertical axis was the horizontal one, from the right.
+            # Undoing one quarter turn: x is counted from the right along the rotated y axis.
             side = width if turn % 2 else height
             points = np.stack([side - 1 - points[:, 1], points[:, 0]], 1)
         first, last = points[:2].min(0), points[:2].max(0)
@@ -95,35 +99,35 @@ class Face:
 
     @property
     def side(self) -> float:
-        """Side of the square from brow to chin, in pixels, whichever way the head is turned."""
+        """Side of the square from brow to chin, in pixels, independent of the roll of the head."""
         eyes, mouth = self.landmarks[:2].mean(0), self.landmarks[3:].mean(0)
-        # The box around a head that is turned is not from brow to chin, but for one that lies: it
-        # was found in a picture that was turned.
+        # The height of the box is the distance from brow to chin only for a roll of a multiple of
+        # 90 degrees: lying heads are found in a rotated image. In between, use the landmarks.
         upright = abs(float(np.cos(2 * self.roll)))
         from_eyes = _SIDES_FROM_EYES * float(np.linalg.norm(mouth - eyes))
         return upright * self.box.height + (1 - upright) * from_eyes
 
     @property
     def roll(self) -> float:
-        """By how much the head is turned clockwise in the picture, in radians, -pi to pi."""
+        """Clockwise rotation of the head in the image plane, in radians, from -pi to pi."""
         eyes, mouth = self.landmarks[:2].mean(0), self.landmarks[3:].mean(0)
         down = mouth - eyes
         return float(np.arctan2(-down[0], down[1]))
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Read an encoded picture (JPEG, PNG, WebP, TIFF, ...) of any depth and colour.
+    """Decode an image (JPEG, PNG, WebP, TIFF, ...) of any bit depth and colour space.
 
     Args:
         data: the bytes of the file.
-        name: what to call it in an error.
+        name: its name in error messages.
 
     Returns:
-        ``[H, W, 3]``, blue first. Deeper pictures are scaled to 8 bits by their brightest value;
-        transparent parts show their colour.
+        ``[H, W, 3]``, BGR. More than 8 bits are scaled to 8 by the brightest value; transparency is
+        ignored.
 
     Raises:
-        InputError: the bytes are empty or no picture.
+        InputError: the bytes are empty or not an image.
     """
     import cv2
 
@@ -153,7 +157,7 @@ def _eight_bits(image: NDArray[Any], name: str) -> Image:
 
 
 def cut(image: Image, box: Box) -> Image:
-    """Return what is in a box, at least one pixel; outside the picture its border is repeated."""
+    """Return the content of a box, at least 1 x 1; outside the image its border is replicated."""
     left, top = round(box.x), round(box.y)
     right = max(left + 1, round(box.x + box.width))
     bottom = max(top + 1, round(box.y + box.height))
@@ -167,12 +171,12 @@ def cut(image: Image, box: Box) -> Image:
 
 
 def align(image: Image, size: int, face: Face) -> NDArray[np.float32]:
-    """Cut out a face, turned upright, as `crop` does.
+    """Cut out a face, rotated upright, and convert it as `crop` does.
 
     Args:
-        image: ``[H, W, 3]`` blue first, or ``[H, W]`` grey.
+        image: ``[H, W, 3]`` BGR, or ``[H, W]`` greyscale.
         size: side of the result in pixels.
-        face: where it is; what lies outside the picture repeats its border.
+        face: its position; the border is replicated outside the image.
 
     Returns:
         ``[size, size]``, from 0 to 255.
@@ -181,14 +185,14 @@ def align(image: Image, size: int, face: Face) -> NDArray[np.float32]:
 
 
 def upright(image: Image, size: int, face: Face) -> Image:
-    """Cut out a face, turned upright, in the picture's own colours.
+    """Cut out a face, rotated upright, in the colours of the image.
 
     Returns:
-        A square picture whose side is ``size`` or a multiple of it.
+        A square image whose side is ``size`` or a multiple of it.
     """
     import cv2
 
-    # Larger faces are cut out at a multiple of the size, and averaged down to it.
+    # Larger faces are cut out at a multiple of the size, so that they can be reduced by averaging.
     side = size * min(8, max(1, round(face.side / size)))
     scale, roll = side / max(face.side, 1.0), face.roll
     cos, sin = scale * np.cos(roll), scale * np.sin(roll)
@@ -203,12 +207,12 @@ def upright(image: Image, size: int, face: Face) -> Image:
 
 
 def crop(image: Image, size: int) -> NDArray[np.float32]:
-    """Turn a picture of a face grey and bring it to the encoder's size.
+    """Convert an image of a face to greyscale and resize it for the encoder.
 
-    Light and contrast are not touched: the encoder itself standardises every crop.
+    Brightness and contrast are unchanged: the encoder standardises every crop.
 
     Args:
-        image: ``[H, W, 3]`` blue first, or ``[H, W]`` grey, from brow to chin.
+        image: ``[H, W, 3]`` BGR, or ``[H, W]`` greyscale, from brow to chin.
         size: side of the result in pixels.
 
     Returns:
@@ -218,7 +222,7 @@ def crop(image: Image, size: int) -> NDArray[np.float32]:
 
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     if grey.shape != (size, size):
-        # Averaging keeps what a smaller picture can show; it does nothing sensible when enlarging.
+        # INTER_AREA avoids aliasing when reducing; it is not suitable for enlarging.
         smaller = min(grey.shape) >= size
         method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         grey = cv2.resize(grey, (size, size), interpolation=method)

@@ -21,22 +21,22 @@ SPEC = {
     "snip_edges": False,
     "sample_range": "int16",
 }
-"""The facts a bundle carries about these features: a model trained on others is refused."""
+"""Recorded in a bundle: a model trained on different features is rejected."""
 
 FLOOR = float(np.log(np.finfo(np.float32).eps))
-"""The log-mel energy of digital silence: what pads a window at the end of a stream."""
+"""Log-mel energy of digital silence; pads the last window of a stream."""
 
 _INT16, _LOUDEST = 32768.0, 32.0
 
 
 class LogMel:
-    """Streaming 80-bin log-mel energies (Kaldi's filter bank), 100 frames a second.
+    """Streaming log-mel energies (Kaldi's filter bank), 80 bins, 100 frames per second.
 
-    However the sound is cut into pieces, the frames are the same to the bit. The settings are
-    those of sherpa-onnx, so that a recognizer trained on them runs there too.
+    The frames are bit-identical however the audio is split. The settings are those of sherpa-onnx,
+    so that a recognizer trained on them also runs there.
 
     Args:
-        window: of Kaldi's.
+        window: name of one of Kaldi's window functions.
         snip_edges: whether the first frame begins with the first sample.
     """
 
@@ -59,20 +59,20 @@ class LogMel:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream: the next sample is the first."""
+        """Start a new stream."""
         from kaldi_native_fbank import OnlineFbank
 
         self._fbank = OnlineFbank(self._options)
         self._taken = 0
 
     def accept(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take samples (mono, 16 kHz, in [-1, 1]); return the frames now complete, ``[n, 80]``.
+        """Process samples (mono, 16 kHz, in [-1, 1]) and return the new frames, ``[n, 80]``.
 
-        What is no number counts as silence. Samples beyond 1, which files in floating point have,
-        are taken as they are up to 30 dB above full scale.
+        NaN and infinity count as silence. Samples beyond 1, as in floating-point files, are clipped
+        only at 30 dB above full scale.
         """
         heard = np.nan_to_num(samples, posinf=0, neginf=0).clip(-_LOUDEST, _LOUDEST)
-        # Its binding reads a list three times as fast as an array.
+        # The binding accepts a list three times as fast as an array.
         self._fbank.accept_waveform(SAMPLE_RATE, (heard * _INT16).tolist())
         return self._take()
 
@@ -86,7 +86,7 @@ class LogMel:
         frames = np.empty((ready - self._taken, BINS), np.float32)
         for row in range(len(frames)):
             frames[row] = self._fbank.get_frame(self._taken + row)
-        # Without this the filter bank keeps every frame of the stream for ever.
+        # Otherwise the filter bank would keep all frames of the stream in memory.
         self._fbank.pop(len(frames))
         self._taken = ready
         return frames

@@ -1,4 +1,4 @@
-"""The text normaliser: one spelling for what people write and what recognizers print."""
+"""Text normalisation, the same for written text and the recognizer's output."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 import unicodedata
 
 SPEC = {"kind": "text", "normaliser": 1, "unicode": "NFKC", "case": "folded", "longest_run": 3}
-"""The facts a bundle carries about these features: a model trained on others is refused."""
+"""Recorded in a bundle: a model trained on different features is rejected."""
 
 LONGEST = 2000
-"""Characters that are looked at: the *last* ones, since the newest words count."""
+"""Maximum length in characters; longer texts are cut at the start, since the newest words count."""
 
 _APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\u0060\u00b4", "'''''")
 _LINK = re.compile(r"(?:https?://|www\.)[!-~]+")
-# Names of accounts say nothing about how someone feels, and invite learning who does.
+# Account names carry no emotion, and a model could memorise people by them.
 _ACCOUNT = re.compile(r"@[\w\-]+")
 _RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 
 
 def normalise(text: str) -> str:
-    """Return ``text`` as the text encoder reads it: at most `LONGEST` characters on one line.
+    """Return the input of the text encoder: one line of at most `LONGEST` characters.
 
-    Compatibility forms are unified (NFKC), case is folded, control and format characters,
-    lone surrogates, links and account names go, runs of a character end at three
-    (``"soooooo"`` -> ``"sooo"``), white space is single. Normalising twice changes nothing.
+    Applies NFKC and case folding; removes control and format characters, lone surrogates, links and
+    account names; shortens runs of a character to three (``"soooooo"`` -> ``"sooo"``); collapses
+    white space. It is idempotent.
     """
-    # Cutting first keeps a long text cheap, cutting again is needed where folding lengthens.
+    # Truncated first for speed, and again at the end because folding can lengthen the text.
     text = "".join(" " if c.isspace() else c for c in text[-LONGEST:] if not _is_invisible(c))
     text = _RUN.sub(r"\1\1\1", _fold(text))
     text = _ACCOUNT.sub(" @ ", _LINK.sub(" ", text))

@@ -1,4 +1,4 @@
-"""Tokens: subwords for alphabets, single characters for Chinese."""
+"""The text encoder's tokenizer: subwords for alphabetic scripts, single characters for Chinese."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import regex
 from mera_edge.errors import InputError
 
 PIECES: Final = r"\p{Han}|\p{N}|[\p{L}\p{M}']+|[^\s\p{Han}\p{N}\p{L}\p{M}']+"
-"""Chinese characters and digits one by one, words with their apostrophes, runs of anything else."""
+"""Pre-tokenization: single Chinese characters and digits, words with apostrophes, other runs."""
 CONTINUATION: Final = "##"
-"""Before a token that continues a piece."""
+"""Prefix of a token that continues a piece."""
 UNKNOWN: Final = "[UNK]"
 
 _PIECES: Final = regex.compile(PIECES)
 _CACHED: Final = 10_000
-"""Pieces whose tokens are remembered."""
-_GONE: Final = -1
-"""In the place of a token that was joined to the one before it."""
+"""Size of the cache from pieces to tokens."""
+_MERGED: Final = -1
+"""Marks a token that was merged into the one before it."""
 _FORM: Final = {
     "unk_token": UNKNOWN,
     "continuing_subword_prefix": CONTINUATION,
@@ -32,18 +32,18 @@ _FORM: Final = {
     "byte_fallback": False,
     "ignore_merges": False,
 }
-"""What a file's model must say of itself."""
+"""Settings that the file's model must have."""
 
 
 class Tokenizer:
     """A byte-pair encoding (Sennrich et al., 2016), read from Hugging Face's ``tokenizer.json``.
 
-    It gives the numbers that the library ``tokenizers`` gives, which would bring a client of a
-    model hub and an HTTP client onto the device.
+    It gives the same ids as the library ``tokenizers``, which would bring a model hub client and an
+    HTTP client onto the device.
 
     Args:
-        vocabulary: number of every token.
-        merges: pairs of tokens that are joined, the first first.
+        vocabulary: id of every token.
+        merges: pairs of tokens to merge, highest priority first.
     """
 
     def __init__(self, vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> None:
@@ -63,7 +63,7 @@ class Tokenizer:
         """Read ``tokenizer.json``.
 
         Raises:
-            InputError: it cannot be read, or is a tokenizer of another kind.
+            InputError: it cannot be read, or is a different kind of tokenizer.
         """
         try:
             return cls.parse(path.read_text(encoding="utf-8"))
@@ -75,10 +75,10 @@ class Tokenizer:
 
     @classmethod
     def parse(cls, text: str) -> Tokenizer:
-        """Read the text of ``tokenizer.json``.
+        """Parse the text of ``tokenizer.json``.
 
         Raises:
-            ValueError: it is not JSON, or a tokenizer of another kind.
+            ValueError: it is not JSON, or a different kind of tokenizer.
         """
         try:
             facts = json.loads(text)
@@ -94,14 +94,14 @@ class Tokenizer:
         return len(self._vocabulary)
 
     def encode(self, text: str) -> list[int]:
-        """Return the token numbers of a text that was normalised."""
+        """Return the token ids of a normalised text."""
         return [token for piece in _PIECES.findall(text) for token in self._tokens(piece)]
 
     def _merge(self, piece: str) -> tuple[int, ...]:
-        """Return the tokens of one piece: its characters, joined pair by pair.
+        """Return the tokens of one piece.
 
-        Those that were learnt first are joined first, and of the same the leftmost, in
-        ``n log n`` steps: a text without spaces is one long piece.
+        The pair of highest priority is merged first, the leftmost among equals. A priority queue
+        keeps this at ``O(n log n)``: a text without spaces is one long piece.
         """
         marked = (piece[0], *(CONTINUATION + character for character in piece[1:]))
         tokens = [self._vocabulary.get(character, self._unknown) for character in marked]
@@ -122,16 +122,16 @@ class Tokenizer:
             _, left, pair, joined = heappop(queue)
             right = after[left]
             if right < end and (tokens[left], tokens[right]) == pair:
-                tokens[left], tokens[right], after[left] = joined, _GONE, after[right]
+                tokens[left], tokens[right], after[left] = joined, _MERGED, after[right]
                 if after[left] < end:
                     before[after[left]] = left
                 offer(before[left])
                 offer(left)
-        return tuple(token for token in tokens if token != _GONE)
+        return tuple(token for token in tokens if token != _MERGED)
 
 
 def _differences(facts: dict[str, Any]) -> list[str]:
-    """Name what a file asks for and this tokenizer does not do."""
+    """Return the settings of a file that this tokenizer does not support."""
     model, split = facts["model"], facts["pre_tokenizer"]
     found = {key: model.get(key) for key in _FORM} | {
         "type": model["type"],

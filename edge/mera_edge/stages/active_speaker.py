@@ -1,4 +1,4 @@
-"""Who of several people in view is speaking: whose mouth moves when speech is heard."""
+"""Active speaker detection: the person in view whose mouth moves while speech is heard."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Crop = NDArray[np.float32]
-"""``[S, S]``, grey, from brow to chin."""
+"""``[S, S]`` greyscale, from brow to chin."""
 
 _MOUTH = ((0.62, 0.94), (0.25, 0.75))
 _EYES = ((0.20, 0.54), (0.17, 0.83))
-"""Rows and columns, as shares of the crop's side."""
-_REACH = 0.06
-"""How far the head may have moved in the crop, as a share of its side: a box is never exact."""
+"""Row and column ranges, as fractions of the crop's side."""
+_SEARCH_RADIUS = 0.06
+"""Largest shift that is compensated, as a fraction of the crop's side: boxes are not exact."""
 _NOISE = 0.01
-"""What is left of a face at rest by the camera's noise."""
+"""Residual of a face at rest, due to camera noise."""
 
-_OVER_S = 1.0
-"""Time constant of the mean over time, and so about what a change of speaker takes."""
-_CLEARLY = 0.3
-"""By how much the mouth of another must move more to take over (logarithm of a ratio)."""
+_TIME_CONSTANT_S = 1.0
+"""Of the exponential moving average; about the time that a change of speaker takes."""
+_SWITCH_MARGIN = 0.3
+"""How much higher another person's score must be to become the speaker (logarithm of a ratio)."""
 _LONGEST_GAP_S = 1.0
-"""Crops that are further apart say nothing about motion."""
+"""Crops that are further apart are not compared."""
 
 
 @dataclass(slots=True)
@@ -37,37 +37,37 @@ class _Mouth:
 
     @property
     def score(self) -> float | None:
-        """How much more it moves while speech is heard: whoever chews moves it all the time."""
+        """Motion during speech minus motion in silence, which cancels chewing."""
         if self.with_speech is None:
             return None
         return self.with_speech - max(0.0, self.in_silence or 0.0)
 
 
 class ActiveSpeakerDetector:
-    """Chooses among the people in view.
+    """Finds the active speaker among the people in view.
 
-    Motion is what the best shift of the older crop does not explain, of the mouth over that of the
-    eyes: heads that nod and boxes that tremble move both.
+    Motion is the difference between two crops that remains after the best alignment. It is that of
+    the mouth relative to that of the eyes, because nodding and jitter of the box move both.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everyone: the next picture is the first of a new stream."""
+        """Start a new stream."""
         self._mouths: dict[int, _Mouth] = {}
         self._speaker: int | None = None
 
     def choose(self, faces: Mapping[int, Crop], at_s: float, speech: bool) -> int | None:
-        """Return who speaks, or spoke last, of the people in a picture.
+        """Return the person in the image who speaks, or who spoke last.
 
         Args:
             faces: crop by person.
-            at_s: stream time of the picture, in seconds.
+            at_s: stream time of the image, in seconds.
             speech: whether speech is heard.
 
         Returns:
-            ``None`` where nobody in the picture was seen to speak.
+            ``None`` if nobody in the image has been seen speaking.
         """
         mouths = {p: self._moved(p, crop, at_s, speech) for p, crop in faces.items()}
         self._mouths = mouths | {
@@ -81,7 +81,7 @@ class ActiveSpeakerDetector:
         if speech and scores:
             best = max(scores, key=lambda person: scores[person])
             now = scores.get(self._speaker) if self._speaker is not None else None
-            if scores[best] > (0.0 if now is None else now + _CLEARLY):
+            if scores[best] > (0.0 if now is None else now + _SWITCH_MARGIN):
                 self._speaker = best
         return self._speaker if self._speaker in faces else None
 
@@ -89,9 +89,9 @@ class ActiveSpeakerDetector:
         before = self._mouths.get(person)
         if before is None or not 0 < at_s - before.seen_s <= _LONGEST_GAP_S:
             return _Mouth(crop, at_s)
-        mouth, eyes = (_NOISE + _unexplained(before.crop, crop, part) for part in (_MOUTH, _EYES))
+        mouth, eyes = (_NOISE + _residual(before.crop, crop, part) for part in (_MOUTH, _EYES))
         motion = math.log(mouth / eyes)
-        share = 1 - math.exp((before.seen_s - at_s) / _OVER_S)
+        share = 1 - math.exp((before.seen_s - at_s) / _TIME_CONSTANT_S)
         old = before.with_speech if speech else before.in_silence
         new = motion if old is None else old + share * (motion - old)
         if speech:
@@ -99,13 +99,13 @@ class ActiveSpeakerDetector:
         return _Mouth(crop, at_s, before.with_speech, new)
 
 
-def _unexplained(old: Crop, new: Crop, part: tuple[tuple[float, float], ...]) -> float:
-    """Return how much of a part of a face, from 0 to 2, is elsewhere after the best shift."""
+def _residual(old: Crop, new: Crop, part: tuple[tuple[float, float], ...]) -> float:
+    """Return the difference of a part of the face after the best alignment, from 0 to 2."""
     import cv2
 
     side = len(old)
     (top, bottom), (left, right) = ([round(share * side) for share in pair] for pair in part)
-    reach = math.ceil(_REACH * side)
-    around = new[top - reach : bottom + reach, left - reach : right + reach]
-    likeness = cv2.matchTemplate(around, old[top:bottom, left:right], cv2.TM_CCOEFF_NORMED)
-    return 1 - float(likeness.max())
+    radius = math.ceil(_SEARCH_RADIUS * side)
+    window = new[top - radius : bottom + radius, left - radius : right + radius]
+    correlation = cv2.matchTemplate(window, old[top:bottom, left:right], cv2.TM_CCOEFF_NORMED)
+    return 1 - float(correlation.max())

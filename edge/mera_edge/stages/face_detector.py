@@ -1,4 +1,4 @@
-"""Where the faces are."""
+"""Face detection."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from mera_edge.features.face import DETECTOR_SPEC, Box, Face, Image, cut
 from mera_edge.stages.adapters import chosen
 
 SURE, LIKELY = 0.6, 0.35
-"""Confidence that a new face must reach, and one where a face was a moment ago."""
+"""Confidence threshold for a new face, and for one near where a face was a moment ago."""
 
-_AROUND = 4.0
-"""Side of the square that is looked at more closely over that of the face that was in it."""
+_SEARCH_SCALE = 4.0
+"""Side of the square that is searched, relative to the side of the face last seen in it."""
 
 SAME = 0.4
-"""Intersection over union from which two answers are the same face."""
+"""Threshold of intersection over union above which two detections are the same face."""
 
 
 WITHIN = 0.8
-"""Share of a face that lies in a larger one from which it is part of it: a cheek and an eye at the
-border of a picture look like a small face."""
+"""A detection with this fraction of its area inside a larger face is a part of that face: a cheek
+and an eye at the border of an image look like a small face."""
 
 
 class FaceDetector(Protocol):
-    """Finds faces in pictures of any size."""
+    """Finds faces in images of any size."""
 
     def find(self, image: Image, least: float = SURE) -> list[Face]:
         """Return the faces, largest first.
 
         Args:
-            image: ``[H, W, 3]`` blue first.
-            least: confidence below which a face is none.
+            image: ``[H, W, 3]``, BGR.
+            least: confidence threshold.
         """
 
 
 def find_near(
     detector: FaceDetector, image: Image, box: Box, others: Sequence[Box] = (), quarters: int = 0
 ) -> Face | None:
-    """Look closely at where a face was a moment ago, and return where it is now.
+    """Search for a face around its last position, and return it.
 
     Args:
-        box: where it was.
-        others: faces that were found already: none of them is the one.
-        quarters: as for `find_turned`.
+        box: its last position.
+        others: faces found already, which are excluded.
+        quarters: see `find_turned`.
     """
-    around = box.grown(_AROUND)
+    around = box.grown(_SEARCH_SCALE)
     part = cut(image, around)
-    # Where the square leaves the picture, its border was repeated.
+    # `cut` pads beyond the image, so the offset may be negative.
     left, top = round(around.x), round(around.y)
     found = [face.moved(left, top) for face in find_turned(detector, part, quarters, LIKELY)]
     near = [
@@ -65,12 +65,12 @@ def find_near(
 def find_turned(
     detector: FaceDetector, image: Image, quarters: int, least: float = SURE
 ) -> list[Face]:
-    """Return the faces of a picture that is turned before it is searched, largest first.
+    """Rotate an image, search it, and return its faces in original coordinates, largest first.
 
     Args:
-        quarters: quarter turns anticlockwise; 1 finds who lies with the head to the right, 3 to the
-            left.
-        least: as for `FaceDetector.find`.
+        quarters: quarter turns anticlockwise: 1 for people lying with the head to the right, 3 for
+            the left.
+        least: see `FaceDetector.find`.
     """
     if not quarters:
         return detector.find(image, least)
@@ -83,7 +83,7 @@ class OnnxFaceDetector:
     """The bundle's detector.
 
     Raises:
-        BundleError: it is for other pictures than ours.
+        BundleError: the bundle has no face detector, or one that expects different input.
         EngineError: it cannot be loaded.
     """
 
@@ -119,7 +119,7 @@ class OnnxFaceDetector:
 def without_repeats(
     corners: NDArray[np.floating], landmarks: NDArray[np.floating], confidence: NDArray[np.floating]
 ) -> list[Face]:
-    """Return the surest of all answers about the same face, the largest face first."""
+    """Apply non-maximum suppression and return the faces, largest first."""
     import cv2
 
     rectangles = np.concatenate([corners[:, 0], corners[:, 1] - corners[:, 0]], 1)
@@ -145,15 +145,16 @@ def _is_part(box: Box, larger: Box) -> bool:
 
 
 def _square(x: float, y: float, width: float, height: float) -> Box:
-    # The boxes are narrow; their height is the side of the encoder's pictures (FER+, median 0.99).
+    # The boxes are narrow; their height matches the side of the encoder's training crops (FER+,
+    # median ratio 0.99).
     return Box(x + (width - height) / 2, y, height, height)
 
 
 def face_detector(bundle: Bundle) -> FaceDetector:
-    """Return the bundle's detector, or the pulled one in its place.
+    """Return the bundle's detector, or the downloaded model that replaces it.
 
     Raises:
-        InputError: it is not here, or no face detector.
+        InputError: the model has not been downloaded, or is not a face detector.
         EngineError: it cannot be loaded.
     """
     return chosen("face_detector", bundle, OnnxFaceDetector)

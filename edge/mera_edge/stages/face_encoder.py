@@ -1,4 +1,4 @@
-"""What a face says: the bundle's encoder, and what a published one has to do in its place."""
+"""Facial emotion recognition: the bundle's encoder, and the protocol that others implement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mera_edge.stages.adapters import chosen
 
 @dataclass(frozen=True, slots=True)
 class FacePrediction:
-    """What the encoder says about one crop."""
+    """The output of the encoder for one crop."""
 
     probabilities: NDArray[np.float32]
     """``[C]`` over the encoder's own labels."""
@@ -25,7 +25,7 @@ class FacePrediction:
     """``[D]``"""
 
     def moved_to(self, newer: FacePrediction, share: float) -> FacePrediction:
-        """Return the mean of both, in which ``newer`` has the given share."""
+        """Return the weighted mean of both, with the weight ``share`` for ``newer``."""
         return FacePrediction(
             self.probabilities + share * (newer.probabilities - self.probabilities),
             self.valence + share * (newer.valence - self.valence),
@@ -34,28 +34,28 @@ class FacePrediction:
 
 
 class FaceEncoder(Protocol):
-    """Reads one face at a time."""
+    """Classifies one face at a time."""
 
     labels: tuple[str, ...]
-    """Of its probabilities."""
+    """Labels of the probabilities, in order."""
 
     def cut_out(self, image: Image, face: Face | None) -> NDArray[np.float32]:
-        """Return what `read` takes.
+        """Return the crop that `read` takes.
 
         Args:
-            image: ``[H, W, 3]`` blue first.
-            face: where the face is in it; ``None``: the whole picture is a crop of one.
+            image: ``[H, W, 3]``, BGR.
+            face: the face in it; ``None`` if the image is itself a crop of a face.
         """
 
     def read(self, crop: NDArray[np.float32]) -> FacePrediction:
-        """Read a crop. The embedding of an encoder that the fusion does not know is empty."""
+        """Classify a crop. The embedding is empty unless the fusion was trained with it."""
 
 
 class BundleFaceEncoder:
     """The bundle's encoder.
 
     Raises:
-        BundleError: the bundle has no face encoder, or one for other features than ours.
+        BundleError: the bundle has no face encoder, or one that expects different features.
         EngineError: it cannot be loaded.
     """
 
@@ -67,7 +67,7 @@ class BundleFaceEncoder:
         self._size = self._engine.inputs["face"].shape[-1]
 
     def cut_out(self, image: Image, face: Face | None) -> NDArray[np.float32]:
-        """Return the crop ``[S, S]``, grey from 0 to 255."""
+        """Return the crop ``[S, S]``, greyscale, from 0 to 255."""
         return crop(image, self._size) if face is None else align(image, self._size, face)
 
     def read(self, crop: NDArray[np.float32]) -> FacePrediction:
@@ -79,11 +79,11 @@ class BundleFaceEncoder:
 
 
 def face_encoder(bundle: Bundle) -> FaceEncoder:
-    """Return the bundle's encoder, or the pulled one in its place.
+    """Return the bundle's encoder, or the downloaded model that replaces it.
 
     Raises:
-        BundleError: the bundle has none, or one for other features than ours.
-        InputError: the pulled one is not here, or no face encoder.
+        BundleError: the bundle has no face encoder, or one that expects different features.
+        InputError: the model has not been downloaded, or is not a face encoder.
         EngineError: it cannot be loaded.
     """
     return chosen("face", bundle, BundleFaceEncoder)

@@ -1,4 +1,4 @@
-"""Who is who from one picture to the next."""
+"""Tracking of faces from frame to frame."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from mera_edge.features.face import Box
 
 FORGOTTEN_AFTER_S = 3.0
-"""A face that comes back within this time, where it was or near it, is the same person: people turn
+"""A face that reappears near its last position within this time is the same person: people turn
 away for a moment."""
 _SAME = 0.3
-"""Smallest intersection over union of a face with where it was."""
+"""Smallest intersection over union with the last position."""
 _REACH, _REACH_PER_S = 1.0, 6.0
-"""How far a face may have moved, in sides of its box: at once, and for every second unseen. People
-walk at 1.2 m/s; a face is 0.2 m high."""
-_GROWN = 1.6
-"""By what factor its side may have changed meanwhile."""
+"""Largest distance from the last position, in sides of the box: a constant, and a rate per second
+unseen. People walk at 1.2 m/s; a face is 0.2 m high."""
+_LARGEST_SCALE = 1.6
+"""Largest factor by which the side may have changed."""
 
 
 @dataclass(slots=True)
@@ -25,14 +25,14 @@ class FaceTrack:
     """One person's face."""
 
     person: int
-    """1, 2, 3, ...: never given twice."""
+    """1, 2, 3, ...; never reused."""
     box: Box
     seen_s: float
-    """Stream time of the newest picture with it."""
+    """Stream time at which the face was last seen."""
 
 
 class FaceTracker:
-    """Gives faces that stay in place from picture to picture a number that stays the same."""
+    """Assigns each face a number that stays the same from frame to frame."""
 
     def __init__(self) -> None:
         self._tracks: list[FaceTrack] = []
@@ -40,15 +40,15 @@ class FaceTracker:
 
     @property
     def tracks(self) -> tuple[FaceTrack, ...]:
-        """Everyone who is not forgotten yet."""
+        """All tracks that have not expired."""
         return tuple(self._tracks)
 
     def update(self, boxes: Sequence[Box], at_s: float) -> list[FaceTrack]:
         """Return one track for every box, in the same order.
 
         Args:
-            boxes: the faces of one picture.
-            at_s: stream time of the picture, in seconds.
+            boxes: the faces of one frame.
+            at_s: stream time of the frame, in seconds.
         """
         self._tracks = [t for t in self._tracks if at_s - t.seen_s <= FORGOTTEN_AFTER_S]
         pairs = sorted(
@@ -66,7 +66,7 @@ class FaceTracker:
                 seen[number] = by_person.pop(person)
         new = [number for number in range(len(boxes)) if number not in seen]
         if len(new) == len(by_person) == 1:
-            # Nobody else is missing, and nobody else is new.
+            # One face is missing and one is new: it may have moved too far to overlap.
             (track,) = by_person.values()
             if _is_within_reach(track, boxes[new[0]], at_s):
                 seen[new[0]] = track
@@ -79,14 +79,14 @@ class FaceTracker:
         return [seen[number] for number in range(len(boxes))]
 
     def reset(self) -> None:
-        """Forget everyone and begin again with person 1."""
+        """Delete all tracks and start again with person 1."""
         self._tracks, self._people = [], 0
 
 
 def _is_within_reach(track: FaceTrack, box: Box, at_s: float) -> bool:
-    """Whether a face may have come to ``box`` since it was seen."""
+    """Whether the face can have moved to ``box`` since it was last seen."""
     side = max(track.box.height, box.height)
-    if side > _GROWN * min(track.box.height, box.height):
+    if side > _LARGEST_SCALE * min(track.box.height, box.height):
         return False
     right = box.x + box.width / 2 - track.box.x - track.box.width / 2
     down = box.y + box.height / 2 - track.box.y - track.box.height / 2

@@ -1,4 +1,4 @@
-"""One answer from what voice, face and words say, whichever of them are there."""
+"""Fusion of voice, face and words into one answer; each modality is optional."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class FusionResult:
     valence: float
     """In [-1, 1]."""
     weights: dict[str, float]
-    """Share of each modality that was there; they add up to one."""
+    """Weight of each modality present; they sum to 1."""
 
 
 class FusionStage:
-    """From the evidence at hand to one answer. One modality alone keeps its own.
+    """Fuses the available evidence into one answer; a single modality passes unchanged.
 
-    Beside the answer of a published encoder, whose embeddings the network does not know, the
-    probabilities alone are pooled, each modality as much as another.
+    If an encoder is a downloaded model, whose embeddings the network was not trained on, only the
+    probabilities are pooled, with equal weights.
 
     Raises:
         BundleError: the bundle has no fusion.
@@ -48,10 +48,10 @@ class FusionStage:
 
         Args:
             evidence: at least one piece; the order does not matter.
-            now_s: stream time, from which the evidence's age follows.
+            now_s: stream time in seconds, to compute the age of the evidence.
 
         Raises:
-            InputError: there is no evidence, or two pieces of one modality.
+            InputError: there is no evidence, or more than one piece of a modality.
         """
         by_modality: dict[str, Evidence] = {piece.modality: piece for piece in evidence}
         if not evidence or len(by_modality) < len(evidence):
@@ -82,7 +82,7 @@ class FusionStage:
 
 
 def _pooled(evidence: Mapping[str, Evidence]) -> FusionResult:
-    """Return the logarithmic opinion pool: the geometric mean of the probabilities."""
+    """Return the logarithmic opinion pool: the normalised geometric mean of the probabilities."""
     logs = [np.log(np.maximum(piece.probabilities, 1e-6)) for piece in evidence.values()]
     mean = np.exp(np.mean(logs, axis=0))
     return FusionResult(

@@ -1,4 +1,4 @@
-"""Whether anything moved: where nothing did, a second look finds what the first one found."""
+"""Motion detection, so that faces are not searched again in an unchanged image."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ import numpy as np
 from mera_edge.features.face import Image
 
 _CELLS = (64, 48)
-"""The picture is compared cell by cell, so that the noise of its pixels averages out."""
-_CHANGED = 6
-"""Grey levels by which a cell has changed for certain."""
-_ENOUGH = 3
-"""Changed cells that are motion: a face that can be found covers more than ten."""
+"""Size to which images are reduced before comparison, so that pixel noise averages out."""
+_MIN_DIFFERENCE = 6
+"""Difference in grey levels above which a cell has changed."""
+_MIN_CHANGED_CELLS = 3
+"""Changed cells that count as motion: a face large enough to be detected covers more than ten."""
 
 
 class MotionGate:
-    """Compares pictures with one that was kept, so that slow motion adds up."""
+    """Compares images with a reference, replaced only on motion, so that slow motion adds up."""
 
     def __init__(self) -> None:
-        self._kept: Image | None = None
+        self._reference: Image | None = None
 
     def since_kept(self, image: Image) -> bool:
-        """Whether anything in ``[H, W, 3]`` is elsewhere than in the picture kept last.
+        """Whether an image ``[H, W, 3]`` shows motion relative to the reference.
 
-        What moved is kept from then on; without a picture to compare with everything moved.
+        If it does, it becomes the reference. The first image always counts as motion.
         """
         import cv2
 
         small = cv2.resize(image, _CELLS, interpolation=cv2.INTER_AREA)
         cells = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-        moved = self._kept is None or bool(
-            np.count_nonzero(cv2.absdiff(cells, self._kept) >= _CHANGED) >= _ENOUGH
+        moved = self._reference is None or bool(
+            np.count_nonzero(cv2.absdiff(cells, self._reference) >= _MIN_DIFFERENCE)
+            >= _MIN_CHANGED_CELLS
         )
         if moved:
-            self._kept = cast(Image, cells)
+            self._reference = cast(Image, cells)
         return moved

@@ -1,4 +1,4 @@
-"""What the words say: the bundle's encoder, and what a published one has to do in its place."""
+"""Emotion recognition in text: the bundle's encoder, and the protocol that others implement."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from mera_edge.stages.adapters import chosen
 
 
 class SentenceEncoder(Protocol):
-    """Reads sentences."""
+    """Classifies sentences."""
 
     def accept(self, text: str, captured_s: float) -> Evidence | None:
-        """Read one as `TextStage` does. A published one's embedding is empty."""
+        """See `TextStage.accept`. The embedding of a downloaded model is empty."""
 
 
 class TextStage:
-    """From a sentence to evidence.
+    """The bundle's text encoder.
 
     Raises:
-        BundleError: the bundle has no text encoder, or one for other features than ours.
+        BundleError: the bundle has no text encoder, or one that expects different features.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -36,14 +36,14 @@ class TextStage:
         self._length = self._engine.inputs["tokens"].shape[1]
 
     def accept(self, text: str, captured_s: float) -> Evidence | None:
-        """Read a sentence in English or Chinese, of any length.
+        """Classify a text in English or Chinese, of any length.
 
         Args:
-            text: anything; of a long text the last words count.
-            captured_s: stream time, in seconds, of its newest word.
+            text: any text; a long one is truncated to its last tokens.
+            captured_s: stream time of its last word, in seconds.
 
         Returns:
-            ``None`` when nothing is left of the text after normalising.
+            ``None`` if the normalised text is empty.
         """
         ids = self._tokenizer.encode(normalise(text))[-self._length :]
         if not ids:
@@ -55,11 +55,11 @@ class TextStage:
 
 
 def sentence_encoder(bundle: Bundle) -> SentenceEncoder:
-    """Return the bundle's encoder, or the pulled one in its place.
+    """Return the bundle's encoder, or the downloaded model that replaces it.
 
     Raises:
-        BundleError: the bundle has none, or one for other features than ours.
-        InputError: the pulled one is not here, or no text encoder.
+        BundleError: the bundle has no text encoder, or one that expects different features.
+        InputError: the model has not been downloaded, or is not a text encoder.
         EngineError: it cannot be loaded.
     """
     return chosen("text", bundle, TextStage)

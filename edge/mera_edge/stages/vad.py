@@ -1,4 +1,4 @@
-"""Whether somebody speaks."""
+"""Voice activity detection."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ from mera_edge.features.fbank import FRAME_SHIFT_S, SPEC
 from mera_edge.stages.adapters import chosen
 
 SURE, UNSURE = 0.5, 0.25
-"""Probabilities of speech: it begins above the first and goes on down to the second."""
+"""Thresholds of the probability of speech, for its onset and for its end (hysteresis)."""
 
 ONSET_S, HANGOVER_S = 0.08, 0.6
-"""How long it must be likely for speech to begin, and unlikely for it to end: pauses between words
-are part of an utterance."""
+"""How long the probability must be above the first threshold for speech to begin, and below the
+second for it to end: pauses between words are part of an utterance."""
 
-_BEFORE = 20
+_LEAD_FRAMES = 20
+"""Frames before the detected onset that `VoiceActivity.span` includes."""
 
 
 class SpeechDetector(Protocol):
-    """Tells speech from all other sound."""
+    """Distinguishes speech from other sound."""
 
     def accept_block(self, block: AudioBlock) -> bool:
-        """Listen on, and return whether somebody speaks."""
+        """Process the next block and return whether there is speech at its end."""
 
     @property
     def pause_s(self) -> float:
-        """For how long speech has been unlikely."""
+        """Seconds for which the probability has been below the lower threshold."""
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Start a new stream."""
 
 
 class Gate:
-    """From probabilities of speech, one each so many seconds, to whether somebody speaks."""
+    """Turns probabilities of speech into a decision, with hysteresis.
+
+    Args:
+        every_s: interval between probabilities, in seconds.
+    """
 
     def __init__(self, every_s: float) -> None:
         self._onset, self._hangover = round(ONSET_S / every_s), round(HANGOVER_S / every_s)
@@ -46,17 +51,17 @@ class Gate:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream, in silence."""
+        """Start a new stream, in silence."""
         self._likely = self._unlikely = 0
         self.speaking = False
 
     @property
     def pause_s(self) -> float:
-        """For how long speech has been unlikely."""
+        """See `SpeechDetector`."""
         return self._unlikely * self._every_s
 
     def decide(self, probability: float) -> None:
-        """Take the next probability."""
+        """Update ``speaking`` with the next probability."""
         self._likely = self._likely + 1 if probability >= SURE else 0
         self._unlikely = self._unlikely + 1 if probability < UNSURE else 0
         if self.speaking:
@@ -66,12 +71,12 @@ class Gate:
 
 
 class VoiceActivity:
-    """Tells speech from all other sound, whatever its level.
+    """The bundle's speech detector.
 
-    However the sound is cut into pieces, the decisions are the same.
+    The decisions do not depend on how the audio is split into blocks.
 
     Raises:
-        BundleError: the bundle has no speech detector, or one for other features than ours.
+        BundleError: the bundle has no speech detector, or one that expects different features.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -82,13 +87,13 @@ class VoiceActivity:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Start a new stream."""
         self._model.reset()
         self._gate.reset()
 
     @property
     def speaking(self) -> bool:
-        """Whether somebody speaks."""
+        """Whether there is speech at the end of the audio so far."""
         return self._gate.speaking
 
     @property
@@ -97,11 +102,11 @@ class VoiceActivity:
         return self._gate.pause_s
 
     def accept_block(self, block: AudioBlock) -> bool:
-        """Do what `accept` does, with the frames of ``block``."""
+        """Process the frames of ``block``; see `accept`."""
         return self.accept(block.frames)
 
     def accept(self, frames: NDArray[np.float32]) -> bool:
-        """Listen on, and return whether somebody speaks.
+        """Process frames and return whether there is speech at their end.
 
         Args:
             frames: ``[n, 80]`` log-mel, any number of them.
@@ -111,10 +116,15 @@ class VoiceActivity:
         return self.speaking
 
     def span(self, frames: NDArray[np.float32]) -> tuple[int, int] | None:
-        """Return from which to which frame of a whole recording somebody speaks; ``None``: nowhere.
+        """Return the first frame of speech in a recording and the one after the last.
+
+        The stream so far is discarded.
 
         Args:
-            frames: ``[n, 80]`` log-mel. The stream so far is forgotten.
+            frames: ``[n, 80]`` log-mel.
+
+        Returns:
+            ``None`` if there is no speech.
         """
         self.reset()
         chunk = self._model.chunk
@@ -123,16 +133,16 @@ class VoiceActivity:
         self.reset()
         if not active:
             return None
-        # It began before the detector was sure of it.
-        return max(0, active[0] - _BEFORE), min(len(frames), active[-1] + chunk)
+        # Speech begins before its onset is detected.
+        return max(0, active[0] - _LEAD_FRAMES), min(len(frames), active[-1] + chunk)
 
 
 def speech_detector(bundle: Bundle) -> SpeechDetector:
-    """Return the bundle's detector, or the pulled one in its place.
+    """Return the bundle's detector, or the downloaded model that replaces it.
 
     Raises:
-        BundleError: the bundle has none, or one for other features than ours.
-        InputError: the pulled one is not here, or no speech detector.
+        BundleError: the bundle has no speech detector, or one that expects different features.
+        InputError: the model has not been downloaded, or is not a speech detector.
         EngineError: it cannot be loaded.
     """
     return chosen("vad", bundle, VoiceActivity)

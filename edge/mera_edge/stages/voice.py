@@ -1,4 +1,4 @@
-"""How the voice sounds: the bundle's encoder, and what a published one has to do in its place."""
+"""Emotion recognition in the voice: the bundle's encoder, and the protocol of others."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from mera_edge.stages.adapters import chosen
 
 
 class VoiceEncoder(Protocol):
-    """Hears an utterance."""
+    """Classifies the voice of an utterance."""
 
     def accept_block(self, block: AudioBlock) -> Evidence | None:
-        """Listen on; return evidence if there is any new. A published one's embedding is empty."""
+        """Process the next block and return new evidence, if any.
+
+        The embedding of a downloaded model is empty.
+        """
 
     def reset(self) -> None:
-        """Forget what was heard: the next block is the first of an utterance."""
+        """Start a new utterance."""
 
 
 class VoiceStage:
-    """From log-mel frames to evidence, a chunk at a time; the model remembers the utterance.
+    """The bundle's voice encoder: a streaming model whose state spans the utterance.
 
     Raises:
-        BundleError: the bundle has no voice encoder, or one for other features than ours.
+        BundleError: the bundle has no voice encoder, or one that expects different features.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -39,22 +42,22 @@ class VoiceStage:
         self._model = FrameModel(role.stage_engine())
 
     def reset(self) -> None:
-        """Forget what was heard: the next frame is the first of an utterance."""
+        """Start a new utterance."""
         self._model.reset()
 
     def accept_block(self, block: AudioBlock) -> Evidence | None:
-        """Do what `accept` does, with the frames of ``block``."""
+        """Process the frames of ``block``; see `accept`."""
         return self.accept(block.frames, block.end_s)
 
     def accept(self, frames: NDArray[np.float32], end_s: float) -> Evidence | None:
-        """Listen on.
+        """Process frames.
 
         Args:
             frames: ``[n, 80]`` log-mel, any number of them.
-            end_s: stream time, in seconds, of the last of them.
+            end_s: stream time at the end of the last one, in seconds.
 
         Returns:
-            The newest evidence, or ``None`` while the frames do not complete a chunk.
+            The newest evidence, or ``None`` if the frames do not complete a chunk.
         """
         outputs = self._model.accept(frames)
         if not outputs:
@@ -64,11 +67,11 @@ class VoiceStage:
 
 
 def voice_encoder(bundle: Bundle) -> VoiceEncoder:
-    """Return the bundle's encoder, or the pulled one in its place.
+    """Return the bundle's encoder, or the downloaded model that replaces it.
 
     Raises:
-        BundleError: the bundle has none, or one for other features than ours.
-        InputError: the pulled one is not here, or no voice encoder.
+        BundleError: the bundle has no voice encoder, or one that expects different features.
+        InputError: the model has not been downloaded, or is not a voice encoder.
         EngineError: it cannot be loaded.
     """
     return chosen("voice", bundle, VoiceStage)

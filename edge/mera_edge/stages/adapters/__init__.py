@@ -1,7 +1,7 @@
-"""Published models in the place of the bundle's: a file for each kind of the catalogue.
+"""Adapters for published models that replace the bundle's, one module per ``kind``.
 
-A file has ``open_model(directory, model)``, which gives what the role's stage asks for: a
-`FaceDetector`, a `FaceEncoder`, a `SpeechDetector`, a `SentenceEncoder`. Nothing else knows it.
+Each module defines ``open_model(directory, model)``, which returns the protocol of its role: a
+`FaceDetector`, `FaceEncoder`, `SpeechDetector`, `VoiceEncoder` or `SentenceEncoder`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from mera_edge.bundle.catalogue import downloaded_for, published
 from mera_edge.bundle.manifest import PublishedRole
 
 Opened = TypeVar("Opened")
-"""What a role's stage asks for."""
+"""The protocol of a role."""
 
 
 def chosen(role: PublishedRole, bundle: Bundle, own: Callable[[Bundle], Opened]) -> Opened:
-    """Open what a bundle has run in a role: the pulled model that it names, or its ``own``."""
+    """Open the downloaded model selected for a role, or else the bundle's ``own``."""
     name = bundle.published.get(role)
     if name is None:
         return own(bundle)
@@ -28,14 +28,14 @@ def chosen(role: PublishedRole, bundle: Bundle, own: Callable[[Bundle], Opened])
 
 
 def adapter(role: str, name: str) -> Any:
-    """Open a pulled model.
+    """Open a downloaded model.
 
     Args:
-        role: what it is needed for.
-        name: of the catalogue.
+        role: the role it is needed for.
+        name: its name in the catalogue.
 
     Raises:
-        InputError: it has not been pulled, or is for another role.
+        InputError: it has not been downloaded, or is for another role.
         EngineError: it cannot be loaded.
     """
     path, model = downloaded_for(role, name), published(name)

@@ -1,4 +1,4 @@
-"""BlazeFace (Bazarevsky et al., 2019), MediaPipe's for faces near the camera, as OpenCV runs it."""
+"""BlazeFace (Bazarevsky et al., 2019), MediaPipe's short-range face detector, run by OpenCV."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mera_edge.features.face import Face, Image
 from mera_edge.stages.face_detector import SURE, without_repeats
 
 _SIDE = 128
-"""Of the square that a picture is fitted into."""
+"""Side of the square input, in pixels."""
 _GRIDS = ((16, 2), (8, 6))
-"""Cells on a side of the square, and answers about each."""
+"""Anchor grids: cells per side, and anchors per cell."""
 _MOUTH = 0.83
-"""Width of the mouth over the distance of the eyes: only its middle is told, as in the points that
-faces are commonly aligned to."""
-_HIGHER = 0.25
-"""By how much of its height a box is too low at the top: it begins at the brow, and the boxes that
-crops follow where the hair begins (median of 14 pictures beside YuNet's)."""
+"""Ratio of the width of the mouth to the distance between the eyes. The model returns only the
+centre of the mouth; the ratio is that of common alignment templates."""
+_RAISE_TOP = 0.25
+"""Fraction of its height by which the top of a box is raised: BlazeFace's boxes start at the brow,
+those that crops are made from at the hairline (median difference from YuNet, 14 images)."""
 _OUTPUTS = {"regressors": (1, 896, 16), "classificators": (1, 896, 1)}
 
 
@@ -32,10 +32,10 @@ def open_model(directory: Path, model: Published) -> BlazeFace:
 
 
 class BlazeFace:
-    """Finds faces in pictures of any size; small ones are lost in its 128 pixels.
+    """Finds faces in images of any size; small ones are lost in its input of 128 pixels.
 
     Raises:
-        EngineError: OpenCV cannot load the model, or it is another one.
+        EngineError: OpenCV cannot load the model, or its outputs are not BlazeFace's.
     """
 
     def __init__(self, model: Path) -> None:
@@ -73,7 +73,7 @@ class BlazeFace:
         centres = self._centres[rows]
         middle, half = points[:, 0] + centres, points[:, 1] / 2
         corners = np.stack([middle - half, middle + half], 1)
-        corners[:, 0, 1] -= 2 * _HIGHER * half[:, 1]
+        corners[:, 0, 1] -= 2 * _RAISE_TOP * half[:, 1]
         right, left, nose, mouth = (points[:, 2 + i] + centres for i in range(4))
         aside = _MOUTH * (left - right) / 2
         landmarks = np.stack([right, left, nose, mouth - aside, mouth + aside], 1)
@@ -94,7 +94,7 @@ def _blank() -> Image:
 
 
 def _cells(cells: int, answers: int) -> NDArray[np.float32]:
-    """Return the middles of a grid's cells in pixels, row by row, as often as they answer."""
+    """Return the anchor centres of a grid in pixels, row by row, repeated per anchor."""
     middles = (np.arange(cells, dtype=np.float32) + 0.5) * _SIDE / cells
     y, x = np.meshgrid(middles, middles, indexing="ij")
     return np.repeat(np.stack([x.ravel(), y.ravel()], 1), answers, axis=0)

@@ -1,8 +1,9 @@
-"""Classifiers of faces that differ in what they are fed and what they call their answers only.
+"""Face classifiers that differ only in their preprocessing and labels.
 
-``preprocess`` of the catalogue: ``size`` of the square, ``colour`` (grey, rgb or bgr), ``mean`` and
-``std`` of the pixels, each a number or one for each colour; ``template``: where the five landmarks
-go, for those that want them there and not the square from brow to chin.
+``preprocess`` in the catalogue: ``size`` of the square input, ``colour`` (grey, rgb or bgr),
+``mean`` and ``std`` of the pixels, either one number or one per channel, and optionally
+``template``: positions of the five landmarks, for models that need faces aligned to them instead of
+the square from brow to chin.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _NO_EMBEDDING = np.zeros(0, np.float32)
 
 
 class Preprocess(BaseModel):
-    """From a square of pixels to the input."""
+    """Preprocessing parameters; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,10 +45,10 @@ def open_model(directory: Path, model: Published) -> FaceClassifier:
 
 
 class FaceClassifier:
-    """Logits of labels, and perhaps more behind them: valence, then arousal.
+    """A model that returns one logit per label, optionally followed by valence and arousal.
 
     Raises:
-        EngineError: the model cannot be loaded, or takes or gives something else.
+        EngineError: the model cannot be loaded, or has other inputs or outputs.
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...], preprocess: Preprocess) -> None:
@@ -65,7 +66,7 @@ class FaceClassifier:
             )
 
     def cut_out(self, image: Image, face: Face | None) -> NDArray[np.float32]:
-        """Return the crop ``[C, S, S]`` as the network is fed."""
+        """Return the preprocessed crop ``[C, S, S]``."""
         import cv2
 
         how, size = self._how, (self._how.size, self._how.size)
@@ -96,7 +97,7 @@ class FaceClassifier:
 
 
 def _similarity(points: NDArray[np.floating], wanted: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the similarity ``[2, 3]`` that brings ``points`` nearest to ``wanted``."""
+    """Return the least-squares similarity transform ``[2, 3]`` from ``points`` to ``wanted``."""
     (x, y), one, zero = points.T, np.ones(len(points)), np.zeros(len(points))
     rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     (a, b, right, down), *_ = np.linalg.lstsq(rows, wanted.T.reshape(-1), rcond=None)

@@ -1,7 +1,7 @@
-"""SenseVoice (An et al., 2024) as a voice encoder: the emotion tag that precedes its words.
+"""SenseVoice (An et al., 2024) as a voice encoder: its emotion tag, which precedes the text.
 
-``preprocess`` of the catalogue: ``language`` and ``text_norm``, numbers that the network is told;
-``first``: the number of its first emotion token. The other labels follow in their order.
+``preprocess`` in the catalogue: ``language`` and ``text_norm``, inputs of the network; ``first``:
+the id of the first emotion token. The other labels have the following ids, in order.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from mera_edge.features.fbank import SAMPLE_RATE, LogMel
 from mera_edge.labels import expected_valence, project
 
 _EVERY, _LONGEST, _SHORTEST = SAMPLE_RATE, 8 * SAMPLE_RATE, SAMPLE_RATE // 2
-"""Samples after which an utterance is read again, and how many of its newest count at most and at
-least."""
+"""In samples: interval between two runs over an utterance, and the longest and shortest input."""
 _STACK, _STEP = 7, 6
-"""Log-mel frames that are one input, and by how many the next one is later."""
+"""Log-mel frames stacked into one input frame, and the stride between input frames."""
 _EMOTION = 1
-"""The frame of the answer whose token is the emotion."""
+"""Index of the output frame with the emotion token."""
 _INPUTS = {"x", "x_length", "language", "text_norm"}
 
 
 class Preprocess(BaseModel):
-    """What the network is told, and where its answer is."""
+    """Model parameters; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,10 +46,10 @@ def open_model(directory: Path, model: Published) -> SenseVoice:
 
 
 class SenseVoice:
-    """Reads the utterance so far, once a second of speech.
+    """Classifies the utterance so far, once per second.
 
     Raises:
-        EngineError: the file cannot be loaded, or is another model.
+        EngineError: the file cannot be loaded, or is a different model.
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...], preprocess: Preprocess) -> None:
@@ -68,12 +67,12 @@ class SenseVoice:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was heard: the next sample is the first of an utterance."""
+        """Start a new utterance."""
         self._heard = np.zeros(0, np.float32)
         self._new = 0
 
     def accept_block(self, block: AudioBlock) -> Evidence | None:
-        """Listen on; return evidence after a second of speech, and again after every other one."""
+        """Process the next block; return evidence once per second, otherwise ``None``."""
         self._heard = np.concatenate([self._heard, block.samples])[-_LONGEST:]
         self._new += len(block.samples)
         if self._new < _EVERY:
@@ -86,7 +85,7 @@ class SenseVoice:
         return Evidence("voice", block.end_s, seven, valence, np.zeros(0, np.float32))
 
     def read(self, samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return ``[7]`` of an utterance, ``[n]`` at 16 kHz; ``None`` of one that is too short."""
+        """Return the probabilities ``[7]`` for samples ``[n]`` at 16 kHz; ``None`` if too short."""
         if len(samples) < _SHORTEST:
             return None
         log_mel = LogMel("hamming", snip_edges=True)

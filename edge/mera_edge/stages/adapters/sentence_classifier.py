@@ -1,7 +1,7 @@
-"""Classifiers of sentences with several labels at once, behind a byte-level BPE as RoBERTa's.
+"""Multi-label sentence classifiers with a byte-level BPE tokenizer like RoBERTa's.
 
-The catalogue's ``labels`` say for each answer, in order, which of the seven emotions it means;
-``preprocess``: ``longest``, the number of tokens that are read.
+``labels`` in the catalogue: the emotion that each output stands for, in order; ``preprocess``:
+``longest``, the maximum number of tokens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _START, _END, _UNKNOWN = "<s>", "</s>", "<unk>"
 
 
 class Preprocess(BaseModel):
-    """How much of a text is read."""
+    """Preprocessing parameters; see the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,10 +44,10 @@ def open_model(directory: Path, model: Published) -> SentenceClassifier:
 
 
 class ByteLevelTokenizer:
-    """The numbers that Hugging Face's library ``tokenizers`` gives, which stays off the device.
+    """A byte-level BPE that gives the same ids as the library ``tokenizers`` without needing it.
 
     Raises:
-        EngineError: the file is a tokenizer of another kind.
+        EngineError: the file is a different kind of tokenizer.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +71,7 @@ class ByteLevelTokenizer:
         self._word = functools.lru_cache(10_000)(self._merged)
 
     def encode(self, text: str) -> list[int]:
-        """Return the tokens of a text, without start and end."""
+        """Return the token ids of a text, without start and end tokens."""
         text = text if text.startswith(" ") else self._space + text
         return [token for word in _WORDS.findall(text) for token in self._word(word)]
 
@@ -88,10 +88,10 @@ class ByteLevelTokenizer:
 
 
 class SentenceClassifier:
-    """Reads one sentence at a time.
+    """Classifies one sentence at a time.
 
     Raises:
-        EngineError: the model cannot be loaded, or takes or gives something else.
+        EngineError: the model cannot be loaded, or has other inputs or outputs.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class SentenceClassifier:
             raise EngineError(f"{path.name} expects {names} and returns {answer.shape}")
 
     def accept(self, text: str, captured_s: float) -> Evidence | None:
-        """Read a sentence; of a long one the last words count. ``None`` where there are none."""
+        """Classify a sentence, truncated to its last tokens; ``None`` if it is empty."""
         tokens = (
             self._tokenizer.encode(text.strip())[-(self._longest - 2) :] if text.strip() else []
         )

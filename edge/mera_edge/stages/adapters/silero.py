@@ -1,4 +1,4 @@
-"""Silero's speech detector, of version 5 on (Silero Team, 2024)."""
+"""Silero VAD, version 5 and later (Silero Team, 2024)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.stages.vad import Gate
 
 _WINDOW, _CONTEXT = 512, 64
-"""Samples that are heard at a time, and those before them that are heard again."""
+"""Samples per step, and samples of the previous step that are prepended as context."""
 
 
 def open_model(directory: Path, model: Published) -> Silero:
@@ -23,10 +23,10 @@ def open_model(directory: Path, model: Published) -> Silero:
 
 
 class Silero:
-    """Tells speech from all other sound, every 32 ms.
+    """Distinguishes speech from other sound, every 32 ms.
 
     Raises:
-        EngineError: the file cannot be loaded, or is another model.
+        EngineError: the file cannot be loaded, or is a different model.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class Silero:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Start a new stream."""
         self._gate.reset()
         self._state = np.zeros((2, 1, 128), np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
@@ -50,7 +50,7 @@ class Silero:
         return self._gate.pause_s
 
     def accept_block(self, block: AudioBlock) -> bool:
-        """Listen to the samples, and return whether somebody speaks."""
+        """Process the samples and return whether there is speech at their end."""
         waiting = np.concatenate([self._waiting, block.samples])
         complete = len(waiting) // _WINDOW * _WINDOW
         self._waiting = waiting[complete:]

@@ -1,4 +1,4 @@
-"""YuNet (Wu et al., 2023), as OpenCV runs it."""
+"""YuNet (Wu et al., 2023), run by OpenCV."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def open_model(directory: Path, model: Published) -> YuNet:
 
 
 class YuNet:
-    """Finds faces in pictures of any size.
+    """Finds faces in images of any size.
 
     Raises:
         EngineError: OpenCV cannot load the model.
     """
 
     LONGEST_SIDE = 320
-    """That a picture is brought to."""
+    """Larger images are reduced to this length of their longest side, in pixels."""
 
     def __init__(self, model: Path) -> None:
         import cv2
 
         try:
             self._detector = cv2.FaceDetectorYN.create(str(model), "", (320, 320), LIKELY)
-            # A model of another kind is noticed only when it runs.
+            # A different model fails only when it runs.
             self._detector.detect(np.zeros((320, 320, 3), np.uint8))
         except cv2.error as error:
             raise EngineError(
