@@ -1,4 +1,4 @@
-"""What one pass hands to the next: other texts of an utterance, and what it says of any text."""
+"""What the streaming pass provides to the final pass: an n-best list and a scorer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ Words = tuple[str, ...]
 
 
 class Alternatives(Protocol):
-    """The texts that a search found likeliest. One thread at a time may use them."""
+    """The n-best list of a search. Not thread-safe."""
 
     @property
     def texts(self) -> Sequence[Words]:
-        """Some texts, in no order."""
+        """The hypotheses, in no particular order."""
 
     def scores(self, texts: Iterable[Words]) -> Mapping[Words, float]:
-        """Return how much speaks for each of ``texts``, in nats; ``-inf`` if it cannot be said."""
+        """Return the score of each of ``texts``, in nats; ``-inf`` if it cannot be scored."""

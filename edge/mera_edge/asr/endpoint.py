@@ -1,4 +1,4 @@
-"""Where an utterance ends: where the speech detector hears no more speech, or where it is long."""
+"""Endpointing: an utterance ends when speech does, or when it has become too long."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from mera_edge.config import RecognitionSettings
 from mera_edge.features.audio import AudioBlock
 
 _PAUSE_S = 0.2
-"""Time without a word at which an utterance that is too long is cut."""
+"""Pause between words at which an utterance that is too long is cut."""
 _LONGEST = 1.25
-"""Times the length from which a pause is enough, after which nothing is waited for."""
+"""Factor of ``rule3_min_utterance_length`` at which an utterance is cut even without a pause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """How far a recognizer is in an utterance; stream times in seconds.
+    """A recognizer's progress in an utterance; stream times in seconds.
 
     Attributes:
-        start_s: where the utterance begins.
-        end_s: up to where sound has been decoded.
-        word_end_s: where its newest word ends, ``None`` without words.
+        start_s: start of the utterance.
+        end_s: end of the decoded audio.
+        word_end_s: end of the last word; ``None`` without words.
     """
 
     start_s: float
@@ -32,12 +32,11 @@ class Decoded:
 class Endpoint:
     """Decides when an utterance is over.
 
-    Silence is what the speech detector says it is. Without one, the time since the newest word
-    has to do, as in sherpa-onnx. An utterance that has become too long is cut where nobody says a
-    word.
+    Silence is detected by the speech detector, or without one by the time since the last word, as
+    in sherpa-onnx. An utterance that has become too long is cut at a pause between words.
 
     Args:
-        rules: after how many seconds.
+        rules: the durations.
     """
 
     def __init__(self, rules: RecognitionSettings) -> None:
@@ -45,20 +44,20 @@ class Endpoint:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Start a new stream."""
         self._speaking: bool | None = None
         self._spoke_s = -math.inf
 
     @property
     def informed(self) -> bool:
-        """Whether a speech detector says where there is speech."""
+        """Whether the blocks carry the output of a speech detector."""
         return self._speaking is not None
 
     def accept(self, block: AudioBlock) -> bool:
-        """Take what the speech detector says about the next piece of the stream.
+        """Update with the speech detector's output for the next block.
 
         Returns:
-            Whether it heard speech before and hears none now.
+            Whether speech has just ended.
         """
         before, self._speaking = self._speaking, block.speaking
         if block.speaking:

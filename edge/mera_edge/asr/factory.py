@@ -1,4 +1,4 @@
-"""Which recognizers listen: the bundle's, or published ones."""
+"""Opens the recognizers that the settings select: the bundle's or downloaded models."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mera_edge.config import RECOGNITION, RecognitionSettings
 from mera_edge.errors import ConfigError
 
 BUNDLED_LANGUAGES = ("en",)
-"""What the recognizer of a bundle is taken to know."""
+"""Languages that the bundle's recognizer is assumed to support."""
 
 
 def open_recognizer(
     bundle: Bundle, settings: RecognitionSettings = RECOGNITION
 ) -> SpeechRecognizer:
-    """Open the recognizers that the settings name: one that streams, and a final pass beside it.
+    """Open the streaming recognizer and, if configured, the final pass.
 
     Raises:
         MeraError: one cannot be opened.
@@ -77,7 +77,7 @@ def _final(settings: RecognitionSettings) -> UtteranceRecognizer | None:
 
 
 def _languages(settings: RecognitionSettings) -> tuple[str, ...]:
-    """Return what the streaming recognizer knows; nothing where that is not known."""
+    """Return the languages of the streaming recognizer; empty if they are unknown."""
     if settings.model is None:
         return BUNDLED_LANGUAGES
     known = catalogue().get(settings.model.partition(":")[2])
@@ -98,7 +98,7 @@ def _loaded(
     hot_words: tuple[str, ...],
     boost: float,
 ) -> UtteranceRecognizer:
-    """Load a model once for all rooms: their final passes take turns in one thread."""
+    """Load a model once for all rooms: their final passes share one thread."""
     if kind == "moonshine":
         from mera_edge.asr.moonshine import Moonshine
 

@@ -1,4 +1,4 @@
-"""What the final pass makes of an utterance that is not over yet."""
+"""Runs of the final pass over an utterance that has not ended yet."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from mera_edge.engine.onnx import give_back_memory
 from mera_edge.metrics.word_error_rate import normalized
 
 STEP_S, STEP_SHARE = 1.28, 0.25
-"""New sound after which an utterance is heard again: so much, or this share of it if that is more.
-Hearing an utterance of any length again and again then costs at most four times as much as once."""
+"""New audio after which the pass runs again: this long, or this fraction of the utterance if that
+is longer. All runs together then cost at most about four times as much as the last one."""
 
 _REST = 3.0
-"""Times what a run took, in which the thread rests before the next: a quarter of a core at most."""
+"""Pause between two runs, relative to the duration of the first: at most a quarter of a core."""
 
 _QUIET_S, _COVER_S = 0.6, 0.3
-"""Silence after a word after which the utterance may be over, and is heard again at once; and how
-much of it a run must have heard to be the final one."""
+"""Silence after the last word after which the pass runs at once, since the utterance may be over;
+and the silence that a run must include to count as the final one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinalPassRun:
-    """An answer of the final pass.
+    """The result of one run of the final pass.
 
     Attributes:
-        said: the text that it heard.
-        samples: the sound that it heard it in.
-        took_s: seconds that it took.
-        ended_at: when it was over, by ``time.perf_counter``.
+        said: the recognized text.
+        samples: the audio.
+        took_s: duration of the run in seconds.
+        ended_at: end of the run, by ``time.perf_counter``.
     """
 
     said: UtteranceText
@@ -52,11 +52,11 @@ def run(
     samples: NDArray[np.float32],
     streamed: Alternatives | None,
 ) -> FinalPassRun:
-    """Let the final pass hear samples, and weigh what the streaming pass heard in them."""
+    """Run the final pass over samples, with the alternatives of the streaming pass."""
     began = time.perf_counter()
     said = recognizer.recognize(samples, streamed)
     took_s = time.perf_counter() - began
-    # Of a long utterance some 60 MB would stay with the C library, for a millisecond.
+    # After a long utterance the C library would retain about 60 MB; releasing it takes 1 ms.
     give_back_memory()
     return FinalPassRun(said, samples, took_s, time.perf_counter())
 
@@ -65,9 +65,9 @@ class Growing:
     """Runs of the final pass over one growing utterance, one at a time.
 
     Attributes:
-        newest: what the newest run heard whose answer was taken.
-        samples: what that run heard it in.
-        took_s: seconds that all of them took so far.
+        newest: the newest result.
+        samples: the audio of that result.
+        took_s: total duration of all runs so far, in seconds.
     """
 
     def __init__(self) -> None:
@@ -80,13 +80,13 @@ class Growing:
         self.took_s = 0.0
 
     def take(self, within_s: float) -> bool:
-        """Take the answer of a run.
+        """Collect the result of the pending run, if it is done.
 
         Args:
-            within_s: infinite where it is waited for.
+            within_s: if infinite, wait for it.
 
         Returns:
-            Whether nothing is pending any more.
+            Whether no run is pending.
         """
         if self._pending is None:
             return True
@@ -104,13 +104,13 @@ class Growing:
         return True
 
     def is_due(self, streamed: Hypothesis, now_s: float, voiced_s: float) -> bool:
-        """Return whether the utterance should be heard again, at stream time ``now_s``.
+        """Return whether the pass should run again.
 
         Args:
-            streamed: its words.
-            now_s: until when it was heard.
-            voiced_s: until when there was speech in it: it may be over since then. Infinite where
-                that is not to be guessed.
+            streamed: the streaming pass's words.
+            now_s: stream time of the end of the audio.
+            voiced_s: stream time of the last speech, after which the utterance may be over;
+                infinite to disable early runs in pauses.
         """
         begin_s, word_s = streamed.words[0].start_s, streamed.words[-1].end_s
         if time.perf_counter() < self._rests_until:
@@ -124,8 +124,10 @@ class Growing:
         return enough or now_s >= word_s + _QUIET_S
 
     def start_run(self, submit: Callable[[], Future[FinalPassRun]], until_s: float | None) -> None:
-        """Begin a run over the sound until stream time ``until_s``, in place of a pending one;
-        ``None``: over that of the newest run."""
+        """Start a run over the audio until stream time ``until_s``, and cancel a pending one.
+
+        ``None``: the audio of the newest run again.
+        """
         if self._pending is not None:
             self._pending.cancel()
         self._asked_s = self._asked_s if until_s is None else until_s
@@ -133,17 +135,18 @@ class Growing:
         self._pending = submit()
 
     def covers(self, speech_s: float) -> bool:
-        """Whether the newest run heard the end of an utterance that was spoken until then."""
+        """Whether the newest run includes the end of speech at ``speech_s``."""
         return self._asked_s >= speech_s + _COVER_S
 
     def is_sure(self) -> bool:
-        """Whether the newest run is over and sure of what it heard."""
+        """Whether the newest run has finished and is confident; see `final_text.is_sure`."""
         return self._pending is None and self.newest is not None and is_sure(self.newest)
 
     def shown(self, streamed: Hypothesis) -> Hypothesis:
-        """Return the words of the newest run, then what the streaming pass heard after them.
+        """Return the words of the newest run, followed by the streaming pass's newer words.
 
-        What no other run and hardly the streaming pass agrees with may be made up, of another
+        The streaming pass's words alone if no earlier run agrees with the newest one, or the
+        streaming pass hardly does: the text may then be a hallucination, for example on another
         language.
         """
         said = self.newest
@@ -168,7 +171,7 @@ class Growing:
 
 
 def _agreed(before: UtteranceText, now: UtteranceText) -> int:
-    """Return how many words from the first on are the same."""
+    """Return the length of the common prefix, in words."""
     pairs = zip(before.text.split(), now.text.split(), strict=False)
     same = 0
     for one, other in pairs:

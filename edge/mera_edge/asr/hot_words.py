@@ -1,4 +1,4 @@
-"""Hot words in a text that is there already: where one may have been misheard."""
+"""Candidates for hot words that were misrecognized in a text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from difflib import SequenceMatcher
 from mera_edge.metrics.word_error_rate import normalized
 
 _LEAST_ALIKE = 0.6
-"""Share of letters that a hot word and what was heard have in common, in order."""
+"""Minimum `SequenceMatcher` ratio between the letters of a hot word and the recognized words."""
 _PUNCTUATION = ".,!?;:"
 
 
 def misheard(text: str, hot_words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Return texts with a hot word in the place of what sounds like it, each with the hot word.
+    """Yield texts in which similar words are replaced by a hot word, each with that hot word.
 
-    A hot word may be heard as one word more or less than it has.
+    A hot word of ``n`` words may replace ``n - 1`` to ``n + 1`` words.
     """
     words = text.split()
     for hot in hot_words:

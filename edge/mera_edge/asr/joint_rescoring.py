@@ -1,7 +1,7 @@
-"""The text for which most speaks when both passes are asked.
+"""Joint rescoring of the hypotheses of both passes.
 
-A log-linear model (Beyerlein, 1998) over the texts of both and what can be made of their parts. The
-passes err in different ways: one was taught by much speech of others, one by the accents it meets.
+A log-linear model (Beyerlein, 1998) over the texts of both and their combinations. The passes make
+different errors: one was trained on much general speech, the other on the accents it meets.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mera_edge.asr.steps import Steps
 from mera_edge.metrics.word_error_rate import normalized
 
 BY_STREAMING, BY_WORD = 0.25, -1.0
-"""Weight of the streaming pass's score beside the decoder's log-probability, and nats for a word.
-Chosen on dev speakers: see docs/results/asr.md."""
+"""Weight of the streaming pass's score, relative to the decoder's log-probability, and nats per
+word (an insertion penalty). Chosen on dev speakers: see docs/results/asr.md."""
 
 Score = Callable[[Words], float]
-"""The log-probability of a text for the final pass's decoder."""
+"""Returns the log-probability of a text under the final pass's decoder."""
 
 
 def rescored(own: Words, streamed: Alternatives, score: Score) -> Words:
-    """Return the best of ``own``, ``streamed`` and their parts exchanged for each other."""
+    """Return the best of ``own``, ``streamed`` and the combinations of their parts."""
     return combine(_JointScorer(streamed, score), [own, *streamed.texts])
 
 
@@ -45,7 +45,7 @@ class _JointScorer:
 
 
 def written(words: Words, heard: str) -> str:
-    """Return words as they stand in ``heard``, with its capitals and punctuation, if they do."""
+    """Return words with the capitals and punctuation that they have in ``heard``, where present."""
     there = heard.split()
     plain = tuple(normalized(word) for word in there)
     text = list(words)

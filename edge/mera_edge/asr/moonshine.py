@@ -1,7 +1,7 @@
 """Moonshine (Jeffries et al., 2024): a recognizer of whole utterances, run by ONNX Runtime.
 
-The encoder hears samples, so the cost follows the length of the sound; the decoder says a token at
-a time, and with its probabilities how sure it is.
+The encoder takes samples without padding, so the cost grows with the length of the audio; the
+decoder is autoregressive, and its token probabilities give the confidence.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ FILES = ("encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin")
 
 _BEGIN, _END = 1, 2
 _TOKENS_A_SECOND = 6.5
-"""More are not said: what goes on longer is the decoder repeating itself."""
+"""Upper limit of the token rate of speech; a longer output is the decoder repeating itself."""
 _WORD_START = WORD_START.encode()
 _SHORTEST = SAMPLE_RATE // 4
-"""Samples that the encoder needs at least; less is filled up with silence."""
+"""Minimum input of the encoder in samples; shorter audio is padded with silence."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Utterance:
-    """An utterance whose text may begin.
+    """An encoded utterance, with the decoder's state after the start token.
 
     Attributes:
-        seconds: how long it is.
-        first: scores of the first token, ``[tokens]``.
-        feeds: what the decoder is asked after it begun, but for the tokens.
+        seconds: its duration.
+        first: logits of the first token, ``[tokens]``.
+        feeds: inputs of the next decoder step, without the tokens.
     """
 
     seconds: float
@@ -55,10 +55,10 @@ class Moonshine:
     """Recognizes whole utterances.
 
     Args:
-        directory: with `FILES`, as they are published.
-        hot_words: words and phrases to be expected.
-        boost: nats for every token of a hot word that was said.
-        threads: threads inside one operator.
+        directory: contains the published `FILES`.
+        hot_words: words and phrases to expect.
+        boost: bonus in nats per token of a hot word.
+        threads: intra-op threads.
 
     Raises:
         EngineError: the files are missing or not Moonshine's.
@@ -77,7 +77,7 @@ class Moonshine:
         self._tokens = read_tokens(tokens)
         self._hot_words, self._boost = hot_words, boost
         self._before: tuple[NDArray[np.float32], _Utterance, UtteranceText] | None = None
-        """What it was not sure of, as it was asked last."""
+        """Samples and result of the last utterance, if its text was not confident."""
         self._classes = {
             token.decode("utf-8", "replace"): number for number, token in enumerate(self._tokens)
         }
@@ -102,7 +102,7 @@ class Moonshine:
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
-            streamed: what the streaming pass heard; weighed where this one is not sure.
+            streamed: alternatives of the streaming pass, used if this text is not confident.
         """
         before, self._before = self._before, None
         if before is None or before[0] is not samples:
@@ -112,7 +112,7 @@ class Moonshine:
         if not heard.text or is_sure(heard):
             return heard
         if streamed is None:
-            # It may be asked again, what the streaming pass heard beside it.
+            # The same utterance may come again with alternatives.
             self._before = samples, utterance, heard
             return heard
         return replace(heard, joint=self._joint(utterance, heard.text, streamed))
@@ -129,7 +129,7 @@ class Moonshine:
     def _joint(
         self, utterance: _Utterance, heard: str, streamed: Alternatives
     ) -> UtteranceText | None:
-        """Return the likeliest text when the streaming pass is asked too."""
+        """Return the best text by joint rescoring with the streaming pass."""
 
         found: dict[Words, tuple[list[int], list[float]]] = {}
 
@@ -153,8 +153,7 @@ class Moonshine:
     def _corrected(
         self, utterance: _Utterance, said: list[int], log_probabilities: list[float]
     ) -> tuple[list[int], list[float]]:
-        """Put hot words where the decoder finds them likelier, with their boost, than what it
-        heard. Texts without one stay as they are."""
+        """Insert hot words where the decoder's boosted score exceeds that of its own text."""
         text = " ".join(word for word, _ in self._words(said, log_probabilities))
         best, found = sum(log_probabilities), (said, log_probabilities)
         for other, hot in misheard(text, self._hot_words):
@@ -166,7 +165,7 @@ class Moonshine:
         return found
 
     def _encoded(self, text: str) -> list[int]:
-        """Return the tokens of a text; none where it cannot be written, or has no words."""
+        """Return the tokens of a text; empty if it has no words or cannot be encoded."""
         parts = joined(WORD_START + WORD_START.join(text.split()), self._classes)
         known = bool(text) and all(part in self._classes for part in parts)
         return [self._classes[part] for part in parts] if known else []
@@ -187,15 +186,15 @@ class Moonshine:
     def _step(
         self, feeds: dict[str, Any], tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Return the scores after each of ``tokens``, and the cache."""
+        """Return the logits after each of ``tokens``, and the cache."""
         found = self._decoder.run(None, feeds | {"input_ids": np.array([tokens], np.int64)})
         answer = dict(zip(self._outputs, found, strict=True))
         renamed = {name: name.replace("past_key_values", "present") for name in self._empty}
         return answer["logits"][0], {name: answer[there] for name, there in renamed.items()}
 
     def _scored(self, utterance: _Utterance, tokens: Sequence[int]) -> list[float]:
-        """Return the log-probability of each token, and of the end; ``-inf`` for none: that is a
-        text that cannot be written."""
+        """Return the log-probability of each token and of the end token; ``-inf`` if there are no
+        tokens, since the text could not be encoded."""
         if not tokens:
             return [-math.inf]
         logits, _ = self._step(utterance.feeds, tokens)
@@ -205,7 +204,7 @@ class Moonshine:
         return [float(scores[at, token]) for at, token in enumerate([*tokens, _END])]
 
     def _decode(self, utterance: _Utterance) -> tuple[list[int], list[float]]:
-        """Return the likeliest tokens, one after the other, and their log-probabilities."""
+        """Decode greedily; return the tokens and their log-probabilities."""
         feeds, logits = dict(utterance.feeds), utterance.first
         said: list[int] = []
         log_probabilities: list[float] = []
@@ -218,7 +217,7 @@ class Moonshine:
             said.append(newest)
             following, cache = self._step(feeds, [newest])
             logits = following[-1]
-            # What the encoder said does not change, and later steps do not give it again.
+            # The cross-attention cache is constant, and later steps do not return it.
             feeds |= {name: kept for name, kept in cache.items() if ".decoder." in name}
         return said, log_probabilities
 

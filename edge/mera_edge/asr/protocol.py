@@ -1,4 +1,4 @@
-"""The contract of a recognizer: sound in, words out, and no call that takes long."""
+"""The protocol of a recognizer: audio in, words out, in calls of bounded duration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Word:
     """A recognized word.
 
     Attributes:
-        start_s, end_s: its place in the stream, in seconds.
+        start_s, end_s: stream time in seconds.
         confidence: from 0 to 1.
     """
 
@@ -35,10 +35,10 @@ class Hypothesis:
         confidence: mean of the words' confidences, from 0 to 1; 0 without words.
         end_s: stream time in seconds up to which audio has been decoded.
         final: whether nothing will be added or changed.
-        recognized_by: which pass the text comes from, or most of it while it grows.
-        settled: of words that are not final, how many from the first on will probably stay.
-        took_s: seconds that the final pass took for it, in a thread of its own.
-        alternatives: of a final text, what a final pass may weigh against its own.
+        recognized_by: the pass that the text, or most of a partial text, comes from.
+        settled: number of leading words of a partial text that are unlikely to change.
+        took_s: seconds that the final pass took, in its own thread.
+        alternatives: for the final pass, with the final text of the streaming pass.
     """
 
     text: str
@@ -89,11 +89,11 @@ class SpeechRecognizer(Protocol):
         """End the stream and decode what is left. Only `finalize` and then `reset` may follow."""
 
     def reset(self) -> None:
-        """Forget everything: the next block begins a new stream."""
+        """Start a new stream."""
 
 
 def finalized(recognizer: SpeechRecognizer) -> Hypothesis:
-    """End the utterance and return its final hypothesis, however long that takes."""
+    """End the utterance and return its final hypothesis, without a time limit."""
     final = None
     while final is None:
         final = recognizer.finalize(math.inf)

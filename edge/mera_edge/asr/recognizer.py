@@ -1,4 +1,4 @@
-"""The bundle's recognizer: log-mel frames in, words out, at a flat cost per chunk."""
+"""The bundle's recognizer: log-mel frames in, words out, at a constant cost per chunk."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from mera_edge.asr.decoding.prefix_beam import PrefixBeam
     from mera_edge.asr.decoding.rescoring import Rescoring
 
-_FRAMES_A_SOUND = 4
+_LOG_MEL_PER_PHONE_FRAME = 4
 _TAIL = 20
-"""Frames of silence after the end of a stream, at least: the last unit may come a little late."""
+"""Minimum frames of silence after the end of a stream: CTC may emit the last unit late."""
 
 
 @dataclass(frozen=True, slots=True)
 class _UtteranceClock:
-    """Where an utterance is in the stream (seconds)."""
+    """Converts encoder frames of an utterance to stream time in seconds."""
 
     start_s: float
     frame_s: float
-    """Length of an encoder frame."""
+    """Duration of an encoder frame."""
     heard_s: float
 
     def time(self, frame: int) -> float:
-        """Stream time of an encoder frame; the silence after the end has no time of its own."""
+        """Stream time of an encoder frame, clipped to the audio without the padding."""
         return min(self.start_s + frame * self.frame_s, self.heard_s)
 
 
@@ -51,16 +51,16 @@ class Recognizer:
     """Recognizes one stream of speech.
 
     The model has the WeNet streaming CTC interface: a window of frames, an attention cache and a
-    convolution cache of fixed shapes, and a mask that hides what is not yet filled. Neither time
-    nor memory of a chunk depends on how long the stream has lasted. Where there is a second pass,
-    what it takes grows with the utterance, and `finalize` does it bit by bit.
+    convolution cache of fixed shapes, and a mask of the cache entries not filled yet. Time and
+    memory per chunk do not depend on the length of the stream. The cost of rescoring, if enabled,
+    grows with the utterance; `finalize` spreads it over several calls.
 
     Args:
-        bundle: where the model comes from.
-        settings: how to search, and when an utterance is over.
+        bundle: contains the model.
+        settings: search and endpoint settings.
 
     Raises:
-        BundleError: the bundle has no recognizer, or one for other features.
+        BundleError: the bundle has no recognizer, or one that expects different features.
         InputError: a hot word cannot be written with the recognizer's units.
     """
 
@@ -95,7 +95,7 @@ class Recognizer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next piece is the first of a new stream."""
+        """Start a new stream."""
         self._filled = 0
         self._start_s = self._heard_s = 0.0
         self._final: Resumable[Hypothesis] | None = None
@@ -103,7 +103,7 @@ class Recognizer:
         self._begin()
 
     def accept(self, block: AudioBlock) -> None:
-        """Take the frames of the next piece of the stream."""
+        """Process the frames of the next block."""
         frames, fell_silent = block.frames, self._endpoint.accept(block)
         if self._decoder.frames == 0:
             self._start_s = block.end_s - (self._filled + len(frames)) * FRAME_SHIFT_S
@@ -111,24 +111,26 @@ class Recognizer:
         before = self._decoder.frames
         self._push(frames)
         if self._second is not None:
-            # Beside a chunk there is no time for it, so it catches up before the next one.
+            # A tick that decodes a chunk has no time for it; it catches up in the following ones.
             behind = self._shift if self._decoder.frames > before else 0
-            self._second.search(2 * len(frames) // _FRAMES_A_SOUND, behind // _FRAMES_A_SOUND)
+            self._second.search(
+                2 * len(frames) // _LOG_MEL_PER_PHONE_FRAME, behind // _LOG_MEL_PER_PHONE_FRAME
+            )
         if fell_silent:
-            # Speech that is over need not wait for the rest of its chunk.
+            # Speech has ended: decode it without waiting for a full chunk.
             self.flush()
             if not self._decoder.tokens:
-                self._begin()  # the silence after it has no place in the stream
+                self._begin()  # discard the padding, which has no stream time
 
     def partial(self) -> Hypothesis:
-        """Return what the first pass has understood of the utterance so far."""
+        """Return the first pass's words of the utterance so far."""
         return self._hypothesis(self._decoder.tokens, self._place, self._decoder.frames, False)
 
     def finalize(self, within_s: float) -> Hypothesis | None:
         """End the utterance and work on its final text: see `SpeechRecognizer`.
 
-        Frames that came too late for the last window belong to the next utterance, so that no
-        sound is lost. After `flush` there are none.
+        Frames that are not decoded yet belong to the next utterance, so that no audio is lost.
+        After `flush` there are none.
         """
         if self._final is None:
             texts: list[tuple[str, ...]] = []
@@ -145,7 +147,7 @@ class Recognizer:
         return found
 
     def flush(self) -> None:
-        """End the stream: decode what is left, with silence after it."""
+        """End the stream: decode the remaining frames, padded with silence."""
         if self._filled:
             missing = len(self._window) - self._filled
             silence = missing if missing >= _TAIL else missing + self._shift
@@ -153,7 +155,7 @@ class Recognizer:
         self._filled = 0
 
     def refine_partial(self, within_s: float) -> None:
-        """Do nothing: partial words are as good as they get."""
+        """Do nothing: there is no final pass."""
 
     def is_endpoint(self) -> bool:
         """Whether the utterance is over, see `Endpoint`."""
@@ -163,7 +165,7 @@ class Recognizer:
         return self._endpoint.reached(Decoded(self._start_s, end_s, word_end_s))
 
     def _begin(self) -> None:
-        """Begin an utterance."""
+        """Start a new utterance."""
         for name in ("attn_cache", "conv_cache", "attn_mask"):
             self._feeds[name].fill(0)
         self._feeds["attn_mask"][..., self._left :] = True
@@ -246,9 +248,9 @@ class Recognizer:
 
 
 def _search(role: Role, settings: RecognitionSettings) -> str:
-    """Return the search that the settings ask for, or else that the bundle is made for.
+    """Return the search in the settings, or by default the best that the bundle supports.
 
-    Hot words are spelled: a name is rarely in a lexicon.
+    Hot words need the search over units: names are rarely in the lexicon.
     """
     known = "words" in role.entry.files
     if settings.search == "words" and not known:

@@ -1,8 +1,8 @@
-"""Published streaming models through sherpa-onnx, in the recognizer's place.
+"""Published streaming models, run by sherpa-onnx instead of the bundle's recognizer.
 
-A directory as sherpa-onnx's are unpacked: ``tokens.txt`` and the ONNX files of a transducer
-(encoder, decoder, joiner), a paraformer (encoder, decoder), a Zipformer CTC or a WeNet CTC (one
-file). Of a network in two precisions the INT8 one is taken.
+A model is a directory with ``tokens.txt`` and the ONNX files of a transducer (encoder, decoder,
+joiner), a paraformer (encoder, decoder), a Zipformer CTC or a WeNet CTC (one file). If a network
+exists in two precisions, INT8 is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.features.fbank import SAMPLE_RATE
 
 _TAIL_S = 0.8
-"""How far networks look ahead: silence after the end of a stream, and sound not decoded yet."""
+"""Look-ahead of the networks: silence appended to a stream, and newest audio not decoded yet."""
 
 
 class SherpaRecognizer:
@@ -32,11 +32,11 @@ class SherpaRecognizer:
 
     Args:
         directory: of the model.
-        settings: how to search, and when an utterance is over.
+        settings: search and endpoint settings.
 
     Raises:
         MissingExtra: sherpa-onnx is not installed.
-        InputError: the directory is no streaming model.
+        InputError: the directory does not contain a streaming model.
     """
 
     def __init__(self, directory: Path, settings: RecognitionSettings = RECOGNITION) -> None:
@@ -45,7 +45,7 @@ class SherpaRecognizer:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next piece is the first of a new stream."""
+        """Start a new stream."""
         self._stream = self._recognizer.create_stream()
         self._start_s = self._heard_s = 0.0
         self._begun = self._ended = False
@@ -53,7 +53,7 @@ class SherpaRecognizer:
         self._endpoint.reset()
 
     def accept(self, block: AudioBlock) -> None:
-        """Take the samples of the next piece of the stream."""
+        """Process the samples of the next block."""
         if not self._begun:
             self._start_s = block.end_s - len(block.samples) / SAMPLE_RATE
             self._begun = True
@@ -63,7 +63,7 @@ class SherpaRecognizer:
         self._decode()
 
     def partial(self) -> Hypothesis:
-        """Return what has been understood of the utterance so far."""
+        """Return the words of the utterance so far."""
         if self._known is None:
             text = self._recognizer.get_result(self._stream).strip().lower()
             words = tuple(self._words()) if text else ()
@@ -72,10 +72,10 @@ class SherpaRecognizer:
         return self._known
 
     def refine_partial(self, within_s: float) -> None:
-        """Do nothing: partial words are as good as they get."""
+        """Do nothing: there is no final pass."""
 
     def is_endpoint(self) -> bool:
-        """Whether the utterance is over: see `Endpoint`, and without a detector sherpa-onnx."""
+        """Whether the utterance is over, by `Endpoint`; without a detector by sherpa-onnx."""
         if not self._endpoint.informed:
             return bool(self._recognizer.is_endpoint(self._stream))
         times = self._times() if self.partial().words else []
@@ -84,7 +84,7 @@ class SherpaRecognizer:
         return self._endpoint.reached(Decoded(self._start_s, decoded_s, word_end_s))
 
     def finalize(self, within_s: float) -> Hypothesis:
-        """End the utterance: its text is final at once."""
+        """End the utterance; the text is final immediately."""
         final = replace(self.partial(), final=True)
         if self._ended:
             self._stream, self._ended = self._recognizer.create_stream(), False
@@ -94,7 +94,7 @@ class SherpaRecognizer:
         return final
 
     def flush(self) -> None:
-        """End the stream: decode what is left, with silence after it."""
+        """End the stream: decode the remaining audio, padded with silence."""
         if not self._ended:
             silence = np.zeros(round(_TAIL_S * SAMPLE_RATE), np.float32)
             self._stream.accept_waveform(SAMPLE_RATE, silence)
@@ -108,7 +108,10 @@ class SherpaRecognizer:
         self._known = None
 
     def _times(self) -> list[float]:
-        """Return when each token begins, in seconds after the first; some models do not say."""
+        """Return the start of each token in seconds after the utterance's start.
+
+        Some models return no timestamps; the end of the audio stands for missing ones.
+        """
         times = list(self._recognizer.timestamps(self._stream))
         missing = len(self._recognizer.tokens(self._stream)) - len(times)
         return times + [self._heard_s - self._start_s] * missing
@@ -116,7 +119,7 @@ class SherpaRecognizer:
     def _words(self) -> list[Word]:
         tokens = [str(token) for token in self._recognizer.tokens(self._stream)]
         times = self._times()
-        # Only transducers say how sure they are.
+        # Only transducers return probabilities.
         sure = [math.exp(value) for value in self._recognizer.ys_probs(self._stream)]
         sure = sure if len(sure) == len(tokens) else [1.0] * len(tokens)
         begins = [i for i, token in enumerate(tokens) if i == 0 or _begins_word(token)]
@@ -173,7 +176,7 @@ def _open(directory: Path, settings: RecognitionSettings) -> Any:
 
 
 def _ctc(model: Path, common: dict[str, Any]) -> Any:
-    """sherpa-onnx ends the process over a model of the wrong kind, so its metadata are asked."""
+    """Open a CTC model, by its metadata: a wrong model type makes sherpa-onnx end the process."""
     from sherpa_onnx import OnlineRecognizer
 
     from mera_edge.engine.onnx import read_metadata
@@ -193,6 +196,6 @@ def _ctc(model: Path, common: dict[str, Any]) -> Any:
 
 
 def _network(directory: Path, name: str) -> Path | None:
-    """Return the ONNX file whose name begins so, the INT8 one of several."""
+    """Return the ONNX file whose name begins with ``name``, preferring INT8."""
     files = sorted(directory.glob(f"{name}*.onnx"), key=lambda path: ".int8." not in path.name)
     return files[0] if files else None

@@ -1,8 +1,7 @@
-"""Published recognizers of whole utterances through sherpa-onnx: SenseVoice, Whisper, Parakeet, ...
+"""Published recognizers of whole utterances, run by sherpa-onnx: SenseVoice, Whisper, Parakeet, ...
 
-A directory as sherpa-onnx's are unpacked. The kind is told by the files and by the metadata of the
-network: sherpa-onnx ends the process over a model of another kind. Of a network in two precisions
-the INT8 one is taken.
+The model type is determined from the files and the metadata of the network, because a wrong type
+makes sherpa-onnx end the process. If a network exists in two precisions, INT8 is used.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from mera_edge.errors import InputError, MissingExtra
 from mera_edge.features.fbank import SAMPLE_RATE
 
 _UNTOLD = math.log(0.8)
-"""Log-probability of a token where a recognizer says nothing about it, as most here do."""
+"""Token log-probability assumed for recognizers that return none, as most of them do."""
 
 _SPEECH = ("", "Speech")
-"""What SenseVoice calls a recording of speech; others name no event."""
+"""SenseVoice's event tag for speech; other models have no event tag."""
 
 
 class SherpaUtterances:
@@ -34,12 +33,12 @@ class SherpaUtterances:
 
     Args:
         directory: of the model.
-        languages: ISO 639-1 codes of those that it is asked for; what it takes for another is no
-            words. All that it knows if there are none.
+        languages: ISO 639-1 codes; speech that the model identifies as another language gives no
+            text. Empty: all that it supports.
 
     Raises:
         MissingExtra: sherpa-onnx is not installed.
-        InputError: the directory is no model of whole utterances.
+        InputError: the directory does not contain a model for whole utterances.
     """
 
     def __init__(self, directory: Path, languages: tuple[str, ...] = ()) -> None:
@@ -53,7 +52,7 @@ class SherpaUtterances:
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
-            streamed: of no use: these recognizers do not score texts.
+            streamed: ignored: these recognizers cannot score texts.
         """
         stream = self._recognizer.create_stream()
         stream.accept_waveform(SAMPLE_RATE, samples)
@@ -120,12 +119,12 @@ _MOONSHINE = {
     "uncached_decode": "uncached_decoder",
     "cached_decode": "cached_decoder",
 }
-"""Files of Moonshine, and what sherpa-onnx calls them."""
+"""Moonshine's files, and sherpa-onnx's names for them."""
 _PARTS = ("encoder", "decoder", "joiner", *_MOONSHINE)
 
 
 def _found(directory: Path, name: str | None, suffix: str = ".onnx") -> Path | None:
-    """Return the file with that word in its name, such as ``base-encoder.int8.onnx``."""
+    """Return the file with the word ``name`` in its name, such as ``base-encoder.int8.onnx``."""
     files = sorted(directory.glob(f"*{suffix}"), key=lambda path: (".int8." not in path.name, path))
     named = (path for path in files if name is None or name in re.split("[.-]", path.name))
     return next(named, None)

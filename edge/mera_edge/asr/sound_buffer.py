@@ -1,4 +1,4 @@
-"""The newest sound of a stream, found by its time."""
+"""A buffer of the newest audio of a stream, accessed by stream time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mera_edge.features.fbank import SAMPLE_RATE
 
 
 class SoundBuffer:
-    """Keeps the newest sound.
+    """Keeps the newest audio.
 
     Args:
-        longest_s: how much, in seconds.
+        longest_s: its duration in seconds.
     """
 
     def __init__(self, longest_s: float) -> None:
@@ -23,27 +23,27 @@ class SoundBuffer:
         self._blocks: deque[AudioBlock] = deque()
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Empty the buffer."""
         self._blocks.clear()
 
     def accept(self, block: AudioBlock) -> None:
-        """Take the next piece of the stream."""
+        """Append a block and drop the oldest ones."""
         self._blocks.append(block)
         while block.end_s - self._blocks[0].end_s > self._longest_s:
             self._blocks.popleft()
 
     @property
     def begin_s(self) -> float:
-        """Stream time at which what is kept begins."""
+        """Stream time of the start of the buffered audio."""
         return _begin_s(self._blocks[0]) if self._blocks else 0.0
 
     @property
     def end_s(self) -> float:
-        """Stream time at which it ends."""
+        """Stream time of its end."""
         return self._blocks[-1].end_s if self._blocks else 0.0
 
     def between(self, begin_s: float, end_s: float) -> NDArray[np.float32]:
-        """Return the samples between two stream times, as far as they are kept."""
+        """Return the samples between two stream times, as far as they are buffered."""
         parts = [np.zeros(0, np.float32)]
         for block in self._blocks:
             first, last = (

@@ -13,17 +13,17 @@ Steps = Generator[None, None, Result]
 
 
 class Resumable(Generic[Result]):
-    """A computation that is put off and resumed.
+    """A computation that can be suspended and resumed.
 
     Args:
-        steps: what is to be done.
+        steps: the computation.
     """
 
     def __init__(self, steps: Steps[Result]) -> None:
         self._steps = steps
 
     def advance(self, within_s: float) -> Result | None:
-        """Work for that long, one step at least.
+        """Run for at most ``within_s``, but at least one step.
 
         Returns:
             The result; ``None`` while there is more to do.

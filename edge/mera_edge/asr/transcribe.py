@@ -1,4 +1,4 @@
-"""Speech recognition alone: a whole file, or sound as it comes."""
+"""Speech recognition without emotions, for files and streams."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mera_edge.sources.media import MediaFile
 from mera_edge.stages.vad import VoiceActivity
 
 PIECE_S = 0.2
-"""Sound is read in pieces of this length, as a live run would hear it."""
+"""Audio is read in blocks of this length, as in a live run."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class FileTranscript:
 
 
 class SpeechStream:
-    """Recognizes speech as it comes, utterance by utterance.
+    """Recognizes a stream of speech, utterance by utterance.
 
     Args:
         recognizer: reset first; by default that of the bundle in the package.
@@ -136,9 +136,9 @@ def transcribe(
     """Recognize the speech of one file. For several files use `transcribe_file`.
 
     Args:
-        path: a recording or a video; anything that FFmpeg reads.
-        bundle: the models; those in the package if not given.
-        recognition: how speech is recognized.
+        path: an audio or video file; anything that FFmpeg reads.
+        bundle: the models; by default those in the package.
+        recognition: settings of the recognizer.
 
     Raises:
         MeraError: the file or a model cannot be used; the message says why and what to do.
@@ -154,16 +154,16 @@ def transcribe_file(
     tracks: Tracks | None = None,
     activity: VoiceActivity | None = None,
 ) -> FileTranscript:
-    """Recognize the speech of a file (sound or video), streaming.
+    """Recognize the speech of an audio or video file, streaming.
 
     Args:
         recognizer: is reset first.
         path: see `mera_edge.sources.media.MediaFile`.
-        tracks: which of several is heard.
+        tracks: selects one of several audio tracks.
         activity: see `SpeechStream`.
 
     Raises:
-        InputError: the file cannot be used or has no sound.
+        InputError: the file cannot be used or has no audio.
     """
     source = MediaFile(path, video=False, tracks=tracks)
     source.open()

@@ -1,4 +1,4 @@
-"""Two passes: words while they are spoken, and true words once the utterance is over."""
+"""Two-pass recognition: streaming words while they are spoken, then a final pass."""
 
 from __future__ import annotations
 
@@ -22,53 +22,53 @@ from mera_edge.features.audio import AudioBlock
 from mera_edge.stages.vad import HANGOVER_S
 
 _MARGIN_S = 0.8
-"""Sound before the first word and after the last that the final pass hears too."""
+"""Audio before the first word and after the last that the final pass also gets."""
 
-_UNHEARD = 0.5
-"""Trust in words that only the streaming pass has heard, while no utterance was recognized yet."""
+_UNCONFIRMED = 0.5
+"""Trust in the streaming pass's words before the first utterance has ended."""
 
 _LONGEST_S = 30.0
-"""Sound that is kept. The streaming text of an utterance that is longer stands."""
+"""Audio that is buffered. A longer utterance keeps the streaming pass's text."""
 
 
 _NICENESS = 10
-"""Of the final pass: where a tick wants the same core, it gets nine tenths of it."""
+"""Niceness of the final pass: a tick on the same core gets nine tenths of it."""
 
 
 @cache
 def _thread() -> ThreadPoolExecutor:
-    """The one thread in which final passes of all rooms run, one core at most."""
+    """The thread in which the final passes of all rooms run, so that they use at most one core."""
     return ThreadPoolExecutor(1, "final-pass", _step_back)
 
 
 def _step_back() -> None:
-    # Linux has a niceness per thread.
+    # On Linux, niceness is per thread.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.nice(0) + _NICENESS)
 
 
 @dataclass(slots=True)
 class _Ending:
-    """An utterance that is over, and what is known of its end."""
+    """An utterance that has ended but has no final text yet."""
 
     growing: Growing
     begin_s: float
     spoke_s: float
     streamed: Hypothesis | None = None
     heard_out: bool = False
-    """Whether the last run over it has begun."""
+    """Whether its last run has started."""
 
 
 class TwoPass:
-    """A streaming recognizer whose utterances are recognized again as a whole.
+    """A streaming recognizer with a final pass over whole utterances.
 
-    The final pass runs in a thread beside the ticks, over the sound of the utterance so far
-    (`refine_partial`), and once more when it is over. Its text is taken where its decoder is sure
-    of it, the streaming pass's elsewhere.
+    The final pass runs in a background thread over the utterance so far (`refine_partial`), and
+    once more when it has ended. Its text is used if its decoder is confident, otherwise that of the
+    streaming pass.
 
     Args:
-        streaming: the first pass.
-        final: the second.
-        submit: runs a call in another thread; all recognizers of a process share one.
+        streaming: the streaming pass.
+        final: the final pass.
+        submit: runs a call in another thread; by default one thread shared within the process.
     """
 
     def __init__(
@@ -87,38 +87,38 @@ class TwoPass:
         self.reset()
 
     def accept(self, block: AudioBlock) -> None:
-        """Take the next piece of the stream."""
+        """Process the next block."""
         self._sound.accept(block)
         if block.speaking:
             self._spoke_s, self._voiced_s = block.end_s, block.end_s - block.pause_s
         self._streaming.accept(block)
 
     def partial(self) -> Hypothesis:
-        """Return what has been understood so far: by the final pass, and since then.
+        """Return the words so far: the final pass's, followed by the streaming pass's newer ones.
 
-        It is doubted as far as the passes heard different words in the utterance before: whoever
-        speaks another language goes on doing so. Before the first one is over, the streaming pass
-        alone is not enough.
+        Their confidence is scaled by the agreement of the passes on the previous utterance, since a
+        speaker of another language is likely to continue in it. Before the first utterance has
+        ended, words of the streaming pass alone have a lower confidence.
         """
         shown = self._growing.shown(self._streaming.partial())
         trust = self._trust
         if trust is None:
-            trust = 1.0 if shown.recognized_by == "final" else _UNHEARD
+            trust = 1.0 if shown.recognized_by == "final" else _UNCONFIRMED
         return replace(shown, confidence=shown.confidence * trust)
 
     def refine_partial(self, within_s: float) -> None:
-        """Let the final pass hear the utterance so far; see `SpeechRecognizer.refine_partial`."""
+        """Run the final pass over the utterance so far; see `SpeechRecognizer.refine_partial`."""
         if self._ending is not None or not self._growing.take(within_s):
             return
         streamed, now_s = self._streaming.partial(), self._sound.end_s
-        # Live, a pause is taken for the end: if it is, the final text is known by the time when the
-        # detector is sure of that.
+        # Live, a run starts in every pause: if the utterance has ended, its final text is ready
+        # when the speech detector reports the end.
         voiced_s = self._voiced_s if math.isfinite(within_s) else math.inf
         if streamed.words and self._growing.is_due(streamed, now_s, voiced_s):
             self._hear(self._growing, self._begin_s, streamed, now_s)
 
     def is_endpoint(self) -> bool:
-        """Whether the streaming pass says that the utterance is over."""
+        """Whether the utterance is over, by the streaming pass."""
         return self._streaming.is_endpoint()
 
     def finalize(self, within_s: float) -> Hypothesis | None:
@@ -146,7 +146,7 @@ class TwoPass:
         self._streaming.flush()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Start a new stream."""
         self._sound.reset()
         self._growing, self._ending, self._trust = Growing(), None, None
         self._begin_s = self._spoke_s = -math.inf
@@ -154,7 +154,7 @@ class TwoPass:
         self._streaming.reset()
 
     def _heard_out(self, ending: _Ending, streamed: Hypothesis, within_s: float) -> bool:
-        """Let the final pass hear the whole utterance, unless it has; return whether it is done."""
+        """Run the final pass over the whole utterance if necessary; return whether it is done."""
         if ending.heard_out:
             return ending.growing.take(within_s)
         if not streamed.words or self._sound.begin_s > streamed.words[0].start_s:
@@ -168,7 +168,7 @@ class TwoPass:
         if covers and weighs and math.isfinite(within_s):
             self._start(ending.growing, ending.growing.samples, streamed)
         elif weighs or not covers:
-            # The next utterance begins where the streaming pass ended this one.
+            # The audio after `streamed.end_s` belongs to the next utterance.
             until_s = min(speech_s + _MARGIN_S, streamed.end_s)
             self._hear(ending.growing, ending.begin_s, streamed, until_s)
         ending.heard_out = True
@@ -185,6 +185,6 @@ class TwoPass:
         streamed: Hypothesis,
         until_s: float | None = None,
     ) -> None:
-        # While the utterance grows there are no alternatives.
+        # Alternatives exist only once the utterance has ended.
         call = partial(run, self._final, samples, streamed.alternatives)
         growing.start_run(lambda: self._submit(call), until_s)

@@ -1,4 +1,4 @@
-"""What a recognizer of whole utterances is: samples in, words and a certainty out."""
+"""The protocol of a recognizer of whole utterances: samples in, words with confidence out."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class UtteranceText:
     """What was said in an utterance.
 
     Attributes:
-        text: with capitals and punctuation where the recognizer has them.
-        log_probability: mean log-probability of a token, 0 (certain) and below.
-        words: log-probability of each word of ``text.split()``, that of its least likely token.
-        joint: the text that is likeliest when the streaming pass is asked too; where it was.
+        text: with capitals and punctuation if the recognizer produces them.
+        log_probability: mean log-probability of the tokens, at most 0 (certain).
+        words: log-probability of each word of ``text.split()``: that of its least likely token.
+        joint: the best text by joint rescoring with the streaming pass, if it was done.
     """
 
     text: str
@@ -32,7 +32,7 @@ class UtteranceText:
 
 
 class UtteranceRecognizer(Protocol):
-    """Recognizes whole utterances; may be used by one thread at a time."""
+    """Recognizes whole utterances. Not thread-safe."""
 
     def recognize(
         self, samples: NDArray[np.float32], streamed: Alternatives | None = None
@@ -41,12 +41,12 @@ class UtteranceRecognizer(Protocol):
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.
-            streamed: what the streaming pass heard in it, for recognizers that can weigh it.
+            streamed: alternatives of the streaming pass, for recognizers that can rescore them.
         """
 
 
 def repeats(tokens: Sequence[int]) -> bool:
-    """Return whether a decoder goes in circles: the newest tokens, up to 12, came four times."""
+    """Return whether the decoder loops: the last 1 to 12 tokens occur four times in a row."""
     for cycle in range(1, _LONGEST_CYCLE + 1):
         newest = tokens[-cycle * _TIMES :]
         if len(newest) == cycle * _TIMES and all(

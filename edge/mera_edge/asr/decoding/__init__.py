@@ -1,1 +1,1 @@
-"""From a recognizer's probabilities to words."""
+"""Decoding: from a recognizer's probabilities to words."""

@@ -1,4 +1,4 @@
-"""From CTC log-probabilities to tokens."""
+"""CTC: greedy search, forced alignment and scoring."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Token:
 
     Attributes:
         symbol: its class.
-        first, last: encoder frames of the stream that it spans.
-        confidence: its highest probability in them.
+        first, last: its first and last encoder frame.
+        confidence: its highest probability in these frames.
     """
 
     symbol: int
@@ -32,28 +32,28 @@ class Token:
 
 
 class Decoder(Protocol):
-    """What the recognizer asks of a search."""
+    """The protocol of a search."""
 
     @property
     def frames(self) -> int:
-        """Of the encoder, so far."""
+        """Number of encoder frames so far."""
 
     @property
     def tokens(self) -> Sequence[Token]:
-        """The units of the best text so far."""
+        """The units of the best hypothesis so far."""
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
-        """Take the next frames, ``[n, classes]``."""
+        """Process the next frames, ``[n, classes]``."""
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
 
 
 class Greedy:
-    """The best path: the best class of every frame, repetitions merged, blanks dropped.
+    """Best path decoding: the best class per frame, with repetitions merged and blanks removed.
 
-    The class of the last frame is carried over, so that a unit which straddles the edge of two
-    chunks is one unit: however the frames are cut, the tokens are the same.
+    The class of the last frame is kept, so that a unit across a chunk boundary is not split: the
+    tokens do not depend on the chunking.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Greedy:
         self._previous = BLANK
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
-        """Take the next frames, ``[n, classes]``."""
+        """Process the next frames, ``[n, classes]``."""
         best = log_probabilities.argmax(axis=1)
         for symbol, score in zip(best.tolist(), log_probabilities.max(axis=1), strict=True):
             if symbol != BLANK:
@@ -79,7 +79,7 @@ class Greedy:
             self.frames += 1
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
         self.tokens.clear()
         self.frames = 0
         self._previous = BLANK
@@ -88,13 +88,13 @@ class Greedy:
 def ctc_forced_alignment(
     log_probabilities: NDArray[np.float32], units: Sequence[int]
 ) -> list[Token]:
-    """Return where ``units`` are on the likeliest CTC path that says them (Viterbi).
+    """Align ``units`` to frames along the most likely CTC path (Viterbi).
 
     Args:
         log_probabilities: ``[frames, classes]``.
 
     Returns:
-        Empty where the frames are too few.
+        One token per unit; empty if there are too few frames.
     """
     states, skip = (rows[0] for rows in _states([units]))
     heard = log_probabilities[:, states].astype(np.float64)
@@ -121,9 +121,9 @@ def ctc_forced_alignment(
 def ctc_viterbi_scores(
     log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """Return the log-probability of `ctc_forced_alignment` for each of ``texts``, in one pass.
+    """Return the log-probability of the best CTC path for each of ``texts``, in one batch.
 
-    It is -inf where the frames are too few.
+    It is -inf if there are too few frames.
     """
     return finish(ctc_viterbi_scores_in_steps(log_probabilities, texts))
 
@@ -131,18 +131,18 @@ def ctc_viterbi_scores(
 def ctc_viterbi_scores_in_steps(
     log_probabilities: NDArray[np.float32], texts: Sequence[Sequence[int]]
 ) -> Steps[NDArray[np.float64]]:
-    """Do the same in steps."""
+    """Like `ctc_viterbi_scores`, in steps."""
     states, skip = _states(texts)
     scores = np.full((len(states), states.shape[1] + 2), -np.inf)
     scores[:, 2:4] = log_probabilities[0, states[:, :2]]
-    # Frame by frame: all at once would be a hundred megabytes for a hundred texts of 20 s.
+    # Gathered per frame: for all frames it would take 100 MB for 100 texts of 20 s.
     for number, frame in enumerate(log_probabilities[1:]):
         if number % _ROWS_A_STEP == 0:
             yield
         best = np.maximum(scores[:, 2:], scores[:, 1:-1])
         np.maximum(best, scores[:, :-2] + skip, out=best)
         scores[:, 2:] = best + frame[states]
-    # What is beyond a text's last unit leads nowhere; without units one state is left of two.
+    # A path ends in a text's last unit or the blank after it; an empty text has only the blank.
     lengths = np.array([len(units) for units in texts])
     ends = np.take_along_axis(scores, 2 * lengths[:, None] + [1, 2], axis=1)
     return np.asarray(ends.max(axis=1))
@@ -151,12 +151,12 @@ def ctc_viterbi_scores_in_steps(
 def _states(
     texts: Sequence[Sequence[int]],
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return the classes of every text's CTC states, blanks between its units, and what it costs to
-    come to each from two states before."""
+    """Return the classes of the CTC states per text (units with blanks between them), and the
+    log-weights of the transitions that skip one state, ``[texts, states]`` each."""
     states = np.zeros((len(texts), 2 * max(map(len, texts)) + 1), np.intp)
     for row, units in zip(states, texts, strict=True):
         row[1 : 2 * len(units) : 2] = units
-    # A blank between two units may be left out unless they are the same.
+    # The blank between two units may be skipped unless they are equal.
     skip = np.full(states.shape, -np.inf)
     skip[:, 3::2] = np.where(states[:, 3::2] != states[:, 1:-2:2], 0.0, -np.inf)
     return states, skip

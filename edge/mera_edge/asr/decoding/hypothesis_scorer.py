@@ -1,4 +1,7 @@
-"""What speaks for a text: how it is spelled, how it sounds, and how likely anybody says it."""
+"""Hypothesis scores: CTC units, phones and language model combined.
+
+A *sound* here is a phone frame of 40 ms.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ from mera_edge.asr.decoding.subwords import bpe_encode
 from mera_edge.asr.steps import Steps, finish
 
 UNKNOWN = -1.0
-"""Nats for a sound of a word that has no pronunciation."""
+"""Nats per phone frame of a word without a pronunciation."""
 _NEVER = -1e9
 
 
 @dataclass(frozen=True, slots=True)
 class RescoringModels:
-    """The models that hypotheses are rescored with.
+    """The models for rescoring.
 
     Args:
-        lexicon: how words sound, and how much each kind of evidence counts.
-        language_model: which unit follows which.
+        lexicon: pronunciations, and the weights of the scores.
+        language_model: an n-gram model over units.
         symbols: the units.
     """
 
@@ -38,7 +41,7 @@ class RescoringModels:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """``ends [sounds + 1]``: the log-likelihood of its phones up to each sound."""
+    """``ends [sounds + 1]``: log-likelihood of its phones if they end before each phone frame."""
 
     units: tuple[int, ...]
     context: Context
@@ -49,10 +52,10 @@ class _Text:
 class HypothesisScorer:
     """Scores the hypotheses for one utterance.
 
-    A text's score is the log-probability of the best CTC path of its units, and ``by_language``
-    times what the language model says of them, and ``by_unit`` for each, and ``by_sound`` times the
-    log-likelihood of its phones, a silence allowed after every word (a log-linear model: Beyerlein,
-    1998). The factors are the lexicon's.
+    The score of a text is a log-linear model (Beyerlein, 1998), the sum of: the log-probability of
+    the best CTC path of its units; ``by_language`` times their language model log-probability;
+    ``by_unit`` per unit; ``by_sound`` times the log-likelihood of its phones, with optional silence
+    after every word. The weights come from the lexicon.
 
     Args:
         units: log-probabilities ``[frames, classes]``.
@@ -72,11 +75,11 @@ class HypothesisScorer:
         self._scores: dict[Words, float] = {}
 
     def scores(self, texts: Iterable[Words]) -> dict[Words, float]:
-        """Return how much speaks for each of ``texts``, in nats."""
+        """Return the score of each of ``texts``, in nats."""
         return finish(self.scores_in_steps(texts))
 
     def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
-        """Do the same in steps."""
+        """Like `scores`, in steps."""
         wanted = dict.fromkeys(texts)
         if new := [words for words in wanted if words not in self._scores]:
             lexicon, known = self._lexicon, []
@@ -94,7 +97,7 @@ class HypothesisScorer:
         return {words: self._scores[words] for words in wanted}
 
     def tokens(self, words: Words) -> list[Token]:
-        """Return the units of ``words``, where they are."""
+        """Return the units of ``words``, aligned to frames."""
         return ctc_forced_alignment(self._units, finish(self._text(words)).units)
 
     def _text(self, words: Words) -> Steps[_Text]:
@@ -114,7 +117,7 @@ class HypothesisScorer:
         return _Text(before.units + units, context, language, ends)
 
     def _sound(self, word: str, ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the ends of a word after the ends of what is before it."""
+        """Return ``ends`` after a word, given those before it; see `_Text`."""
         spoken = self._spoken(word)
         if not spoken:
             return _advance(ends, UNKNOWN * np.arange(len(ends), dtype=np.float64), 1)
@@ -130,10 +133,10 @@ class HypothesisScorer:
 def _advance(
     ends: NDArray[np.float64], so_far: NDArray[np.float64], least: int
 ) -> NDArray[np.float64]:
-    """Let something follow that lasts ``least`` (0 or 1) sounds or more.
+    """Append a phone that lasts at least ``least`` (0 or 1) phone frames.
 
     Args:
-        so_far: its log-likelihood from the beginning up to each sound.
+        so_far: cumulative log-likelihood of the phone, before each phone frame.
     """
     begun = np.maximum.accumulate(ends - so_far)
     if not least:

@@ -1,4 +1,4 @@
-"""What words sound like, and which word follows which: the knowledge of a word search."""
+"""The models of the word search: pronunciations, a word trigram model and a phone classifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mera_edge.errors import BundleError
 SILENCE = 0
 """The phone between words."""
 START = 65535
-"""Stands before the first word of a text; other words are numbers from 1."""
+"""The word before the first one of a text; others are numbered from 1."""
 
 _WORD, _BITS = np.uint64(0xFFFF), np.uint64(16)
 
@@ -29,28 +29,29 @@ _SHAPES = {
 
 
 class Lexicon:
-    """Pronunciations as a tree of phones, and a trigram model of words, from an ``.npz``.
+    """A pronunciation prefix tree, a word trigram model and a phone classifier, from an ``.npz``.
 
-    The tree: node 0 is its root; ``phones [N]`` says what each node sounds like, its children are
-    nodes ``children[n]`` to ``children[n + 1]``, and the words ``endings[ends[n]:ends[n + 1]]`` end
-    there. ``ahead [N]``: the log-probability of the likeliest word at or below a node.
+    The tree: node 0 is the root; ``phones [N]`` is the phone of each node; the children of node
+    ``n`` are ``children[n]`` to ``children[n + 1]``; the words ``endings[ends[n]:ends[n + 1]]`` end
+    there. ``ahead [N]``: unigram log-probability of the most likely word at or below a node
+    (language model look-ahead).
 
-    The model is a back-off model like `mera_edge.asr.decoding.ngram_lm.LanguageModel`'s, of words
-    packed into numbers of 16 bits.
+    The trigram model has the format of `mera_edge.asr.decoding.ngram_lm.LanguageModel`, with word
+    numbers of 16 bits.
 
-    Phones are named by a linear layer over what the network's attention has in its cache for an
-    encoder frame, which may join several of the cache: ``phone_weights [inputs, outputs]``,
-    ``phone_bias``, and ``log_prior [phones]``, what is to be subtracted from the posteriors, so
-    that frequent sounds are not preferred twice.
+    The phone classifier is a linear layer over the entries of the encoder's attention cache for an
+    encoder frame, which may consist of several cache frames: ``phone_weights [inputs, outputs]``,
+    ``phone_bias``, and ``log_prior [phones]``, which is subtracted from the log-posteriors to get
+    scaled likelihoods.
 
     Attributes:
-        block: whose cache that is.
-        weight, bonus: of a log-probability, and of a word, in the search.
-        by_language, by_unit, by_sound: how much each counts in
-            `mera_edge.asr.decoding.hypothesis_scorer`.
+        block: the encoder block whose cache is used.
+        weight, bonus: language model weight, and bonus per word, in the search.
+        by_language, by_unit, by_sound: weights of
+            `mera_edge.asr.decoding.hypothesis_scorer.HypothesisScorer`.
 
     Raises:
-        BundleError: it is no such file.
+        BundleError: the file is not a valid lexicon.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,10 +76,10 @@ class Lexicon:
         contexts = np.repeat(self._contexts, np.diff(read["begins"]))
         self._ngrams = contexts << _BITS | read["follows"].astype(np.uint64)
         self._log_probabilities = read["log_probabilities"]
-        # What follows nothing comes first: all words, in order.
+        # The empty context comes first and lists all words in order.
         self._single = np.full(len(self.words), -np.inf)
         self._single[1:] = self._log_probabilities[: len(self.words) - 1]
-        # A child's number is higher than its parent's, and the levels follow each other.
+        # Nodes are numbered in breadth-first order.
         self._parents = np.repeat(np.arange(self.states), np.diff(self.children))
         order = np.argsort(self.endings, kind="stable")
         self._ended = self.endings[order]
@@ -88,16 +89,16 @@ class Lexicon:
 
     @property
     def states(self) -> int:
-        """Nodes of the tree."""
+        """Number of nodes of the tree."""
         return len(self.phones)
 
     @property
     def inputs(self) -> int:
-        """Numbers in the cache of `block` that name the phones of an encoder frame."""
+        """Inputs of the phone classifier: cache values of `block` per encoder frame."""
         return len(self._weights)
 
     def pronunciations(self, word: str) -> list[tuple[int, ...]]:
-        """Return how a word sounds, as phones; nothing if it is not listed."""
+        """Return a word's pronunciations as phones; empty if it is not in the lexicon."""
         number = self._numbers.get(word, 0)
         first, last = np.searchsorted(self._ended, (number, number + 1))
         return [tuple(self._path(int(node))) for node in self._leaves[first:last]]
@@ -116,7 +117,7 @@ class Lexicon:
             cache: keys and values of `block` ``[heads, frames, 2 d/heads]``, newest frames last.
 
         Returns:
-            Scaled likelihoods ``[sounds, phones]``: posteriors over priors, logarithmic.
+            Log of posteriors over priors, ``[sounds, phones]``; a sound is a phone frame of 40 ms.
         """
         heads, _, width = cache.shape
         newest = cache[:, -count * (self.inputs // (heads * width)) :]
@@ -130,7 +131,7 @@ class Lexicon:
     def advance_ngram(
         self, histories: NDArray[np.uint64], words: NDArray[np.intp]
     ) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
-        """Return ``log P(word | history)`` and the histories with the word, ``[n]`` each."""
+        """Return ``log P(word | history)`` and the new histories, ``[n]`` each."""
         word = words.astype(np.uint64)
         last = histories & _WORD
         pairs, after = self._find(self._ngrams, last << _BITS | word)
@@ -165,16 +166,16 @@ class Lexicon:
 
 
 def _require(read: dict[str, NDArray[Any]], words: int) -> None:
-    """Require that what refers to something else in the file finds it there.
+    """Check that all references within the file are valid.
 
     Raises:
-        ValueError: it does not.
+        ValueError: one is not.
     """
     nodes, classes = len(read["phones"]), len(read["log_prior"])
     require_offsets("children", read["children"], 1, nodes, nodes)
     require_offsets("ends", read["ends"], 0, len(read["endings"]), nodes)
     require_offsets("begins", read["begins"], 0, len(read["follows"]), len(read["contexts"]))
-    # Else the tree has no levels.
+    # Required for the breadth-first order.
     if (read["children"][:-1] <= np.arange(nodes)).any():
         raise ValueError("children come before their parents")
     if not classes or len(read["phone_bias"]) % classes or read["phones"].max() >= classes:

@@ -1,4 +1,4 @@
-"""An n-gram language model over the recognizer's units, as the beam search reads it."""
+"""An n-gram language model over the recognizer's units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mera_edge.bundle.arrays import read_arrays, require_offsets
 from mera_edge.errors import BundleError
 
 START = 255
-"""Stands before the first unit of a text."""
+"""The unit before the first one of a text."""
 
 Context = tuple[int, ...]
 
@@ -24,20 +24,20 @@ _SHAPES = {
 
 
 class LanguageModel:
-    """Back-off n-grams by context, from an ``.npz`` of five arrays and two settings.
+    """A back-off n-gram model, from an ``.npz`` of five arrays and two settings.
 
-    ``contexts [C]``: numbers (`pack_context`) in rising order; ``begins [C + 1]``: where the units
-    after each begin in ``units [N]`` and ``log_probabilities [N]``; ``backoffs [C]``: what a
-    context adds to the log-probability of any other unit, which is that after the context without
-    its oldest unit. ``weight`` of a log-probability in the search, and the ``bonus`` that every
-    unit gets there, so that long texts are not at a disadvantage.
+    ``contexts [C]``: packed contexts (`pack_context`) in ascending order; ``begins [C + 1]``:
+    offsets of each context's units in ``units [N]`` and ``log_probabilities [N]``;
+    ``backoffs [C]``: log back-off weight of each context, for units not listed there. ``weight``:
+    language model weight in the search; ``bonus``: bonus per unit, which offsets the preference for
+    short texts.
 
     Args:
         path: the file.
-        classes: of the recognizer, blank included.
+        classes: number of the recognizer's classes, including blank.
 
     Raises:
-        BundleError: it is no such file, or for other units.
+        BundleError: the file is not a valid language model, or for different units.
     """
 
     def __init__(self, path: Path, classes: int) -> None:
@@ -61,19 +61,19 @@ class LanguageModel:
                 f"{path} was made for units that differ from the recognizer's", "export again"
             )
         self._classes = classes
-        # The same contexts come back again and again; 4096 arrays are 3 MB.
+        # Contexts recur often; 4096 arrays take 3 MB.
         self.log_probabilities = lru_cache(4096)(self._find)
 
     def after(self, context: Context, unit: int) -> Context:
-        """Return the context that follows: as many of the newest units as there are n-grams for."""
+        """Return the context after a unit, truncated to the order of the model."""
         return (*context, unit)[-self._longest :]
 
     def score(self, context: Context, unit: int) -> float:
-        """Return what a unit after ``context`` counts in the search."""
+        """Return the weighted score of a unit after ``context``, for the search."""
         return self.weight * float(self.log_probabilities(context)[unit]) + self.bonus
 
     def _find(self, context: Context) -> NDArray[np.float32]:
-        """Return ``log P(class | context)``, ``[classes]``; blank has none that means anything."""
+        """Return ``log P(class | context)``, ``[classes]``; the value of blank has no meaning."""
         if context:
             found: NDArray[np.float32] = self.log_probabilities(context[1:]).copy()
         else:
@@ -89,7 +89,7 @@ class LanguageModel:
 
 
 def pack_context(units: Context) -> np.uint64:
-    """Return up to eight units as a number: the newest is its lowest byte."""
+    """Return up to eight units packed into 64 bits, the newest in the lowest byte."""
     packed = 0
     for unit in units:
         packed = packed << 8 | unit

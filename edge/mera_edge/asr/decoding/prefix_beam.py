@@ -1,4 +1,4 @@
-"""Prefix beam search: the likeliest text instead of the likeliest path."""
+"""CTC prefix beam search: finds the most likely text instead of the most likely path."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mera_edge.asr.decoding.ctc import BLANK, Token
 from mera_edge.asr.decoding.ngram_lm import START, Context, LanguageModel
 
 _LEAST = -7.0
-"""Log-probability below which a class of a frame is not looked at."""
+"""Minimum log-probability of a class to be expanded in a frame."""
 _MOST = 12
-"""Classes of a frame that are looked at."""
+"""Maximum number of classes expanded in a frame."""
 _ROUNDING = 1e-6
 
 
 class _Prefix:
-    """A text, as its last unit and the text before it; and how probable it is so far.
+    """A prefix: its last unit, its parent prefix, and its probabilities.
 
     ``blank`` and ``unit`` are the log-probabilities of all paths that end in a blank and in the
-    unit; ``score`` is what language model and hot words add.
+    unit; ``score`` is the contribution of language model and hot words.
     """
 
     __slots__ = (
@@ -42,7 +42,7 @@ class _Prefix:
         self.confidence = -inf
 
     def path(self) -> list[_Prefix]:
-        """What it grew from and itself, without the empty text."""
+        """Its ancestors and itself, without the root."""
         found, prefix = [], self
         while prefix.parent is not None:
             found.append(prefix)
@@ -50,21 +50,21 @@ class _Prefix:
         return found[::-1]
 
     def total(self) -> float:
-        """Log-probability of the text with what is added."""
+        """Log-probability plus ``score``."""
         return _log_add(self.blank, self.unit) + self.score
 
 
 class PrefixBeam:
     """CTC prefix beam search (Hannun et al., 2014), frame by frame.
 
-    All its state changes with a frame, so that however the frames are cut, the tokens are the same.
+    The state changes only per frame, so the tokens do not depend on the chunking.
 
     Args:
-        beam: texts that are kept.
-        language_model: shallow fusion: what it says of a unit is added to a text's score.
-        hot_words: texts as classes; every unit that goes on with one gets ``boost``, which is
-            taken back when it breaks off before its end.
-        boost: in nats a unit.
+        beam: number of prefixes that are kept.
+        language_model: for shallow fusion: its score of each unit is added.
+        hot_words: texts as classes; every unit that continues one gets ``boost``, which is revoked
+            if the hot word is not completed.
+        boost: in nats per unit.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PrefixBeam:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
         start = _Prefix(BLANK, None)
         start.blank = 0.0
         self._prefixes = [start]
@@ -89,7 +89,7 @@ class PrefixBeam:
 
     @property
     def tokens(self) -> list[Token]:
-        """The units of the best text so far."""
+        """The units of the best hypothesis so far."""
         return [
             Token(prefix.symbol, prefix.first, prefix.last, exp(prefix.confidence))
             for prefix in self._prefixes[0].path()
@@ -97,11 +97,11 @@ class PrefixBeam:
 
     @property
     def texts(self) -> list[list[int]]:
-        """The units of all texts that are kept, the best first."""
+        """The units of all hypotheses in the beam, the best first."""
         return [[each.symbol for each in prefix.path()] for prefix in self._prefixes]
 
     def accept(self, log_probabilities: NDArray[np.float32]) -> None:
-        """Take the next frames, ``[n, classes]``."""
+        """Process the next frames, ``[n, classes]``."""
         for row in log_probabilities:
             self._step(row)
             self.frames += 1
@@ -114,8 +114,8 @@ class PrefixBeam:
         units = [(int(unit), float(row[unit])) for unit in likely if unit != BLANK]
         met: dict[int, _Prefix] = {}
         totals = [_log_add(prefix.blank, prefix.unit) for prefix in self._prefixes]
-        # A new text must become better than each of these with nothing but a blank, or it is not
-        # kept; what cannot is not looked at.
+        # Pruning: with a full beam, a new prefix is kept only if it beats the worst existing one
+        # extended by a blank.
         least = -inf
         if len(totals) == self._beam:
             least = min(map(add, totals, (p.score for p in self._prefixes))) + silence - _ROUNDING
@@ -124,7 +124,7 @@ class PrefixBeam:
             prefix.next_blank = _log_add(prefix.next_blank, total + silence)
             for unit, value in units:
                 if unit == prefix.symbol:
-                    # The same sound goes on; only after a blank it is another unit.
+                    # A repetition continues the same unit; a new one needs a blank in between.
                     prefix.next_unit = _log_add(prefix.next_unit, prefix.unit + value)
                     if prefix.unit >= prefix.blank:
                         self._heard(prefix, value, goes_on=True)
@@ -148,7 +148,7 @@ class PrefixBeam:
         self._prefixes = ranked[: self._beam]
         for prefix in ranked[self._beam :]:
             prefix.blank = prefix.unit = -inf
-            # With children it stays known, or its text could come up a second time beside them.
+            # A prefix with children stays in the tree; otherwise its text could be created twice.
             if prefix.parent is not None and not prefix.children:
                 prefix.parent.children.pop(prefix.symbol, None)
 
@@ -164,7 +164,7 @@ class PrefixBeam:
         return child
 
     def _heard(self, prefix: _Prefix, value: float, goes_on: bool) -> None:
-        """A unit is where it is likeliest, and lasts while it is likelier than not."""
+        """Update a unit's frames: around its most likely one, while its probability exceeds 0.5."""
         if value > prefix.confidence:
             prefix.confidence = value
             if not goes_on or prefix.first < 0:
@@ -175,7 +175,7 @@ class PrefixBeam:
 
 
 class _Automaton:
-    """Which hot word a text is in the middle of: a trie with failure links (Aho, Corasick)."""
+    """Matches hot words incrementally: a trie with failure links (Aho and Corasick, 1975)."""
 
     def __init__(self, words: Iterable[tuple[int, ...]]) -> None:
         self._next: list[dict[int, int]] = [{}]
@@ -198,11 +198,11 @@ class _Automaton:
                 queue.append(child)
 
     def step(self, state: int, unit: int) -> tuple[int, int]:
-        """Return the next state and how many more units are part of hot words now."""
+        """Return the next state and the change in the number of matched units."""
         then = self._find(state, unit)
         gained = self._depth[then] - self._depth[state]
         if self._ends[then]:
-            # A whole word keeps what it got.
+            # A completed hot word keeps its boost.
             return 0, gained
         return then, gained
 

@@ -1,4 +1,4 @@
-"""The second pass: when an utterance is over, what two searches found is put together."""
+"""Rescoring: combines the hypotheses of unit search and word search when an utterance ends."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from mera_edge.asr.steps import Steps, finish
 _ROUNDS = 3
 _SOUNDS_A_STEP = 4
 _ALTERNATIVES = 4
-"""Texts of the first pass that a final pass weighs; more of them are nearly the same."""
+"""Hypotheses of the first pass that the final pass gets; further ones are nearly the same."""
 
 
 class Rescoring:
-    """Searches for words by their sounds while the first pass searches for units, and weighs the
-    texts of both, and what can be made of their parts, when the utterance is over.
+    """Runs the word search in parallel with the first pass, and rescores the hypotheses of both,
+    and combinations of them, when the utterance ends.
 
-    Nobody waits for its search before that, so it takes a few sounds at a time.
+    The word search is not needed before that, so it runs a few phone frames at a time.
 
     Args:
-        models: what words sound like, and what is said.
+        models: the models for search and scoring.
 
     Attributes:
-        alternatives: for a final pass, once the utterance is decided.
+        alternatives: for the final pass; set by `decide`.
     """
 
     def __init__(self, models: RescoringModels) -> None:
@@ -44,7 +44,7 @@ class Rescoring:
         self._waiting: list[NDArray[np.float32]] = []
 
     def accept(self, units: NDArray[np.float32], cache: NDArray[np.float32]) -> None:
-        """Take the next frames.
+        """Buffer the next frames.
 
         Args:
             units: log-probabilities ``[n, classes]``.
@@ -57,14 +57,14 @@ class Rescoring:
         self._waiting.extend(sounds)
 
     def search(self, sounds: int, behind: int = 0) -> None:
-        """Take so many of the sounds that wait, but for the last ``behind``."""
+        """Process up to ``sounds`` buffered phone frames, but not the last ``behind``."""
         sounds = min(sounds, len(self._waiting) - behind)
         if sounds > 0:
             self._search.accept(np.stack(self._waiting[:sounds]))
             del self._waiting[:sounds]
 
     def decide(self, texts: Sequence[Words]) -> Steps[list[Token]]:
-        """Find the units of the utterance, given the first pass's ``texts``."""
+        """Return the units of the utterance, given the first pass's hypotheses ``texts``."""
         if not self._units:
             return []
         while self._waiting:
@@ -94,19 +94,19 @@ class _Alternatives:
 
 
 class Scorer(Protocol):
-    """What can tell how much speaks for a text."""
+    """Scores hypotheses."""
 
     def scores_in_steps(self, texts: Iterable[Words]) -> Steps[dict[Words, float]]:
-        """Return a number for each of ``texts``; the higher, the likelier."""
+        """Return a score for each of ``texts``; higher is better."""
 
 
 def combine(scorer: Scorer, texts: Sequence[Words]) -> Words:
-    """Return the best of ``texts``, its parts exchanged for other texts' while that is better."""
+    """Return the best of ``texts`` after replacing parts by other texts' while the score rises."""
     return finish(combine_in_steps(scorer, texts))
 
 
 def combine_in_steps(scorer: Scorer, texts: Sequence[Words]) -> Steps[Words]:
-    """Do the same in steps."""
+    """Like `combine`, in steps."""
     best = yield from _best(scorer, texts)
     for _ in range(_ROUNDS):
         exchanged: dict[_Part, Words] = {}
@@ -124,7 +124,7 @@ def combine_in_steps(scorer: Scorer, texts: Sequence[Words]) -> Steps[Words]:
         for part in better:
             if all(part[1] < other[0] or part[0] > other[1] for other in chosen):
                 chosen.append(part)
-        # What is good for itself need not be good together.
+        # Replacements that improve the score one by one need not do so together.
         best = yield from _best(scorer, [_exchanged(best, chosen), exchanged[better[0]]])
     return best
 
@@ -135,7 +135,7 @@ def _best(scorer: Scorer, texts: Sequence[Words]) -> Steps[Words]:
 
 
 _Part = tuple[int, int, Words]
-"""Words ``a`` to ``b`` of a text, and others to stand there."""
+"""Words ``a`` to ``b`` of a text, and their replacement."""
 
 
 def _differences(text: Words, other: Words) -> list[_Part]:

@@ -1,4 +1,4 @@
-"""The recognizer's units: subwords, of which a word begins with ``▁``."""
+"""The recognizer's units: subwords; the first one of a word begins with ``▁``."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ WORD_START = "▁"
 
 
 def words(units: Iterable[int], symbols: list[str]) -> tuple[str, ...]:
-    """Return the words that units are."""
+    """Join units to words."""
     return tuple("".join(symbols[unit] for unit in units).replace(WORD_START, " ").split())
 
 
 def bpe_encode(text: str, symbols: list[str]) -> tuple[int, ...]:
-    """Return the units of a text, as byte-pair encoding finds them: of two neighbours that are a
-    unit together, those with the lowest class are joined first.
+    """Return the units of a text by byte-pair encoding; pairs of the lowest class are merged first.
 
     Raises:
-        InputError: it has a character that is no unit.
+        InputError: it has a character that is not a unit.
     """
     classes = {symbol: number for number, symbol in enumerate(symbols)}
     parts = joined(WORD_START + WORD_START.join(text.lower().split()), classes)
@@ -36,7 +35,7 @@ def bpe_encode(text: str, symbols: list[str]) -> tuple[int, ...]:
 
 
 def joined(text: str, classes: Mapping[str, int]) -> list[str]:
-    """Cut a text into units by byte-pair encoding, and into letters where there is none."""
+    """Split a text into units by byte-pair encoding; other characters remain single."""
     parts = list(text)
     while True:
         pairs = [(classes.get(a + b, len(classes)), i) for i, (a, b) in enumerate(pairwise(parts))]
@@ -47,10 +46,10 @@ def joined(text: str, classes: Mapping[str, int]) -> list[str]:
 
 
 def read_symbols(path: Path) -> list[str]:
-    """Read ``tokens.txt``: a symbol and its class on every line, the blank being class 0.
+    """Read ``tokens.txt``: a symbol and its class per line; class 0 is the blank.
 
     Raises:
-        BundleError: a line is no such pair, or the classes are not 0, 1, 2, …
+        BundleError: a line is not such a pair, or the classes are not 0, 1, 2, …
     """
     symbols = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):

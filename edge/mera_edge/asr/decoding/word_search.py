@@ -1,4 +1,7 @@
-"""Word search: the likeliest words whose pronunciations are what the phones sound like."""
+"""Word search: the most likely words, given phone likelihoods and pronunciations.
+
+A *sound* here is a phone frame of 40 ms.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,23 @@ _HYPOTHESIS = np.dtype(
         ("heard", np.int32),
     ]
 )
-"""``state``: a node of the tree inside a word; that plus the number of nodes where a word has ended
-and its last phone goes on; twice the number of nodes in silence. ``heard``: the newest entry of the
-words before."""
+"""``state``: inside a word, its node in the tree; after a word, while its last phone continues,
+that plus the number of nodes; in silence, twice the number of nodes. ``heard``: index of the last
+entry in the backtrace of words."""
 
 
 class WordSearch:
-    """Time-synchronous Viterbi search through a tree of pronunciations (Ney et al., 1992).
+    """Time-synchronous Viterbi search through a pronunciation prefix tree (Ney et al., 1992).
 
-    A phone lasts one sound (40 ms) or more; silence may follow a word. What the trigram model says
-    of the likeliest word that is still possible counts from the first phone on. All state changes
-    with a sound, so that however the sounds are cut, the words are the same.
+    A phone lasts at least one phone frame (40 ms); silence may follow a word. Language model
+    look-ahead applies the score of the most likely word from its first phone on. The state changes
+    only per phone frame, so the words do not depend on the chunking.
 
     Args:
-        lexicon: what words sound like.
-        beam: nats that a hypothesis may be worse than the best.
-        most: hypotheses that are kept.
-        least: log-likelihood, against the best phone's, with which a phone may begin.
+        lexicon: pronunciations and word trigram model.
+        beam: largest difference of a hypothesis from the best, in nats.
+        most: maximum number of hypotheses.
+        least: minimum log-likelihood of a phone's first frame, relative to the best phone's.
     """
 
     def __init__(
@@ -47,9 +50,9 @@ class WordSearch:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
         self._hypotheses = self._start
-        # Per word: the entry before it, and the word.
+        # Backtrace: index of the previous entry, and the word.
         self._heard: list[tuple[int, int]] = [(0, 0)]
 
     @property
@@ -63,7 +66,7 @@ class WordSearch:
         return tuple(found[::-1])
 
     def accept(self, likelihoods: NDArray[np.float32]) -> None:
-        """Take the next sounds, ``[n, phones]``, logarithmic."""
+        """Process the log-likelihoods ``[n, phones]`` of the next phone frames."""
         for row in likelihoods:
             self._step((row - row.max()).astype(np.float64))
 
@@ -90,7 +93,12 @@ class WordSearch:
         between: NDArray[np.bool_],
         least: float,
     ) -> tuple[NDArray[np.void], NDArray[np.void], list[tuple[int, int]]]:
-        """Return hypotheses that are a phone further: inside words, and at the end of words."""
+        """Extend hypotheses by one phone.
+
+        Returns:
+            Hypotheses inside words, hypotheses at the end of a word, and the latter's entries for
+            the backtrace.
+        """
         lexicon, nodes = self._lexicon, self._lexicon.states
         place = np.where(between, 0, before["state"])
         of, child = _spread(lexicon.children, place)
@@ -111,12 +119,12 @@ class WordSearch:
         ended, word = ended[possible], word[possible]
         entries = list(zip(ended["heard"].tolist(), word.tolist(), strict=True))
         ended["state"] += nodes
-        # Written down only if it is kept.
+        # Negative: index into `entries`, which are added to the backtrace only if they survive.
         ended["heard"] = -1 - np.arange(len(ended))
         return inner, ended, entries
 
     def _best(self, everyone: NDArray[np.void]) -> NDArray[np.void]:
-        """Return the likeliest of those with the same future, as many as may be kept."""
+        """Recombine hypotheses with the same history and state, and prune the rest to the beam."""
         score = everyone["score"]
         least = score.max() - self._beam
         if len(score) > self._most:
@@ -131,7 +139,11 @@ class WordSearch:
 def _spread(
     begins: NDArray[np.integer], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return all that rows of a compressed list have: of which of ``rows``, and where it is."""
+    """Enumerate the elements of rows in CSR format.
+
+    Returns:
+        For each element, the index into ``rows`` and its position in the data.
+    """
     first = begins[rows].astype(np.intp)
     count = begins[rows + 1] - first
     of = np.repeat(np.arange(len(rows)), count)
