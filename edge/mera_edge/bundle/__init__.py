@@ -1,4 +1,4 @@
-"""Bundles: a directory (or a zip of it) with one manifest and every model a device needs."""
+"""Bundles: a directory or zip file with a manifest and all models that a device needs."""
 
 from mera_edge.bundle.load import Bundle, Role
 from mera_edge.bundle.manifest import SCHEMA, Manifest, RoleEntry, RoleName

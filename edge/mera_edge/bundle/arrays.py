@@ -1,4 +1,4 @@
-"""Arrays from an ``.npz`` of a bundle."""
+"""Reads and validates the ``.npz`` files of a bundle."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIMIT: Final = 500 * 1000**2
-"""Bytes that the arrays of a file may have in all."""
+"""Maximum uncompressed size of a file, in bytes."""
 
 
 def read_arrays(path: Path, shapes: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Read arrays of numbers from a file, without unpickling anything.
+    """Read numeric arrays from a file, without pickle.
 
     Args:
         path: the file.
-        shapes: of every array that is wanted, a letter for each dimension; the same letter stands
-            for the same size. A scalar has none.
+        shapes: for every array to read, one letter per dimension; equal letters mean equal sizes. A
+            scalar has no letters.
 
     Raises:
-        KeyError, OSError, ValueError, zipfile.BadZipFile: the file is damaged or unpacks to more
-            than `LIMIT`; or an array is missing, has another shape or holds no numbers.
+        KeyError, OSError, ValueError, zipfile.BadZipFile: the file is damaged or its uncompressed
+            size exceeds `LIMIT`; or an array is missing, has another shape or is not numeric.
     """
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
@@ -44,10 +44,10 @@ def read_arrays(path: Path, shapes: Mapping[str, str]) -> dict[str, NDArray[Any]
 
 
 def require_offsets(name: str, offsets: NDArray[Any], first: int, last: int, count: int) -> None:
-    """Require that an array says where each of ``count`` parts begins, and where the last ends.
+    """Check an array of ``count + 1`` offsets, as in CSR format.
 
     Raises:
-        ValueError: it does not rise from ``first`` to ``last`` in so many steps.
+        ValueError: it does not rise monotonically from ``first`` to ``last`` in ``count`` steps.
     """
     ends = offsets[:1].tolist() + offsets[-1:].tolist()
     if len(offsets) != count + 1 or ends != [first, last] or (np.diff(offsets) < 0).any():

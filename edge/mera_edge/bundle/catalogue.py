@@ -1,4 +1,4 @@
-"""Published models: what there is, and where those that were pulled lie."""
+"""The catalogue of published models, and those that have been downloaded."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from mera_edge.errors import InputError
 from mera_edge.labels import OUTSIDE, to_emotion
 
 COMPLETE = "complete"
-"""A file in the folder of a model that came in an archive and was verified as a whole."""
+"""Marker file in the directory of a model that was unpacked from a verified archive."""
 
 
 class Published(BaseModel):
-    """A model that others publish; see ``catalogue.toml``."""
+    """An entry of ``catalogue.toml``: a model published by others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     role: RoleName
     kind: str
-    """Which adapter reads it."""
+    """Selects the adapter."""
     licence: str
     what: str
     sources: tuple[str, ...]
     languages: tuple[str, ...] = ()
-    """ISO 639-1 codes, of what recognizes speech or reads text."""
+    """ISO 639-1 codes, for models of speech or text."""
     files: dict[str, str] = {}
     """SHA-256 of each file, by name."""
     labels: tuple[str, ...] = ()
-    """Of its answers, in their order."""
+    """Labels of its outputs, in order."""
     preprocess: dict[str, Any] = {}
-    """What its adapter has to know of its input."""
+    """Parameters of its adapter."""
     archive_sha256: str | None = None
-    """Instead of ``files``: of the archive that is unpacked."""
+    """SHA-256 of an archive to unpack, instead of ``files``."""
 
     @field_validator("labels")
     @classmethod
     def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse a label that could not be read as an emotion once the model answers."""
+        """Reject labels that do not map to an emotion."""
         try:
             for label in set(labels) - OUTSIDE:
                 to_emotion(label)
@@ -69,7 +69,7 @@ def published(name: str) -> Published:
     """Return the published model ``name``.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no model of that name.
     """
     known = catalogue()
     if name not in known:
@@ -80,16 +80,16 @@ def published(name: str) -> Published:
 
 
 def directory() -> Path:
-    """Return where pulled models lie: ``MERA_EDGE_MODELS``, else the user's data directory."""
+    """Return the directory of downloaded models: ``MERA_EDGE_MODELS``, else in the user's data."""
     return place("MERA_EDGE_MODELS", "XDG_DATA_HOME", ".local/share", "models")
 
 
 def pulled(name: str) -> Path | None:
-    """Return the directory of a published model, or ``None`` when it has not been pulled.
+    """Return the directory of a published model, or ``None`` if it has not been downloaded.
 
     Raises:
-        InputError: there is no such model, or a file of it is missing or is not what was
-            published. (What was unpacked from an archive was verified when it came.)
+        InputError: there is no such model, or one of its files is missing or altered. (Files from
+            an archive are verified only when it is unpacked.)
     """
     model, path = published(name), directory() / name
     if not path.is_dir():
@@ -108,10 +108,10 @@ def pulled(name: str) -> Path | None:
 
 
 def downloaded(name: str) -> Path:
-    """Return the directory of a published model that is needed.
+    """Return the directory of a published model that must be there.
 
     Raises:
-        InputError: as `pulled`, or it has not been pulled.
+        InputError: as for `pulled`, or it has not been downloaded.
     """
     path = pulled(name)
     if path is None:
@@ -120,10 +120,10 @@ def downloaded(name: str) -> Path:
 
 
 def downloaded_for(role: str, name: str) -> Path:
-    """Return the directory of a published model that is needed for a role.
+    """Return the directory of a published model for a role.
 
     Raises:
-        InputError: as `downloaded`, or it is for another role.
+        InputError: as for `downloaded`, or it is for another role.
     """
     theirs = published(name).role
     if theirs != role:
@@ -134,7 +134,7 @@ def downloaded_for(role: str, name: str) -> Path:
 
 
 def is_whole(name: str) -> bool:
-    """Whether a published model has been pulled, and is as it was published."""
+    """Whether a published model has been downloaded and is intact."""
     try:
         return pulled(name) is not None
     except InputError:

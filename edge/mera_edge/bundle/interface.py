@@ -1,4 +1,4 @@
-"""The inputs and outputs that stages rely on, and whether a model has them."""
+"""The inputs and outputs that stages require, and checks of models against them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mera_edge.features.fbank import BINS
 from mera_edge.labels import EMOTIONS, MODALITIES, OUTSIDE, to_emotion
 
 Shape = tuple[int | str, ...]
-"""Sizes; a letter stands for the same size wherever it occurs."""
+"""Sizes; equal letters stand for equal sizes within an interface."""
 
 _OTHER_DTYPES: Final = {
     "tokens": "int64", "offset": "int64", "required_cache_size": "int64", "attn_mask": "bool",
@@ -25,7 +25,7 @@ _ANSWER: Final[dict[str, Shape]] = {
 
 @dataclass(frozen=True)
 class Interface:
-    """What one role's stage feeds and reads. A stream model has caches besides."""
+    """Inputs and outputs of a role's model, without the caches of streaming models."""
 
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape] = field(default_factory=lambda: _ANSWER)
@@ -62,7 +62,7 @@ INTERFACES: Final[dict[str, Interface]] = {
 
 
 def disagreements(entry: RoleEntry, engine: Engine) -> Iterator[str]:
-    """Say in what a model differs from what the manifest says of it."""
+    """Describe the differences between a model and its manifest entry."""
     for kind, said, found in (
         ("input", entry.inputs, engine.inputs),
         ("output", entry.outputs, engine.outputs),
@@ -78,7 +78,7 @@ def disagreements(entry: RoleEntry, engine: Engine) -> Iterator[str]:
 
 
 def obstacles(role: str, entry: RoleEntry, engine: Engine) -> Iterator[str]:
-    """Say why a role's stage cannot use a model."""
+    """Describe why a role's stage cannot use a model."""
     interface = INTERFACES.get(role)
     if interface is None:
         return
@@ -101,7 +101,7 @@ def obstacles(role: str, entry: RoleEntry, engine: Engine) -> Iterator[str]:
 
 
 def mismatched_encoders(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
-    """Say whose embeddings a bundle's fusion does not take: it learnt from other encoders."""
+    """Describe encoders whose embeddings do not match the inputs of the fusion."""
     if "fusion" not in roles:
         return
     taken = {tensor.name: tensor.shape for tensor in roles["fusion"].inputs}
@@ -116,7 +116,7 @@ def mismatched_encoders(roles: Mapping[RoleName, RoleEntry]) -> Iterator[str]:
 
 
 def _facts(role: str, entry: RoleEntry, engine: Engine, sizes: Mapping[str, int]) -> Iterator[str]:
-    """Compare what else the manifest and the model say with the sizes of the tensors."""
+    """Check labels, settings and metadata against the sizes of the tensors."""
     interface = INTERFACES[role]
     if interface.outputs is _ANSWER:
         if len(entry.labels) != sizes["C"]:

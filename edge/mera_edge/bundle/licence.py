@@ -1,4 +1,4 @@
-"""What the licence of weights allows, as far as a program may say."""
+"""Classifies the licences of weights by permitted use."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ COMMERCIAL: Final = frozenset(
         "OpenMDW-1.1", "Unlicense",
     }
 )  # fmt: skip
-"""SPDX identifiers of licences that allow commercial use, on their own conditions."""
+"""SPDX identifiers of licences that allow commercial use, under their conditions."""
 
 MEANING: Final[dict[Use, str]] = {
     "commercial": "may be used commercially, on the conditions of its licence",
     "non-commercial": "for research and other non-commercial use only",
     "unknown": "read the licence before any use: its terms are unusual",
 }
-"""The classes in words."""
+"""Descriptions of the classes."""
 
 _RESTRICTED = re.compile(r"\bnc\b|non-?commercial|research|academic", re.IGNORECASE)
 
 
 def use(licence: str) -> Use:
-    """Return whether weights may be used commercially.
+    """Return the permitted use of weights.
 
-    Only licences in `COMMERCIAL`, alone or joined by ``AND``, count as commercial: of any other
-    words a person has to judge.
+    Only licences in `COMMERCIAL`, alone or joined by ``AND``, count as commercial; anything else
+    needs a person's judgement.
     """
     if all(part.strip() in COMMERCIAL for part in licence.split(" AND ")):
         return "commercial"

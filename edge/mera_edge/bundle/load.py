@@ -1,4 +1,4 @@
-"""Opening a bundle: everything is verified before anything is used."""
+"""Opens bundles; all files are verified before any is used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SPOILED = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What Python and numpy raise for files that are not what their reader expects."""
+"""Exceptions of Python and NumPy for malformed files."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class Role:
     directory: Path
     entry: RoleEntry
     provider: Provider
-    """What `engine` is asked for."""
+    """The requested provider."""
     fallbacks: dict[RoleName, str]
-    """Of the bundle: where `engine` writes down why it is something else."""
+    """Shared within the bundle: reasons for fallbacks to the CPU, set by `engine`."""
     engines: dict[RoleName, Engine]
-    """Of the bundle: those that are loaded."""
+    """Shared within the bundle: loaded engines."""
     shared: dict[Path, Any]
-    """Of the bundle: what else was read from files."""
+    """Shared within the bundle: contents of files, set by `read`."""
 
     def path(self, file: str = "model") -> Path:
-        """Return where one of the role's files lies.
+        """Return the path of one of the role's files.
 
         Raises:
             BundleError: the role has no such file.
@@ -70,13 +70,13 @@ class Role:
         return self.directory / self.entry.files[file].path
 
     def engine(self) -> Engine:
-        """Load the role's model on what was asked for, else on the CPU, with the reason kept.
+        """Load the role's model on the requested provider, or else on the CPU.
 
-        It is loaded once: an engine has no memory of its own, so all who need it share it.
+        It is loaded once and shared: engines are stateless.
 
         Raises:
-            EngineError: not even ONNX Runtime on the CPU can load it.
-            BundleError: its inputs or outputs are not those of the manifest.
+            EngineError: ONNX Runtime cannot load it on the CPU either.
+            BundleError: its inputs or outputs do not match the manifest.
         """
         if self.name not in self.engines:
             engine, reason = load_engine(self, self.provider)
@@ -89,10 +89,10 @@ class Role:
         return self.engines[self.name]
 
     def stage_engine(self) -> Engine:
-        """Load the role's model, as `engine` does, for the role's stage.
+        """Load the role's model, like `engine`, and check that the role's stage can use it.
 
         Raises:
-            EngineError: not even ONNX Runtime on the CPU can load it.
+            EngineError: ONNX Runtime cannot load it on the CPU either.
             BundleError: the stage cannot use its inputs, outputs, labels or settings.
         """
         engine = self.engine()
@@ -109,7 +109,7 @@ class Role:
             )
 
     def read(self, file: str, how: Callable[[Path], Read]) -> Read:
-        """Read one of the role's files, once: all who need what is in it share it.
+        """Read one of the role's files with ``how``; the result is cached and shared.
 
         Raises:
             BundleError: the role has no such file, or ``how`` cannot read it.
@@ -129,10 +129,10 @@ class Role:
         return found
 
     def require_features(self, spec: dict[str, Any]) -> None:
-        """Refuse a model that was trained on other features than ``spec``.
+        """Check that the model was trained on the features ``spec``.
 
         Raises:
-            BundleError: names the fields that differ.
+            BundleError: it was not; the message names the fields that differ.
         """
         theirs = self.entry.features
         differ = [
@@ -148,11 +148,11 @@ class Role:
 
 
 class Bundle:
-    """A verified bundle. Make one with `Bundle.open`.
+    """A verified bundle. Create one with `Bundle.open`.
 
     Attributes:
-        published: names of pulled models that run in place of its own, by role.
-        fallbacks: by role, why it runs on the CPU instead of the requested provider, once loaded.
+        published: names of downloaded models that replace its own, by role.
+        fallbacks: reasons why loaded roles run on the CPU instead of the requested provider.
     """
 
     def __init__(
@@ -183,11 +183,11 @@ class Bundle:
         Args:
             path: its directory, or a zip of it; the one inside the package when ``None``.
             providers: execution provider by role; ``auto`` for the others.
-            published: names of pulled models that run in place of its own, by role.
+            published: names of downloaded models that replace its own, by role.
 
         Raises:
-            BundleError: a file is missing or altered, the schema is unknown, a path leaves the
-                bundle; the message names the file, what is wrong and the remedy.
+            BundleError: a file is missing or altered, the schema is unknown, or a path points
+                outside the bundle.
         """
         path = DEFAULT if path is None else path
         if path.is_file() and zipfile.is_zipfile(path):
@@ -233,7 +233,7 @@ class Bundle:
         return role in self.manifest.roles
 
     def forget(self, role: str) -> None:
-        """Drop a role's loaded model, so that the next caller loads it again."""
+        """Unload a role's model; the next caller loads it again."""
         for name in [name for name in self._engines if name == role]:
             del self._engines[name]
 

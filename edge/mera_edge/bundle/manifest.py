@@ -1,4 +1,4 @@
-"""``bundle.json``: what a bundle says about itself."""
+"""The manifest of a bundle, ``bundle.json``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SCHEMA: Final = "mera-edge/bundle/1"
 
 MANIFEST: Final = "bundle.json"
 MANIFEST_LIMIT: Final = 16 * 1000**2
-"""Bytes that `MANIFEST` may have."""
+"""Maximum size of `MANIFEST` in bytes."""
 
 _AGAIN = "copy or export the bundle again"
 
 RoleName = Literal["vad", "asr", "asr_final", "voice", "face_detector", "face", "text", "fusion"]
 PublishedRole = Literal["vad", "voice", "face_detector", "face", "text"]
-"""Roles in which a published model may run in place of the bundle's."""
+"""Roles in which a published model can replace the bundle's."""
 
 
 def _inside(path: str) -> str:
@@ -44,7 +44,7 @@ class FileEntry(_FrozenModel):
 
     @classmethod
     def of(cls, path: Path) -> FileEntry:
-        """Describe a file that lies at the top of a bundle."""
+        """Return the entry of a file at the top level of a bundle."""
         return cls(path=path.name, sha256=sha256(path), bytes=path.stat().st_size)
 
 
@@ -58,7 +58,7 @@ class Tensor(_FrozenModel):
 
 
 class RoleEntry(_FrozenModel):
-    """The model that plays one role, and all that is needed to run, judge and cite it."""
+    """The model of one role, with everything needed to run, judge and cite it."""
 
     files: dict[str, FileEntry] = Field(
         description="`model`, what goes with it, and `tensorrt`: the model to build an engine from"
@@ -77,7 +77,7 @@ class RoleEntry(_FrozenModel):
 
 
 class Manifest(_FrozenModel):
-    """The whole of ``bundle.json``."""
+    """The contents of ``bundle.json``."""
 
     schema_: Literal["mera-edge/bundle/1"] = Field(SCHEMA, alias="schema")
     name: str
@@ -86,7 +86,7 @@ class Manifest(_FrozenModel):
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits that bundles of the same models share, and no others."""
+        """A hash of the models: twelve hexadecimal digits."""
         files = [
             (role, name, file.sha256)
             for role, entry in sorted(self.roles.items())
@@ -95,7 +95,7 @@ class Manifest(_FrozenModel):
         return hashlib.sha256(repr(files).encode()).hexdigest()[:12]
 
     def to_json(self) -> str:
-        """Return the text of ``bundle.json``: the same facts always give the same bytes."""
+        """Return the text of ``bundle.json``; the output is deterministic."""
         return self.model_dump_json(by_alias=True, indent=1) + "\n"
 
 
@@ -103,7 +103,7 @@ def read(path: Path) -> Manifest:
     """Read ``bundle.json``.
 
     Raises:
-        BundleError: it is missing, too large, no JSON of the usual depth, or not as it should be.
+        BundleError: it is missing, too large, not JSON, nested too deeply, or not a valid manifest.
     """
     try:
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Where files of the user's lie that are not named on the command line."""
+"""Default directories in the user's home."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mera_edge.errors import InputError
 
 
 def place(chosen: str, base: str, usual: str, part: str) -> Path:
-    """Return a directory of this program's.
+    """Return a directory of mera-edge.
 
     Args:
-        chosen: the variable of the environment that names it.
-        base: the variable that else names the directory of all programs.
-        usual: the same, relative to the user's home, where neither is set.
-        part: which of this program's directories it is there.
+        chosen: environment variable that names it.
+        base: environment variable of the base directory, used if ``chosen`` is not set.
+        usual: base directory relative to the user's home, used if neither is set.
+        part: name of the directory within ``mera-edge`` in the base directory.
 
     Raises:
-        InputError: neither is set and the user has no home.
+        InputError: neither is set and the user has no home directory.
     """
     named = os.environ.get(chosen)
     if named:

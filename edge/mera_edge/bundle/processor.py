@@ -1,4 +1,4 @@
-"""Whether this processor computes an INT8 model as it was meant."""
+"""Checks that this processor computes an INT8 model correctly."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from mera_edge.bundle.manifest import RoleEntry
 
 EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-"""Flags of x86 processors that add products of eight bits without saturating."""
+"""CPU flags of x86 processors whose 8-bit dot products do not saturate."""
 
 
 def is_exact(machine: str = platform.machine(), cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether products of eight bits are added without saturating; 64-bit Arm does so."""
+    """Whether 8-bit dot products do not saturate; they never do on 64-bit Arm."""
     if machine.lower() not in ("x86_64", "amd64"):
         return True
     try:
@@ -24,7 +24,7 @@ def is_exact(machine: str = platform.machine(), cpuinfo: Path = Path("/proc/cpui
 
 
 def unsuited(entry: RoleEntry) -> Iterator[str]:
-    """Say why a model in INT8 would give wrong answers on this processor."""
+    """Describe why an INT8 model would give wrong results on this processor."""
     facts = entry.calibration.get("int8")
     made_for = facts.get("instruction_set", "x86") if isinstance(facts, dict) else "x86"
     if entry.precision == "int8" and made_for != "x86" and not is_exact():

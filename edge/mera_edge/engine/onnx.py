@@ -25,10 +25,10 @@ ExecutionProvider = str | tuple[str, Mapping[str, Any]]
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what an ONNX file says about itself, whatever its inputs are.
+    """Return the custom metadata of an ONNX file; its inputs need not be supported.
 
     Raises:
-        EngineError: the file is no usable model.
+        EngineError: the file is not a usable model.
     """
     return dict(open_session(path).get_modelmeta().custom_metadata_map)
 
@@ -43,13 +43,13 @@ def open_session(
 
     Args:
         path: the file.
-        threads: threads inside one operator. One is right for small models next to other things.
+        threads: intra-op threads. One is best for small models next to other work.
         providers: execution providers in order of preference, with or without options. The first
-            must really start: ONNX Runtime would otherwise run on the CPU without a word.
+            must start: ONNX Runtime would otherwise silently run on the CPU.
         plugin: runs the model instead of ``providers``.
 
     Raises:
-        EngineError: the file is no usable model, or the provider did not start.
+        EngineError: the file is not a usable model, or the provider did not start.
     """
     import onnxruntime
 
@@ -65,15 +65,15 @@ def open_session(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Small models gain nothing from an arena, which keeps what loading needed for ever.
+    # An arena would not speed up small models, and would never release the memory used in loading.
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # A thread that spins between two ticks takes a core from everything else.
+    # Threads that spin between two ticks would occupy a core.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if plugin is not None:
         options.add_provider_for_devices(list(plugin.devices), dict(plugin.options))
     try:
-        # Its own fallback prints on stdout, where the events go.
+        # ONNX Runtime's own fallback prints to stdout, which is for events.
         session = onnxruntime.InferenceSession(
             str(path),
             options,
@@ -97,10 +97,10 @@ class OnnxEngine:
     """One ONNX file in one ONNX Runtime session.
 
     Args:
-        path, threads, providers, plugin: as of `open_session`.
+        path, threads, providers, plugin: see `open_session`.
 
     Raises:
-        EngineError: the file is no usable model, or the provider did not start.
+        EngineError: the file is not a usable model, or the provider did not start.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class OnnxEngine:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what ONNX Runtime and its bindings raise: there is no common ancestor."""
+    """Return the exceptions of ONNX Runtime and its bindings, which have no common base class."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     theirs = [
@@ -146,12 +146,12 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def _said(error: Exception) -> str:
-    """Return the beginning of a message, on one line."""
+    """Return the first 300 characters of a message, on one line."""
     return " ".join(str(error).split())[:300]
 
 
 def give_back_memory() -> None:
-    """Hand back to the system what loading models needed and freed, where the C library can."""
+    """Return freed memory to the system, if the C library supports it."""
     import ctypes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's

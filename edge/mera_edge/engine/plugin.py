@@ -1,6 +1,6 @@
-"""Execution providers that plug into the ONNX Runtime of PyPI, each a package of its own.
+"""Plug-in execution providers for ONNX Runtime, each a separate package on PyPI.
 
-*Not run* with TensorRT for RTX and WebGPU for want of a GPU; OpenVINO was run on a processor.
+*Not run*: TensorRT for RTX and WebGPU, which need a GPU. OpenVINO was run on a CPU.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from mera_edge.errors import EngineError
 PluginName = Literal["openvino", "tensorrt-rtx", "webgpu"]
 
 OLDEST: Final = (1, 24)
-"""ONNX Runtime that takes such plug-ins."""
+"""Oldest ONNX Runtime that supports plug-ins."""
 
 _PREFERRED: Final = ("GPU", "NPU", "CPU")
-"""Kinds of hardware, where a plug-in has several."""
+"""Order of preference if a plug-in finds several kinds of devices."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """Where a plug-in comes from."""
+    """The package of a plug-in."""
 
     project: str
-    """On PyPI."""
+    """Name on PyPI."""
     module: str
     options: Mapping[str, str] = field(default_factory=dict)
-    """Of the provider."""
+    """Provider options."""
 
 
 _FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -40,7 +40,7 @@ PACKAGES: Final[dict[PluginName, Package]] = {
     "openvino": Package(
         "onnxruntime-ep-openvino",
         "onnxruntime_ep_openvino",
-        # Left to itself it computes in bfloat16 where it can, which garbles token numbers.
+        # By default it computes in bfloat16 if it can, which corrupts token ids.
         {"load_config": json.dumps({"CPU": _FLOAT32, "GPU": _FLOAT32})},
     ),
     "tensorrt-rtx": Package(
@@ -55,9 +55,9 @@ class Plugin:
     """A registered plug-in."""
 
     provider: str
-    """As sessions name it, such as ``OpenVINOExecutionProvider``."""
+    """Name of the execution provider, such as ``OpenVINOExecutionProvider``."""
     devices: tuple[Any, ...]
-    """The ``OrtEpDevice`` to run on."""
+    """The ``OrtEpDevice`` objects to run on."""
     options: Mapping[str, str]
 
 

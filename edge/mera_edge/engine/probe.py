@@ -1,7 +1,7 @@
-"""Whether an engine runs here: tried in a child process, because a bad one ends its process.
+"""Tests an engine in a child process, because an incompatible one can crash its process.
 
-*Not run on a GPU or a Jetson*: the handling of a child that crashes, hangs or complains is tested
-with other children.
+*Not run on a GPU or a Jetson*: the handling of a child that crashes, hangs or fails is tested with
+substitute commands.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ COMMAND = (sys.executable, "-m", "mera_edge.engine.probe")
 
 
 def probe(engine: Path, timeout_s: float = 120, command: Sequence[str] = COMMAND) -> None:
-    """Load an engine and run it once on zeros, in a child process; remember a success.
+    """Load an engine in a child process and run it once on zeros; record a success.
 
     Args:
-        engine: in the cache, with its record beside it.
-        timeout_s: after which the child is ended.
-        command: the child, which gets the engine as its last argument.
+        engine: its path in the cache; its record is next to it.
+        timeout_s: the child is killed after this time.
+        command: the child's command; the engine is appended as the last argument.
 
     Raises:
-        EngineError: it did not run; the message says whether it crashed, hung or was refused.
+        EngineError: it did not run; the message says whether it crashed, hung or failed.
     """
     from mera_edge.engine.cache import BUILD, Record
 
@@ -46,7 +46,7 @@ def probe(engine: Path, timeout_s: float = 120, command: Sequence[str] = COMMAND
 
 
 def main(engine: Path) -> None:
-    """Be the child: load an engine and run it once on zeros."""
+    """Entry point of the child: load an engine and run it once on zeros."""
     import numpy as np
 
     from mera_edge.engine.tensorrt import TensorRtEngine

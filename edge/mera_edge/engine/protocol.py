@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""The protocol of an engine."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ class Engine(Protocol):
 
     @property
     def provider(self) -> str:
-        """What it really runs on, which need not be what was asked for first."""
+        """The provider that it runs on, which may be a fallback."""
         ...
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """The facts written into the model file."""
+        """The custom metadata of the model file."""
         ...
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute all outputs.
 
         Raises:
-            EngineError: an input is missing, or of another shape or type than `inputs` says; or an
-                output holds what is no number.
+            EngineError: an input is missing or does not match its spec in `inputs`; or an output
+                contains NaN.
         """
         ...
 
 
 def numbers(outputs: dict[str, Array], model: str) -> dict[str, Array]:
-    """Return a model's outputs.
+    """Return a model's outputs unchanged.
 
     Raises:
-        EngineError: NaN is among them.
+        EngineError: they contain NaN.
     """
     for name, values in outputs.items():
-        # Squares add up to NaN only where there is one; this takes a tenth of looking at each.
+        # The sum of squares is NaN only if a value is; ten times faster than checking each value.
         if np.isnan(np.vdot(values, values)):
             raise EngineError(f"{model} returned NaN in {name}")
     return outputs

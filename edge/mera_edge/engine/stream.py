@@ -1,4 +1,4 @@
-"""A model with memory: its caches go round from one step to the next."""
+"""Streaming models: the caches returned by one step are inputs of the next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _IN, _OUT = "cache_", "next_cache_"
 
 
 class StreamModel:
-    """Carries every output ``next_cache_X`` of an engine to its input ``cache_X``.
+    """Feeds every output ``next_cache_X`` of an engine back into its input ``cache_X``.
 
-    Caches have fixed shapes and start at zero, so the cost of a step does not grow with the
-    length of the stream.
+    Caches have fixed shapes and start at zero, so the cost of a step does not depend on the length
+    of the stream.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -37,15 +37,15 @@ class StreamModel:
         return outputs
 
     def reset(self) -> None:
-        """Go back to the beginning of a stream."""
+        """Start a new stream."""
         for cache in self._caches.values():
             cache.fill(0)
 
 
 class FrameModel:
-    """A `StreamModel` whose input ``frames`` takes a fixed number of log-mel frames.
+    """A `StreamModel` whose input ``frames`` is a chunk of a fixed number of log-mel frames.
 
-    However the frames are cut into pieces, the outputs are the same.
+    The outputs do not depend on how the frames are split between calls.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -54,17 +54,17 @@ class FrameModel:
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the beginning of a stream."""
+        """Start a new stream."""
         self._model.reset()
         self._waiting = np.empty((0, self._bins), np.float32)
 
     @property
     def pending(self) -> int:
-        """Number of frames that do not complete a chunk yet."""
+        """Number of buffered frames, less than a chunk."""
         return len(self._waiting)
 
     def accept(self, frames: Array) -> list[dict[str, Array]]:
-        """Return the outputs of every chunk that ``frames`` ``[n, bins]`` complete."""
+        """Return the outputs of every chunk that ``frames`` ``[n, bins]`` completes."""
         waiting = np.concatenate([self._waiting, frames])
         complete = len(waiting) // self.chunk * self.chunk
         self._waiting = waiting[complete:]

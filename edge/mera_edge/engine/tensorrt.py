@@ -1,4 +1,4 @@
-"""TensorRT behind the `Engine` protocol.
+"""TensorRT as an `Engine`.
 
 *Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT and CUDA.
 """
@@ -18,27 +18,27 @@ from mera_edge.engine.protocol import Array, TensorSpec, numbers
 from mera_edge.errors import EngineError
 
 OLDEST = (10, 3)
-"""The TensorRT of JetPack 6."""
+"""Version in JetPack 6."""
 
 
 class TensorRtEngine:
     """One engine file, built on this device by `mera-edge export --target tensorrt`.
 
-    Loading an engine that does not fit the device can end the process: `engine.factory` loads only
-    what `engine.probe` has run before.
+    Loading an engine that does not match the device can end the process: `engine.factory` loads
+    only engines that `engine.probe` has run before.
 
     Args:
-        path: the engine; what `engine.cache` knows of it lies beside it.
+        path: the engine, with its record next to it; see `engine.cache`.
         trt: the module ``tensorrt``; imported when ``None``.
         cuda: the device; the first one when ``None``.
 
     Raises:
-        EngineError: there is no GPU, TensorRT is missing or too old, or does not take the engine.
+        EngineError: there is no GPU, TensorRT is missing or too old, or it rejects the engine.
         MissingExtra: cuda-bindings is not installed.
     """
 
     def __init__(self, path: Path, trt: Any = None, cuda: Cuda | None = None) -> None:
-        # The device first: without one TensorRT ends the process.
+        # CUDA first: without a device TensorRT ends the process.
         self._cuda = Cuda() if cuda is None else cuda
         trt = load_tensorrt() if trt is None else trt
         self.provider = "TensorRT"
@@ -75,7 +75,7 @@ class TensorRtEngine:
         if feeds.keys() != self.inputs.keys():
             odd = ", ".join(sorted(feeds.keys() ^ self.inputs.keys()))
             raise EngineError(f"{self._name} did not run: inputs are missing or unknown: {odd}")
-        # Kept until the stream is done with them.
+        # Must stay alive until the stream is synchronized.
         given = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
         for name, spec in self.inputs.items():
             array = given[name]
@@ -95,15 +95,15 @@ class TensorRtEngine:
 
 
 def load_tensorrt() -> Any:
-    """Import TensorRT; a device must have been found before.
+    """Import TensorRT; call only after a device has been found.
 
     Raises:
-        EngineError: it is not installed, does not start, or is older than `OLDEST`.
+        EngineError: it is not installed, cannot be imported, or is older than `OLDEST`.
     """
     try:
         import tensorrt
     except (ImportError, OSError) as error:
-        # Not `MissingExtra`: pip would bring a version that the Jetson's driver does not know.
+        # Not `MissingExtra`: pip would install a version that the Jetson's driver does not support.
         raise EngineError(
             f"TensorRT is not installed, or incomplete ({error})",
             "on a Jetson it comes with JetPack: create the environment with "
@@ -115,10 +115,10 @@ def load_tensorrt() -> Any:
 
 
 def require_version(trt: Any) -> None:
-    """Refuse a TensorRT that is older than `OLDEST`.
+    """Check the version of TensorRT.
 
     Raises:
-        EngineError: names both versions.
+        EngineError: it is older than `OLDEST`.
     """
     found = tuple(int(part) for part in trt.__version__.split(".")[:2])
     if found < OLDEST:
@@ -130,9 +130,9 @@ def require_version(trt: Any) -> None:
 
 
 def make_log(trt: Any) -> Any:
-    """Make a logger for TensorRT that keeps its errors and prints nothing.
+    """Create a logger for TensorRT that collects errors and prints nothing.
 
-    Its ``why()`` returns the errors since the last call as one line.
+    Its ``why()`` returns the errors since the last call, on one line.
     """
 
     class Log(trt.ILogger):  # type: ignore[misc]
