@@ -1,4 +1,4 @@
-"""Reading recordings, from a folder or from inside a zip, as the device would hear them."""
+"""Reading recordings from a directory or a zip, resampled as on the device."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def read(corpus: Path, file: str, speed: float = 1.0) -> NDArray[np.float32]:
     """Read a recording as mono at 16 kHz, in [-1, 1].
 
     Args:
-        corpus: a folder or a zip.
-        file: its path in there; any format that libsndfile reads.
-        speed: played so much faster, which raises the pitch as well.
+        corpus: a directory or a zip.
+        file: path inside the corpus; any format that libsndfile reads.
+        speed: playback speed factor, which also changes the pitch.
 
     Raises:
-        InputError: there is no such file, it is no sound, or a sample is no number.
+        InputError: the file is missing or not audio, or a sample is not a finite number.
     """
     import soundfile
     import soxr
@@ -53,5 +53,5 @@ def log_mel_of(corpus: Path, file: str) -> NDArray[np.float32]:
 
 @lru_cache
 def _archive(path: Path) -> zipfile.ZipFile:
-    # Reading the directory of an archive of thousands of files takes longer than one recording.
+    # Reading the directory of an archive with thousands of files takes longer than one recording.
     return zipfile.ZipFile(path)

@@ -1,4 +1,4 @@
-"""What training leaves behind: weights, configuration, metrics and a card. No pickles."""
+"""Checkpoints: weights, configuration, metrics and a model card. No pickles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = ("model.safetensors", "config.yaml", "metrics.json", "card.md")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model of one role, as read from its directory."""
+    """A trained model of one role, read from its directory."""
 
     directory: Path
     weights: dict[str, Tensor]
@@ -37,33 +37,33 @@ class Checkpoint:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The metrics without what is for a results page only."""
+        """The metrics without entries that only results pages need."""
         return _without(self.metrics, ("history", "mistakes", "reliability"))
 
     @property
     def licence(self) -> str:
-        """Of the weights, as its configuration states it; else `UNKNOWN`."""
+        """Licence of the weights according to the configuration, else `UNKNOWN`."""
         licence_text = configuration.load(self.directory / "config.yaml")
         return str(licence_text.get("licence", UNKNOWN))
 
     def settings(self, model: type[Config]) -> Config:
-        """Return the configuration that the model was trained with.
+        """Return the training configuration of the model.
 
         Raises:
-            ConfigError: it is not one of this version; the message names the key.
+            ConfigError: it does not fit this version; the message names the key.
         """
         return configuration.read_checkpoint(self.directory / "config.yaml", model)
 
     def fill(self, network: Network) -> Network:
-        """Give ``network`` the weights and make it ready to answer.
+        """Load the weights into ``network`` and set it to eval mode.
 
         Raises:
-            InputError: they are not of its shape.
+            InputError: the shapes do not match.
         """
         try:
             network.load_state_dict(self.weights)
         except RuntimeError as error:
-            # The first line says which class, the others which tensors.
+            # The first line of the message names the class, the others the tensors.
             where = str(error).splitlines()[1].strip()
             raise InputError(
                 f"{self.directory}: the weights do not fit config.yaml: {where}",
@@ -83,9 +83,9 @@ def _without(metrics: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 def save(
     directory: Path, model: nn.Module, config: BaseModel, metrics: dict[str, Any], card: str
 ) -> None:
-    """Write a checkpoint. ``card`` is Markdown: the data, how well it does, the licence.
+    """Write a checkpoint. ``card`` is the model card in Markdown.
 
-    What the run in ``directory`` has logged becomes the metrics' ``history``.
+    The log of the run in ``directory`` becomes ``history`` in the metrics.
     """
     if not parallel.state().is_main_process:
         return

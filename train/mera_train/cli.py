@@ -23,7 +23,7 @@ ROLES = {
 ``Config`` takes your own examples, ``mera_train.ROLE.own`` has a ``train`` for them."""
 
 FIRST_SEED = 1111
-"""The reference counts on from here."""
+"""First of the consecutive seeds, as in the reference (MMSA)."""
 
 KeepLearnt = Annotated[
     bool,

@@ -119,19 +119,19 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "weights": ("loss_weights",),
     "zoom": ("crop_scale",),
 }
-"""Keys of earlier versions, and their names now: of several, the one that the section has."""
+"""Keys of earlier versions and their current names; of several, the one that the section has."""
 
 _HERE = Path(__file__).parent
 CONFIGS = next(p for p in (_HERE / "configs", _HERE.parent / "configs") if p.is_dir())
-"""The project's own configurations: in the package where it is installed, beside it in a clone."""
+"""The shipped configurations: inside the installed package, or next to it in a clone."""
 
 
 def shipped(path: Path) -> Path:
-    """Return ``path``, or the project's own configuration of that name where there is no such file.
+    """Return ``path`` if it exists, else the shipped configuration of that name.
 
     Args:
-        path: a file; or one of `CONFIGS` as it is there or in a clone: ``face/compact.yaml``,
-            ``face/compact``, ``train/configs/face/compact.yaml``.
+        path: a file, or a name in `CONFIGS`: ``face/compact.yaml``, ``face/compact`` or
+            ``train/configs/face/compact.yaml``.
     """
     if path.exists():
         return path
@@ -144,13 +144,14 @@ def read(path: Path, model: type[Config]) -> Config:
     """Read a YAML file into a role's configuration.
 
     Raises:
-        ConfigError: no such file, no YAML, an unknown key (names the nearest) or a bad value.
+        ConfigError: the file is missing or not YAML, or has an unknown key (the message suggests
+            the nearest) or an invalid value.
     """
     return _validated(load(path), path, model)
 
 
 def read_checkpoint(path: Path, model: type[Config]) -> Config:
-    """Read the ``config.yaml`` of a checkpoint, which an earlier version may have written.
+    """Read the ``config.yaml`` of a checkpoint, possibly from an earlier version.
 
     Raises:
         ConfigError: as `read`.
@@ -159,7 +160,7 @@ def read_checkpoint(path: Path, model: type[Config]) -> Config:
 
 
 def renamed(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Return the settings of ``model`` with `RENAMED` keys under their names now."""
+    """Return the settings of ``model`` with `RENAMED` keys under their current names."""
     found = {}
     for key, value in values.items():
         name = _name_now(key, model) or key
@@ -169,7 +170,7 @@ def renamed(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]
 
 
 def _name_now(key: str, model: type[BaseModel]) -> str | None:
-    """What an earlier key of ``model`` is called now; None for any other."""
+    """Return the current name of a renamed key of ``model``; None for any other."""
     if key in model.model_fields:
         return None
     return next((name for name in RENAMED.get(key, ()) if name in model.model_fields), None)
@@ -194,10 +195,10 @@ def _validated(values: dict[str, Any], path: Path, model: type[Config]) -> Confi
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read the keys of a YAML file, or of one of `CONFIGS`; an empty file has none.
+    """Read a YAML file, or one of `CONFIGS`; an empty file gives no keys.
 
     Raises:
-        ConfigError: no such file, no YAML, or no keys in it.
+        ConfigError: the file is missing, not YAML, or not a mapping.
     """
     try:
         values = yaml.safe_load(shipped(path).read_text(encoding="utf-8-sig")) or {}
@@ -214,9 +215,9 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
-    """Say what is wrong with the first bad value; of an unknown key the nearest known one."""
+    """Describe the first invalid value; for an unknown key, suggest the nearest known one."""
     errors = error.errors()
-    # A key that is not known explains one that is missing.
+    # An unknown key (a typo) explains a missing one, so it is reported first.
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     key = ".".join(str(part) for part in first["loc"])
     remedy = ""

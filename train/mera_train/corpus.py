@@ -1,4 +1,4 @@
-"""`mera-edge corpus`: training data made, labelled by a teacher, and packed."""
+"""`mera-edge corpus`: make training data, label it with a teacher, and pack it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are on the disk whole or not at all, and what is said when it is full."""
+"""Atomic writing of files, and the error for a full disk."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from mera_edge.errors import InputError
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes the place of ``path`` once it is complete and on the disk.
+    """Open a file that replaces ``path`` once it is complete and flushed to disk.
 
-    A process that is killed, a machine that loses power and a disk that is full leave what was
-    there before.
+    After a kill, a power failure or on a full disk the previous file is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.partial")
@@ -40,7 +39,7 @@ def write(path: Path, content: bytes | str) -> None:
 
 
 def settle(directory: Path) -> None:
-    """Make the names in a directory survive a loss of power."""
+    """Flush directory entries, so that they survive a power failure."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -50,10 +49,10 @@ def settle(directory: Path) -> None:
 
 @contextmanager
 def room_for(out: Path, remedy: str) -> Iterator[None]:
-    """Turn a full disk, quota or file size limit into one error.
+    """Convert errors of a full disk, quota or file size limit to one `InputError`.
 
     Raises:
-        InputError: there is no room; ``remedy`` says what is left of the work.
+        InputError: there is no space; ``remedy`` says which work is kept.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a small network takes from a teacher's answers (Hinton et al., 2015)."""
+"""Knowledge distillation (Hinton et al., 2015)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class DistillationConfig(BaseModel):
-    """How much of a teacher's answers is learnt."""
+    """Distillation weight and temperature."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -17,8 +17,9 @@ class DistillationConfig(BaseModel):
 
 
 def disagreement(logits: Tensor, opinion: Tensor, temperature: float) -> Tensor:
-    """Return the divergence ``[...]`` of softened answers ``[..., C]``, times the square of the
-    temperature; of no opinion (NaN) that of one that is sure of nothing."""
+    """Return the divergence ``[...]`` of softened logits ``[..., C]``, times the squared
+    temperature. Missing teacher logits (NaN) count as a uniform distribution.
+    """
     said = (logits.float() / temperature).log_softmax(-1)
     taught = (opinion.float().nan_to_num(0.0) / temperature).log_softmax(-1)
     return F.kl_div(said, taught, reduction="none", log_target=True).sum(-1) * temperature**2

@@ -1,4 +1,4 @@
-"""Charts of training and testing, as SVG that reads well on light and dark pages."""
+"""Charts of training and evaluation, as SVG for light and dark pages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 def curves(log: Sequence[Mapping[str, float]]) -> str:
-    """Draw every figure of a run's ``log.jsonl`` over its epochs."""
+    """Plot every metric of a run's ``log.jsonl`` over its epochs."""
     panels = []
     for name in dict.fromkeys(key for line in log for key in line):
         if name not in ("epoch", "seconds"):
@@ -28,10 +28,10 @@ def curves(log: Sequence[Mapping[str, float]]) -> str:
 
 
 def reliability(tests: Mapping[str, Mapping[str, Any]]) -> str:
-    """Draw how often the answers of each test are right, over how sure they are.
+    """Draw a reliability diagram for each test.
 
     Args:
-        tests: what `mera_edge.metrics.classification.classification` said, by name.
+        tests: results of `mera_edge.metrics.classification.classification`, by name.
     """
     panels = []
     for name, test in tests.items():
@@ -47,10 +47,10 @@ class _Panel:
     """A chart with its axes.
 
     Args:
-        title: above it.
-        under: what the horizontal axis shows.
-        points: what is drawn.
-        corners: of the axes, where the points are not to choose them.
+        title: heading.
+        under: label of the horizontal axis.
+        points: the data.
+        corners: axis limits; by default those of the points.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class _Panel:
         self.xs, self.ys = _ticks(min(xs), max(xs)), _ticks(min(ys), max(ys))
 
     def at(self, point: Point) -> Point:
-        """Return where a point lies in the panel."""
+        """Return the position of a point in the panel."""
         x, y = point
         across = (x - self.xs[0]) / (self.xs[-1] - self.xs[0])
         up = (y - self.ys[0]) / (self.ys[-1] - self.ys[0])
@@ -71,13 +71,13 @@ class _Panel:
         )
 
     def line(self) -> str:
-        """Join the points."""
+        """Draw a line through the points."""
         path = " ".join("{:.1f},{:.1f}".format(*self.at(point)) for point in self.points)
         line = f'<polyline points="{path}" fill="none" stroke="{_LINE}" stroke-width="2"/>'
         return "".join([*self._axes(), line])
 
     def bars(self, weights: Sequence[float]) -> str:
-        """Draw the points as bars, the paler the less weight they have, and the diagonal."""
+        """Draw the points as bars, paler with less weight, and the diagonal."""
         parts = list(self._axes())
         for (x, y), weight in zip(self.points, weights, strict=True):
             (left, top), (_, bottom) = self.at((x, y)), self.at((x, 0))
@@ -104,7 +104,7 @@ class _Panel:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return four to seven round numbers from below ``low`` to above ``high``."""
+    """Return four to seven round tick values that enclose ``low`` to ``high``."""
     span = max(high - low, 1e-6 * max(1.0, abs(high)))
     unit = 10.0 ** math.floor(math.log10(span / 4))
     step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 5)

@@ -1,4 +1,4 @@
-"""Tests of a classifier as a Markdown table: one figure a cell, beside its 95 % interval."""
+"""Classification metrics as Markdown tables, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ Test = Mapping[str, Any]
 
 
 def tables(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test") -> str:
-    """Return the counts beside the first figure, then the others: one table is too wide for a page.
+    """Return two tables, because one would be too wide: counts with the first metric, then the
+    others.
 
-    The second table has the names of the tests without what explains them.
+    The second table has short test names, without their explanations.
     """
     names = [short(name) for name in tests]
     brief = tests if len(set(names)) < len(names) else dict(zip(names, tests.values(), strict=True))
@@ -35,7 +36,7 @@ def tables(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test
 
 
 def short(name: str) -> str:
-    """Return the name of a test up to its explanation."""
+    """Return the name of a test without its explanation."""
     return re.split(r"; |: | \(|, a corpus|, who", name)[0]
 
 
@@ -46,13 +47,13 @@ def table(
     *,
     counted: bool = True,
 ) -> str:
-    """Return a row for each test.
+    """Return a table with a row per test.
 
     Args:
-        tests: by what their rows are called.
-        figures: of `NAMES`.
-        first: the head of the first column.
-        counted: with labels, n and, where known, people and effective n.
+        tests: results by row name.
+        figures: keys of `NAMES`.
+        first: heading of the first column.
+        counted: whether to add labels, n and, where known, people and effective n.
     """
     known = (count for count in _COUNTS if any(count in test for test in tests.values()))
     counts = ["labels", "n", *known] if counted else []
@@ -79,14 +80,16 @@ def _row(test: Test, counts: Sequence[str], figures: Sequence[str]) -> list[str]
 
 
 def intervals_of(test: Test) -> dict[str, list[float]]:
-    """Return the 95 % intervals that were measured; others from the confusion, over rows."""
+    """Return the measured 95 % intervals; missing ones are computed from the confusion matrix, over
+    rows.
+    """
     silent = [row.get("unanswered", 0) for row in test["per_class"].values()]
     confusion = np.array(test["confusion"]["rows_are_truth"])
     return {**intervals(confusion, np.array(silent)), **test.get("interval_95", {})}
 
 
 def shown(figure: str, value: float) -> str:
-    """Return a figure as tables show it: shares in percent, scores from 0 to 1."""
+    """Format a metric: shares in percent, scores from 0 to 1."""
     return f"{100 * value:.1f}" if figure in PERCENT else f"{value:.3f}"
 
 

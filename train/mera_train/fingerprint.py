@@ -1,7 +1,7 @@
-"""What a run was made of: every setting, and the content of everything that it reads.
+"""Fingerprint of a run: every setting, and the content of all data that it reads.
 
-Two runs with the same fingerprint see the same data and do the same with it. An output folder
-keeps the fingerprint of the run that it belongs to, and another run is refused there.
+Runs with the same fingerprint use the same settings on the same data. The fingerprint is stored in
+the output directory, which refuses runs with another one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from mera_train import disk
 from mera_train.configuration import RENAMED
 
 Made = dict[str, str]
-"""By setting its value as JSON, by corpus or file its digest, which begins with #."""
+"""Settings as JSON, and the digests of corpora and files (beginning with #), by name."""
 
 MISSING = "#missing"
 
 
 class Settings(Protocol):
-    """The configuration of a run: a model of pydantic."""
+    """The configuration of a run: a pydantic model."""
 
     def model_dump(self) -> dict[str, Any]:
         """Return every setting."""
@@ -42,20 +42,22 @@ WITHOUT_EFFECT = frozenset(
         *("own.data", "own.skip_bad", "own.keep_learnt"),
     }
 )
-"""Settings that change no weight; of ``feature_path`` and ``own.data`` the examples count."""
+"""Settings that do not affect the weights; ``feature_path`` and ``own.data`` count by their
+examples.
+"""
 
 _RECENT_S = 2.0
-"""A file that was just written may be written again without its times changing."""
+"""A file that was just written may change again without a change of its timestamps."""
 
 _WHOLE = {"bundle.json": "bundle.json", "config.yaml": "model.safetensors"}
-"""By a file that only such a directory has, the one that stands for all of it."""
+"""Marker file of a directory type -> the file whose digest represents the directory."""
 
 
 class Digests:
     """Digests of the content of files.
 
-    A file whose size, times and number are those of before is not read again; with a ``path`` that
-    holds for later processes too.
+    A file with unchanged size, timestamps and inode is not read again. With ``path``, digests are
+    kept for later processes.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -65,7 +67,7 @@ class Digests:
             try:
                 self._known = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
-                # It saves time and nothing else.
+                # Only a cache: start with an empty one.
                 self._known = {}
         self._read = 0
 
@@ -93,18 +95,18 @@ class Digests:
         return found
 
     def of_recording(self, corpus: Path, file: str) -> str:
-        """Return the digest of the archive that a recording is in, or else of its file."""
+        """Return the digest of a recording's archive, or of its file."""
         return self.of(corpus if corpus.suffix == ".zip" else corpus / file)
 
     def save(self) -> None:
-        """Keep what was found out; of processes that work together only the first does."""
+        """Save the digests; only rank 0 writes."""
         if self._path is not None and self._read and int(os.environ.get("RANK", 0)) == 0:
             disk.write(self._path, json.dumps(self._known))
 
 
 def _content(path: Path) -> str:
     if path.suffix in (".zip", ".npz") and zipfile.is_zipfile(path):
-        # The directory of an archive has the size and the CRC-32 of everything in it.
+        # A zip directory contains the size and CRC-32 of every member.
         with zipfile.ZipFile(path) as archive:
             return combined([i.filename, i.file_size, i.CRC] for i in archive.infolist())
     digest = blake2b(digest_size=16)
@@ -115,7 +117,7 @@ def _content(path: Path) -> str:
 
 
 def combined(parts: Iterable[Any]) -> str:
-    """Return one digest of many facts, in their order."""
+    """Return one digest of several values; the order matters."""
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(json.dumps(part, ensure_ascii=False, default=str).encode() + b"\n")
@@ -123,7 +125,7 @@ def combined(parts: Iterable[Any]) -> str:
 
 
 def by_corpus(facts: Iterable[tuple[str, object]]) -> Made:
-    """Return by corpus one digest of the facts about all of its recordings, in their order."""
+    """Return one digest per corpus of the facts about its recordings, in order."""
     found: dict[str, list[object]] = {}
     for corpus, fact in facts:
         found.setdefault(corpus, []).append(fact)
@@ -131,7 +133,7 @@ def by_corpus(facts: Iterable[tuple[str, object]]) -> Made:
 
 
 def arrays(*values: NDArray[Any]) -> str:
-    """Return one digest of many arrays, in their order."""
+    """Return one digest of several arrays; the order matters."""
     return combined(
         [str(v.dtype), v.shape, blake2b(np.ascontiguousarray(v).data, digest_size=16).hexdigest()]
         for v in values
@@ -142,16 +144,16 @@ def of(config: Settings, data: Mapping[str, str | Path], digests: Digests | None
     """Return the fingerprint of a run.
 
     Args:
-        config: its settings. What lies at a path counts, not where it lies.
-        data: by name what else it reads: a path, or a digest of it.
-        digests: to ask for the content of files.
+        config: its settings. Paths count by their content, not by their location.
+        data: other inputs by name: a path, or a digest.
+        digests: cache of file digests.
     """
     digests = digests or Digests()
     made = dict(_flat("", config.model_dump(), digests))
     for name, content in data.items():
         made[name] = digests.of(content) if isinstance(content, Path) else content
     if "loop.gradient_accumulation_steps" in made:
-        # Processes that train together do what one does that gathers as many more gradients.
+        # n processes are equivalent to one with n times the gradient accumulation.
         together = int(os.environ.get("WORLD_SIZE", 1))
         made["loop.gradient_accumulation_steps"] = str(
             together * int(made["loop.gradient_accumulation_steps"])
@@ -174,13 +176,13 @@ def _flat(name: str, value: Any, digests: Digests) -> Iterator[tuple[str, str]]:
 
 
 def check(there: Made, here: Made, where: Path) -> None:
-    """Refuse an output folder that belongs to another run.
+    """Refuse an output directory that belongs to another run.
 
     Raises:
         InputError: names every setting and every corpus that differs.
     """
     there = {_name_now(name, here): value for name, value in there.items()}
-    # A setting that is not set does what it did before there was such a setting.
+    # An unset setting behaves as before the setting existed.
     names = [n for n in {**there, **here} if there.get(n, "null") != here.get(n, "null")]
     if names:
         raise InputError(
@@ -191,7 +193,7 @@ def check(there: Made, here: Made, where: Path) -> None:
 
 
 def _name_now(name: str, here: Made) -> str:
-    """Return what a setting, perhaps of an earlier version, is called in ``here``."""
+    """Return the current name of a setting that may be from an earlier version."""
     options = ((part, *RENAMED.get(part, ())) for part in name.split("."))
     return next((now for names in product(*options) if (now := ".".join(names)) in here), name)
 
@@ -215,9 +217,9 @@ def _shown(value: str | None) -> str:
 
 
 def stale(path: Path, made: str) -> bool:
-    """Whether ``path``, which saves computing something again, is missing or of other material.
+    """Whether the cache ``path`` is missing or was computed from other data.
 
-    Whoever is told so computes it and calls `stamp` at the end; nothing is believed until then.
+    If so, the caller computes it and then calls `stamp`; until then the cache is invalid.
     """
     mark = _mark(path)
     if path.exists() and mark.is_file() and mark.read_text() == made:
@@ -227,7 +229,7 @@ def stale(path: Path, made: str) -> bool:
 
 
 def stamp(path: Path, made: str) -> None:
-    """Note what ``path``, now complete, was computed from."""
+    """Record what the completed cache ``path`` was computed from."""
     disk.write(_mark(path), made)
 
 

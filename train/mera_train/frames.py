@@ -1,4 +1,4 @@
-"""Log-mel frames of many recordings in one memory-mapped file, so that they are computed once."""
+"""Log-mel frames of many recordings, cached in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from mera_train import disk, fingerprint
 def write(
     path: Path, made: str, recordings: Iterable[tuple[dict[str, Any], NDArray[np.float16]]]
 ) -> None:
-    """Write what each recording is, and its frames ``[n, 80]``, to ``path`` (.npy, .jsonl).
+    """Write the frames ``[n, 80]`` and the description of each recording to ``path`` (.npy,
+    .jsonl).
 
-    Half precision is enough: it resolves a hundredth of a decibel, and the file is half as large.
+    Half precision is enough: it resolves 0.01 dB and halves the file size.
     """
     parts, lines, start = [], [], 0
     for facts, part in recordings:
         lines.append(json.dumps({**facts, "start": start, "end": start + len(part)}))
         parts.append(part)
         start += len(part)
-    # Not mapped while it is written: where a disk is full, writing to a map kills the process.
+    # Not memory-mapped for writing: on a full disk, writing to a map kills the process.
     with disk.whole(path.with_suffix(".npy")) as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": (start, BINS)}
         write_array_header_1_0(file, header)
@@ -38,11 +39,13 @@ def write(
 
 
 def written(path: Path, made: str) -> bool:
-    """Whether `write` came to its end with the same recordings."""
+    """Whether a complete file with the same recordings exists."""
     return not fingerprint.stale(path.with_suffix(".jsonl"), made)
 
 
 def read(path: Path) -> tuple[NDArray[np.float16], list[dict[str, Any]]]:
-    """Return all frames, mapped, and of each recording what it is, its ``start`` and ``end``."""
+    """Return all frames, memory-mapped, and for each recording its description, ``start`` and
+    ``end``.
+    """
     lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
     return np.load(path.with_suffix(".npy"), mmap_mode="r"), [json.loads(line) for line in lines]

@@ -1,8 +1,8 @@
-"""The training loop that every role shares: precision, schedule, averaging, exact resume.
+"""The training loop of all roles: mixed precision, schedule, weight averaging, exact resume.
 
-Started by ``torchrun`` it shares the batches out: ``n`` processes do together, to the last batch of
-an epoch, what one does that gathers ``n`` times as many gradients for a step. (Exact resume is that
-of one process: the others' random state is not kept.)
+Under ``torchrun`` the batches are distributed: ``n`` processes are equivalent to one with ``n``
+times the gradient accumulation, including the last batch of an epoch. (Resume is exact for one
+process only: the random state of the others is not saved.)
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from mera_train.task import LoopConfig, Network, Task
 
 
 class _Settings(BaseModel):
-    """The part of every role's settings that the loop knows."""
+    """The settings that the loop reads, common to all roles."""
 
     loop: LoopConfig
 
 
 class Diverged(MeraError):
-    """The loss is no longer a number."""
+    """The loss became NaN or infinite."""
 
 
 def fit(
     task: Task[Network], config: LoopConfig, out: Path, made: Made, resume: bool | Path = True
 ) -> dict[str, float]:
-    """Train ``task.model`` and leave the best weights in it.
+    """Train ``task.model``; at the end it has the best weights.
 
     Writes into ``out``: ``last.safetensors`` after every epoch and every ``save_every_batches``
-    (weights, average, optimizer, random state, position, and what the run is made of), the state
-    before that as ``before.safetensors``, ``best.safetensors`` (the weights that did best on dev),
-    ``log.jsonl`` (a line per epoch) and ``tensorboard/``. A run that was killed goes on from the
-    newest state that can be read and ends with the same weights as one that was not.
+    (weights, average, optimizer, random state, position and fingerprint), the previous state as
+    ``before.safetensors``, ``best.safetensors`` (the best weights on dev), ``log.jsonl`` (a line
+    per epoch) and ``tensorboard/``. A killed run resumes from the newest readable state and ends
+    with the same weights as an uninterrupted one.
 
     Args:
-        task: what is trained.
-        config: how.
+        task: model, batches, loss and evaluation.
+        config: settings.
         out: the directory of the run.
-        made: of what the run is made: `mera_train.fingerprint.of` its settings and data. A state
-            that was made of anything else is refused.
-        resume: whether to go on from the state in ``out``; or the directory of another run, which
+        made: fingerprint of the run (`mera_train.fingerprint.of`). A state with another one is
+            refused.
+        resume: whether to resume from the state in ``out``; or the directory of another run, which
             takes precedence.
 
     Returns:
         The dev metrics of the best weights.
 
     Raises:
-        InputError: the other run has no state; the state belongs to other settings or data, or
-            cannot be read; the disk is full.
-        Diverged: the loss became NaN or infinite; the states and ``best`` are kept.
+        InputError: the other run has no state; the state has other settings or data, or is
+            unreadable; the disk is full.
+        Diverged: the loss became NaN or infinite; states and ``best`` are kept.
     """
     out.mkdir(parents=True, exist_ok=True)
     with disk.room_for(out, "free some space and run the same command again: it resumes"):
@@ -105,7 +105,7 @@ def _fit(
 
 
 def _restore(run: Run[Any], out: Path, resume: bool | Path) -> None:
-    """Go on from a state, or clear away what an earlier run has left."""
+    """Resume from a state, or remove the files of an earlier run."""
     everyone = parallel.state()
     if isinstance(resume, Path) and resume != out:
         state.take_over(resume, out, run.writes)
@@ -115,7 +115,7 @@ def _restore(run: Run[Any], out: Path, resume: bool | Path) -> None:
         run.restore(found, resume)
         if run.best:
             state.read(out / state.BEST)
-    # A process waits for the slowest before it writes over what that one reads.
+    # All processes must have read the state before one overwrites it.
     everyone.wait_for_everyone()
     if not run.writes:
         return
@@ -124,7 +124,7 @@ def _restore(run: Run[Any], out: Path, resume: bool | Path) -> None:
         return
     state.rewind(out, run.epoch)
     if found.path.name != state.LAST:
-        # Else the damaged one would take its place when the next is saved.
+        # Otherwise the damaged state would replace it at the next save.
         (out / state.LAST).unlink(missing_ok=True)
 
 
@@ -146,14 +146,14 @@ def _train_epoch(run: Run[Any], out: Path) -> None:
     for index in range(run.batch, len(plans)):
         if index % processes == parallel.state().process_index:
             loss = _loss(run, plans[index])
-            # The batches left over at the end of an epoch make a step of their own size.
+            # The remaining batches of an epoch form a smaller optimizer step.
             first = index - index % run.gathered
             (loss / min(run.gathered, len(plans) - first)).backward()
             run.mean_loss += (loss.item() - run.mean_loss) / (index // processes + 1)
         run.batch = index + 1
         if run.batch % run.gathered == 0 or run.batch == len(plans):
             run.update()
-            # Saved only here: between updates there would be gradients to save as well.
+            # Saved only after updates, so that no accumulated gradients have to be saved.
             if run.step * run.gathered % config.save_every_batches < run.gathered:
                 run.save(out)
 

@@ -1,4 +1,4 @@
-"""Several processes that train one model, as ``torchrun`` starts them; through Accelerate."""
+"""Distributed training under ``torchrun``, with Accelerate."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ from torch import nn
 
 @runtime_checkable
 class Shared(Protocol):
-    """A module whose buffers depend on what every process saw."""
+    """A module whose buffers depend on the batches of all processes."""
 
     def synchronise(self) -> None:
-        """Take over what the other processes saw since the last step."""
+        """Update the buffers with the other processes' data since the last step."""
 
 
 @cache
 def state() -> PartialState:
-    """Who we are: ``num_processes``, ``process_index``, ``is_main_process``, ``device``."""
+    """Return the state of this process: ``num_processes``, ``process_index``, ``is_main_process``,
+    ``device``.
+    """
     found = PartialState(cpu=not torch.cuda.is_available())
-    # Threads of a group that is left open end some runs in std::terminate() at exit.
+    # Threads of an open process group end some runs in std::terminate() at exit.
     atexit.register(found.destroy_process_group)
     return found
 
 
 def first() -> AbstractContextManager[None]:
-    """The main process goes first: what it writes, the others find."""
+    """Run in the main process first, so that the others find its files."""
     found: AbstractContextManager[None] = state().main_process_first()
     return found
 
 
 def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Give every process the sum of all gradients; one that had no batch has zeros."""
+    """Sum the gradients over all processes; a process without a batch adds zeros."""
     if state().num_processes == 1:
         return
     learnt = [p for p in parameters if p.requires_grad]
@@ -55,6 +57,6 @@ def mean(value: float) -> float:
 
 
 def gathered(items: list[Any]) -> list[Any]:
-    """Return the lists of all processes as one, in their order."""
+    """Concatenate the lists of all processes, in order of rank."""
     found: list[Any] = gather_object(items)
     return found

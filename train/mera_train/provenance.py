@@ -1,4 +1,4 @@
-"""The licence of weights, as whoever trains them states it, and what they began from."""
+"""Licence of the weights, as stated by the user, and the checkpoint they started from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Licence = Annotated[
 
 
 def licence_text(licence: str) -> str:
-    """Return the sentence of a card about the licence of the weights."""
+    """Return the licence sentence of a model card."""
     if licence == UNKNOWN:
         return (
             "not stated (`licence` in the configuration). Weights are not freer than the data they "
@@ -28,11 +28,11 @@ def licence_text(licence: str) -> str:
 
 
 def origin_text(initial: Path | None) -> str:
-    """Return, for a sentence of a card, what training began from."""
+    """Return what training started from, for a sentence of the model card."""
     if initial is None:
         return "trained from nothing"
     try:
         licence = checkpoint.load(initial).licence
     except MeraError:
-        licence = UNKNOWN  # It has been moved since.
+        licence = UNKNOWN  # The checkpoint has been moved since.
     return f"begun from the weights in `{initial.name}` (their licence: {licence})"

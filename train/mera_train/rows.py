@@ -1,4 +1,4 @@
-"""The same rows of several arrays at once."""
+"""Row selection across several arrays."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ Examples = TypeVar("Examples", bound=Any)
 
 
 def select(examples: Examples, rows: Tensor | NDArray[np.bool_]) -> Examples:
-    """Return a copy of a dataclass in which every array has only ``rows``.
+    """Return a copy of a dataclass with only ``rows`` of every array.
 
     Args:
-        examples: all its fields are arrays, tensors, or dictionaries of them, with a row each.
-        rows: numbers or a mask.
+        examples: a dataclass whose fields are arrays, tensors, or dictionaries of them, aligned by
+            row.
+        rows: indices or a mask.
     """
     chosen = {f.name: _rows(getattr(examples, f.name), rows) for f in fields(examples)}
     result: Examples = replace(examples, **chosen)

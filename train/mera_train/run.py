@@ -1,4 +1,4 @@
-"""The state of a training run, its steps, and the file that keeps all of it."""
+"""The state of a training run, its steps, and its state file."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _bf16(config: LoopConfig, device: torch.device) -> bool:
         return config.precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Without these instructions a processor only imitates bf16, six times as slow as fp32.
+    # Without these instructions bf16 is emulated, six times as slow as fp32.
     return torch.backends.cpu.get_cpu_capability() in ("AVX512", "SVE256")
 
 
 class Run(Generic[Network]):
-    """The state of a run: all of it is in ``last.safetensors``."""
+    """The state of a run, as saved in ``last.safetensors``."""
 
     def __init__(self, task: Task[Network], config: LoopConfig, made: Made) -> None:
         self.task, self.config, self.made, self.device = task, config, made, device()
@@ -65,11 +65,11 @@ class Run(Generic[Network]):
 
     @property
     def evaluated(self) -> Network:
-        """The weights that count: the average where one is kept."""
+        """The model to evaluate: the weight average if there is one."""
         return self.model if self.average is None else cast(Network, self.average.module)
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then half a cosine down to zero: a pure function of the step."""
+        """Linear warm-up, then cosine decay to zero; depends on the step only."""
         done: float = self.step / max(1, self.steps)
         warm_up = self.config.warmup_ratio
         if done < warm_up:
@@ -78,7 +78,7 @@ class Run(Generic[Network]):
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
     def update(self) -> None:
-        """Step the optimizer with the gradients gathered so far."""
+        """Step the optimizer with the accumulated gradients."""
         parallel.add_up_gradients(self.model.parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         for group in self.optimizer.param_groups:
@@ -94,15 +94,15 @@ class Run(Generic[Network]):
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or patience is at its end."""
+        """Whether all epochs are trained or patience is exhausted."""
         patience = self.config.patience
         impatient = patience is not None and self.waited >= patience
         return impatient or self.epoch >= self.config.epochs
 
     def evaluate(self) -> dict[str, float]:
-        """Return the dev metrics of `evaluated`, the weights that count, in eval mode."""
+        """Return the dev metrics of `evaluated`, in eval mode."""
         if self.average is not None:
-            # Running statistics are not averaged: they follow the model that gathered them.
+            # Running statistics are copied from the trained model, not averaged.
             for kept, new in zip(self.evaluated.buffers(), self.model.buffers(), strict=True):
                 kept.copy_(new)
         self.evaluated.eval()
@@ -110,10 +110,10 @@ class Run(Generic[Network]):
             return self.task.evaluate(self.evaluated, self.device)
 
     def is_best(self, metrics: dict[str, float]) -> bool:
-        """Return whether the dev metric in ``metric_for_best_model`` is better than ever before.
+        """Whether the dev metric ``metric_for_best_model`` is the best so far.
 
         Raises:
-            InputError: the task measures no such metric.
+            InputError: the task has no such metric.
         """
         metric = self.config.metric_for_best_model
         if metric not in metrics:
@@ -127,7 +127,7 @@ class Run(Generic[Network]):
         return better > 0 if self.config.greater_is_better else better < 0
 
     def save(self, out: Path) -> None:
-        """Write the newest state into the directory of the run."""
+        """Save the state to the directory of the run."""
         if not self.writes:
             return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
@@ -152,10 +152,10 @@ class Run(Generic[Network]):
         state.keep(out, tensors, facts)
 
     def restore(self, found: State, resume: bool | Path) -> None:
-        """Go on from a state.
+        """Restore a state.
 
         Raises:
-            InputError: it was made of something else, or is not of this network.
+            InputError: the state has another fingerprint or belongs to another network.
         """
         state.check(found.metadata, self.made, found.path.parent, resume)
         groups: dict[str, dict[str, Tensor]] = {}
@@ -173,7 +173,7 @@ class Run(Generic[Network]):
                 self.average.load_state_dict(groups["average"])
             self.optimizer.load_state_dict({"state": slots, "param_groups": param_groups})
         except (KeyError, RuntimeError, ValueError) as error:
-            # The first line says which class, the next which tensor.
+            # The first line of the message names the class, the next the tensor.
             which = " ".join(str(error).splitlines()[:2])
             raise InputError(
                 f"{found.path} belongs to a different network ({which})", state.ANEW

@@ -32,7 +32,7 @@ class Unreadable(InputError):
 
 @dataclass(frozen=True)
 class State:
-    """What was read back."""
+    """A state as read from disk."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -40,14 +40,14 @@ class State:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write whole or not at all, with a checksum."""
-    # Cloned because weights may share memory, which the format refuses.
+    """Write atomically, with a checksum."""
+    # Cloned because weights may share memory, which safetensors refuses.
     kept = {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}
     disk.write(path, serialized(kept, {**metadata, "crc32": _checksum(kept)}))
 
 
 def keep(out: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write the newest state of a run; the one before stays."""
+    """Write the newest state of a run; the previous one is kept."""
     new = out / "new.safetensors"
     write(new, tensors, metadata)
     if (out / LAST).exists():
@@ -57,7 +57,7 @@ def keep(out: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) 
 
 
 def read(path: Path) -> State:
-    """Read a file back.
+    """Read a state.
 
     Raises:
         Unreadable: it is missing, empty, cut off or altered.
@@ -65,7 +65,7 @@ def read(path: Path) -> State:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            # safe_open is no mapping.
+            # safe_open is not a mapping.
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise Unreadable(f"{path} is missing", ANEW) from error
@@ -84,15 +84,15 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
 
 
 def exists(out: Path) -> bool:
-    """Whether there is a run to go on with."""
+    """Whether there is a run to resume."""
     return any((out / name).exists() for name in (LAST, BEFORE))
 
 
 def newest(out: Path) -> State | None:
-    """Return the newest state of a run that can be read, or ``None`` if there is none at all.
+    """Return the newest readable state of a run, or ``None`` if there is no state.
 
     Raises:
-        Unreadable: there are states, and none can be read.
+        Unreadable: no existing state can be read.
     """
     if not exists(out):
         return None
@@ -108,11 +108,11 @@ def newest(out: Path) -> State | None:
 
 
 def claim(out: Path, made: Made, resume: bool | Path) -> None:
-    """Refuse early, before anything is computed, a folder that holds another run's state.
+    """Refuse a directory with another run's state, before anything is computed.
 
     Args:
-        out: the output folder.
-        made: of the run that is to begin.
+        out: the output directory.
+        made: fingerprint of the new run.
         resume: as for `mera_train.loop.fit`.
 
     Raises:
@@ -132,7 +132,7 @@ def claim(out: Path, made: Made, resume: bool | Path) -> None:
 
 
 def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | Path) -> None:
-    """Refuse the state of a run that was made of something else than ``made``.
+    """Refuse a state with another fingerprint than ``made``.
 
     Raises:
         InputError: names what differs.
@@ -152,17 +152,17 @@ def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | P
 
 
 def begin(out: Path) -> None:
-    """Remove what an earlier run has left: its states, its best weights, its log."""
+    """Remove the states, best weights and log of an earlier run."""
     for name in (LAST, BEFORE, BEST, LOG):
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / BOARD, ignore_errors=True)
 
 
 def take_over(earlier: Path, out: Path, writes: bool) -> None:
-    """Go on in ``out`` with the run in ``earlier``: with its states, its best weights, its log.
+    """Copy the states, best weights and log of the run in ``earlier`` to ``out``.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no run in ``earlier``.
     """
     if not exists(earlier):
         remedy = "give the --out of an earlier run to --resume"
@@ -177,7 +177,7 @@ def take_over(earlier: Path, out: Path, writes: bool) -> None:
 
 
 def rewind(out: Path, epoch: int) -> None:
-    """Leave of the log what comes before the state that a run goes on from."""
+    """Truncate the log to the state that the run resumes from."""
     if (log := out / LOG).is_file():
         lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and _epoch(line) <= epoch]
@@ -188,4 +188,4 @@ def _epoch(line: str) -> float:
     try:
         return int(json.loads(line)["epoch"])
     except (ValueError, KeyError, TypeError):
-        return math.inf  # Spoilt: left out.
+        return math.inf  # A damaged line is skipped.

@@ -1,4 +1,4 @@
-"""What the shared loop is told: how to train, and what a role brings."""
+"""Interface of the training loop: its settings, and the task that a role implements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class LoopConfig(BaseModel):
-    """How long, how fast and how carefully to train."""
+    """Settings of the training loop."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,18 +42,19 @@ class LoopConfig(BaseModel):
 
 
 class Task(Protocol[Network]):
-    """What a role brings: a model, its batches, its loss, its evaluation on the dev set."""
+    """What a role implements: model, batches, loss, evaluation on the dev set."""
 
     @property
     def model(self) -> Network:
-        """The network that is trained."""
+        """The network to train."""
 
     def plan(self, epoch: int) -> Sequence[Any]:
-        """Return one cheap description per batch, the same for the same epoch in every run."""
+        """Return one cheap description per batch, deterministic for each epoch."""
 
     def load(self, plan: Any, epoch: int) -> Any:
-        """Return the batch of a description; augmentation draws from a generator of its own,
-        seeded by seed, epoch and description, so that a resumed run sees the same batches."""
+        """Return the batch of a description. Augmentation uses its own generator, seeded by seed,
+        epoch and description, so that a resumed run sees the same batches.
+        """
 
     def loss(self, batch: Any, device: torch.device) -> Tensor:
         """Return the scalar loss of a batch (called under autocast)."""

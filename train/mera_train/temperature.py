@@ -1,4 +1,4 @@
-"""Calibration of confidence by one number (Guo et al., ICML 2017)."""
+"""Temperature scaling (Guo et al., ICML 2017)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Calibrated(nn.Module):
-    """A network whose logits are divided by ``temperature``, a scalar that training leaves at 1."""
+    """A network whose logits are divided by ``temperature``, which is 1 during training."""
 
     temperature: Tensor
 
@@ -18,18 +18,18 @@ class Calibrated(nn.Module):
 
 
 def fit_temperature(logits: Tensor, truth: Tensor) -> float:
-    """Return the temperature by which ``logits`` are best divided.
+    """Return the temperature that minimizes the cross-entropy of ``logits``.
 
     Args:
         logits: ``[n, C]`` on data that the weights were not fitted to.
-        truth: ``[n]``, the right classes.
+        truth: ``[n]``, the true classes.
 
     Returns:
-        The temperature with the least cross-entropy, between 0.2 and 5.
+        The temperature, between 0.2 and 5.
     """
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([log_temperature], max_iter=50, line_search_fn="strong_wolfe")
-    # Copies, because autograd refuses what was made in inference mode.
+    # Copied, because autograd refuses tensors from inference mode.
     logits, truth = logits.detach().clone().double(), truth.clone()
 
     def closure() -> Tensor:

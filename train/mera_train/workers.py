@@ -1,4 +1,4 @@
-"""Processes that compute features beside each other."""
+"""A pool of worker processes for feature extraction."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def pool(
     prepare: Callable[..., None] | None = None,
     given: tuple[Any, ...] = (),
 ) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of fresh processes, one a core unless ``count`` says otherwise.
+    """Create a pool of spawned processes: ``count``, or one per core.
 
-    Each calls ``prepare`` with what is ``given`` before its first task. They end with this process,
-    however it ends, and with an error the tasks that wait are dropped.
+    Each calls ``prepare`` with ``given`` before its first task. They end with this process, however
+    it ends; on an error, pending tasks are dropped.
 
-    Not forked: torch and TensorBoard have threads, and a lock that one of them holds while the
-    process forks stays locked in the child for ever.
+    Not forked: torch and TensorBoard have threads, and a lock held by one of them during a fork
+    stays locked in the child forever.
 
     Raises:
         WorkerLost: one of them was killed.
@@ -56,7 +56,7 @@ def _begin(prepare: Callable[..., None] | None, given: tuple[Any, ...]) -> None:
 
 
 def _end_with_parent() -> None:
-    # Its own copy of the queue keeps a worker waiting for ever for a parent that was killed.
+    # A worker's own copy of the queue would keep it waiting forever for a killed parent.
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

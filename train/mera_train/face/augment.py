@@ -1,4 +1,4 @@
-"""What cameras and rooms do to a face crop, done to a whole batch at once."""
+"""Augmentation of face crops (camera and lighting effects), batch-wise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class AugmentConfig(BaseModel):
-    """How strongly to disturb. A pair is a range; a single number is a largest value or a share."""
+    """Augmentation strength. A pair is a range; a single number is a maximum or a probability."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,14 +28,14 @@ class AugmentConfig(BaseModel):
 
 
 def uniform(low: float, high: float, n: int, generator: torch.Generator) -> Tensor:
-    """Return ``[n, 1, 1, 1]`` numbers in [low, high)."""
+    """Draw ``[n, 1, 1, 1]`` numbers uniformly from [low, high)."""
     return low + (high - low) * torch.rand((n, 1, 1, 1), generator=generator)
 
 
 def disturb(
     pictures: Tensor, size: int, config: AugmentConfig, generator: torch.Generator
 ) -> Tensor:
-    """Return ``[n, 1, size, size]`` disturbed crops of ``pictures`` ``[n, 1, H, W]``, 0 to 255."""
+    """Return augmented crops ``[n, 1, size, size]`` of ``pictures`` ``[n, 1, H, W]``, 0 to 255."""
     crops = _move(pictures, size, config, generator)
     crops = _defocus(crops, config, generator)
     crops = _light(crops, config, generator)
@@ -77,7 +77,7 @@ def _defocus(crops: Tensor, config: AugmentConfig, generator: torch.Generator) -
     n, size = len(crops), crops.shape[-1]
     soft = F.avg_pool2d(F.avg_pool2d(crops, 3, 1, 1, count_include_pad=False), 3, 1, 1,
                         count_include_pad=False)  # fmt: skip
-    # Between sharp and soft for some; a little beyond sharp for the others.
+    # Some crops are blurred, the others slightly sharpened.
     share = torch.where(
         uniform(0, 1, n, generator) < config.blur_prob,
         uniform(0.3, 1, n, generator),
@@ -118,11 +118,13 @@ def _hide(crops: Tensor, config: AugmentConfig, generator: torch.Generator) -> T
 
 
 def mix(tensors: list[Tensor], config: AugmentConfig, generator: torch.Generator) -> list[Tensor]:
-    """Blend every row with another one, the same way in all tensors (Zhang et al., 2018)."""
+    """Mixup: blend every row with another one, with the same weights in all tensors (Zhang et al.,
+    2018).
+    """
     if config.mixup_alpha == 0:
         return tensors
     n = len(tensors[0])
-    # Beta(a, a) as a ratio of gammas, by the power method of Jöhnk: exact for a <= 1.
+    # Beta(a, a) by Jöhnk's method, which is exact for a <= 1.
     u, v = (torch.rand((64, n), generator=generator) ** (1 / config.mixup_alpha) for _ in "uv")
     accepted = (u + v <= 1).to(torch.uint8).argmax(0)
     u, v = u[accepted, torch.arange(n)], v[accepted, torch.arange(n)]

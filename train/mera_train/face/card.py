@@ -9,11 +9,11 @@ from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
-    """Return Markdown: what it is, what from, how good, what it must not be used for.
+    """Return Markdown: description, training data, metrics, prohibited uses.
 
     Args:
-        metrics: of ``mera_train.face.train``.
-        licence: of the weights, as its user states it.
+        metrics: as returned by ``mera_train.face.train``.
+        licence: licence of the weights, as stated by the user.
     """
     test = metrics["test"]
     tests = {

@@ -1,4 +1,4 @@
-"""FER+: grey faces with the votes of ten taggers, and the FER2013 label of the same pictures."""
+"""FER+: greyscale faces with the votes of ten annotators, and their FER2013 labels."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SIZE = 48
 
 SPLITS = ("train", "valid", "test")
 MAX_RMSE = 4.0
-"""A FER2013 label found by a picture match worse than this is not believed."""
+"""Largest RMSE of a picture match for its FER2013 label to be used."""
 
 
 @dataclass(frozen=True)
 class Faces:
-    """One split. Rows belong together."""
+    """One split; arrays are aligned by row."""
 
     names: list[str]
     pictures: NDArray[np.uint8]
@@ -49,11 +49,11 @@ class Faces:
         return len(self.names)
 
     def digest(self) -> str:
-        """Return a digest of everything that is in them."""
+        """Return a digest of all arrays."""
         return combined([self.names, arrays(self.pictures, self.votes, self.fer2013)])
 
     def at(self, rows: NDArray[np.bool_]) -> Faces:
-        """Return the rows where ``rows`` is true."""
+        """Select the rows where ``rows`` is true."""
         names = [name for name, keep in zip(self.names, rows, strict=True) if keep]
         return Faces(names, self.pictures[rows], self.votes[rows], self.fer2013[rows])
 
@@ -61,11 +61,11 @@ class Faces:
 def load(data: Path) -> dict[str, Faces]:
     """Read ``ferplus.zip`` in the directory ``data``.
 
-    Pictures of a split that also occur, pixel for pixel, in a later one are left out: the
-    original has such pairs, and a test picture must not have been trained on.
+    Pictures that also occur, pixel for pixel, in a later split are left out: the original has such
+    duplicates, and no test picture may be trained on.
 
     Raises:
-        InputError: the file is missing or not what it should be.
+        InputError: the file is missing or has an unexpected layout.
     """
     path = data / ARCHIVE
     if not path.is_file():
@@ -99,7 +99,7 @@ def load(data: Path) -> dict[str, Faces]:
 def read_manifest(path: Path) -> dict[str, Faces]:
     """Read further labelled face crops from a CSV with the columns ``file,label,split``.
 
-    A label counts as the vote of all ten taggers; FER2013's label is unknown.
+    A label counts as the vote of all ten annotators; the FER2013 label is unknown.
 
     Args:
         path: the CSV; files are relative to its folder, splits are those of `SPLITS`.
@@ -135,7 +135,7 @@ def _unanimous(rows: list[tuple[str, NDArray[np.uint8], int]]) -> Faces:
 
 
 def joined(parts: Sequence[Faces]) -> Faces:
-    """Return all rows of several `Faces`, one after the other."""
+    """Concatenate several `Faces`."""
     return Faces(
         [name for part in parts for name in part.names],
         np.concatenate([part.pictures for part in parts]),
@@ -150,10 +150,10 @@ def _fer2013(row: dict[str, str]) -> int:
 
 
 def shares(votes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return ``[n, 8]``: the taggers' votes as a distribution over `LABELS`.
+    """Return the votes as distributions over `LABELS`, ``[n, 8]``.
 
-    A single vote is an outlier and does not count (Barsoum et al., 2016), unless no label has
-    more; rows without any vote for an emotion come out as zeros.
+    Single votes are treated as outliers (Barsoum et al., 2016) unless no label has more than one.
+    Rows without any vote for an emotion are all zeros.
     """
     eight = votes[:, : len(LABELS)].astype(np.float32)
     kept = np.where(eight > 1, eight, 0)
@@ -163,21 +163,21 @@ def shares(votes: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def is_face(votes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return where some emotion has at least as many votes as *unknown* and *not a face*."""
+    """Whether some emotion has at least as many votes as *unknown* and *not a face*, ``[n]``."""
     most, other = votes[:, : len(LABELS)].max(1), votes[:, len(LABELS) :].max(1)
     return np.asarray(most >= np.maximum(other, 1))
 
 
 def plurality(votes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ``[n]``: the label with most votes, -1 where *unknown* or *not a face* has more."""
+    """Return the label with most votes ``[n]``; -1 where *unknown* or *not a face* has more."""
     return np.where(is_face(votes), votes[:, : len(LABELS)].argmax(1), -1)
 
 
 def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return ``[n]``: the label with more than half of the votes, -1 where there is none.
+    """Return the label with more than half of the votes ``[n]``; -1 where there is none.
 
-    The protocol of FER+'s authors (Microsoft/FERPlus, mode *majority*): single votes are left
-    out first, *unknown* and *not a face* take part and rows that they win are dropped.
+    Protocol of the FER+ authors (Microsoft/FERPlus, mode *majority*): single votes are removed
+    first; rows won by *unknown* or *not a face* are dropped.
     """
     kept = np.where(votes > 1, votes, 0)
     best = kept.argmax(1)

@@ -1,4 +1,4 @@
-"""What a test set looks like through a bad lens, from afar and in bad light."""
+"""Degraded test sets: blur, low resolution, low light and noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _far(face: Face, generator: np.random.Generator) -> Face:
 
 
 def _dark(face: Face, generator: np.random.Generator) -> Face:
-    # A tenth of the light, and the noise of a sensor that amplifies it.
+    # A tenth of the light, with amplified sensor noise.
     return _grey(face * 0.1 + generator.normal(0, 1, face.shape))
 
 
@@ -84,11 +84,11 @@ DISTURBANCES: dict[str, tuple[Callable[[Face, np.random.Generator], Face], str]]
     "loose": (_loose, "cropped 25 % too wide"),
     "off_centre": (_off_centre, "cropped 5 of 48 pixels off centre"),
 }
-"""Name -> what is done to a picture, and its description."""
+"""Degradation and its description, by name."""
 
 
 def disturbed(faces: Faces, name: str) -> Faces:
-    """Return the split with every picture disturbed; the same every time."""
+    """Return the split with every picture degraded, deterministically."""
     generator = np.random.default_rng(0)
     disturb, _ = DISTURBANCES[name]
     return replace(faces, pictures=np.stack([disturb(face, generator) for face in faces.pictures]))

@@ -1,4 +1,4 @@
-"""How well a face encoder does."""
+"""Evaluation of a face encoder."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ def infer(
 
 
 def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
-    """Return probabilities ``[n, C]`` of logits ``[n, C]``, which are divided by ``temperature``
-    (> 0)."""
+    """Return probabilities ``[n, C]`` of logits ``[n, C]`` divided by ``temperature`` (> 0)."""
     scaled = logits / temperature
     powers = np.exp(scaled - scaled.max(1, keepdims=True))
     shares: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
@@ -50,7 +49,7 @@ def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np
 def summary(
     logits: NDArray[np.float32], fer2013: NDArray[np.float32], faces: Faces
 ) -> dict[str, float]:
-    """The figures that choose between weights."""
+    """Return the metrics for model selection."""
     half = score(softmax(logits), majority(faces.votes))
     most = score(softmax(logits), plurality(faces.votes))
     other = score(softmax(fer2013), faces.fer2013, EMOTIONS)
@@ -68,18 +67,18 @@ def score(
     truth: NDArray[np.int64],
     names: tuple[str, ...] = LABELS,
 ) -> dict[str, Any]:
-    """Compare with label numbers; -1 means that a row has none."""
+    """Compare with label indices; -1 means no label."""
     rows = truth >= 0
     return classification([names[i] for i in truth[rows]], probabilities[rows], names)
 
 
 def measured(model: FaceNet, faces: dict[str, Faces], further: Faces | None) -> dict[str, Any]:
-    """Return all figures of a trained model.
+    """Return all metrics of a trained model.
 
     Args:
-        model: with its temperature.
-        faces: of FER+, by split.
-        further: that helped to choose the model.
+        model: the network and its temperature.
+        faces: FER+, by split.
+        further: additional faces used for model selection.
     """
     test = faces["test"].at(majority(faces["test"].votes) >= 0)
     return {
@@ -109,9 +108,9 @@ def _rated(model: FaceNet, faces: Faces) -> dict[str, Any]:
 def measure(model: FaceNet, faces: Faces) -> dict[str, Any]:
     """Return the metrics of a split in full.
 
-    ``majority``: FER+'s eight labels by its authors' protocol; ``plurality``: with the rows too
-    on which no label has more than half of the votes; ``fer2013``: the seven labels of FER2013,
-    answered by the head that learnt them; ``valence_mae``: mean absolute error of the valence.
+    ``majority``: FER+'s eight labels by its authors' protocol; ``plurality``: including rows
+    without a majority label; ``fer2013``: FER2013's seven labels, predicted by their own head;
+    ``valence_mae``: mean absolute error of the valence.
     """
     logits, fer2013, valence = infer(model, faces)
     temperature = float(model.temperature)

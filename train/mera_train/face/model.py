@@ -12,7 +12,7 @@ from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
-    """Its shape. Every stage halves the side of the picture."""
+    """Layer sizes. Every stage halves the image size."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,7 +33,7 @@ def convolution(inputs: int, outputs: int, side: int, stride: int = 1) -> nn.Seq
 
 
 class Block(nn.Module):
-    """Two convolutions and a way around them (He et al., 2016)."""
+    """Residual block of two convolutions (He et al., 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ class Block(nn.Module):
         self.second = convolution(outputs, outputs, 3)
         self.around: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            # Averaged first: a strided 1x1 convolution would throw away three pixels of four.
+            # Average pooling first: a strided 1x1 convolution would discard three of four pixels.
             self.around = nn.Sequential(nn.AvgPool2d(stride), convolution(inputs, outputs, 1))
-        # Starts as the way around alone, which trains faster and steadier.
+        # The block starts as the identity, which makes training faster and more stable.
         nn.init.zeros_(self.second.get_parameter("1.weight"))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ class Block(nn.Module):
 class FaceNet(Calibrated):
     """``face`` ``[B, 1, S, S]``, grey from 0 to 255 -> logits, valence, embedding.
 
-    `logits` are over FER+'s eight labels; `fer2013` is a second opinion over the seven of FER2013
-    that training and its evaluation use and the device does not.
+    `logits` are over FER+'s eight labels. `fer2013` is a second head over FER2013's seven labels,
+    used in training and evaluation but not on the device.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -78,7 +78,9 @@ class FaceNet(Calibrated):
         self.valence = nn.Linear(config.embedding_dim, 1)
 
     def encode(self, face: Tensor) -> Tensor:
-        """Return the embedding ``[B, D]``; once trained, the mean of a crop's and its mirror's."""
+        """Return the embedding ``[B, D]``; in eval mode, the mean over a crop and its mirror
+        image.
+        """
         x = standardise(face)
         if self.training:
             return self._embed(x)
@@ -98,8 +100,8 @@ class FaceNet(Calibrated):
 
 
 def standardise(face: Tensor) -> Tensor:
-    """Give every crop mean 0 and standard deviation 1: light and contrast of the room drop out."""
+    """Scale every crop to mean 0 and standard deviation 1, independent of light and contrast."""
     face = face / 255
     centred = face - face.mean((1, 2, 3), keepdim=True)
-    # The floor, four grey levels, keeps the noise of an even surface from becoming a face.
+    # The floor of four grey levels keeps noise on a uniform surface from being amplified.
     return centred / torch.sqrt((centred**2).mean((1, 2, 3), keepdim=True) + (4 / 255) ** 2)

@@ -1,4 +1,4 @@
-"""The face encoder learns from one's own pictures."""
+"""Training of the face encoder on the user's own pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OwnFaces:
         self._pictures: list[NDArray[np.uint8]] = []
 
     def read(self, example: Example) -> None:
-        """Cut the face out, as the device does."""
+        """Crop the face as the device does."""
         try:
             data = example.path.read_bytes()
         except OSError as error:
@@ -53,20 +53,22 @@ class OwnFaces:
         self._pictures.append(face.astype(np.uint8))
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
-        """Stack the crops that were read, ``[n, 1, H, W]``, and number their labels."""
+        """Stack the crops that were read, ``[n, 1, H, W]``, and encode their labels as integers."""
         self.pictures = torch.from_numpy(np.stack(self._pictures))[:, None]
         self.truth = torch.tensor([LABELS.index(e.label) for e in examples])
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> FaceNet:
-        """Return the checkpoint's network with its weights, in its own shape; or a new one in
-        the configuration's. ``learnt`` is not needed."""
+        """Return the checkpoint's network with its weights, or a new one as configured. ``learnt``
+        is not used.
+        """
         if start is None:
             return FaceNet(self.config.model)
         return start.fill(FaceNet(start.settings(Config).model))
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, ...]:
-        """Return augmented crops ``[n, 1, S, S]``, 0 to 255, and their label shares ``[n, 8]``:
-        with mixup of two labels."""
+        """Return augmented crops ``[n, 1, S, S]``, 0 to 255, and their label distributions ``[n,
+        8]`` (two labels with mixup).
+        """
         generator = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**31)))
         size = self.config.model.crop_size
         crops = disturb(self.pictures[rows].float(), size, self.config.augment, generator)
@@ -74,8 +76,9 @@ class OwnFaces:
         return tuple(mix([crops, shares], self.config.augment, generator))
 
     def loss(self, model: FaceNet, batch: Any, device: torch.device) -> Tensor:
-        """Return cross-entropy in nats plus the weighted squared error of valence; its target is
-        the labels' mean valence, since nobody labelled it."""
+        """Return cross-entropy in nats plus the weighted squared error of valence. Valence is not
+        annotated; the target is the labels' mean valence.
+        """
         crops, shares = (tensor.to(device) for tensor in batch)
         logits, _, valence, _ = model(crops)
         target = shares @ torch.from_numpy(VALENCES).to(device)
@@ -95,11 +98,11 @@ class OwnFaces:
             return scores
 
     def configuration(self, model: FaceNet) -> Config:
-        """Return the settings with the shape that the network really has."""
+        """Return the settings with the actual layer sizes of the network."""
         return self.config.model_copy(update={"model": model.config})
 
     def files(self) -> Mapping[str, str]:
-        """Return none: a face encoder is its weights."""
+        """Return nothing: a face encoder consists of its weights only."""
         return {}
 
 

@@ -39,7 +39,7 @@ from mera_train.temperature import fit_temperature
 
 
 class Config(BaseModel):
-    """What ``train face`` reads."""
+    """Configuration of ``train face``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,17 +70,17 @@ class Config(BaseModel):
     valence_loss_weight: float = Field(1.0, ge=0, description="weight of the valence in the loss")
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own examples in place of FER+."""
+        """Return a copy that trains on the user's own examples instead of FER+."""
         return self.model_copy(update={"own": own})
 
 
 class ExpressionTask:
-    """What the shared loop needs to train a face encoder."""
+    """Training task of the face encoder."""
 
     def __init__(
         self, config: Config, model: FaceNet, train: Faces, dev: Faces, further: Faces | None
     ) -> None:
-        # torch declares no such overload.
+        # torch declares no matching overload.
         self.model: FaceNet = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.dev, self.further = config, dev, further
         train = train.at(is_face(train.votes))
@@ -91,7 +91,7 @@ class ExpressionTask:
         self.frequency = torch.from_numpy(counts[plurality(train.votes)] ** -config.class_balance)
 
     def plan(self, epoch: int) -> list[tuple[int, Tensor]]:
-        """Batches of rows, each with the seed of its disturbances."""
+        """Return batches of rows, each with the seed of its augmentation."""
         seed = self.config.loop.seed * 1_000_003 + epoch
         generator = torch.Generator().manual_seed(seed)
         rows = torch.multinomial(
@@ -104,7 +104,7 @@ class ExpressionTask:
         ]
 
     def load(self, plan: tuple[int, Tensor], epoch: int) -> list[Tensor]:
-        """Crops, FER+ shares, FER2013 shares (zeros where unknown) of a batch."""
+        """Return crops, FER+ distributions and FER2013 distributions (zeros where unknown)."""
         seed, rows = plan
         generator = torch.Generator().manual_seed(seed)
         size = self.config.model.crop_size
@@ -118,9 +118,10 @@ class ExpressionTask:
         return mix([crops, self.shares[rows], second], self.config.augment, generator)
 
     def loss(self, batch: list[Tensor], device: torch.device) -> Tensor:
-        """Return the cross-entropy with FER+'s votes, plus those with FER2013's labels and the
-        squared error of valence, both weighted. The valence to be learnt is the mean over the
-        votes."""
+        """Return the cross-entropy with FER+'s votes plus the weighted cross-entropy with FER2013's
+        labels and the weighted squared error of valence. The target valence is the mean over the
+        votes.
+        """
         crops, first, second = (tensor.to(device) for tensor in batch)
         logits, fer2013, valence, _ = self.model(crops)
         target = first @ torch.from_numpy(VALENCES).to(device)
@@ -140,7 +141,7 @@ class ExpressionTask:
         if self.further is not None:
             other = score(softmax(infer(model, self.further)[0]), plurality(self.further.votes))
             metrics |= {"further_accuracy": other["accuracy"], "further_uar": other["uar"]}
-            # FER+ is judged by its own protocol, the other corpora by how well each label is known.
+            # FER+ is scored by its own protocol, the other corpora by unweighted average recall.
             metrics["balanced"] = (metrics["majority_accuracy"] + other["uar"]) / 2
         return metrics
 
@@ -148,11 +149,11 @@ class ExpressionTask:
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a face encoder on ``ferplus.zip`` in ``data`` and write its checkpoint to ``out``.
 
-    The train split fits the weights, the valid split chooses them and sets the temperature, the
-    test split is looked at once, at the end.
+    Weights are fitted on the train split, selected and temperature-scaled on valid, and tested once
+    at the end.
 
     Returns:
-        `measure` of the valid and the test split, and the test split disturbed in several ways.
+        `measure` of the valid split, the test split and its degraded versions.
     """
     faces = load(data)
     manifests = [read_manifest(path) for path in config.extra_data]
@@ -194,10 +195,10 @@ def card_text(config: Config, metrics: dict[str, Any]) -> str:
 
 
 def take_back_prior(model: FaceNet, learnt: Faces, dev: Faces, further: Faces) -> float:
-    """Make rare labels likelier, as far as it helps on the dev sets, and return how far.
+    """Choose the logit adjustment for rare labels on the dev sets, apply it and return it.
 
-    Logits lose a power, 0 to 0.5, of how frequent their label was in training (Menon et al., 2021):
-    elsewhere fear is not as rare as among web photographs.
+    The log-frequency of each label in training, times 0 to 0.5, is subtracted from its logit (Menon
+    et al., 2021): fear is rarer among web photographs than elsewhere.
     """
     counts = np.bincount(plurality(learnt.votes[is_face(learnt.votes)]), minlength=len(LABELS))
     prior = np.log(counts / counts.sum()).astype(np.float32)
