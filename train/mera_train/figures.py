@@ -80,9 +80,7 @@ def _row(test: Test, counts: Sequence[str], figures: Sequence[str]) -> list[str]
 
 
 def intervals_of(test: Test) -> dict[str, list[float]]:
-    """Return the measured 95 % intervals; missing ones are computed from the confusion matrix, over
-    rows.
-    """
+    """Return 95 % intervals: as measured, else over rows, from the confusion matrix."""
     silent = [row.get("unanswered", 0) for row in test["per_class"].values()]
     confusion = np.array(test["confusion"]["rows_are_truth"])
     return {**intervals(confusion, np.array(silent)), **test.get("interval_95", {})}

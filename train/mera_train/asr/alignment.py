@@ -1,4 +1,4 @@
-"""What is said when: training speech aligned to its text by pocketsphinx's English model."""
+"""Forced alignment of training speech with pocketsphinx's English model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PHONES = (
     "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH",
     "UH", "UW", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
-"""The CMU dictionary's phones; silence and noise are one."""
+"""The phones of the CMU dictionary; silence and noise share one symbol."""
 
 UNKNOWN, SILENCE = -1, -2
 
@@ -29,23 +29,26 @@ _NOT_ALIGNED = np.zeros((2, 0), np.int16)
 
 
 class Alignment:
-    """The phone and the word of every frame of the utterances that could be aligned."""
+    """Phone and word of every frame of the aligned utterances."""
 
     def __init__(self, rows: Mapping[str, NDArray[np.int16]]) -> None:
         self._rows = rows
 
     def phones(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return the numbers of `PHONES` at the times ``at [n]`` (s), `UNKNOWN` where none is."""
+        """Return indices into `PHONES` at the times ``at [n]`` (s); `UNKNOWN` without an
+        alignment.
+        """
         phones: NDArray[np.int64] = self._at(utterance, at)[0].astype(np.int64)
         return phones
 
     def classes(
         self, utterance: Utterance, words: Sequence[Sequence[int]], at: NDArray[np.floating]
     ) -> NDArray[np.int64]:
-        """Return the class at the times ``at [n]`` (s): 0 in silence, `UNKNOWN` where none is.
+        """Return the class at the times ``at [n]`` (s): 0 in silence, `UNKNOWN` without an
+        alignment.
 
         Args:
-            words: the classes of each word; they share its time in equal parts.
+            words: the classes of each word; its duration is divided equally among them.
         """
         word = self._at(utterance, at)[1].astype(np.int64)
         found = np.where(word == SILENCE, 0, UNKNOWN).astype(np.int64)
@@ -66,7 +69,7 @@ class Alignment:
 
 
 def prepare(data: Path, utterances: Sequence[Utterance], path: Path, digests: Digests) -> Alignment:
-    """Align ``utterances`` into ``path`` (.npz), once: a minute of processor for 50 of speech."""
+    """Align ``utterances``, cached in ``path`` (.npz): one CPU minute per 50 minutes of speech."""
     made = fingerprint.combined([_name(u), u.text, content(data, u, digests)] for u in utterances)
     # Here, so that the workers, which have no use for torch, need not load it.
     from mera_train import parallel
@@ -90,12 +93,14 @@ def _name(utterance: Utterance) -> str:
 
 
 def _align(data: Path, utterance: Utterance) -> NDArray[np.int16]:
-    """Return phone and word of every frame ``[2, n]``; none if a word is not in the dictionary."""
+    """Return phone and word of every frame ``[2, n]``; ``None`` if a word is not in the
+    dictionary.
+    """
     samples = audio.read(location(data, utterance.corpus), utterance.file, 1.0)
     pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
     decoder = _decoder()
     try:
-        # Words first, then the phones inside them.
+        # Words first, then their phones.
         decoder.set_align_text(utterance.text)
         _hear(decoder, pcm)
         decoder.set_alignment()

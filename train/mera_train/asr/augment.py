@@ -1,4 +1,4 @@
-"""Disturbances of log-mel frames: rooms, noise, loudness, delay, masked bands and moments."""
+"""Augmentation of log-mel frames: reverberation, noise, gain, delay, masked bands and frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Frames = NDArray[np.float32]
 
 
 class AugmentConfig(BaseModel):
-    """What is done to a training utterance, and how often."""
+    """Augmentation of training utterances."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +45,7 @@ class AugmentConfig(BaseModel):
 
 
 def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
-    """Mix in ``noise`` [m, 80], repeated as needed, at a signal-to-noise ratio.
+    """Add ``noise`` [m, 80], repeated as needed, at a signal-to-noise ratio.
 
     Mel energies of independent sounds add up, so no waveform is needed.
     """
@@ -57,9 +57,10 @@ def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
 
 
 def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
-    """Add the echoes of a room: energies that decay exponentially, ``direct_db`` below in sum.
+    """Add reverberation: exponentially decaying energy, in sum ``direct_db`` below the direct
+    sound.
 
-    Echoes come at random phases, so that energies add up and no waveform is needed.
+    Echoes have random phases, so their energies add up and no waveform is needed.
     """
     decay = 10 ** (-6 * FRAME_SHIFT_S / rt60_s)
     echoes = (1 - decay) * 10 ** (-direct_db / 10)
@@ -70,7 +71,7 @@ def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
 
 
 def warp(frames: Frames, stretch: float) -> Frames:
-    """Stretch the frequency axis, as a shorter or longer vocal tract does."""
+    """Vocal tract length perturbation: stretch the frequency axis."""
     bins = frames.shape[1]
     wanted = np.clip(np.arange(bins) * (1 + stretch), 0, bins - 1)
     below = np.minimum(wanted.astype(int), bins - 2)
@@ -80,7 +81,7 @@ def warp(frames: Frames, stretch: float) -> Frames:
 
 
 def pace(frames: Frames, tempo: float) -> Frames:
-    """Speak ``tempo`` times as fast: frames between the frames, at least one."""
+    """Change the tempo by interpolation between frames; at least one frame remains."""
     at = np.arange(0, len(frames) - 1e-6, tempo)
     below = np.minimum(at.astype(int), max(0, len(frames) - 2))
     share = np.minimum(at - below, 1).astype(np.float32)[:, None]
@@ -91,12 +92,12 @@ def pace(frames: Frames, tempo: float) -> Frames:
 
 
 def delay(frames: Frames, silence: int) -> Frames:
-    """Begin with frames of silence: on the device a chunk may begin anywhere."""
+    """Prepend frames of silence: on the device, chunks start anywhere in the speech."""
     return np.concatenate([np.full((silence, frames.shape[1]), FLOOR, np.float32), frames])
 
 
 def substitute(frames: Frames, moments: int, longest: int, generator: Generator) -> Frames:
-    """SpecSub (Zhou et al., 2022, U2++): moments become copies of what was a little before."""
+    """SpecSub (Zhou et al., 2022, U2++): replace stretches with copies of slightly earlier ones."""
     found: Frames = frames.copy()
     for _ in range(moments):
         length = int(generator.integers(1, longest + 1))
@@ -108,13 +109,13 @@ def substitute(frames: Frames, moments: int, longest: int, generator: Generator)
 
 
 def gain(frames: Frames, decibel: float) -> Frames:
-    """Make louder or softer."""
+    """Change the level."""
     louder: Frames = frames + np.float32(decibel * np.log(10) / 10)
     return louder
 
 
 def mask(frames: Frames, fill: Frames, config: AugmentConfig, generator: Generator) -> Frames:
-    """SpecAugment (Park et al., 2019): set bands and moments to ``fill`` [80]."""
+    """SpecAugment (Park et al., 2019): set bands and stretches of time to ``fill`` [80]."""
     frames = frames.copy()
     count, bins = frames.shape
     for _ in range(config.freq_masks):

@@ -28,12 +28,12 @@ _CORPORA = {
 
 
 def card(config: Config, metrics: Mapping[str, Any]) -> str:
-    """Return Markdown: what it is, what from, how good.
+    """Return Markdown: description, training data, metrics.
 
     Args:
-        config: what it was trained with.
-        metrics: on dev; what training had ``begun`` from, ``hours`` of recorded speech by corpus,
-            ``synthetic_hours``.
+        config: the training configuration.
+        metrics: on dev; ``begun``: initial checkpoint; ``hours`` of recorded speech by
+            corpus; ``synthetic_hours``.
     """
     hours = metrics.get("hours") or dict.fromkeys(config.corpora)
     corpora = [

@@ -1,4 +1,4 @@
-"""What `mera-edge train asr` is told."""
+"""Configuration of `mera-edge train asr`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mera_train.task import LoopConfig
 
 
 def _from_file(value: Any) -> Any:
-    """Read an augmentation that is given as the path of its YAML."""
+    """Read an augmentation given as the path of a YAML file."""
     return configuration.read(Path(value), AugmentConfig) if isinstance(value, str) else value
 
 
 class Config(BaseModel):
-    """What ``train asr`` reads."""
+    """Configuration of ``train asr``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class Config(BaseModel):
     symbols: list[str] = Field([], description="the classes; written by training")
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own recordings in place of the corpora."""
+        """Return a copy that trains on the user's own recordings instead of the corpora."""
         return self.model_copy(update={"own": own})
 
     @model_validator(mode="after")

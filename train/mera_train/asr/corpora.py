@@ -16,18 +16,18 @@ from mera_train.own import layouts
 from mera_train.own.layouts import ExampleRow
 
 SPLITS = {"": "train", "train": "train", "valid": "dev", "test": "test"}
-"""By what `mera_train.own.layouts.split` says."""
+"""Splits by the result of `mera_train.own.layouts.split`."""
 
 DEV_EVERY = 12
-"""Every twelfth speaker is kept for development where the corpus names none."""
+"""Every twelfth speaker is held out for dev if the corpus has no dev split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One recording: where it is, what was said, by whom."""
+    """One recording: location, transcript, speaker."""
 
     corpus: str
-    """Of an archive the name, else the folder."""
+    """The name of an archive, else the directory."""
     file: str
     text: str
     speaker: str
@@ -40,19 +40,19 @@ def read(data: Path, corpus: str, skipped: table.Skipped | None = None) -> list[
     """Read a corpus.
 
     Args:
-        data: the folder of the archives.
+        data: the directory of the archives.
         corpus: ``NAME`` for ``data/NAME.zip`` with a ``manifest.csv``; or a path: a manifest (.csv
-            or .jsonl; file, text, perhaps speaker and split; files beside it), the folder of
+            or .jsonl; file, text, optional speaker and split; relative paths), the directory of
             LibriSpeech (``SPEAKER/CHAPTER/*.trans.txt``) or of AISHELL-1 (``transcript``, ``wav``).
-        skipped: takes rows of a manifest that cannot be used; none may be where it is missing.
+        skipped: receives unusable rows of a manifest; without it, such rows are errors.
 
     Returns:
-        Utterances that are ``train``, ``dev`` or ``test``. Where there is no ``dev``, it is made of
-        whole speakers; of every twelfth utterance where one speaks alone. An archive without a
-        column ``split`` is for training alone.
+        Utterances with the split ``train``, ``dev`` or ``test``. A missing ``dev`` is made of whole
+        speakers, or of every twelfth utterance of a single speaker. An archive without a column
+        ``split`` is for training only.
 
     Raises:
-        InputError: nothing of the kind is there, or a row cannot be used; it is named.
+        InputError: the corpus is missing, or a row is unusable; the message names it.
     """
     path = Path(corpus)
     if path.suffix in layouts.FILES:
@@ -78,7 +78,7 @@ def _archived(corpus: str, row: Mapping[str, str]) -> Utterance:
 
 
 def location(data: Path, corpus: str) -> Path:
-    """Return the folder or the archive that the files of a corpus are in."""
+    """Return the directory or archive with the files of a corpus."""
     return Path(corpus) if Path(corpus).is_dir() else data / f"{corpus}.zip"
 
 

@@ -1,4 +1,4 @@
-"""Speech corpora as lists of utterances, and their log-mel frames, computed once."""
+"""Speech corpora as lists of utterances, and their cached log-mel frames."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
 def speech(
     data: Path, corpora: Sequence[str] = TRAINING, skipped: Skipped | None = None
 ) -> list[Utterance]:
-    """Read ``corpora`` (`mera_train.asr.corpora.read`), every utterance train, dev or test.
+    """Read ``corpora`` (`mera_train.asr.corpora.read`); every utterance has a split.
 
-    Sentences that an archive has in its test too stay there only (a manifest is taken as it is:
-    commands are the same for everyone); dev is made of whole speakers, none of whom is in train.
+    Sentences of an archive's test split are removed from its other splits (not for manifests:
+    commands are the same for everyone). Dev has whole speakers, none of whom is in train.
     """
     utterances = []
     for corpus in corpora:
@@ -48,10 +48,10 @@ def synthetic(data: Path, corpus: str) -> list[Utterance]:
 
 
 def noises(data: Path) -> list[Utterance]:
-    """The street and machine noises that training may use (folds 1 and 2).
+    """Read the street and machine noises for training (folds 1 and 2).
 
     Raises:
-        InputError: they are not there.
+        InputError: they are missing.
     """
     try:
         rows = archived(data, NOISE)
@@ -66,12 +66,12 @@ def noises(data: Path) -> list[Utterance]:
 
 
 def content(data: Path, utterance: Utterance, digests: Digests) -> str:
-    """Return a digest of what an utterance is read from."""
+    """Return a digest of an utterance's source file."""
     return digests.of_recording(location(data, utterance.corpus), utterance.file)
 
 
 def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
-    """Return by corpus a digest of all that is used of it: sounds, texts, speakers, splits."""
+    """Return a digest per corpus of all that is used: sound, texts, speakers, splits."""
     return by_corpus(
         (u.corpus, [u.file, u.text, u.speaker, u.split, content(data, u, digests)])
         for u in utterances
@@ -85,7 +85,7 @@ class Frames:
         self._frames, rows = frames.read(path)
         faults = {(row["corpus"], row["file"]): row["fault"] for row in rows if row["fault"]}
         self.faults = list(faults.values())
-        """Why recordings could not be read; they have no frames."""
+        """Errors of unreadable recordings, which have no frames."""
         self._spans: dict[tuple[str, str, float], tuple[int, int]] = {
             (row["corpus"], row["file"], row["speed"]): (row["start"], row["end"]) for row in rows
         }
@@ -108,13 +108,13 @@ def prepare(
     path: Path,
     digests: Digests,
 ) -> Frames:
-    """Compute the frames of ``utterances`` at every speed into ``path`` (.npy, .jsonl), once.
+    """Compute the frames of ``utterances`` at every speed, cached in ``path`` (.npy, .jsonl).
 
-    Only recorded training utterances are sped up and slowed down.
+    Speed perturbation applies to recorded training utterances only.
     """
     jobs = [(u, s) for u in utterances for s in (speeds if u.split == "train" else (1.0,))]
     made = combined([SPEC, *((u.corpus, u.file, s, content(data, u, digests)) for u, s in jobs)])
-    # Here, so that the workers, which have no use for torch, need not load it.
+    # Imported here, so that the workers, which do not need torch, do not load it.
     from mera_train import parallel
 
     with parallel.first():
@@ -130,7 +130,7 @@ def prepare(
 
 
 def _frames(data: Path, job: tuple[Utterance, float]) -> tuple[NDArray[np.float16], str]:
-    """Return the frames of a recording, and why there are none."""
+    """Return the frames of a recording, or why there are none."""
     utterance, speed = job
     try:
         samples = audio.read(location(data, utterance.corpus), utterance.file, speed)
@@ -143,8 +143,9 @@ def _frames(data: Path, job: tuple[Utterance, float]) -> tuple[NDArray[np.float1
 def batches(
     lengths: Sequence[int], largest: int, generator: np.random.Generator
 ) -> Iterator[list[int]]:
-    """Group items of similar length so that no batch has more than ``largest`` padded frames,
-    in random order."""
+    """Group items of similar length into batches of at most ``largest`` padded frames, in random
+    order.
+    """
     noisy = np.asarray(lengths) * generator.uniform(0.95, 1.05, len(lengths))
     groups: list[list[int]] = [[]]
     for index in np.argsort(noisy, kind="stable"):

@@ -1,7 +1,7 @@
-"""DeepSpeech2 (Amodei et al., 2016) as a stream: convolutions, then LSTMs that only look back.
+"""Streaming DeepSpeech2 (Amodei et al., 2016): convolutions, then unidirectional LSTMs.
 
-Its state goes where the conformer's convolution caches go, so that the exported file has the same
-interface: a kernel of three would keep two frames of the past; here they are an LSTM's two states.
+The LSTM states take the place of the conformer's convolution caches, so that the exported file has
+the same interface: a kernel of three caches two frames, an LSTM has two states.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mera_train.asr.encoder import Dropout, Encoder, ModelConfig, Stem
 
 
 class DeepSpeech2(Encoder):
-    """Frames to scores; takes and gives what `mera_train.asr.model.Conformer` does."""
+    """DeepSpeech2 with the interface of `mera_train.asr.model.Conformer`."""
 
     def __init__(
         self, config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int
@@ -28,11 +28,11 @@ class DeepSpeech2(Encoder):
         self.dropout = Dropout(config.dropout)
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        """Encode whole utterances ``[B, T, 80]``; the chunk makes no difference.
+        """Encode whole utterances ``[B, T, 80]``; the chunk size has no effect.
 
         Returns:
-            Scores ``[B, encoder frames, symbols]`` of the last layer, and of the middle one
-            ``[B, encoder frames, phones per frame, phones]``.
+            Symbol scores ``[B, encoder frames, symbols]`` from the last layer, and phone scores
+            ``[B, encoder frames, phones per frame, phones]`` from the middle one.
         """
         x = middle = self.stem(normalised)
         for index, (lstm, norm) in enumerate(zip(self.lstms, self.norms, strict=True)):
@@ -48,8 +48,8 @@ class DeepSpeech2(Encoder):
 
         Args:
             frames: ``[1, window, 80]``, before CMVN.
-            offset, visible: not looked at.
-            attention: handed through; there is no attention.
+            offset, visible: ignored.
+            attention: returned unchanged; there is no attention.
             states: ``[layers, 1, d, 2]``, zeros at the beginning.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What every recognizer's network begins and ends with, and the shape that both kinds share."""
+"""Common parts of the recognizer networks: configuration, stem, output heads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mera_train.asr.alignment import PHONES
 
 
 class ModelConfig(BaseModel):
-    """The shape of the network."""
+    """Layer sizes of the network."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,12 +67,12 @@ class ModelConfig(BaseModel):
 
     @property
     def left(self) -> int:
-        """Encoder frames of the past that a chunk sees."""
+        """Left context of a chunk, in encoder frames."""
         return self.chunk_size * self.left_chunks
 
     @property
     def window(self) -> int:
-        """Frames that one chunk reads.
+        """Input frames of one chunk.
 
         The next window starts ``chunk_size * subsampling_factor`` later.
         """
@@ -80,24 +80,24 @@ class ModelConfig(BaseModel):
 
     @property
     def joined(self) -> int:
-        """Frames in the cache of `phone_head_block` to an encoder frame."""
+        """Frames in the cache of `phone_head_block` per encoder frame."""
         return 2 if self.kind == "whisper" else 1
 
     @property
     def phones_per_frame(self) -> int:
-        """Sounds that an encoder frame names, 40 ms each."""
+        """Phones per encoder frame, 40 ms each."""
         return self.subsampling_factor // 4
 
     @property
     def right_context(self) -> int:
-        """Frames after its first that an encoder frame reads."""
+        """Input frames of an encoder frame after its first."""
         return 2 * self.subsampling_factor - 2
 
 
 class Stem(nn.Module):
     """Normalised frames ``[B, T, 80]`` to encoder frames ``[B, ~T / subsampling, width]``.
 
-    Few channels: this is where the rate is highest, and a wide stem would cost more than all
+    It has few channels: the frame rate is highest here, and a wide stem would cost more than all
     blocks together.
     """
 
@@ -126,9 +126,9 @@ class Stem(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Drops whole channels of an utterance: one draw per channel, not one per frame and channel.
+    """Drops whole channels of an utterance: one random draw per channel, not per frame and channel.
 
-    On CPUs the draws of an ordinary dropout take a fifth of the training time.
+    On CPUs, the random numbers of ordinary dropout take a fifth of the training time.
     """
 
     def __init__(self, probability: float) -> None:
@@ -143,13 +143,13 @@ class Dropout(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What every recognizer's network begins and ends with.
+    """Base class of the recognizer networks: CMVN, stem and output heads.
 
     Args:
-        config: its shape.
-        stem: normalised frames to what the first block reads.
-        mean, inverse_std: global CMVN, ``[80]`` each; part of the weights.
-        symbols: output classes, blank (0) included.
+        config: layer sizes.
+        stem: maps normalised frames to the input of the first block.
+        mean, inverse_std: global CMVN, ``[80]`` each; saved with the weights.
+        symbols: number of output classes, including blank (0).
     """
 
     def __init__(
@@ -178,6 +178,6 @@ class Encoder(nn.Module):
         return (frames - self.mean) * self.inverse_std
 
     def scores(self, last: Tensor, inner: Tensor) -> tuple[Tensor, Tensor]:
-        """Score the symbols of the last block, and the phones of an inner one."""
+        """Return symbol scores from the last block and phone scores from an inner one."""
         phones = self.phones(inner).unflatten(-1, (self.config.phones_per_frame, -1))
         return self.head(last), phones

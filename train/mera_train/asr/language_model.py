@@ -2,11 +2,10 @@
 
     mera-edge train language-model CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
-Writes ``language_model.npz`` beside the weights. It counts what the training speech says, the
-English sentences of ``text.zip`` and the texts that are named. Its weight and bonus in the beam
-search are those with which the dev speakers are understood best; none of their sentences, and none
-of a test speaker's, is in the text. A recognizer that writes with the units of another one can take
-that one's counts.
+Writes ``language_model.npz`` next to the weights, from the transcripts of the training speech, the
+English sentences of ``text.zip`` and the given texts. Weight and bonus in the beam search are tuned
+on dev; sentences of dev and test speakers are excluded from the text. A recognizer with the units
+of another one can reuse its counts.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ from mera_train.asr.units import WORD_START, Units
 from mera_train.checkpoint import Checkpoint
 
 FILE = "language_model.npz"
-"""In a checkpoint."""
+"""File name in a checkpoint."""
 OWN = 3
-"""Times that the transcripts of the training speech count: they are of the kind that is heard."""
+"""Weight of the transcripts of the training speech: they are in the target domain."""
 WEIGHTS = (0.6, 0.7, 0.8, 0.9)
 BONUSES = (2.0, 2.5, 3.0, 3.5)
 
 
 def text(data: Path, corpora: Sequence[str], texts: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Return what the training speech says, and written sentences as they are spoken."""
+    """Return the transcripts of the training speech, and written sentences in spoken form."""
     utterances = speech(data, corpora)
     held_out = {u.text for u in utterances if u.split != "train"}
     said = [u.text for u in utterances if u.split == "train" and u.text not in held_out]
@@ -55,8 +54,9 @@ def text(data: Path, corpora: Sequence[str], texts: Sequence[Path]) -> tuple[lis
 
 @dataclass(frozen=True)
 class Posteriors:
-    """What a speaker said; log-probabilities of units ``[n, classes]`` and of phones
-    ``[sounds, phones]``, as the device hears them."""
+    """A transcript, with log-probabilities of units ``[n, classes]`` and of phones ``[sounds,
+    phones]`` as on the device.
+    """
 
     text: str
     units: NDArray[np.float32]
@@ -64,17 +64,17 @@ class Posteriors:
 
 
 def dev(loaded: Checkpoint, data: Path) -> list[Utterance]:
-    """Return what the dev speakers of a checkpoint's corpora say."""
+    """Compute the posteriors of the dev utterances of a checkpoint's corpora."""
     return [u for u in speech(data, loaded.settings(Config).corpora) if u.split == "dev"]
 
 
 def compute_posteriors(
     loaded: Checkpoint, data: Path, utterances: Iterable[Utterance], chunk: int | None = None
 ) -> list[Posteriors]:
-    """Let the network of a checkpoint hear ``utterances``.
+    """Run the network of a checkpoint on ``utterances``.
 
     Args:
-        chunk: encoder frames that it hears at once; as many as on the device if not said.
+        chunk: chunk size in encoder frames; that of the device by default.
     """
     config = loaded.settings(Config)
     empty = build(config.model, torch.zeros(BINS), torch.ones(BINS), len(config.symbols))
@@ -131,8 +131,9 @@ def write(
     tried: Callable[[Choice], float],
     choices: Sequence[Choice],
 ) -> None:
-    """Write ``arrays`` to ``path`` with the numbers with which ``tried``, which may read the file,
-    gives the lowest error rate; print all."""
+    """Write ``arrays`` to ``path`` with those factors for which ``tried``, which may read the file,
+    gives the lowest error rate; print all rates.
+    """
     np.savez_compressed(path, **{**arrays, **choices[0]})
     with workers.pool() as pool:
         rates = list(pool.map(tried, choices))
@@ -144,10 +145,10 @@ def write(
 def counts_of(
     other: Path, symbols: Sequence[str], file: str, but: Iterable[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return what ``file`` of another checkpoint holds, but for its factors.
+    """Read ``file`` of another checkpoint, without its factors.
 
     Raises:
-        InputError: the other one writes with other units, or has no such file.
+        InputError: the other checkpoint has different units, or no such file.
     """
     if checkpoint.load(other).settings(Config).symbols != list(symbols):
         raise InputError(f"{other} has different units", "count again, without --counts-of")
@@ -160,7 +161,9 @@ def counts_of(
 def tune(
     directory: Path, data: Path, texts: Sequence[Path] = (), other: Path | None = None
 ) -> None:
-    """Estimate the model of a checkpoint, choose weight and bonus on dev, write it, print why."""
+    """Estimate the language model of a checkpoint, tune weight and bonus on dev, write and report
+    it.
+    """
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     symbols, units = config.symbols, Units(config.symbols)

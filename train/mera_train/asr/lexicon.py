@@ -1,12 +1,11 @@
-"""The recognizer's lexicon: words by their pronunciations, and a trigram model of them.
+"""The recognizer's lexicon: pronunciations of words, and a word trigram model.
 
     mera-edge train lexicon CHECKPOINT DATA [TEXT.txt ...] [--counts-of OTHER]
 
-Writes ``words.npz`` beside the weights: the words that occur most often in the texts of
-`mera_train.asr.language_model` and have a pronunciation in the CMU dictionary (as pocketsphinx
-has it), how they follow each other, and the layer that names phones. How much each kind of evidence
-counts is chosen so that the dev speakers are understood best. CHECKPOINT has a language model
-already (`mera_train.asr.language_model`).
+Writes ``words.npz`` next to the weights: the most frequent words in the texts of
+`mera_train.asr.language_model` that have a pronunciation in the CMU dictionary (as in
+pocketsphinx), their trigrams, and the phone layer. The weights of the scores are tuned on dev.
+CHECKPOINT needs a language model (`mera_train.asr.language_model`).
 """
 
 from __future__ import annotations
@@ -49,14 +48,14 @@ from mera_train.asr.language_model import (
 from mera_train.asr.ngrams import estimate
 
 FILE = "words.npz"
-"""In a checkpoint."""
+"""File name in a checkpoint."""
 WORDS = 40_000
 GAIN = 15.0
-"""Nats that an n-gram has to be good for to be kept."""
+"""Minimum gain in log-likelihood (nats) of an n-gram to be kept."""
 PRIOR = 0.4
-"""Power of the phones' frequencies by which their posteriors are divided."""
+"""Exponent of the phone priors by which the phone posteriors are divided."""
 WEIGHT, BONUS = 1.2, 0.0
-"""Of the word search, whose own errors it makes fewest with."""
+"""Language model weight and word bonus with which the word search alone makes the fewest errors."""
 BY_LANGUAGE = (1.2, 1.5, 1.8)
 BY_UNIT = (3.0, 4.0, 5.0)
 BY_SOUND = (0.4, 0.6, 0.8)
@@ -67,7 +66,7 @@ Pronunciation = tuple[int, ...]
 
 
 def pronunciations() -> dict[str, list[Pronunciation]]:
-    """Return how the words of the CMU dictionary sound, as numbers of `PHONES`."""
+    """Return the pronunciations in the CMU dictionary, as indices into `PHONES`."""
     from pocketsphinx import get_model_path
 
     found: dict[str, list[Pronunciation]] = {}
@@ -80,10 +79,10 @@ def pronunciations() -> dict[str, list[Pronunciation]]:
 
 
 def tree(sounds: Iterable[tuple[int, Pronunciation]]) -> dict[str, NDArray[Any]]:
-    """Return the prefix tree of pronunciations as the device's `Lexicon` reads it.
+    """Return the prefix tree of pronunciations for the device's `Lexicon`.
 
     Args:
-        sounds: a word's number and a pronunciation, any number for a word.
+        sounds: pairs of word index and pronunciation; a word may have several.
     """
     children: list[dict[int, int]] = [{}]
     endings: list[list[int]] = [[]]
@@ -96,7 +95,7 @@ def tree(sounds: Iterable[tuple[int, Pronunciation]]) -> dict[str, NDArray[Any]]
                 endings.append([])
             node = children[node][phone]
         endings[node].append(word)
-    # Level by level, so that the children of a node follow each other.
+    # Level by level, so that the children of a node are contiguous.
     order, phones_of, begins = [0], [0], []
     for node in order:
         begins.append(len(order))
@@ -113,10 +112,10 @@ def tree(sounds: Iterable[tuple[int, Pronunciation]]) -> dict[str, NDArray[Any]]
 
 
 def follow(texts: Sequence[str], words: Mapping[str, int]) -> dict[str, NDArray[Any]]:
-    """Estimate which word follows which: trigrams of ``words``, numbered from 1 on."""
+    """Estimate a trigram model of ``words``, numbered from 1."""
     strange = len(words) + 1
     numbered = [[words.get(word, strange) for word in each.split()] for each in texts]
-    # The last class is what has no pronunciation.
+    # The last class is for words without a pronunciation.
     found = estimate(numbered, strange + 1, order=3, bits=16, gain=GAIN, unlisted=strange)
     found["follows"] = found.pop("units")
     found["contexts"] = found["contexts"].astype(np.uint32)
@@ -126,7 +125,7 @@ def follow(texts: Sequence[str], words: Mapping[str, int]) -> dict[str, NDArray[
 def vocabulary(
     said: Mapping[str, Sequence[Pronunciation]], texts: Sequence[str]
 ) -> dict[str, NDArray[Any]]:
-    """Return what the device's `Lexicon` reads of words: how they sound, what follows."""
+    """Return the arrays for the device's `Lexicon`: pronunciations and trigrams."""
     numbers = {word: number for number, word in enumerate(said, 1)}
     return {
         **tree((numbers[word], phones) for word, spoken in said.items() for phones in spoken),
@@ -141,7 +140,7 @@ def _models(path: Path, symbols: list[str]) -> RescoringModels:
 
 
 def _found(path: Path, symbols: list[str], heard: Sequence[Posteriors]) -> list[list[Words]]:
-    """Return the texts that both searches find in utterances."""
+    """Return the texts that both searches find."""
     models, found = _models(path, symbols), []
     beam = PrefixBeam(language_model=models.language_model)
     search = WordSearch(models.lexicon)
@@ -175,10 +174,10 @@ def _tried(
 def make(
     directory: Path, data: Path, texts: Sequence[Path] = (), other: Path | None = None
 ) -> None:
-    """Write the lexicon of a checkpoint, with the factors that dev is understood best with.
+    """Write the lexicon of a checkpoint, with factors tuned on dev.
 
     Raises:
-        InputError: its network cannot name phones on the device.
+        InputError: its network cannot predict phones on the device.
     """
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)

@@ -1,4 +1,4 @@
-"""What a recognizer is trained on, and what is said of what is left out."""
+"""The training material of a recognizer, and notices about excluded utterances."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Material:
     synthetic: list[Utterance]
     noise: list[Utterance]
     config: Config
-    """With the figure that can choose the weights."""
+    """The configuration, with a selection metric that can be computed."""
     made: Made
     digests: Digests
 
 
 def gather(config: Config, data: Path, out: Path, resume: bool | Path) -> Material:
-    """Read the corpora, compute their frames into ``out`` and leave out what cannot be used.
+    """Read the corpora, cache their frames in ``out`` and exclude unusable utterances.
 
     Raises:
-        InputError: a corpus cannot be used; more rows than ``skip_bad`` cannot; no speech is left;
-            ``out`` holds another run.
+        InputError: a corpus is unusable; more than ``skip_bad`` rows are unusable; no speech is
+            left; ``out`` holds another run.
     """
     skipped = Skipped(config.skip_bad)
     utterances = speech(data, config.corpora, skipped)
@@ -70,7 +70,7 @@ def gather(config: Config, data: Path, out: Path, resume: bool | Path) -> Materi
 
 
 def trainable(material: Material, units: Units) -> list[Utterance]:
-    """Return the training utterances whose text can be said in their time, and say which cannot."""
+    """Return the training utterances whose duration fits their text; report the others."""
     kept, told = _trainable(material.train, material.frames, units, material.config)
     _tell(told)
     return kept
@@ -79,7 +79,7 @@ def trainable(material: Material, units: Units) -> list[Utterance]:
 def _fitting(
     utterances: Sequence[Utterance], frames: Frames, config: Config
 ) -> tuple[list[Utterance], list[str]]:
-    """Leave out training utterances that are too short or too long; return what to say of it."""
+    """Exclude training utterances that are too short or too long; return a notice."""
     shortest, longest = config.duration_s
     seconds = {u: frames.count(u) / 100 for u in utterances if u.split == "train"}
     short = [u for u, length in seconds.items() if length < shortest]
@@ -97,7 +97,7 @@ def _fitting(
 def _trainable(
     training: Sequence[Utterance], frames: Frames, units: Units, config: Config
 ) -> tuple[list[Utterance], list[str]]:
-    """Leave out utterances whose text cannot be said in the time; return what to say of it."""
+    """Exclude utterances that are too short for their text; return a notice."""
 
     def possible(utterance: Utterance) -> bool:
         symbols = sum(len(units.encode(word)) for word in utterance.text.split())
@@ -114,7 +114,7 @@ def _trainable(
 
 
 def _selecting(config: Config, dev: Sequence[str]) -> Config:
-    """Let the character error rate choose the weights where there are no words to count."""
+    """Select by character error rate if the texts have no words."""
     if config.loop.metric_for_best_model != "wer" or not dev or any(" " in text for text in dev):
         return config
     _tell(["no dev transcript has a space: the character error rate chooses"])
@@ -124,7 +124,7 @@ def _selecting(config: Config, dev: Sequence[str]) -> Config:
 
 
 def _in_two_splits(utterances: Sequence[Utterance]) -> list[str]:
-    """Return what to say of speakers who are in more than one split."""
+    """Return a notice about speakers in more than one split."""
     splits: dict[tuple[str, str], set[str]] = {}
     for u in utterances:
         if u.speaker:
@@ -140,7 +140,7 @@ def _in_two_splits(utterances: Sequence[Utterance]) -> list[str]:
 
 
 def _tell(lines: Sequence[str]) -> None:
-    """Say it once, whatever number of processes trains."""
+    """Print it in the main process only."""
     if parallel.state().is_main_process:
         for line in lines:
             print(line, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""A causal conformer with CTC (U2 style): every chunk sees itself and a bounded past.
+"""A causal conformer with CTC (U2 style): a chunk attends to itself and a bounded left context.
 
 The same weights run in two ways: `Conformer.forward` on whole utterances with a chunk mask, for
-training, and `Conformer.stream` on one window with caches of fixed shapes, for export. Both give
-the same log-probabilities.
+training, and `Conformer.stream` on one window with fixed-size caches, for export. Both give the
+same log-probabilities.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FeedForward(nn.Sequential):
 
 
 class Attention(nn.Module):
-    """Self-attention; ``bias`` says who sees whom, and how strongly distance counts."""
+    """Self-attention; ``bias`` holds the mask and the distance penalty."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class Attention(nn.Module):
         return query, torch.cat([part.reshape(shape).transpose(1, 2) for part in key_value], dim=-1)
 
     def mix(self, query: Tensor, both: Tensor, bias: Tensor) -> Tensor:
-        """Return what the queries attend to, ``[B, T, d]``."""
+        """Return the attention output ``[B, T, d]``."""
         key, value = both.chunk(2, dim=-1)
-        # Written out: on CPUs its bf16 gradient is three times faster than the fused kernel's.
+        # Not the fused kernel: on CPUs, the bf16 gradient of this code is three times as fast.
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3) + bias.to(query.dtype)
         mixed = scores.softmax(dim=-1).to(value.dtype) @ value
         batch, _, time, _ = mixed.shape
@@ -72,7 +72,7 @@ class Attention(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Gated causal depthwise convolution. LayerNorm, since batches have padding."""
+    """Gated causal depthwise convolution. LayerNorm, because batches are padded."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -114,17 +114,17 @@ class Block(nn.Module):
         attention_cache: Tensor | None = None,
         convolution_cache: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Apply half a feed-forward module, attention, convolution and the other half, each
-        residual, then a norm (Gulati et al., 2020, *Conformer*).
+        """Apply half a feed-forward module, attention, convolution and half a feed-forward module,
+        each residual, then a norm (Gulati et al., 2020, *Conformer*).
 
         Args:
             x: ``[B, T, width]``.
             bias: added to the attention scores; minus infinity hides a position.
-            attention_cache, convolution_cache: of the frames before ``x``; None in training, where
-                ``x`` holds the whole utterance.
+            attention_cache, convolution_cache: caches of the frames before ``x``; None in training,
+                where ``x`` is the whole utterance.
 
         Returns:
-            The frames ``[B, T, width]``, and both caches for the frames after them.
+            The frames ``[B, T, width]``, and both caches for the following frames.
         """
         x = x + 0.5 * self.first(x)
         attended, attention_cache = self.attention(x, bias, attention_cache)
@@ -145,15 +145,15 @@ class Conformer(Encoder):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        """Encode whole utterances as if they came in chunks of ``chunk`` encoder frames.
+        """Encode whole utterances with the mask of chunks of ``chunk`` encoder frames.
 
         Args:
             normalised: frames after CMVN, ``[B, T, 80]``.
 
         Returns:
-            Scores ``[B, encoder frames, symbols]`` of the last block, and of the middle one, or by
-            the keys and values of `ModelConfig.phone_head_block`, ``[B, encoder frames, phones per
-            frame, phones]``.
+            Symbol scores ``[B, encoder frames, symbols]`` from the last block, and phone scores
+            ``[B, encoder frames, phones per frame, phones]`` from the middle one or from the keys
+            and values of `ModelConfig.phone_head_block`.
         """
         x = self.stem(normalised)
         bias = self.bias(x.shape[1], chunk, x.device)
@@ -178,13 +178,13 @@ class Conformer(Encoder):
 
         Args:
             frames: ``[1, window, 80]``, before CMVN.
-            offset: not looked at; positions are relative.
+            offset: ignored; positions are relative.
             attention: ``[blocks, heads, left, 2 d/heads]``, zeros at the beginning.
             convolution: ``[blocks, 1, d, kernel - 1]``, zeros at the beginning.
             visible: bool ``[1, 1, left + chunk]``, false where the cache is not yet filled.
 
         Returns:
-            Log-probabilities ``[1, chunk, symbols]`` and the two caches of the next window.
+            Log-probabilities ``[1, chunk, symbols]`` and both caches for the next window.
         """
         config = self.config
         x = self.stem(self.normalise(frames))
@@ -205,7 +205,9 @@ class Conformer(Encoder):
         )
 
     def bias(self, frames: int, chunk: int, device: torch.device) -> Tensor:
-        """Return ``[1, heads, frames, frames]``: minus infinity outside chunk and past."""
+        """Return ``[1, heads, frames, frames]``: minus infinity outside the chunk and its left
+        context.
+        """
         at = torch.arange(frames, device=device)
         first = at // chunk * chunk
         query, key = first[:, None], at[None, :]
@@ -213,9 +215,9 @@ class Conformer(Encoder):
         return self.penalty(at, at).masked_fill(~seen, -torch.inf)
 
     def penalty(self, query: Tensor, key: Tensor) -> Tensor:
-        """ALiBi (Press et al., 2022), in both directions: minus slope times distance.
+        """ALiBi (Press et al., 2022) in both directions: minus slope times distance.
 
-        Relative and without weights, so an endless stream needs no position counter.
+        It is relative and has no weights, so an endless stream needs no position counter.
         """
         heads = self.config.heads
         slopes = torch.exp2(-8.0 * torch.arange(1, heads + 1, device=query.device) / heads)

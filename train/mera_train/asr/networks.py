@@ -19,11 +19,11 @@ _KINDS: dict[str, type[Conformer] | type[DeepSpeech2] | type[Whisper]] = {
 
 
 def build(config: ModelConfig, mean: Tensor, inverse_std: Tensor, symbols: int) -> Network:
-    """Return the network of a configuration, untrained.
+    """Build the untrained network of a configuration.
 
     Args:
-        config: its shape.
-        mean, inverse_std: of every log-mel bin: the global CMVN.
-        symbols: classes, blank included.
+        config: layer sizes.
+        mean, inverse_std: global CMVN of every log-mel bin.
+        symbols: number of classes, including blank.
     """
     return _KINDS[config.kind](config, mean, inverse_std, symbols)

@@ -1,4 +1,4 @@
-"""N-gram models of units or of words, from texts as numbers."""
+"""N-gram models of units or words, from texts encoded as integers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Keys = NDArray[np.uint64]
 def count(
     texts: Sequence[Sequence[int]], order: int, bits: int
 ) -> list[tuple[Keys, NDArray[np.int64]]]:
-    """Return by length from 1 to ``order`` the n-grams, as numbers in rising order, and how often
-    each occurs. A text begins with the highest number of so many bits, which is never the last unit
-    of an n-gram."""
+    """Return the n-grams of each length from 1 to ``order`` as sorted integers, with their counts.
+    A text begins with the highest number of ``bits`` bits, which is never the last unit of an
+    n-gram.
+    """
     start = 2**bits - 1
     units = np.array([u for text in texts for u in (start, *text)], np.uint64)
     place = np.concatenate([np.arange(len(text) + 1) for text in texts])
@@ -44,17 +45,18 @@ def estimate(
 
     Args:
         texts: classes from 1 on.
-        classes: of the recognizer, blank included.
-        order: units of the longest n-gram.
-        fewest: times that an n-gram of three units or more has to occur to be kept.
-        most: of these n-grams that are kept; ``fewest`` rises until there are no more.
-        bits: of a class; the highest such number begins a text.
-        gain: keep instead, of two units or more, what makes its own occurrences so many nats
-            likelier in all than the shorter n-gram does (Seymore and Rosenfeld, 1996).
-        unlisted: a class that is never asked for, and takes its share of probability all the same.
+        classes: number of classes of the recognizer, including blank.
+        order: length of the longest n-gram.
+        fewest: minimum count of n-grams with three or more units.
+        most: maximum number of such n-grams; ``fewest`` is raised until it is met.
+        bits: bits per class; the highest such number begins a text.
+        gain: instead, keep n-grams with two or more units that raise the log-likelihood of their
+            own occurrences by this many nats in total over the shorter n-gram (Seymore and
+            Rosenfeld, 1996).
+        unlisted: a class that is never queried, but takes its share of probability.
 
     Returns:
-        The arrays that `mera_edge.asr.decoding.ngram_lm.LanguageModel` reads.
+        The arrays for `mera_edge.asr.decoding.ngram_lm.LanguageModel`.
     """
     counted, base = count(texts, order, bits), np.uint64(bits)
     start = 2**bits - 1
@@ -70,7 +72,7 @@ def estimate(
     for length, (keys, times) in enumerate(counted, 1):
         weights = times.astype(np.float64)
         if length < order:
-            # How many different units it follows; what begins a text follows nothing.
+            # Number of distinct preceding units; the beginning of a text has none.
             longer = counted[length][0] & _lowest(length, bits)
             followed, different = np.unique(longer, return_counts=True)
             begins = (keys >> np.uint64(bits * (length - 1))) == start
@@ -100,7 +102,7 @@ def estimate(
             # All units are listed.
             backoffs.append((contexts, np.ones(1)))
         else:
-            # What the kept ones leave, spread as the shorter context says.
+            # The remaining mass is distributed by the shorter context (back-off).
             missing = 1 - np.bincount(of[often], share[often], len(contexts))
             others = 1 - np.bincount(of[often], lower[often], len(contexts))
             known = np.bincount(of[often], minlength=len(contexts)) > 0
@@ -116,7 +118,7 @@ def probability(
     backoffs: Sequence[tuple[Keys, NDArray[np.float64]]],
     bits: int,
 ) -> NDArray[np.float64]:
-    """Return the probabilities of n-grams as long as the model so far has them."""
+    """Return the probabilities of n-grams, up to the length that is already estimated."""
     length = len(kept)
     listed, shares = kept[-1]
     place = np.searchsorted(listed, keys).clip(max=len(listed) - 1)
@@ -133,7 +135,7 @@ def probability(
 
 
 def _lowest(units: int, bits: int) -> np.uint64:
-    """The mask of the newest so many units of an n-gram."""
+    """Return the bit mask of the last ``units`` units of an n-gram."""
     mask: np.uint64 = np.uint64(2 ** (bits * units) - 1)
     return mask
 
@@ -147,7 +149,7 @@ def _arrays(
     shares = np.concatenate([shares for _, shares in kept])
     contexts = np.concatenate([contexts for contexts, _ in backoffs])
     gammas = np.concatenate([gammas for _, gammas in backoffs])
-    # Shorter contexts are smaller numbers, and each length is in order already.
+    # Shorter contexts are smaller numbers, and each length is already sorted.
     begins = np.searchsorted(keys >> np.uint64(bits), contexts)
     return {
         "contexts": contexts,

@@ -1,4 +1,4 @@
-"""The recognizer learns from one's own recordings, beside the shipped one as a baseline."""
+"""Training of the recognizer on the user's own recordings, with the shipped one as baseline."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ WEIGHTS = "model.safetensors"
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
-    """Train on ``config.own``; on test, the shipped one is asked the same by the same search.
+    """Train on ``config.own``; the shipped recognizer is tested too, with the same search.
 
-    Writes a checkpoint to ``out``, and ``examples.csv``: which recording was in which split.
+    Writes a checkpoint to ``out``, and ``examples.csv`` with the split of every recording.
 
     Returns:
-        The metrics on the valid recordings, and of both on the ``test`` and as ``shipped``.
+        Metrics on the valid recordings, and on test of both: ``test`` and ``shipped``.
 
     Raises:
-        InputError: the recordings cannot be used, or ``out`` holds another run.
+        InputError: the recordings are unusable, or ``out`` holds another run.
     """
     path = _table(required(config.own), out, bool(resume))
     recognizer.train(_with(config, path), data, out, resume)
@@ -70,7 +70,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
             metrics["learnt"] = metrics["test"]
             metrics["test"] = _rates(_understood(start, tested, frames))
             if parallel.state().is_main_process:
-                # The network and its units are those that it began from: only weights differ.
+                # Network and units are those of the initial checkpoint; only weights change.
                 disk.write(out / WEIGHTS, (start / WEIGHTS).read_bytes())
     if (CHECKPOINTS / "asr").is_dir():
         metrics["shipped"] = _rates(_understood(CHECKPOINTS / "asr", tested, frames))
@@ -81,12 +81,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
 
 def recordings(path: Path, faults: list[InputError]) -> list[Example]:
-    """Read recordings; the label of each is what is said in it.
+    """Read recordings, labelled with their transcripts.
 
     Args:
-        path: see `mera_train.own.layouts.rows`. Columns: ``file``, ``text``, perhaps ``split`` and
+        path: see `mera_train.own.layouts.rows`. Columns: ``file``, ``text``, optional ``split`` and
             ``person``.
-        faults: takes what is wrong with rows that cannot be used.
+        faults: receives the errors of unusable rows.
 
     Raises:
         InputError: a column is missing, or a split is unknown.
@@ -111,7 +111,7 @@ def recordings(path: Path, faults: list[InputError]) -> list[Example]:
 
 
 def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
-    """Divide the recordings, and note it in ``examples.csv``."""
+    """Split the recordings and write ``examples.csv``."""
     faults: list[InputError] = []
     silent: list[Example] = []
     activity = VoiceActivity(Bundle.open())
@@ -132,7 +132,7 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
             f"{given.source} has only {len(found)} usable recordings",
             f"give at least {own.FEWEST}",
         )
-    # Words are no classes, which the division would balance.
+    # Transcripts are not classes to be balanced by the split.
     divided = divide([replace(e, label="") for e in found], given.held_out, tell)
     told = [replace(e, split=d.split) for e, d in zip(found, divided, strict=True)]
     path, text = out / own.TABLE, own.written(told, "file", "text")
@@ -147,7 +147,7 @@ def _table(given: OwnConfig, out: Path, resume: bool) -> Path:
 
 
 def _with(config: Config, path: Path) -> Config:
-    """Return what the recognizer's training is told."""
+    """Return the configuration of the recognizer's training."""
     given = required(config.own)
     update: dict[str, Any] = {"corpora": (str(path),)}
     if given.init_checkpoint is not None:
@@ -163,14 +163,14 @@ def _with(config: Config, path: Path) -> Config:
 def _understood(
     directory: Path, asked: Sequence[Utterance], frames: Frames
 ) -> dict[Utterance, str]:
-    """Return what a checkpoint understands by greedy search, in the device's chunks."""
+    """Return the greedy transcripts of a checkpoint, with the device's chunks."""
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     units = Units(config.symbols)
     nothing = torch.zeros(BINS), torch.ones(BINS)
     model = loaded.fill(build(config.model, *nothing, len(units.symbols))).to(device())
     heard: dict[Utterance, str] = {}
-    # One at a time: in a batch they come back in another order.
+    # One at a time, because batches change the order.
     for utterance in asked:
         if frames.count(utterance):
             alone = [replace(utterance, split="dev")]
@@ -185,7 +185,7 @@ def _rates(heard: Mapping[Utterance, str]) -> dict[str, Any]:
 
 
 def _compared(out: Path, start: Path, valid: Sequence[Utterance], frames: Frames) -> Comparison:
-    """Compare what was learnt with what it began from, on the valid recordings."""
+    """Compare with the initial checkpoint on the valid recordings."""
 
     def errors(directory: Path) -> tuple[float, list[int]]:
         heard = _understood(directory, valid, frames)

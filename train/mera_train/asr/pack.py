@@ -1,8 +1,8 @@
-"""Any corpus as one archive, as training reads it from ``--data``.
+"""Packs a corpus into one archive, as training reads it from ``--data``.
 
     mera-edge corpus pack CORPUS OUT.zip [SPEAKER ...]
 
-CORPUS is a manifest or a folder (`mera_train.asr.corpora.read`); of named speakers only, if any.
+CORPUS is a manifest or a directory (`mera_train.asr.corpora.read`); with SPEAKER, only those.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mera_train.asr.corpora import location, read
 
 
 def pack(corpus: str, out: Path, speakers: Collection[str] = ()) -> None:
-    """Write FLAC at 16 kHz and ``manifest.csv``; it appears whole or not at all.
+    """Write FLAC at 16 kHz and ``manifest.csv`` as one archive, atomically.
 
     Raises:
-        InputError: the corpus cannot be read, or has none of these speakers.
+        InputError: the corpus is unreadable, or has none of these speakers.
     """
     rows = [u for u in read(out.parent, corpus) if not speakers or u.speaker in speakers]
     if not rows:
@@ -42,7 +42,7 @@ def pack(corpus: str, out: Path, speakers: Collection[str] = ()) -> None:
             soundfile.write(sound, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
             file = str(Path(row.file).with_suffix(".flac"))
             archive.writestr(file, sound.getvalue())
-            # Which speakers are for development is decided where the archive is read.
+            # The dev speakers are chosen when the archive is read.
             split = "test" if row.split == "test" else "train"
             manifest.writerow([file, split, row.speaker, row.text])
         archive.writestr("manifest.csv", table.getvalue())

@@ -1,8 +1,8 @@
-"""Weights that others trained: Whisper's encoder, from the file in which CTranslate2 keeps it.
+"""Pretrained weights: Whisper's encoder, read from a CTranslate2 file.
 
-Whisper hears log-mel energies of another kind than the device's. The best linear map between both
-(least squares on training speech) becomes part of the first convolution, so that the device needs
-one front end only.
+Whisper's log-mel features differ from the device's. The best linear map between them (least squares
+on training speech) is merged into the first convolution, so that the device needs only one front
+end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WINDOW, _SHIFT = 400, 160
 
 
 class PretrainedConfig(BaseModel):
-    """Whose weights to begin with."""
+    """The pretrained weights to start from."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,19 +38,19 @@ class PretrainedConfig(BaseModel):
 
 
 Map = tuple[Tensor, Tensor]
-"""``weights [80, 80]`` and ``offsets [80]``: normalised frames times these are Whisper's."""
+"""``weights [80, 80]`` and ``offsets [80]``, which map normalised frames to Whisper's features."""
 
 
 def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
-    """Give ``model`` the encoder of a pretrained one; its CMVN and its head stay as they are.
+    """Load a pretrained encoder into ``model``; its CMVN and head are unchanged.
 
     Args:
-        model: of the same shape.
-        config: whose encoder.
-        features: from what ``model`` reads to what that one read (`fit`).
+        model: a network of the same shape.
+        config: the pretrained weights.
+        features: map from the input features of ``model`` to Whisper's (`fit`).
 
     Raises:
-        InputError: the file is another one, or of another shape.
+        InputError: the file has another checksum, or the shapes do not match.
     """
     weights, offsets = features
     found, names = _read(config), dict(_names(len(model.blocks)))
@@ -73,7 +73,7 @@ def fill(model: Whisper, config: PretrainedConfig, features: Map) -> None:
 
 
 def whole(config: PretrainedConfig) -> Whisper:
-    """Return a pretrained encoder of any size as it is: it hears `whisper_log_mel`."""
+    """Return an unmodified pretrained encoder of any size; its input is `whisper_log_mel`."""
     found = _read(config)
     width, inner = len(found["conv1.bias"]), len(found["layer_0.ffn.linear_0.bias"])
     shape = ModelConfig(
@@ -91,7 +91,7 @@ def whole(config: PretrainedConfig) -> Whisper:
 
 
 _HEAD = 64
-"""Width of a head, in all of Whisper's sizes."""
+"""Width of an attention head in all Whisper sizes."""
 
 _OURS = {
     "conv1.weight": "stem.first.weight",
@@ -118,7 +118,7 @@ _BLOCK = {
 
 
 def _names(blocks: int) -> Iterator[tuple[str, str]]:
-    """Yield the names of every tensor, there and here."""
+    """Yield the names of every tensor in the file and in the network."""
     yield from _OURS.items()
     for number in range(blocks):
         for theirs, ours in _BLOCK.items():
@@ -126,7 +126,7 @@ def _names(blocks: int) -> Iterator[tuple[str, str]]:
 
 
 def _read(config: PretrainedConfig) -> dict[str, Tensor]:
-    """Return the encoder's tensors by their names in the file, with dots for slashes."""
+    """Read the encoder's tensors by their names in the file, with dots instead of slashes."""
     try:
         data = config.file.read_bytes()
     except OSError as error:
@@ -145,7 +145,9 @@ def _read(config: PretrainedConfig) -> dict[str, Tensor]:
 
 
 def variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
-    """Yield the names and values of a model.bin: header, then name, shape, dtype, bytes of each."""
+    """Yield names and values from a model.bin: header, then name, shape, dtype and bytes of
+    each.
+    """
     at = 0
 
     def number(format: str) -> int:
@@ -171,11 +173,11 @@ def variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
 
 
 def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
-    """Return the best map from a model's normalised frames to what Whisper hears.
+    """Fit the linear map from a model's normalised frames to Whisper's features.
 
     Args:
-        model: by whose CMVN they are normalised.
-        recordings: some minutes of training speech, at 16 kHz.
+        model: its CMVN normalises the frames.
+        recordings: a few minutes of training speech at 16 kHz.
     """
     mean, inverse_std = model.mean.numpy(), model.inverse_std.numpy()
     normal, both = np.zeros((BINS + 1, BINS + 1)), np.zeros((BINS + 1, BINS))
@@ -185,14 +187,16 @@ def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
         ours = np.concatenate([ours, np.ones((len(ours), 1))], axis=1)
         normal += ours.T @ ours
         both += ours.T @ theirs[: len(ours)]
-    # Neighbouring bins say nearly the same; without a ridge their weights would be huge.
+    # Neighbouring bins are nearly collinear; without a ridge their weights would be huge.
     normal[np.diag_indices(BINS)] += 1e-5 * normal[-1, -1]
     solved = torch.from_numpy(np.linalg.solve(normal, both)).float()
     return solved[:-1].T, solved[-1]
 
 
 def whisper_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what Whisper hears, ``[T, 80]``, half a frame later: ours lie between its frames."""
+    """Return Whisper's features ``[T, 80]``, shifted by half a frame: ours lie between its
+    frames.
+    """
     filters = mel_filter_bank(
         _WINDOW // 2 + 1, BINS, 0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
     )

@@ -1,4 +1,4 @@
-"""What training of a recognizer leaves to look at: its curves, and what it understood worst."""
+"""The training report of a recognizer: curves, and the worst dev utterances."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WORST = 20
 
 
 def write(out: Path, said: Sequence[str], heard: Sequence[str]) -> None:
-    """Write ``report.md`` and ``curves.svg`` into the directory of a run.
+    """Write ``report.md`` and ``curves.svg`` to the directory of a run.
 
     Args:
-        out: with the run's ``log.jsonl``.
-        said: by utterance of dev, the reference.
-        heard: the hypothesis.
+        out: directory with the run's ``log.jsonl``.
+        said: reference texts by dev utterance.
+        heard: hypotheses by dev utterance.
     """
     if not parallel.state().is_main_process:
         return

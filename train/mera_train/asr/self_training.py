@@ -1,10 +1,9 @@
-"""Self-training: recordings that nobody transcribed, with the texts that a recognizer hears.
+"""Self-training: untranscribed recordings with transcripts from a recognizer.
 
     mera-edge corpus transcribe BUNDLE OUT.zip SHARE FILE ...
 
-The SHARE of the recordings that the recognizer of BUNDLE is surest of becomes a corpus for the
-``synthetic_corpus`` of a training configuration: like synthetic speech it is in no dev and in no
-test.
+The most confident SHARE of the recordings becomes a corpus for ``synthetic_corpus`` in a training
+configuration: like synthetic speech it is never part of dev or test.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ from mera_train import audio, workers
 
 
 def recognize(bundle: Path, files: Sequence[Path]) -> list[tuple[Path, Hypothesis]]:
-    """Return what the recognizer of a bundle hears in each of ``files``."""
+    """Transcribe ``files`` with the recognizer of a bundle."""
     recognizer, heard = Recognizer(Bundle.open(bundle)), []
     for file in files:
         samples = audio.read(file.parent, file.name)
         recognizer.accept(AudioBlock(log_mel(samples), len(samples) / SAMPLE_RATE))
         recognizer.flush()
-        # What was weighed cannot be sent to another process.
+        # `alternatives` cannot be pickled.
         heard.append((file, replace(finalized(recognizer), alternatives=None)))
         recognizer.reset()
     return heard
 
 
 def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
-    """Write the corpus of the surest ``share`` of ``files``; it appears whole or not at all.
+    """Write a corpus of the most confident ``share`` of ``files``, atomically.
 
     Raises:
-        InputError: none of them can be understood.
+        InputError: nothing was recognized in any of them.
     """
     parts = [files[start : start + 32] for start in range(0, len(files), 32)]
     with workers.pool() as pool:

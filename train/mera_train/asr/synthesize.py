@@ -1,9 +1,9 @@
-"""Synthetic speech: sentences that engines read, as one more corpus.
+"""A corpus of synthetic speech.
 
     mera-edge corpus synthesize DATA OUT.zip COUNT [TEXT.txt ...]
 
-The sentences are of the English training splits of ``text.zip`` in DATA and, as many again, of the
-texts that are named; no dev or test speaker in DATA says any of them. What is to be installed says
+Half of the sentences are from the English training splits of ``text.zip`` in DATA, half from the
+given texts; none is spoken by a dev or test speaker in DATA. For the required programs see
 `mera_train.asr.voices`. The same arguments give the same sentences, voices and speeds.
 """
 
@@ -24,17 +24,17 @@ from mera_train.asr.texts import book_sentences, choose, everyday
 from mera_train.asr.voices import SHARES, VOICES, Reading, read
 
 WORDS = range(3, 21)
-"""Of a sentence that is read."""
+"""Number of words of a sentence."""
 
 
 def draw(sources: Sequence[Sequence[str]], count: int, seed: int) -> list[Reading]:
-    """Choose ``count`` sentences, equally many of every source, and who reads each how."""
+    """Draw ``count`` sentences, equally many per source, each with a voice, speed and pitch."""
     random = np.random.default_rng(seed)
     engines, shares = list(SHARES), list(SHARES.values())
     orders = [random.permutation(len(texts)) for texts in sources]
     readings = []
     for number in range(count):
-        # From every source in turn.
+        # Round-robin over the sources.
         texts, order = sources[number % len(sources)], orders[number % len(sources)]
         if number // len(sources) >= len(order):
             continue
@@ -47,7 +47,7 @@ def draw(sources: Sequence[Sequence[str]], count: int, seed: int) -> list[Readin
 
 
 def packed(reading: Reading) -> bytes:
-    """Return the sound, half as loud as can be, as FLAC."""
+    """Return the sound as FLAC, with its peak at half of full scale."""
     import soundfile
 
     samples = read(reading)
@@ -60,10 +60,10 @@ def packed(reading: Reading) -> bytes:
 def synthesize(
     data: Path, out: Path, count: int, texts: Sequence[Path] = (), seed: int = 0
 ) -> None:
-    """Write a corpus of ``count`` readings; it appears whole or not at all.
+    """Write a corpus of ``count`` synthesized sentences, atomically.
 
     Raises:
-        InputError: an engine is missing or failed, or a text cannot be read.
+        InputError: a synthesizer is missing or failed, or a text is unreadable.
     """
     held_out = {utterance.text for utterance in speech(data) if utterance.split != "train"}
     sources = [everyday(data), *([book_sentences(texts)] if texts else [])]

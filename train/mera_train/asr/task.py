@@ -1,4 +1,4 @@
-"""Batches, loss and dev figures of the recognizer, for the training loop."""
+"""The training task of the recognizer: batches, loss, dev metrics."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mera_train.asr.networks import Network
 from mera_train.asr.units import Units
 
 LONGEST_TAIL = 40
-"""Frames of silence after the last word, at most: the device sees up to a window of it."""
+"""Maximum frames of silence after the last word: on the device it is up to one window."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One batch: which utterances, how fast, the seed of its disturbances, whether before CTC."""
+    """One batch: utterances, speeds, augmentation seed, and whether it is before CTC training."""
 
     items: tuple[tuple[int, float], ...]
     seed: tuple[int, ...]
@@ -40,7 +40,7 @@ class Plan:
 class Batch:
     """Padded frames ``[B, T, 80]`` after CMVN, encoder frames of each, texts as classes.
 
-    And, by the alignment, the class of every encoder frame and its phones, `UNKNOWN` if not known.
+    From the alignment, also the class and phones of every encoder frame; else `UNKNOWN`.
     """
 
     frames: Tensor
@@ -54,7 +54,7 @@ class Batch:
 
 
 class RecognitionTask:
-    """What the shared loop needs to train a recognizer."""
+    """Training task of the recognizer."""
 
     def __init__(
         self,
@@ -77,8 +77,9 @@ class RecognitionTask:
         self.inverse_std = model.inverse_std.numpy().copy()
 
     def plan(self, epoch: int) -> list[Plan]:
-        """Return the batches of an epoch: every recorded utterance once, at a drawn speed, and
-        ``synthetic_share`` of the synthetic ones. Utterances of a batch are about equally long."""
+        """Return the batches of an epoch: every recorded utterance once, at a random speed, and
+        ``synthetic_share`` of the synthetic ones. Batches have utterances of similar length.
+        """
         config = self.config
         generator = np.random.default_rng((config.loop.seed, epoch))
         speeds = config.augment.speed_factors if config.augment else (1.0,)
@@ -98,8 +99,9 @@ class RecognitionTask:
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
-        """Return a batch: augmented, padded log-mel frames with their text and alignment. What
-        is drawn depends on ``plan.seed`` alone."""
+        """Return a batch: augmented, padded log-mel frames with text and alignment. Augmentation
+        depends on ``plan.seed`` only.
+        """
         generator = np.random.default_rng(plan.seed)
         parts, words, phones = [], [], []
         shift, varies = (
@@ -125,7 +127,7 @@ class RecognitionTask:
         return replace(batch, early=plan.early)
 
     def times(self, frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """When (s) the encoder frames and the 40 ms whose phones they name are, in their middle."""
+        """Return the centre times (s) of the encoder frames and of their 40 ms phone segments."""
         shape = self.config.model
         middle, sounds = shape.right_context // 2, shape.phones_per_frame
         at = np.arange(middle, frames, shape.subsampling_factor)
@@ -161,7 +163,7 @@ class RecognitionTask:
         words: Sequence[NDArray[np.int64]] = (),
         phones: Sequence[NDArray[np.int64]] = (),
     ) -> Batch:
-        # Padding is silence, not a mask: the device pads the end of a stream the same way.
+        # Padding is silence and not masked: the device pads the end of a stream in the same way.
         shape = self.config.model
         longest = max(map(len, parts)) + shape.right_context
         padded = np.full((len(parts), longest, BINS), FLOOR, np.float32)
@@ -178,8 +180,9 @@ class RecognitionTask:
         )
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Return CTC's negative log-likelihood in nats per unit, or frame-wise cross-entropy
-        before CTC (``plan.early``), plus ``phone_loss_weight`` times that of the phones."""
+        """Return the CTC loss in nats per unit, or frame-wise cross-entropy before CTC training
+        (``plan.early``), plus ``phone_loss_weight`` times the cross-entropy of the phones.
+        """
         scores, phones = self.model(batch.frames.to(device), batch.chunk)
         named = self._framewise(phones.flatten(1, 2), batch.phones)
         if batch.early:
@@ -187,7 +190,7 @@ class RecognitionTask:
         return self._ctc(scores, batch) + self.config.phone_loss_weight * named
 
     def _framewise(self, scores: Tensor, aligned: Tensor) -> Tensor:
-        """Nats per frame whose class is known."""
+        """Cross-entropy in nats per frame with a known class."""
         frames = min(scores.shape[1], aligned.shape[1])
         known = aligned[:, :frames].to(scores.device)
         scores = scores[:, :frames].float().transpose(1, 2)
@@ -195,7 +198,7 @@ class RecognitionTask:
         return missed / (known != UNKNOWN).sum().clamp(min=1)
 
     def _ctc(self, scores: Tensor, batch: Batch) -> Tensor:
-        """Nats per unit, in full precision."""
+        """CTC loss in nats per unit, in full precision."""
         total = F.ctc_loss(
             scores.float().log_softmax(-1).transpose(0, 1),
             batch.targets,
@@ -207,7 +210,7 @@ class RecognitionTask:
         return total / batch.target_lengths.sum()
 
     def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
-        """Decode dev greedily, with the chunks that the device uses."""
+        """Decode dev greedily, with the device's chunk size."""
         said, heard, loss = self.decode_dev(model, device)
         rates = word_error_rate(said, heard)
         return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
@@ -215,7 +218,7 @@ class RecognitionTask:
     def decode_dev(
         self, model: Network, device: torch.device
     ) -> tuple[list[str], list[str], float]:
-        """Return what the dev speakers said, what was understood, and the loss a unit."""
+        """Return references, hypotheses and the loss per unit on dev."""
         chunk = self.config.model.chunk_size
         lengths = [self.frames.count(u) for u in self.dev]
         generator = np.random.default_rng(0)
@@ -239,7 +242,7 @@ class RecognitionTask:
 
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:
-    """Stack rows of different length, `UNKNOWN` after their ends."""
+    """Stack rows of different lengths, padded with `UNKNOWN`."""
     tensors = [torch.from_numpy(row) for row in rows]
     if not tensors:
         return torch.zeros(0, 0, dtype=torch.int64)

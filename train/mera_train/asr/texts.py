@@ -1,4 +1,4 @@
-"""Written English as it is spoken: what engines read aloud, and what the language model counts."""
+"""Normalisation of written English to spoken form, for speech synthesis and the language model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _END = re.compile(r"[.!?;:]+[\"')\]]*\s+|\n\s*\n")
 
 
 def spoken(text: str) -> str | None:
-    """Return a sentence in lower-case words; nothing if it has digits or other signs."""
+    """Return a sentence in lower-case words; empty if it has digits or other symbols."""
     text = re.sub(r"[’`]", "'", text.lower())
     words = re.sub(r"[.,;:!?\"()\[\]_*-]+", " ", text).split()
     words = [word.strip("'") for word in words if word.strip("'")]
@@ -22,13 +22,13 @@ def spoken(text: str) -> str | None:
 
 
 def everyday(data: Path) -> list[str]:
-    """Return the sentences of the English training splits of ``text.zip``."""
+    """Read the sentences of the English training splits of ``text.zip``."""
     rows = [s.text for s in sentences(data) if s.corpus in ENGLISH and s.split == "train"]
     return list(filter(None, map(spoken, rows)))
 
 
 def book_sentences(paths: Iterable[Path]) -> list[str]:
-    """Return the sentences of plain-text files (UTF-8), such as books.
+    """Read the sentences of plain-text files (UTF-8), such as books.
 
     Raises:
         InputError: a file cannot be read.
@@ -44,7 +44,7 @@ def book_sentences(paths: Iterable[Path]) -> list[str]:
 
 
 def choose(texts: Iterable[str], words: range, held_out: set[str]) -> list[str]:
-    """Return each text of so many words once, in order, without those that are held out."""
+    """Return distinct texts whose number of words is in ``words``, in order, minus ``held_out``."""
     return [
         text for text in dict.fromkeys(texts) if len(text.split()) in words and text not in held_out
     ]

@@ -29,11 +29,11 @@ from mera_train.provenance import origin_text
 from mera_train.run import device
 
 _FITTED = 200
-"""Recordings on which the features of a pretrained encoder are fitted."""
+"""Number of recordings for fitting the feature map of a pretrained encoder."""
 
 
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the inverse standard deviation of every bin."""
+    """Return mean and inverse standard deviation of every bin."""
     total, squares, count = np.zeros(BINS), np.zeros(BINS), 0
     for utterance in utterances:
         part = frames.get(utterance).astype(np.float64)
@@ -44,7 +44,7 @@ def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tenso
 
 
 def _units(config: Config, texts: Sequence[str]) -> Units:
-    """Return the units of another checkpoint, or learn new ones."""
+    """Load the units of another checkpoint, or learn new ones."""
     source = config.init_checkpoint or config.units
     if not isinstance(source, Path):
         return Units.learn(texts, source)
@@ -60,7 +60,7 @@ def _units(config: Config, texts: Sequence[str]) -> Units:
 def _pretrained(
     model: Network, config: PretrainedConfig, data: Path, utterances: Sequence[Utterance]
 ) -> None:
-    """Give a network that is Whisper's the pretrained weights."""
+    """Load the pretrained weights into a Whisper network."""
     if not isinstance(model, Whisper):
         raise InputError("pretrained weights are for `kind: whisper`", "leave them out")
     some = utterances[:: max(1, len(utterances) // _FITTED)]
@@ -71,13 +71,14 @@ def _pretrained(
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train a recognizer on the corpora in ``data`` and write its checkpoint to ``out``.
 
-    Beside it: ``report.md``, the curves and the dev utterances that were understood worst.
+    Also writes ``report.md`` with curves and the worst dev utterances.
 
     Returns:
-        Its metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
+        Metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
 
     Raises:
-        InputError: a corpus cannot be used, or ``config.init_checkpoint`` cannot write its texts.
+        InputError: a corpus is unusable, or the units of ``config.init_checkpoint`` do not cover
+            its texts.
     """
     material = gather(config, data, out, resume)
     config, frames, read = material.config, material.frames, material.synthetic
@@ -88,7 +89,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     if config.init_checkpoint is not None:
         first = checkpoint.load(config.init_checkpoint)
         if first.settings(Config).model.phone_head_block != config.model.phone_head_block:
-            # Its phones are named from something else: that layer begins anew.
+            # The phone head has another input: it is trained from scratch.
             first.weights.update(
                 {f"phones.{name}": value for name, value in model.phones.state_dict().items()}
             )
@@ -102,7 +103,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     used = [*training, *material.dev, *read]
     task = RecognitionTask(config, model, units, frames, aligned, used, material.noise)
     chosen = fit(task, config.loop, out, material.made, resume)
-    # Eleven bits do as well, and the files compress to two thirds.
+    # Eleven bits are as accurate, and the files compress to two thirds.
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()
     with torch.inference_mode():

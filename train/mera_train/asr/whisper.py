@@ -1,8 +1,8 @@
-"""Whisper's encoder (Radford et al., 2022) as a stream: chunks that see a bounded past, and CTC.
+"""Streaming Whisper encoder (Radford et al., 2022): chunks with a bounded left context, and CTC.
 
-It begins with the weights of the original (`mera_train.asr.pretrained`), or with random ones. What
-differs from it: the features are the device's, a chunk does not see what comes after it, and what
-the blocks say is joined in pairs, to 25 scores a second.
+It is initialized with the original weights (`mera_train.asr.pretrained`) or at random. Differences
+from the original: the features are the device's, a chunk has no right context, and the outputs of
+the blocks are joined in pairs, to 25 scores a second.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mera_train.asr.encoder import Encoder, ModelConfig
 from mera_train.asr.model import Attention, FeedForward
 
 QUIETEST = -3.0
-"""Standard deviations below the mean, in each bin: what is quieter than that is silence."""
+"""Silence threshold per bin, in standard deviations from the mean."""
 
 
 class Stem(nn.Module):
     """Normalised frames ``[B, T, 80]`` to 50 frames a second, ``[B, T / 2 - 2, width]``.
 
-    Without padding: an output frame reads five frames from the double of its place on.
+    Without padding: output frame t reads five input frames from 2 t on.
     """
 
     def __init__(self, width: int, bins: int) -> None:
@@ -35,7 +35,7 @@ class Stem(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return ``[B, T / 2 - 2, width]`` of normalised frames ``[B, T, 80]``, ``T`` even.
-        Values below `QUIETEST` are clamped to it: silence is not told apart further."""
+        Values below `QUIETEST` are clamped, so that all silence is equal."""
         x = F.gelu(self.first(frames.clamp(min=QUIETEST).transpose(1, 2)))
         return F.gelu(self.second(x)).transpose(1, 2)
 
@@ -49,12 +49,12 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config, nn.GELU)
 
     def forward(self, x: Tensor, chunk: int, left: int) -> tuple[Tensor, Tensor]:
-        """Encode ``x [B, T, d]`` in chunks, each of which sees ``left`` frames before it.
+        """Encode ``x [B, T, d]`` in chunks with a left context of ``left`` frames.
 
-        Returns the output, and keys and values ``[B, heads, T, 2 d/heads]``.
+        Returns the output, and the keys and values ``[B, heads, T, 2 d/heads]``.
 
-        Chunks are attended to one by one, as rows of a batch: a mask over all frames would cost
-        more time than all else on long utterances.
+        Chunks are rows of a batch: on long utterances, attention with a mask over all frames would
+        take more time than everything else.
         """
         batch, time, _ = x.shape
         count = -(-time // chunk)
@@ -80,10 +80,10 @@ class Block(nn.Module):
 
 
 class Whisper(Encoder):
-    """Frames to scores; takes and gives what `mera_train.asr.model.Conformer` does.
+    """Whisper with the interface of `mera_train.asr.model.Conformer`.
 
-    The blocks run at 50 frames a second, so that their weights keep their meaning; a chunk's past
-    is as many of these frames as `ModelConfig.left` says.
+    The blocks run at 50 frames a second, as in the original; the left context is `ModelConfig.left`
+    of these frames.
     """
 
     def __init__(
@@ -95,16 +95,16 @@ class Whisper(Encoder):
         self.join = nn.Linear(2 * config.width, config.width)
 
     def forward(self, normalised: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-        """Encode whole utterances as if they came in chunks of ``chunk`` encoder frames.
+        """Encode whole utterances in chunks of ``chunk`` encoder frames.
 
         Args:
             normalised: frames after CMVN, ``[B, T, 80]``.
-            chunk: one that is longer than the utterances lets all see all.
+            chunk: if longer than the utterances, attention is unrestricted.
 
         Returns:
-            Scores of the symbols ``[B, encoder frames, symbols]``, and of the phones
-            ``[B, encoder frames, 1, phones]`` by what symbols are scored by, or by the keys and
-            values of `ModelConfig.phone_head_block`.
+            Symbol scores ``[B, encoder frames, symbols]``, and phone scores ``[B, encoder frames,
+            1, phones]`` from the same features or from the keys and values of
+            `ModelConfig.phone_head_block`.
         """
         x = self.stem(normalised)
         frames = x.shape[1] // 2
@@ -126,9 +126,9 @@ class Whisper(Encoder):
 
         Args:
             frames: ``[1, window, 80]``, before CMVN.
-            offset: int64 ``[1]``: encoder frames before it, and ``left``.
+            offset: int64 ``[1]``: number of preceding encoder frames plus ``left``.
             attention: ``[blocks, heads, left, 2 d/heads]``, zeros at the beginning.
-            state: handed through; the window holds all that the convolutions read.
+            state: returned unchanged; the window contains all input of the convolutions.
             visible: bool ``[1, 1, left + chunk]``, false where the cache is not yet filled.
 
         Returns:
@@ -148,12 +148,13 @@ class Whisper(Encoder):
         return scores, torch.cat(kept), state + 0.0
 
     def _joined(self, x: Tensor) -> Tensor:
-        """Join the blocks' answers in pairs: ``[B, T, d]`` to ``[B, T / 2, d]``."""
+        """Join the outputs of the blocks in pairs: ``[B, T, d]`` to ``[B, T / 2, d]``."""
         return F.gelu(self.join(self.norm(x).unflatten(1, (-1, 2)).flatten(2)))
 
     def positions(self, at: Tensor) -> Tensor:
-        """Return the sinusoids of the places ``at [T]``, ``[T, width]``: Whisper's table, but
-        computed, so that it has no end."""
+        """Return the sinusoidal embeddings of positions ``at [T]``, ``[T, width]``: as in Whisper's
+        table, but computed, so that a stream can be of any length.
+        """
         half = self.config.width // 2
         rates = torch.exp(torch.arange(half, device=at.device) * -(math.log(10_000) / (half - 1)))
         angles = at[:, None].float() * rates
@@ -161,7 +162,7 @@ class Whisper(Encoder):
 
 
 def _bias(visible: Tensor) -> Tensor:
-    """``visible [N, ..., keys]`` to ``[N, 1, 1, keys]``: minus infinity for what is not seen."""
+    """Return ``[N, 1, 1, keys]`` of ``visible [N, ..., keys]``: minus infinity for hidden keys."""
     return (
         torch.zeros_like(visible, dtype=torch.float32)
         .masked_fill(~visible, -torch.inf)

@@ -118,9 +118,7 @@ def _hide(crops: Tensor, config: AugmentConfig, generator: torch.Generator) -> T
 
 
 def mix(tensors: list[Tensor], config: AugmentConfig, generator: torch.Generator) -> list[Tensor]:
-    """Mixup: blend every row with another one, with the same weights in all tensors (Zhang et al.,
-    2018).
-    """
+    """Mixup: blend every row with another one, alike in all tensors (Zhang et al., 2018)."""
     if config.mixup_alpha == 0:
         return tensors
     n = len(tensors[0])

@@ -78,9 +78,7 @@ class FaceNet(Calibrated):
         self.valence = nn.Linear(config.embedding_dim, 1)
 
     def encode(self, face: Tensor) -> Tensor:
-        """Return the embedding ``[B, D]``; in eval mode, the mean over a crop and its mirror
-        image.
-        """
+        """Return the embedding ``[B, D]``; in eval mode the mean with its mirror image's."""
         x = standardise(face)
         if self.training:
             return self._embed(x)
