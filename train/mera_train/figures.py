@@ -24,8 +24,7 @@ Test = Mapping[str, Any]
 
 
 def tables(tests: Mapping[str, Test], figures: Sequence[str], first: str = "test") -> str:
-    """Return two tables, because one would be too wide: counts with the first metric, then the
-    others.
+    """Return two tables, as one would be too wide: counts and first metric, then the others.
 
     The second table has short test names, without their explanations.
     """

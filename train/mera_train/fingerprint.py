@@ -42,9 +42,7 @@ WITHOUT_EFFECT = frozenset(
         *("own.data", "own.skip_bad", "own.keep_learnt"),
     }
 )
-"""Settings that do not affect the weights; ``feature_path`` and ``own.data`` count by their
-examples.
-"""
+"""Settings without effect on the weights. (The examples in the paths among them count.)"""
 
 _RECENT_S = 2.0
 """A file that was just written may change again without a change of its timestamps."""

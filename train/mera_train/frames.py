@@ -18,8 +18,7 @@ from mera_train import disk, fingerprint
 def write(
     path: Path, made: str, recordings: Iterable[tuple[dict[str, Any], NDArray[np.float16]]]
 ) -> None:
-    """Write the frames ``[n, 80]`` and the description of each recording to ``path`` (.npy,
-    .jsonl).
+    """Write the frames ``[n, 80]`` and description of each recording to ``path`` (.npy, .jsonl).
 
     Half precision is enough: it resolves 0.01 dB and halves the file size.
     """
@@ -44,8 +43,6 @@ def written(path: Path, made: str) -> bool:
 
 
 def read(path: Path) -> tuple[NDArray[np.float16], list[dict[str, Any]]]:
-    """Return all frames, memory-mapped, and for each recording its description, ``start`` and
-    ``end``.
-    """
+    """Return all frames, memory-mapped; by recording its description, ``start`` and ``end``."""
     lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
     return np.load(path.with_suffix(".npy"), mmap_mode="r"), [json.loads(line) for line in lines]

@@ -24,9 +24,7 @@ class Shared(Protocol):
 
 @cache
 def state() -> PartialState:
-    """Return the state of this process: ``num_processes``, ``process_index``, ``is_main_process``,
-    ``device``.
-    """
+    """Return ``num_processes``, ``process_index``, ``is_main_process`` and ``device``."""
     found = PartialState(cpu=not torch.cuda.is_available())
     # Threads of an open process group end some runs in std::terminate() at exit.
     atexit.register(found.destroy_process_group)

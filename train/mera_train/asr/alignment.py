@@ -35,17 +35,14 @@ class Alignment:
         self._rows = rows
 
     def phones(self, utterance: Utterance, at: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Return indices into `PHONES` at the times ``at [n]`` (s); `UNKNOWN` without an
-        alignment.
-        """
+        """Return indices into `PHONES` at times ``at [n]`` (s); `UNKNOWN` if not aligned."""
         phones: NDArray[np.int64] = self._at(utterance, at)[0].astype(np.int64)
         return phones
 
     def classes(
         self, utterance: Utterance, words: Sequence[Sequence[int]], at: NDArray[np.floating]
     ) -> NDArray[np.int64]:
-        """Return the class at the times ``at [n]`` (s): 0 in silence, `UNKNOWN` without an
-        alignment.
+        """Return the class at times ``at [n]`` (s): 0 in silence, `UNKNOWN` if not aligned.
 
         Args:
             words: the classes of each word; its duration is divided equally among them.
@@ -93,9 +90,7 @@ def _name(utterance: Utterance) -> str:
 
 
 def _align(data: Path, utterance: Utterance) -> NDArray[np.int16]:
-    """Return phone and word of every frame ``[2, n]``; ``None`` if a word is not in the
-    dictionary.
-    """
+    """Return phone and word per frame ``[2, n]``; ``None`` if a word is not in the dictionary."""
     samples = audio.read(location(data, utterance.corpus), utterance.file, 1.0)
     pcm = (np.clip(samples, -1, 1) * 32767).astype(np.int16).tobytes()
     decoder = _decoder()

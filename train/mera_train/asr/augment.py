@@ -57,8 +57,7 @@ def add_noise(frames: Frames, noise: Frames, snr_db: float) -> Frames:
 
 
 def reverberate(frames: Frames, rt60_s: float, direct_db: float) -> Frames:
-    """Add reverberation: exponentially decaying energy, in sum ``direct_db`` below the direct
-    sound.
+    """Add reverberation: decaying energy, in sum ``direct_db`` below the direct sound.
 
     Echoes have random phases, so their energies add up and no waveform is needed.
     """

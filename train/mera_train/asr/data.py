@@ -143,9 +143,7 @@ def _frames(data: Path, job: tuple[Utterance, float]) -> tuple[NDArray[np.float1
 def batches(
     lengths: Sequence[int], largest: int, generator: np.random.Generator
 ) -> Iterator[list[int]]:
-    """Group items of similar length into batches of at most ``largest`` padded frames, in random
-    order.
-    """
+    """Group items by length into batches of at most ``largest`` padded frames, in random order."""
     noisy = np.asarray(lengths) * generator.uniform(0.95, 1.05, len(lengths))
     groups: list[list[int]] = [[]]
     for index in np.argsort(noisy, kind="stable"):

@@ -161,9 +161,7 @@ def counts_of(
 def tune(
     directory: Path, data: Path, texts: Sequence[Path] = (), other: Path | None = None
 ) -> None:
-    """Estimate the language model of a checkpoint, tune weight and bonus on dev, write and report
-    it.
-    """
+    """Estimate the language model of a checkpoint, tune it on dev, write and report it."""
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     symbols, units = config.symbols, Units(config.symbols)

@@ -205,9 +205,7 @@ class Conformer(Encoder):
         )
 
     def bias(self, frames: int, chunk: int, device: torch.device) -> Tensor:
-        """Return ``[1, heads, frames, frames]``: minus infinity outside the chunk and its left
-        context.
-        """
+        """Return ``[1, heads, frames, frames]``: -inf outside the chunk and its left context."""
         at = torch.arange(frames, device=device)
         first = at // chunk * chunk
         query, key = first[:, None], at[None, :]

@@ -145,9 +145,7 @@ def _read(config: PretrainedConfig) -> dict[str, Tensor]:
 
 
 def variables(data: bytes) -> Iterator[tuple[str, NDArray[np.generic]]]:
-    """Yield names and values from a model.bin: header, then name, shape, dtype and bytes of
-    each.
-    """
+    """Yield names and values of a model.bin: header, then name, shape, dtype, bytes of each."""
     at = 0
 
     def number(format: str) -> int:
@@ -194,9 +192,7 @@ def fit(model: Whisper, recordings: Iterable[NDArray[np.float32]]) -> Map:
 
 
 def whisper_log_mel(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return Whisper's features ``[T, 80]``, shifted by half a frame: ours lie between its
-    frames.
-    """
+    """Return Whisper's features ``[T, 80]``, shifted by half a frame: ours lie in between."""
     filters = mel_filter_bank(
         _WINDOW // 2 + 1, BINS, 0, SAMPLE_RATE / 2, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
     )

@@ -37,9 +37,7 @@ class Units:
 
     @classmethod
     def learn(cls, texts: Sequence[str], size: int | Literal["characters"]) -> Units:
-        """Learn ``size`` byte-pair units from training texts, or use the characters.
-        Deterministic.
-        """
+        """Learn ``size`` byte-pair units from texts, or use the characters. Deterministic."""
         model = io.BytesIO()
         kind: dict[str, Any] = {"model_type": "bpe", "vocab_size": size}
         if size == "characters":
@@ -68,7 +66,5 @@ class Units:
         return list(self._pieces.encode(text))
 
     def decode(self, classes: Sequence[int]) -> str:
-        """Return the text of classes without blanks: the inverse of `encode` up to leading and
-        trailing spaces.
-        """
+        """Invert `encode` (no blanks), up to leading and trailing spaces."""
         return "".join(self.symbols[c] for c in classes).replace(WORD_START, " ").strip()

@@ -58,9 +58,7 @@ class OwnFaces:
         self.truth = torch.tensor([LABELS.index(e.label) for e in examples])
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> FaceNet:
-        """Return the checkpoint's network with its weights, or a new one as configured. ``learnt``
-        is not used.
-        """
+        """Return the checkpoint's network, or a new one as configured. Ignores ``learnt``."""
         if start is None:
             return FaceNet(self.config.model)
         return start.fill(FaceNet(start.settings(Config).model))

@@ -1,4 +1,4 @@
-"""Sentences as tensors, and what their corpora can say."""
+"""Batches of sentences, with the label sets of their corpora."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_train.text.data import SPOKEN, Sentence
 
 
 class Batch:
-    """Sentences as tensors, and what is known about them."""
+    """Sentences as tensors, with their labels."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Batch:
         self.tokens = tokens
         self.opinion = opinion
         self.target = torch.zeros(len(rows), len(EMOTIONS))
-        # What a corpus cannot say gets no probability and so no gradient.
+        # Labels that a corpus lacks get no probability, and so no gradient.
         self.offset = torch.stack([priors[row.corpus] for row in rows])
         for index, row in enumerate(rows):
             for emotion in row.emotions:
@@ -35,7 +35,7 @@ class Batch:
 
 
 def _shares(rows: Sequence[Sentence]) -> Iterator[tuple[str, list[float]]]:
-    """How often each corpus names each emotion; 0: it cannot."""
+    """Return the frequency of each emotion by corpus; 0: not in its label set."""
     for corpus, sayable in SPOKEN.items():
         counts = Counter(e for row in rows if row.corpus == corpus for e in row.emotions)
         total = max(1, sum(counts.values()))
@@ -43,7 +43,7 @@ def _shares(rows: Sequence[Sentence]) -> Iterator[tuple[str, list[float]]]:
 
 
 def priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
-    """What is added to the logits of each corpus while training, ``[7]``; -inf: cannot be said."""
+    """Return the logit adjustment per corpus for training, ``[7]``; -inf: not in its label set."""
     return {
         corpus: torch.tensor([balance * math.log(s) if s else -math.inf for s in shares])
         for corpus, shares in _shares(rows)
@@ -51,7 +51,7 @@ def priors(rows: Sequence[Sentence], balance: float) -> dict[str, Tensor]:
 
 
 def weights(rows: Sequence[Sentence], rarity: float) -> dict[str, Tensor]:
-    """How much each emotion of a corpus counts, ``[7]``; the mean over its sentences is near 1."""
+    """Return class weights per corpus, ``[7]``; their mean over the sentences is about 1."""
     return {
         corpus: torch.tensor(
             [(1 / (len(SPOKEN[corpus]) * s)) ** rarity if s else 0.0 for s in shares]

@@ -68,13 +68,13 @@ def card(
     encoder: Path | None = None,
     spoken: Sequence[DialogueName] = (),
 ) -> str:
-    """Return the card for what ``mera_train.text.train`` measured.
+    """Return the model card for the metrics of ``mera_train.text.train``.
 
     Args:
-        metrics: of the tests; ``parameters``.
-        licence: of the weights, as its user states it.
-        spoken: the dialogue that it learnt from, beside what every one of them did.
-        encoder: that was trained in place of the small one.
+        metrics: test metrics and ``parameters``.
+        licence: licence of the weights, as stated by the user.
+        spoken: additional dialogue in the training data.
+        encoder: Hugging Face encoder that was trained instead of the small one.
     """
     said = ", ".join(f"{corpus} {metrics['dev'][f'{corpus}_macro_f1']:.3f}" for corpus in spoken)
     head = _SMALL if encoder is None else _LARGE

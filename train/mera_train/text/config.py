@@ -17,7 +17,7 @@ from mera_train.text.teacher import Distillation
 
 
 class Config(BaseModel):
-    """All of ``train/configs/text/*.yaml``."""
+    """Configuration of ``train text``, as in ``train/configs/text/*.yaml``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,5 +56,5 @@ class Config(BaseModel):
     )
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own examples in place of ``text.zip``."""
+        """Return a copy that trains on the user's own examples instead of ``text.zip``."""
         return self.model_copy(update={"own": own})

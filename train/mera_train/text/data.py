@@ -1,4 +1,4 @@
-"""Sentences with emotion labels, in two languages: five corpora (``text.zip``), and dialogue."""
+"""Sentences with emotion labels in two languages: five corpora (``text.zip``), and dialogue."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ SPOKEN = {
     "cped": EMOTIONS,
     "emorynlp": ("neutral", "happy", "sad", "angry", "fear"),
 }
-"""The emotions that a corpus can name. Its labels say nothing about the others: a Chinese sentence
-labelled *angry* by people who had no word for disgust may well be disgusted."""
+"""The label set of each corpus. Its labels say nothing about other emotions: a sentence labelled
+*angry* in a corpus without *disgust* may express disgust.
+"""
 
 LONG = 24
-"""Characters from which on the same sentence twice is no coincidence, as ``"oh my god!"`` is."""
+"""Minimum length in characters at which equal sentences are duplicates, unlike ``"oh my god!"``."""
 
 ENGLISH = frozenset({"goemotions", "meld", "carer", "emorynlp"})
 
-# CARER tells *love* from *joy*; GoEmotions files its own love under joy, and so do we.
+# CARER separates *love* from *joy*; like GoEmotions we map love to joy.
 _CARER = {"love": "happy"}
 _SENTIMENT = {"positive": 0.7, "neutral": 0.0, "negative": -0.6}
 
@@ -48,20 +49,20 @@ class Sentence:
     split: str
     text: str
     emotions: tuple[str, ...]
-    """What its annotators said: usually one emotion; none where only valence is known."""
+    """Annotated emotions: usually one; none if only valence is known."""
     valence: float
-    """In [-1, 1]: rated where the corpus rates it, else what the emotions stand for."""
+    """In [-1, 1]: annotated, or else the valence of the emotions."""
 
 
 def sentences(data: Path, spoken: Sequence[DialogueName] = ()) -> list[Sentence]:
-    """Read all corpora. Long training sentences that are also held out somewhere are left out.
+    """Read all corpora, without long training sentences that are also in a dev or test split.
 
     Args:
-        data: the folder that holds ``text.zip``.
-        spoken: the dialogue that is read as well.
+        data: directory with ``text.zip``.
+        spoken: dialogue corpora to add.
 
     Raises:
-        InputError: the archive or a corpus is missing, or a label is none of ours.
+        InputError: the archive or a corpus is missing, or a label is unknown.
     """
     path = data / ARCHIVE
     if not path.is_file():
@@ -87,7 +88,7 @@ def _meld(archive: zipfile.ZipFile) -> Iterator[Sentence]:
     for split in ("train", "dev", "test"):
         for row in _csv(archive, f"meld/{split}.csv"):
             sentence = _sentence("meld", split, row["Utterance"], [row["Emotion"]])
-            # Whether a surprise was a good one: the sentiment knows what the emotion does not.
+            # The sentiment tells whether a surprise was pleasant.
             if sentence.emotions == ("surprise",):
                 valence = _SENTIMENT[row["Sentiment"]]
                 sentence = Sentence("meld", split, sentence.text, sentence.emotions, valence)

@@ -1,7 +1,7 @@
-"""What people say to each other in two television series: the parts that training may use.
+"""Dialogue from television series: the parts that may be used for training.
 
-Of CPED (Chinese; Chen et al., 2022) that is its *valid* part, of EmoryNLP (English; Zahiri and
-Choi, 2018) its *train* part. Their test parts are never read. A show or a season is kept for dev.
+These are *valid* of CPED (Chinese; Chen et al., 2022) and *train* of EmoryNLP (English; Zahiri and
+Choi, 2018). Their test parts are never read. One show and one season are held out for dev.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from mera_edge.errors import InputError
 DialogueName = Literal["cped", "emorynlp"]
 
 Row = tuple[str, str, tuple[str, ...], float | None]
-"""Split, sentence, emotions, and a valence where the label says nothing more."""
+"""Split, sentence, emotions, and a valence where the label gives nothing else."""
 
 PATHS: dict[DialogueName, str] = {
     "cped": "CPED/data/CPED/valid_split.csv",
     "emorynlp": "MELD/data/emorynlp/emorynlp_train_final.csv",
 }
-"""In ``--data``, of clones of github.com/scutcyr/CPED and github.com/declare-lab/MELD."""
+"""Paths in ``--data``, in clones of github.com/scutcyr/CPED and github.com/declare-lab/MELD."""
 
 CPED_DEV, EMORY_DEV = "40", "4"
-"""The show and the season that are kept for dev."""
+"""The show and the season that are held out for dev."""
 
 _CPED = {
     "happy": "happy",
@@ -39,7 +39,7 @@ _CPED = {
 _EMORY = {"joyful": "happy", "mad": "angry", "scared": "fear"}
 
 _PLEASURE = {"positive-other": 0.5, "negative-other": -0.5, "peaceful": 0.4, "powerful": 0.3}
-"""What means none of the seven says only whether it was pleasant."""
+"""Labels outside the seven emotions only give a valence."""
 
 
 def dialogue(data: Path, corpus: DialogueName) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""What a recognizer does to a sentence: no punctuation, words lost, mistaken, broken."""
+"""Simulated recognition errors: no punctuation; words deleted, substituted or misspelt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Disturbance(BaseModel):
-    """How often what goes wrong."""
+    """Rates of simulated recognition errors."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,13 +26,13 @@ class Disturbance(BaseModel):
 
 
 def disturb(text: str, rates: Disturbance, words: Sequence[str], random: Random) -> str:
-    """Return ``text`` as a recognizer might have written it.
+    """Return ``text`` with simulated recognition errors.
 
     Args:
-        text: normalised; Chinese counts as one word between spaces, so only its marks go.
-        rates: how often what goes wrong.
-        words: what a mistaken word may turn into.
-        random: where the chances come from.
+        text: normalised; Chinese is one word between spaces, so it only loses its punctuation.
+        rates: error rates.
+        words: candidates for substitutions.
+        random: random generator.
     """
     heard = []
     for word in _NOT_SPOKEN.sub(" ", text).split():
@@ -48,5 +48,5 @@ def disturb(text: str, rates: Disturbance, words: Sequence[str], random: Random)
             at = random.randrange(len(word))
             word = word[:at] + random.choice(_LETTERS) + word[at + 1 :]
         heard.append(word)
-    # Something was said, and the recognizer heard something.
+    # Never return an empty sentence.
     return " ".join(heard) or text

@@ -11,7 +11,7 @@ from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
-    """Sizes of the encoder."""
+    """Layer sizes of the encoder."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class GatedConvolution(nn.Module):
         self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, x: Tensor, present: Tensor) -> Tensor:
-        """Transform ``x [B, L, D]``; ``present [B, L, 1]`` is 0 where the padding is."""
+        """Transform ``x [B, L, D]``; ``present [B, L, 1]`` is 0 for padding."""
         hidden = self.convolution((self.norm(x) * present).transpose(1, 2))
         y: Tensor = x + self.dropout(nn.functional.glu(hidden, dim=1)).transpose(1, 2)
         return y
@@ -49,19 +49,18 @@ _KEYS = 32_749
 
 
 class NgramClassifier(nn.Module):
-    """Logistic regression over the n-grams of tokens that training saw often: hard to beat.
+    """Logistic regression over frequent n-grams of tokens, a strong baseline.
 
-    A hash table with two probes: an n-gram's number decides its two slots, and only if one of them
-    has its key does it count. Keys have 16 bits, so one stranger in 16,000 is taken for a known
-    n-gram (as in a cuckoo filter: Fan et al., 2014) and the table is a fifth smaller. Each known
-    n-gram has an inverse document frequency; as usual for TF-IDF, a sentence's are divided by their
-    norm. `mera_train.text.ngrams` fits it.
+    A hash table with two probes: the number of an n-gram determines its two slots, and it counts
+    only if one of them holds its key. Keys have 16 bits, so one unknown n-gram in 16,000 is taken
+    for a known one (as in a cuckoo filter: Fan et al., 2014), and the table is a fifth smaller.
+    TF-IDF weights of a sentence are normalised to length 1. Fitted by `mera_train.text.ngrams`.
     """
 
     keys: Tensor
-    """Of a slot: `key` of its n-gram, 0 where there is none."""
+    """By slot: `key` of its n-gram, 0 if empty."""
     weights: Tensor
-    """Of a slot: its n-gram's weight for every emotion, and its inverse document frequency."""
+    """By slot: weight of its n-gram for every emotion, and its inverse document frequency."""
     bias: Tensor
 
     def __init__(self, slots: int, orders: int, vocabulary: int) -> None:
@@ -72,10 +71,10 @@ class NgramClassifier(nn.Module):
         self.register_buffer("bias", torch.zeros(len(EMOTIONS)))
 
     def numbers(self, tokens: Tensor) -> Tensor:
-        """Return the n-grams of ``tokens [B, L]`` as numbers ``[B, orders * L]``, each once.
+        """Return the distinct n-grams of ``tokens [B, L]`` as numbers ``[B, orders * L]``.
 
-        Tokens are digits to the base of the vocabulary, so every n-gram has a number of its own.
-        0 stands where there is none, or one that has come before.
+        Tokens are digits in base ``vocabulary``, so every n-gram has a unique number. 0 stands for
+        none and for repetitions.
         """
         number, found = torch.zeros_like(tokens), []
         length = tokens.shape[1]
@@ -89,15 +88,15 @@ class NgramClassifier(nn.Module):
 
     @staticmethod
     def key(numbers: Tensor) -> Tensor:
-        """Return what tells n-grams of one slot apart: int64 from 1 to a prime below 2^15."""
+        """Return keys to tell n-grams of one slot apart: int64 from 1 to a prime below 2^15."""
         return numbers % _KEYS + 1
 
     def choices(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the two slots where n-grams may be."""
+        """Return the two candidate slots of n-grams."""
         return numbers % self.slots, numbers // self.slots % self.slots
 
     def find(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the slots of n-grams, and which of them are known; both shaped as ``numbers``."""
+        """Return the slots of n-grams and whether they are known, both shaped as ``numbers``."""
         first, second = self.choices(numbers)
         key = self.key(numbers)
         slots = torch.where(rows(self.keys, second).long() == key, second, first)
@@ -114,14 +113,14 @@ class NgramClassifier(nn.Module):
 
 
 class TextEncoder(Calibrated):
-    """Token numbers to logits, valence and an embedding of the sentence.
+    """Maps token ids to logits, valence and a sentence embedding.
 
-    Two experts of different kind look at a sentence, a convolutional network and a linear model of
-    n-grams. Each is trained for itself and their logits are averaged.
+    A convolutional network and a linear n-gram model are trained separately; their logits are
+    averaged.
     """
 
     share: Tensor
-    """How much the network counts beside the n-grams, 0 to 1; found on dev."""
+    """Weight of the network against the n-grams, 0 to 1; tuned on dev."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -156,7 +155,7 @@ class TextEncoder(Calibrated):
         return share * logits + (1 - share) * self.ngrams(tokens), valence, embedding
 
     def network(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the convolutional network alone says: logits, valence, embedding."""
+        """Return the outputs of the convolutional network alone: logits, valence, embedding."""
         if self.training and self.config.token_dropout:
             hide = torch.rand(tokens.shape, device=tokens.device) < self.config.token_dropout
             tokens = torch.where(hide & (tokens > 0), torch.ones_like(tokens), tokens)
@@ -180,7 +179,7 @@ class TextEncoder(Calibrated):
 def rows(table: Tensor, numbers: Tensor) -> Tensor:
     """Return the rows of ``table`` at ``numbers [...]``, ``[..., D]``.
 
-    As nn.Embedding does, whose name the exporter would confuse with the output ``embedding``.
+    Replaces nn.Embedding, whose name the exporter would confuse with the output ``embedding``.
     """
     chosen: Tensor = table.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
     return chosen

@@ -1,4 +1,4 @@
-"""Fitting the n-gram classifier of the text encoder: a convex problem, solved to its end."""
+"""Fitting of the text encoder's n-gram classifier, a convex problem, to convergence."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from torch import Tensor
 from mera_train.text.model import NgramClassifier
 
 Example = tuple[Tensor, Tensor, Tensor]
-"""A batch: tokens ``[B, L]``, target ``[B, 7]``, what is added to its logits ``[B, 7]``."""
+"""A batch: tokens ``[B, L]``, target ``[B, 7]``, logit adjustment ``[B, 7]``."""
 
 
 RARE = 3
-"""Sentences that an n-gram must occur in to be learnt at all."""
+"""Minimum document frequency of an n-gram."""
 
 
 def fit_ngrams(
     classifier: NgramClassifier, examples: Sequence[Example], penalty: float, iterations: int
 ) -> None:
-    """Choose the n-grams of ``classifier`` and fit its weights, in place.
+    """Select the n-grams of ``classifier`` and fit its weights, in place.
 
-    Multinomial logistic regression on TF-IDF by L-BFGS. Small steps over batches do much worse:
-    frequent n-grams never reach their weights, rare ones are learnt by heart.
+    Multinomial logistic regression on TF-IDF by L-BFGS. SGD on batches does much worse: weights of
+    frequent n-grams do not converge, rare ones are overfitted.
 
     Args:
-        classifier: empty.
+        classifier: an unfitted classifier.
         examples: the training sentences.
-        penalty: of half the squared weights, beside the summed cross-entropy.
-        iterations: of L-BFGS.
+        penalty: L2 penalty (of half the squared weights), added to the summed cross-entropy.
+        iterations: L-BFGS iterations.
     """
     ngrams, occurrences, count = _occurrences(classifier, [tokens for tokens, _, _ in examples])
     _choose(classifier, ngrams, count)
@@ -56,7 +56,7 @@ def fit_ngrams(
 def _occurrences(
     classifier: NgramClassifier, batches: Sequence[Tensor]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Which n-gram occurs in which sentence, each once; and the number of sentences."""
+    """Return the distinct pairs of n-gram and sentence, and the number of sentences."""
     ngrams, sentences, count = [], [], 0
     for tokens in batches:
         for numbers in classifier.numbers(tokens).numpy():
@@ -68,7 +68,7 @@ def _occurrences(
 
 
 def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: int) -> None:
-    """Give every slot to the most frequent n-gram that falls into it, first or second choice."""
+    """Assign every slot to the most frequent n-gram that hashes to it, by first or second probe."""
     found, frequency = np.unique(ngrams, return_counts=True)
     often = frequency >= RARE
     found, frequency = found[often], frequency[often]
@@ -80,7 +80,7 @@ def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: i
         choice = slots.numpy()
         homeless = ~np.isin(found, lives)
         free = homeless & (lives[choice] == 0)
-        # Where several fall into one slot, numpy leaves the last of them.
+        # Of several n-grams in one slot, numpy keeps the last.
         lives[choice[free]] = found[free]
         scale[choice[free]] = np.log((1 + sentences) / (1 + frequency[free])) + 1
     numbers = torch.from_numpy(lives)
@@ -91,7 +91,7 @@ def _choose(classifier: NgramClassifier, ngrams: NDArray[np.int64], sentences: i
 def _regress(
     features: Tensor, target: Tensor, offset: Tensor, penalty: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Return weights ``[F, C]`` and bias ``[C]`` for sparse features ``[n, F]``."""
+    """Fit weights ``[F, C]`` and bias ``[C]`` to sparse features ``[n, F]``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         by_row, by_column = features.to_sparse_csr(), features.t().coalesce().to_sparse_csr()
@@ -109,7 +109,7 @@ def _regress(
         weights, bias = parameters.detach()[:-1], parameters.detach()[-1]
         logits = by_row @ weights + bias + offset
         log_shares = torch.log_softmax(logits, dim=1)
-        # The gradient by hand: autograd has none for sparse rows that is as cheap.
+        # The gradient is computed explicitly, which is cheaper than autograd for sparse rows.
         error = log_shares.exp() * target.sum(dim=1, keepdim=True) - target
         gradient = torch.cat([by_column @ error + penalty * weights, error.sum(0, keepdim=True)])
         parameters.grad = gradient / len(target)

@@ -1,4 +1,4 @@
-"""The text encoder learns from one's own sentences."""
+"""Training of the text encoder on the user's own sentences."""
 
 from __future__ import annotations
 
@@ -40,25 +40,27 @@ class OwnSentences:
         self._texts: list[str] = []
 
     def read(self, example: Example) -> None:
-        """Normalise it, as the device does."""
+        """Normalise the text as on the device."""
         text = normalise(example.given)
         if not text:
             raise InputError("no words are left in the text", "leave it out")
         self._texts.append(text)
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
-        """Number the labels, and collect the training sentences' words, which take the place of
-        misheard ones."""
+        """Encode the labels as integers, and collect the words of the training sentences as
+        candidates for substitutions.
+        """
         self.truth = torch.tensor([EMOTIONS.index(e.label) for e in examples])
         words = (w for t, e in zip(self._texts, examples, strict=True) if e.split == "train"
                  for w in t.split())  # fmt: skip
         self._words = sorted(set(words))
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> TextEncoder:
-        """Return the checkpoint's network, with its tokenizer; or a new one, whose tokenizer and
-        n-grams are fitted to the training sentences ``learnt``."""
+        """Return the checkpoint's network and tokenizer, or new ones with tokenizer and n-grams
+        fitted to the training sentences ``learnt``.
+        """
         if start is not None:
-            # Of the checkpoint as it is, so that its tokens keep their numbers.
+            # The checkpoint's own tokenizer, so that token ids are unchanged.
             self._learnt = (start.directory / TOKENIZER).read_text(encoding="utf-8")
             self._tokenizer = Tokenizer.parse(self._learnt)
             return start.fill(TextEncoder(start.settings(Config).model))
@@ -76,9 +78,10 @@ class OwnSentences:
         return tokenize(self._tokenizer, texts, self.config.max_length)
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Return tokens ``[n, L]``, ``L`` at most ``max_length``, and labels ``[n]``. A
-        ``sentence_prob`` of the sentences is disturbed as recognizers do; those that are not
-        ASCII, as Chinese, never."""
+        """Return tokens ``[n, L]``, ``L`` at most ``max_length``, and labels ``[n]``. Simulated
+        recognition errors are added to a share ``sentence_prob`` of the sentences, never to
+        non-ASCII (Chinese) ones.
+        """
         generator, rates = Random(str(seed)), self.config.augment
         texts = [
             disturb(self._texts[i], rates, self._words, generator)
@@ -89,8 +92,9 @@ class OwnSentences:
         return self._tokens(texts), self.truth[list(rows)]
 
     def loss(self, model: TextEncoder, batch: Any, device: torch.device) -> Tensor:
-        """Return cross-entropy in nats plus the weighted smooth L1 error of valence; its target
-        is the label's valence, since nobody labelled it."""
+        """Return cross-entropy in nats plus the weighted smooth L1 error of valence; its target is
+        the label's valence, as valence is not annotated.
+        """
         tokens, truth = (tensor.to(device) for tensor in batch)
         logits, valence, _ = model(tokens)
         cross_entropy = nn.functional.cross_entropy(
@@ -112,11 +116,11 @@ class OwnSentences:
             return scores
 
     def configuration(self, model: TextEncoder) -> Config:
-        """Return the settings with the shape that the network really has."""
+        """Return the settings with the actual layer sizes of the network."""
         return self.config.model_copy(update={"model": model.config})
 
     def files(self) -> Mapping[str, str]:
-        """Return the tokenizer, without which the weights mean nothing."""
+        """Return the tokenizer, which belongs to the weights."""
         return {TOKENIZER: self._learnt}
 
 

@@ -1,4 +1,4 @@
-"""The text encoder's batches, loss and metrics, for the loop that all roles share."""
+"""The training task of the text encoder: batches, loss, metrics."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from mera_train.text.teacher import Distillation, Teacher, teacher_logits
 from mera_train.text.tokenizer import TOKENIZER, learn, tokenize
 
 CHOSEN_ON = ("goemotions", "meld", "smp_usual")
-"""The corpora whose dev splits choose the best weights, beside dialogue: one vote each."""
+"""Selection corpora besides dialogue: their dev splits select the weights, with equal votes."""
 
 TESTED = ("goemotions", "meld", "carer", "smp_usual", "smp_virus")
-"""The corpora with an official test split and names of emotions."""
+"""The corpora with an official test split and emotion labels."""
 
 
 class TextTask:
-    """What the training loop wants to know about text."""
+    """Training task of the text encoder."""
 
     def __init__(self, config: Config, data: Path) -> None:
         rows = sentences(data, config.dialogue_corpora)
@@ -71,11 +71,11 @@ class TextTask:
         self.weights = weights(self.train, config.ngram_class_balance)
 
     def plan(self, epoch: int) -> Sequence[list[int]]:
-        """The batches of an epoch."""
+        """Return the batches of an epoch."""
         return self.grouped(epoch)[: self.config.batches_per_epoch]
 
     def grouped(self, epoch: int) -> list[list[int]]:
-        """All sentences in batches of similar length, in random order."""
+        """Group all sentences into batches of similar length, in random order."""
         random = Random(f"{self.config.loop.seed} {epoch}")
         order = sorted(
             range(len(self.train)), key=lambda i: len(self.train[i].text) * random.uniform(0.8, 1.2)
@@ -88,7 +88,7 @@ class TextTask:
         return batches
 
     def load(self, plan: list[int], epoch: int) -> Batch:
-        """Disturb and tokenize the sentences of a batch."""
+        """Augment and tokenize the sentences of a batch."""
         random = Random(f"{self.config.loop.seed} {epoch} {plan[0]}")
         rows = [self.train[index] for index in plan]
         rates = self.config.augment
@@ -108,9 +108,9 @@ class TextTask:
         return tokenize(self.tokenizer, texts, self.config.max_length)
 
     def distill_from(self, settings: Distillation, cache: Path, made: str) -> None:
-        """Ask a teacher for its opinion on the training sentences, once.
+        """Compute a teacher's logits for the training sentences.
 
-        It has none (NaN) on the corpora that it did not learn from, as of another language.
+        They are NaN for corpora that it was not trained on, such as those in another language.
         """
         if fingerprint.stale(cache, made):
             seen = checkpoint.load(settings.teacher).settings(Config).corpus_repeats
@@ -126,7 +126,7 @@ class TextTask:
         self.taught = torch.from_numpy(np.load(cache))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Cross-entropy over what the corpus can say, and the error of valence."""
+        """Return cross-entropy over the labels of the corpus, plus weighted valence error."""
         model = self.model
         network = model.network if isinstance(model, TextEncoder) else model
         logits, valence, _ = network(batch.tokens.to(device))
@@ -150,7 +150,7 @@ class TextTask:
         return cross_entropy + self.config.valence_loss_weight * error
 
     def fit_ngrams(self, model: TextEncoder) -> None:
-        """Fit the n-gram classifier to one disturbed version of the training sentences."""
+        """Fit the n-gram classifier to one augmented version of the training sentences."""
         examples = []
         for plan in self.grouped(0):
             batch = self.load(plan, 0)
@@ -161,7 +161,7 @@ class TextTask:
         fit_ngrams(model.ngrams, examples, self.config.ngram_l2, self.config.ngram_max_iter)
 
     def evaluate(self, model: TextEncoder | Teacher, device: torch.device) -> dict[str, float]:
-        """Metrics on the dev splits; ``score`` is the mean over the corpora that choose."""
+        """Return metrics on the dev splits; ``score`` is the mean over the selection corpora."""
         metrics: dict[str, float] = {}
         for corpus in self.chosen_on:
             found = self.measure(model, corpus, "dev")
@@ -187,7 +187,7 @@ class TextTask:
         return classification([row.emotions[0] for row in rows], probabilities, EMOTIONS)
 
     def mistakes(self, corpus: str) -> list[dict[str, Any]]:
-        """The surest mistakes in a test split; a row is a sentence's number in it."""
+        """Return the most confident errors in a test split; a row is the index of a sentence."""
         rows = self.of(corpus, "test")
         single = [number for number, row in enumerate(rows) if len(row.emotions) == 1]
         logits, _ = self.predict(self.model, [rows[number] for number in single])
@@ -196,7 +196,7 @@ class TextTask:
         return mistakes([str(number + 1) for number in single], truth, probabilities, EMOTIONS)
 
     def finish(self) -> dict[str, Any]:
-        """Choose share and temperature on dev, then measure everything on test."""
+        """Tune share and temperature on dev, then measure on test."""
         model = self.model
         if isinstance(model, TextEncoder) and self.config.init_checkpoint is None:
             self.choose_share(model)
@@ -210,7 +210,7 @@ class TextTask:
         }
 
     def tests(self) -> dict[str, Any]:
-        """Return all figures on test splits."""
+        """Return all metrics on the test splits."""
         model = self.model
         return {
             "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
@@ -224,7 +224,7 @@ class TextTask:
         }
 
     def choose_share(self, model: TextEncoder) -> None:
-        """Find how much the network counts beside the n-grams, on dev."""
+        """Tune the weight of the network against the n-grams on dev."""
         shares = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
         scores = []
         for share in shares:
@@ -233,7 +233,7 @@ class TextTask:
         model.share.fill_(shares[int(np.argmax(scores))])
 
     def temperature(self) -> float:
-        """Fit one temperature for all corpora that choose, on their dev splits."""
+        """Fit one temperature on the dev splits of all selection corpora."""
         logits, truth = [], []
         for corpus in self.chosen_on:
             rows = [r for r in self.of(corpus, "dev") if len(r.emotions) == 1]
@@ -243,7 +243,7 @@ class TextTask:
         return fit_temperature(torch.cat(logits), torch.cat(truth))
 
     def valence(self, split: str) -> dict[str, float]:
-        """Error and correlation of valence where people rated it."""
+        """Return error and correlation of valence where it is annotated."""
         rows = self.of("chsims", split)
         found = self.predict(self.model, rows)[1].numpy()
         rated = np.array([row.valence for row in rows])
@@ -253,13 +253,13 @@ class TextTask:
         }
 
     def of(self, corpus: str, split: str) -> list[Sentence]:
-        """The held-out sentences of a corpus."""
+        """Return the held-out sentences of a corpus."""
         return [row for row in self.held_out if (row.corpus, row.split) == (corpus, split)]
 
     def predict(
         self, model: TextEncoder | Teacher, rows: Sequence[Sentence]
     ) -> tuple[Tensor, Tensor]:
-        """Logits ``[n, 7]`` and valence ``[n]`` of sentences, in their order."""
+        """Return logits ``[n, 7]`` and valence ``[n]`` of sentences, in order."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].text))
         logits, valence = torch.zeros(len(rows), len(EMOTIONS)), torch.zeros(len(rows))
         device = next(model.parameters()).device
@@ -273,10 +273,10 @@ class TextTask:
 
 
 def begin(model: TextEncoder, first: checkpoint.Checkpoint) -> None:
-    """Give a new encoder the network of a trained one, but none of its n-grams.
+    """Load the network of a trained encoder, without its n-grams.
 
     Raises:
-        InputError: it is of another shape.
+        InputError: the shapes do not match.
     """
     empty = {name: value.clone() for name, value in model.ngrams.state_dict().items()}
     first.fill(model).train()

@@ -1,4 +1,4 @@
-"""A Hugging Face encoder with our heads: in full precision, and as the small one's teacher."""
+"""A Hugging Face encoder with our heads: for full precision, and as a teacher."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from mera_train.temperature import Calibrated
 
 
 class Distillation(DistillationConfig):
-    """Whose opinion the small encoder takes."""
+    """The teacher of the text encoder."""
 
     teacher: Path = Field(description="checkpoint that `train text` wrote for an `encoder`")
 
 
 class Teacher(Calibrated):
-    """A pretrained encoder, the mean of its last layer, and a linear layer for each answer.
+    """A pretrained encoder with mean pooling and a linear layer per output.
 
     Args:
-        encoder: from `transformers`.
-        tokenizer: the encoder's.
+        encoder: a model from `transformers`.
+        tokenizer: its tokenizer.
     """
 
     def __init__(self, encoder: Any, tokenizer: Any) -> None:
@@ -42,11 +42,11 @@ class Teacher(Calibrated):
 
     @classmethod
     def of(cls, directory: Path) -> Teacher:
-        """Open an encoder's directory as `save_pretrained` writes it. Nothing is downloaded.
+        """Open an encoder's directory, as written by `save_pretrained`. Nothing is downloaded.
 
         Raises:
             MissingExtra: transformers is not installed.
-            InputError: the directory is no encoder.
+            InputError: the directory does not contain an encoder.
         """
         auto_model, _, tokenizer = _classes(directory)
         try:
@@ -56,7 +56,7 @@ class Teacher(Calibrated):
 
     @classmethod
     def load(cls, run: Path) -> Teacher:
-        """Open a checkpoint of `train text` with an ``encoder``, as that is needed no longer."""
+        """Open a checkpoint of `train text` with an ``encoder``, without the original encoder."""
         auto_model, config, tokenizer = _classes(run)
         return checkpoint.load(run).fill(cls(auto_model.from_config(config), tokenizer))
 
@@ -66,7 +66,7 @@ class Teacher(Calibrated):
         self.tokenizer.save_pretrained(run)
 
     def read(self, texts: list[str], longest: int) -> Tensor:
-        """Return token numbers, int64 ``[B, L]``; of a longer text the first tokens count."""
+        """Return token ids, int64 ``[B, L]``; of longer texts the first tokens are kept."""
         found = self.tokenizer(
             texts, padding=True, truncation=True, max_length=longest, return_tensors="pt"
         )
@@ -87,7 +87,7 @@ _REMEDY = "give a directory written by transformers' save_pretrained, including 
 
 
 def _classes(directory: Path) -> tuple[Any, Any, Any]:
-    """Return what makes models, and the configuration and tokenizer in a directory."""
+    """Return the model factory, and the configuration and tokenizer of a directory."""
     try:
         from transformers import AutoConfig, AutoModel, AutoTokenizer
     except ImportError as error:
@@ -106,7 +106,7 @@ def _classes(directory: Path) -> tuple[Any, Any, Any]:
 
 
 def teacher_logits(teacher: Teacher, texts: list[str], longest: int) -> NDArray[np.float16]:
-    """Return the teacher's logits ``[n, 7]``, for texts in their order."""
+    """Return the teacher's logits ``[n, 7]`` for texts, in order."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = np.zeros((len(texts), len(EMOTIONS)), np.float16)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):

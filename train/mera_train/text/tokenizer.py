@@ -1,4 +1,4 @@
-"""Learning a tokenizer; `mera_edge.features.tokens` applies it, in training too."""
+"""Learning of a tokenizer; `mera_edge.features.tokens` applies it, also in training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mera_edge.errors import InputError
 from mera_edge.features.tokens import CONTINUATION, PIECES, UNKNOWN, Tokenizer
 
 TOKENIZER = "tokenizer.json"
-"""Its name in a checkpoint."""
+"""File name in a checkpoint."""
 
 PAD = "[PAD]"
 
@@ -22,10 +22,10 @@ def learn(texts: Iterable[str], vocabulary: int) -> str:
 
     Args:
         texts: normalised sentences.
-        vocabulary: number of tokens; ``[PAD]`` is 0, ``[UNK]`` is 1.
+        vocabulary: number of tokens, including ``[PAD]`` (0) and ``[UNK]`` (1).
 
     Returns:
-        The text of a `TOKENIZER`.
+        The content of a `TOKENIZER` file.
     """
     from tokenizers import Regex, models, pre_tokenizers, trainers
     from tokenizers import Tokenizer as Learner
@@ -48,7 +48,7 @@ def read(directory: Path) -> Tokenizer:
     """Read the tokenizer of a checkpoint.
 
     Raises:
-        InputError: there is none, or it is of another kind.
+        InputError: it is missing or of another type.
     """
     path = directory / TOKENIZER
     if not path.is_file():
@@ -60,12 +60,12 @@ def read(directory: Path) -> Tokenizer:
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> Tensor:
-    """Return token numbers, int64 ``[B, L]``, padded with 0.
+    """Return token ids, int64 ``[B, L]``, padded with 0.
 
     Args:
-        tokenizer: of `learn`.
-        texts: normalised.
-        longest: the largest ``L``; of a longer text the last tokens count.
+        tokenizer: from `learn`.
+        texts: normalised texts.
+        longest: maximum ``L``; of longer texts the last tokens are kept.
     """
     found = [tokenizer.encode(text)[-longest:] for text in texts]
     tokens = torch.zeros(len(found), max(1, *map(len, found)), dtype=torch.int64)

@@ -19,23 +19,23 @@ from mera_train.text.tokenizer import TOKENIZER
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
-    """Train, choose and calibrate on the dev splits, then measure once on the test splits.
+    """Train, select and calibrate on the dev splits, then measure once on the test splits.
 
     Args:
-        config: of ``train/configs/text/*.yaml``.
-        data: the folder that holds ``text.zip``.
-        out: receives the checkpoint (with its tokenizer) and the state of the run.
-        resume: go on from the state of an earlier run.
+        config: see ``train/configs/text/*.yaml``.
+        data: directory with ``text.zip``.
+        out: directory for the checkpoint (with tokenizer) and the state of the run.
+        resume: resume an earlier run.
 
     Returns:
-        The metrics that are written into the checkpoint.
+        The metrics, as in the checkpoint.
     """
     used = (ARCHIVE, *(PATHS[corpus] for corpus in config.dialogue_corpora))
     made = fingerprint.of(config, {name: data / name for name in used})
     state.claim(out, made, resume)
     task = TextTask(config, data)
     if config.distillation is not None:
-        # They depend on the sentences, the teacher and how long a sentence is read.
+        # They depend on the sentences, the teacher and the maximum length.
         of = fingerprint.combined([made[ARCHIVE], made["distillation.teacher"], config.max_length])
         task.distill_from(config.distillation, out / "opinions.npy", of)
     goes_on = isinstance(resume, Path) or (resume and state.exists(out))
@@ -59,7 +59,7 @@ def card_text(config: Config, metrics: dict[str, Any]) -> str:
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
-    """Return all figures of a trained model on test splits."""
+    """Return all metrics of a trained model on the test splits."""
     task = TextTask(loaded.settings(Config), data)
     task.tokenizer = Tokenizer.parse((loaded.directory / TOKENIZER).read_text(encoding="utf-8"))
     task.model = loaded.fill(TextEncoder(task.config.model))

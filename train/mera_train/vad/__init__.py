@@ -1,1 +1,1 @@
-"""The speech detector: whether what is heard is somebody speaking."""
+"""The speech detector (voice activity detection)."""

@@ -8,7 +8,7 @@ from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
-    """Return Markdown: what it is, what from, how good, under which licence."""
+    """Return Markdown: description, training data, metrics, licence."""
     dev = metrics["dev"]
     return f"""\
 # Speech detector

@@ -1,4 +1,4 @@
-"""Speech with its teacher's opinion, and noise: log-mel frames, computed once."""
+"""Speech with the teacher's labels, and noise, as cached log-mel frames."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ DEV_SPEAKERS = {
     LIBRISPEECH: ("19",),
     SPEECHOCEAN: ("0001", "0003", "0005"),
 }
-"""They choose the weights and the thresholds."""
+"""Dev speakers, for the selection of weights and thresholds."""
 
 MADE = "made"
 MADE_S = 8.0
 
 CLIPPED = 4
-"""Every so many-th recording is clipped."""
+"""Every n-th recording is clipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One recording, or one made sound (then ``file`` is its kind and number)."""
+    """One recording, or one synthetic sound (``file`` is then its kind and number)."""
 
     corpus: str
     file: str
     speaker: str
-    """Nothing, where nobody speaks."""
+    """Empty for noise."""
     dev: bool
 
 
 def speech(data: Path, corpus: str, share: float = 1.0) -> list[Recording]:
-    """Choose recordings of people who may be learnt from, spread evenly over the corpus.
+    """Choose recordings of training and dev speakers, spread evenly over the corpus.
 
     Raises:
         InputError: the corpus is not in ``data``.
@@ -65,10 +65,10 @@ def speech(data: Path, corpus: str, share: float = 1.0) -> list[Recording]:
 
 
 def noise(data: Path, made: int) -> list[Recording]:
-    """Street noise of the training folds, and ``made`` synthetic sounds of every kind."""
+    """List street noise of the training folds, and ``made`` synthetic sounds of every kind."""
     recorded = []
     for utterance in voices.noises(data):
-        # What comes of one recording on Freesound stays on one side.
+        # All clips of a Freesound recording stay in the same split.
         source = int(Path(utterance.file).name.split("-")[0])
         recorded.append(Recording(NOISE, utterance.file, "", source % 5 == 0))
     return recorded + [
@@ -79,7 +79,7 @@ def noise(data: Path, made: int) -> list[Recording]:
 
 
 class Material:
-    """Frames and targets of all recordings, in one mapped file each."""
+    """Frames and targets of all recordings, each in one memory-mapped file."""
 
     def __init__(self, path: Path) -> None:
         self._frames, rows = frames.read(path)
@@ -92,13 +92,13 @@ class Material:
         return np.asarray(self._frames[start:end], np.float32)
 
     def targets(self, recording: Recording) -> NDArray[np.float32]:
-        """Return the teacher's probability of speech in every frame, ``[n]``."""
+        """Return the teacher's probability of speech per frame, ``[n]``."""
         start, end = self._spans[recording.corpus, recording.file]
         return np.asarray(self._targets[start:end], np.float32)
 
 
 def contents(data: Path, recordings: Sequence[Recording], digests: Digests) -> Made:
-    """Return by corpus a digest of all that is used of it."""
+    """Return a digest per corpus of all that is used."""
 
     def facts(recording: Recording) -> dict[str, Any]:
         if recording.corpus == MADE:
@@ -112,14 +112,14 @@ def contents(data: Path, recordings: Sequence[Recording], digests: Digests) -> M
 def prepare(
     data: Path, recordings: Sequence[Recording], model: Path, path: Path, made: Made
 ) -> Material:
-    """Compute frames and targets of ``recordings`` into ``path``, once.
+    """Compute frames and targets of ``recordings``, cached in ``path``.
 
     Args:
-        data: the folder of the corpora.
-        recordings: what to hear.
+        data: directory of the corpora.
+        recordings: recordings and synthetic sounds.
         model: the teacher, see `mera_train.vad.teacher`.
-        path: of the files, without suffix.
-        made: of what, see `contents`.
+        path: path of the files, without suffix.
+        made: digests, see `contents`.
     """
     whole = combined([SPEC, model.name, sorted(made.items())])
     if not frames.written(path, whole):
@@ -148,5 +148,5 @@ def _hear(
     found = log_mel(heard).astype(np.float16)
     if not recording.speaker:
         return found, np.zeros(len(found), np.float16)
-    # The teacher hears the sound as it was: clipping is not to change its mind.
+    # The teacher gets the unclipped sound, so that clipping does not change its labels.
     return found, teacher.speech(samples, model, len(found)).astype(np.float16)

@@ -1,9 +1,9 @@
-"""How well a bundle's speech detector does beside Silero VAD, on the device's own stage.
+"""Comparison of a bundle's speech detector with Silero VAD, in the device's stage.
 
     mera-edge results vad DATA [--bundle DIR] [--silero FILE] > vad.json
 
-Speech comes from speakers, and noise from recordings, that nothing was learnt from: RAVDESS
-actors 23 and 24, speechocean762's test part, EmoDB, Urdu, UrbanSound8K's fold 10.
+All speakers and noises are held out: RAVDESS actors 23 and 24, the test part of speechocean762,
+EmoDB, Urdu, fold 10 of UrbanSound8K.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mera_train.voice.data import NOISE, RAVDESS, TEST_SPEAKERS, location, rows
 
 Samples = NDArray[np.float32]
 Detector = Callable[[Samples], NDArray[np.bool_]]
-"""From a recording to whether somebody speaks, after every 40 ms."""
+"""Maps a recording to speech activity, every 40 ms."""
 
 SPEECH = (RAVDESS, "speechocean762", "emodb_4class", "urdu")
 SNRS_DB = (None, 10.0, 0.0)
@@ -33,7 +33,7 @@ STEP = SAMPLE_RATE // 25
 
 
 def measure(data: Path, bundle: Bundle, silero: Path, most: int) -> dict[str, Any]:
-    """Return shares of the time and of the recordings in which both hear somebody speak."""
+    """Return the shares of time and of recordings in which each detector finds speech."""
     generator = np.random.default_rng(0)
     detectors: dict[str, Detector] = {"ours": ours(bundle), "silero": theirs(silero)}
     noise = [
@@ -57,7 +57,7 @@ def measure(data: Path, bundle: Bundle, silero: Path, most: int) -> dict[str, An
 
 
 def ours(bundle: Bundle) -> Detector:
-    """The stage that the device runs."""
+    """Run the device's stage."""
     activity = VoiceActivity(bundle)
 
     def detect(samples: Samples) -> NDArray[np.bool_]:
@@ -72,7 +72,7 @@ def ours(bundle: Bundle) -> Detector:
 
 
 def theirs(model: Path) -> Detector:
-    """Silero's probabilities with the same rules for the beginning and the end."""
+    """Run Silero with the same rules for start and end of speech."""
 
     def detect(samples: Samples) -> NDArray[np.bool_]:
         probabilities = teacher.speech(samples, model, max(1, len(samples) // STEP) * 4)[::4]

@@ -1,4 +1,4 @@
-"""A small causal network that tells speech from all else, whatever its level."""
+"""A small causal speech detector, independent of level."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from mera_edge.features.fbank import BINS, FLOOR
 from mera_train.voice.model import BlocksConfig, Planes, flatten, residual_blocks
 
 FADE = 0.1
-"""Nats that the loudest frame is forgotten by in a chunk: 11 dB a second. (0.04 hears fewer false
-alarms, but after a bang it is deaf for seconds.)"""
+"""Decay of the loudest frame's level per chunk, in nats: 11 dB per second. (0.04 gives fewer false
+alarms, but misses speech for seconds after a bang.)
+"""
 FAINTEST = -12.0
-"""Below the loudest frame, in nats of energy: what is fainter is taken for as faint as this."""
+"""Lower limit relative to the loudest frame, in nats of energy."""
 
 CHUNK = 4
-"""Frames to an answer: 40 ms."""
+"""Frames per output (40 ms)."""
 
 Caches = tuple[Tensor, ...]
 
 
 class ModelConfig(BlocksConfig):
-    """The shape of the detector."""
+    """Layer sizes of the detector."""
 
     channels: tuple[int, int] = Field((8, 16), description="of the two 2-D layers")
     width: int = Field(48, ge=8, description="channels after them")
@@ -30,11 +31,10 @@ class ModelConfig(BlocksConfig):
 
 
 class Detector(nn.Module):
-    """From log-mel frames to an answer every 40 ms.
+    """Maps log-mel frames to an output every 40 ms.
 
-    Each frame is heard twice: less its own mean, which leaves the shape of its spectrum, and less
-    the loudest frame of the last seconds, which leaves how it comes and goes. Neither changes when
-    the sound is louder or softer.
+    The input has two channels: frames minus their own mean (the spectral shape), and frames minus
+    the loudest frame of the last seconds (the envelope). Both are independent of the level.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -54,7 +54,7 @@ class Detector(nn.Module):
         self.answer = nn.Conv1d(config.width, 1, 1)
 
     def empty(self, batch: int = 1) -> Caches:
-        """Return the caches of the beginning: `cache_names` names them."""
+        """Return the initial caches, in the order of `cache_names`."""
         device = self.answer.weight.device
         return tuple(torch.zeros(batch, *shape, device=device) for shape in self._cache_shapes)
 
@@ -65,11 +65,11 @@ class Detector(nn.Module):
         return ["loudest", *planes, *(f"block_{i}" for i in range(len(self.blocks)))]
 
     def forward(self, frames: Tensor, caches: Caches) -> tuple[Tensor, Caches]:
-        """Hear whole chunks.
+        """Process whole chunks.
 
         Args:
             frames: ``[B, n * 4, 80]`` log-mel.
-            caches: of the chunk before.
+            caches: caches after the previous chunk.
 
         Returns:
             Log-odds of speech ``[B, n]``, and the caches for the next chunk.
@@ -87,9 +87,9 @@ class Detector(nn.Module):
 
 
 def _without_level(frames: Tensor, loudest: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both views of the frames, ``[B, 2, T, 80]``, and the level of the loudest.
+    """Return both channels, ``[B, 2, T, 80]``, and the level of the loudest frame.
 
-    The level is kept above `FLOOR`, so that zero, with which it starts, is digital silence.
+    The level is relative to `FLOOR`, so that its initial value 0 means digital silence.
     """
     energy = frames.mean(2)
     levels = []

@@ -1,4 +1,4 @@
-"""The speech detector learns from one's own recordings of speech and of noise."""
+"""Training of the speech detector on the user's own recordings of speech and noise."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from mera_train.vad.train import Config, SpeechDetectionTask
 SPEECH, NOISE = LABELS = ("speech", "noise")
 
 SHORTEST = 4_800
-"""Samples, 0.3 s."""
+"""Minimum length in samples (0.3 s)."""
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
     """Train on ``config.own``: recordings labelled ``speech`` or ``noise``, in composed scenes.
 
-    Where in a recording of speech somebody speaks, the teacher says, as for the shipped detector.
+    The teacher labels the frames of speech recordings, as for the shipped detector.
 
     Returns:
-        The metrics on scenes of the valid recordings, and of the ``test`` recordings for it and for
-        the ``shipped`` one.
+        Metrics on scenes of the valid recordings, and on the test recordings for the new (``test``)
+        and the shipped detector (``shipped``).
 
     Raises:
-        InputError: the recordings cannot be used, or ``out`` holds another run.
+        InputError: the recordings are unusable, or ``out`` holds another run.
     """
     given = required(config.own)
     examples = usable(given, "file", LABELS, _read)
@@ -111,7 +111,7 @@ def _asked(task: SpeechDetectionTask, model: Detector) -> dict[str, float]:
 
 
 def _mistaken(task: SpeechDetectionTask, model: Detector) -> tuple[float, list[float]]:
-    """Return the share of frames that are mistaken in all dev scenes, and in each."""
+    """Return the frame error rate over all dev scenes, and per scene."""
     with torch.inference_mode():
         logits, targets = task.heard(model.eval(), next(model.parameters()).device)
     wrong = ((logits > 0) != (targets > 0.5)).float().mean(1)
@@ -130,7 +130,7 @@ def _recording(e: Example) -> Recording:
 
 
 def _made(count: int, split: str) -> list[Recording]:
-    """Return a part of the made sounds: alarms and hum are everywhere."""
+    """Return a part of the synthetic sounds (alarms and hum occur everywhere)."""
     part = {"valid": 0, "test": 1}
     return [
         Recording(MADE, f"{kind}/{number}", "", split == "valid")

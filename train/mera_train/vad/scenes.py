@@ -1,6 +1,6 @@
-"""Scenes: speech and noise at any level, in rooms, through microphones, with silence between.
+"""Training scenes: speech and noise at random levels, with reverberation, equalisation and pauses.
 
-Energies of independent sounds add up, so scenes are composed of log-mel frames.
+The energies of independent sounds add up, so scenes are composed from log-mel frames.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Scene = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 _NATS = np.log(10) / 10
 _FULL_SCALE = 19.0
-"""About the log-mel energy, in a bin, of a sine at full scale; only differences matter here."""
+"""Approximate log-mel energy of a full-scale sine in a bin; only differences matter here."""
 
 
 class SceneConfig(BaseModel):
-    """What a training scene is made of."""
+    """Parameters of training scenes."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class SceneConfig(BaseModel):
 
 
 class Scenes:
-    """Draws scenes from recordings."""
+    """Composes random scenes from recordings."""
 
     def __init__(
         self,
@@ -77,13 +77,13 @@ class Scenes:
         frames = frames + equaliser(BINS, config.eq_std_db, generator)
         frames = augment.gain(frames, generator.uniform(*config.gain_db))
         hiss = _FULL_SCALE + generator.uniform(*config.noise_floor_db) * _NATS
-        # Averages of few bins scatter more than those of many: so does the hiss of a microphone.
+        # Microphone hiss: mel bins that average fewer FFT bins have a larger variance.
         scatter = np.log(generator.chisquare(np.linspace(4, 20, BINS), frames.shape) + 1e-3)
         scatter -= np.log(np.linspace(4, 20, BINS))
         return np.logaddexp(frames, hiss + scatter).astype(np.float32), targets
 
     def _spoken(self, generator: Generator) -> Scene:
-        """One or two people, each after a pause."""
+        """Return one or two speakers, each after a pause."""
         config = self._config
         parts, opinions = [], []
         for _ in range(2):
@@ -108,7 +108,7 @@ class Scenes:
         return frames, _fit(np.concatenate(opinions), config.frames, 0.0)
 
     def _background(self, generator: Generator) -> NDArray[np.float32]:
-        """One noise or two, steady or switched on and off."""
+        """Return one or two noises, continuous or switched on and off."""
         found = np.full((self._config.frames, BINS), FLOOR, np.float32)
         for _ in range(generator.integers(1, 3)):
             frames = self._material.frames(_any(self._noise, generator))
@@ -122,7 +122,7 @@ class Scenes:
 
 
 def _by_corpus(recordings: Sequence[Recording]) -> list[list[Recording]]:
-    """Group, so that a large corpus or kind is not heard more than a small one."""
+    """Group recordings, so that all corpora and kinds are equally frequent."""
     groups: dict[str, list[Recording]] = {}
     for recording in recordings:
         groups.setdefault(recording.corpus, []).append(recording)
@@ -135,7 +135,7 @@ def _any(groups: Sequence[Sequence[Recording]], generator: Generator) -> Recordi
 
 
 def _fit(values: NDArray[np.float32], length: int, fill: float) -> NDArray[np.float32]:
-    """Cut or fill up at the end."""
+    """Cut or pad at the end."""
     missing = max(0, length - len(values))
     rest = np.full((missing, *values.shape[1:]), fill, np.float32)
     return np.concatenate([values, rest])[:length]

@@ -1,4 +1,4 @@
-"""Made sounds that are not speech: the recordings of noise hold no music, no alarms and no hum."""
+"""Synthetic non-speech sounds: the noise corpus has no music, alarms or hum."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LEVEL = 0.1
 
 
 def make(kind: str, seconds: float, generator: Generator) -> Samples:
-    """Return one made sound (mono, 16 kHz, root mean square 0.1).
+    """Synthesize a sound (mono, 16 kHz, RMS 0.1).
 
     Args:
         kind: one of `KINDS`.
         seconds: its length.
-        generator: draws pitch, timbre and rhythm.
+        generator: random generator for pitch, timbre and rhythm.
     """
     sound = KINDS[kind](np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE, generator)
     level = np.sqrt(np.mean(sound**2))
@@ -49,7 +49,7 @@ def _noise(t: Times, generator: Generator) -> Times:
 
 
 def _bursts(t: Times, generator: Generator) -> Times:
-    """Noise that comes and goes: wipers, knocking, scratching, keys."""
+    """Intermittent noise: wipers, knocking, scratching, keys."""
     rate, width = generator.uniform(0.7, 8), generator.uniform(0.02, 0.7)
     phase = (t * rate + generator.random()) % 1
     fading = np.exp(-phase / width * generator.uniform(1, 6))
@@ -57,7 +57,7 @@ def _bursts(t: Times, generator: Generator) -> Times:
 
 
 def _hum(t: Times, generator: Generator) -> Times:
-    """Mains or a motor: harmonics of one steady pitch."""
+    """Mains hum or a motor: harmonics of a constant pitch."""
     pitch = generator.choice([50.0, 60.0, generator.uniform(30, 400)])
     count = int(generator.integers(1, 30))
     weights = generator.exponential(1, count) / np.arange(1, count + 1) ** generator.uniform(0, 2)
@@ -71,7 +71,7 @@ def _hum(t: Times, generator: Generator) -> Times:
 
 
 def _wave(t: Times, pitch: float | Times, generator: Generator) -> Times:
-    """A tone of some timbre; ``pitch`` in hertz may change over time."""
+    """A tone with a random timbre; ``pitch`` in hertz may vary over time."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(pitch, t.shape)) / SAMPLE_RATE
     shape = generator.integers(4)
     wave: Times
@@ -87,7 +87,7 @@ def _wave(t: Times, pitch: float | Times, generator: Generator) -> Times:
 
 
 def _beeps(t: Times, generator: Generator) -> Times:
-    """Alarms, telephones, keys of a telephone: tones that are switched."""
+    """Alarms, telephones, dial tones: switched tones."""
     rate, width = generator.uniform(0.3, 6), generator.uniform(0.1, 1.0)
     on = (t * rate + generator.random()) % 1 < width
     tones = [
@@ -107,7 +107,7 @@ def _siren(t: Times, generator: Generator) -> Times:
 
 
 def _music(t: Times, generator: Generator) -> Times:
-    """Chords, a melody and a beat, in any mixture, with an instrument's attack and decay."""
+    """Random mixture of chords, melody and beat, with attack and decay."""
     beat = generator.uniform(0.12, 1.0)
     key, steps = generator.uniform(40, 70), np.array([0, 2, 4, 5, 7, 9, 11, 12])
     turn = (t / beat).astype(int)
@@ -132,7 +132,7 @@ def _music(t: Times, generator: Generator) -> Times:
 
 
 def _clicks(t: Times, generator: Generator) -> Times:
-    """Single knocks: each an impulse that rings for a moment."""
+    """Single knocks: impulses with a short decay."""
     sparse = generator.random(len(t)) < generator.uniform(1, 15) / SAMPLE_RATE
     impulses = np.where(sparse, generator.normal(0, 1, len(t)), 0)
     pitch, ring = generator.uniform(100, 5000), generator.uniform(0.002, 0.05)

@@ -1,4 +1,4 @@
-"""Silero VAD (MIT) as the teacher: how probably each frame is speech."""
+"""Silero VAD (MIT) as the teacher: probability of speech per frame."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mera_edge.errors import InputError
 from mera_edge.features.fbank import SAMPLE_RATE
 
 WINDOW, CONTEXT = 512, 64
-"""Samples of one of its answers, and of the sound before that it hears again."""
+"""Samples per window, and samples of left context."""
 
 _STATE = (1, 1, 128)
 
 
 def silero() -> Path:
-    """Return where the package silero-vad keeps the model that hears many windows at once.
+    """Return the path of the model for batched windows in the package silero-vad.
 
     Raises:
         InputError: the package is not installed.

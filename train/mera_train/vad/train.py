@@ -27,7 +27,7 @@ from mera_train.voice.data import RAVDESS
 
 
 class Config(BaseModel):
-    """What ``train vad`` reads."""
+    """Configuration of ``train vad``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class Config(BaseModel):
     own: OwnConfig | None = Field(None, description="one's own recordings, in place of `corpora`")
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own recordings in place of the corpora."""
+        """Return a copy that trains on the user's own recordings instead of the corpora."""
         return self.model_copy(update={"own": own})
 
 
@@ -62,18 +62,18 @@ class Batch:
 
 
 class SpeechDetectionTask:
-    """What the shared loop needs to train a speech detector."""
+    """Training task of the speech detector."""
 
     def __init__(self, config: Config, model: Detector, train: Scenes, dev: Scenes) -> None:
         self.model = model
         self.config, self.train, self.dev = config, train, dev
 
     def plan(self, epoch: int) -> list[int]:
-        """Return the numbers of the batches: scenes are composed when they are loaded."""
+        """Return batch numbers; scenes are composed in `load`."""
         return list(range(self.config.batches_per_epoch))
 
     def load(self, plan: int, epoch: int) -> Batch:
-        """Compose a batch of scenes; what is drawn depends on seed, epoch and number."""
+        """Compose a batch of scenes, seeded by seed, epoch and batch number."""
         return self._batch(self.train, (self.config.loop.seed, epoch, plan))
 
     def _batch(self, scenes: Scenes, seed: tuple[int, ...]) -> Batch:
@@ -84,14 +84,13 @@ class SpeechDetectionTask:
         return Batch(frames, targets.unflatten(1, (-1, CHUNK)).mean(2))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Return binary cross-entropy in nats with the teacher's probability of speech, every 40
-        ms."""
+        """Return binary cross-entropy in nats with the teacher's probability, per 40 ms."""
         frames = batch.frames.to(device)
         scores, _ = self.model(frames, self.model.empty(len(frames)))
         return F.binary_cross_entropy_with_logits(scores.float(), batch.targets.to(device))
 
     def evaluate(self, model: Detector, device: torch.device) -> dict[str, float]:
-        """Hear scenes of dev speakers and dev noise: the same in every epoch."""
+        """Evaluate on scenes of dev speakers and dev noise, the same in every epoch."""
         logits, targets = self.heard(model, device)
         said = logits > 0
         return {
@@ -101,7 +100,7 @@ class SpeechDetectionTask:
         }
 
     def heard(self, model: Detector, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return logits and targets ``[n, T / 4]`` of dev scenes."""
+        """Return logits and targets ``[n, T / 4]`` of the dev scenes."""
         scores, truth = [], []
         for number in range(self.config.dev_batches):
             batch = self._batch(self.dev, (0, number))

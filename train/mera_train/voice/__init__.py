@@ -1,1 +1,1 @@
-"""The voice encoder: how something is said, whatever the words."""
+"""The voice encoder: emotion from the tone of voice, independent of the words."""

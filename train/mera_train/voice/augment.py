@@ -1,4 +1,4 @@
-"""Disturbances of an utterance's log-mel frames, besides those that the recognizer knows."""
+"""Augmentation of log-mel frames, in addition to that of the recognizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NATS = np.log(10) / 10
 
 
 class AugmentConfig(augment.AugmentConfig):
-    """What is done to a training utterance, and how often."""
+    """Augmentation of training utterances."""
 
     speed_factors: tuple[float, ...] = Field(
         (0.88, 1.14), description="range, of the disturbed copies"
@@ -34,7 +34,7 @@ class AugmentConfig(augment.AugmentConfig):
 
 
 def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Generator) -> Frames:
-    """Draw one disturbed version of ``frames`` [n, 80]."""
+    """Return a random augmentation of ``frames`` [n, 80]."""
     frames = augment.warp(frames, generator.uniform(-config.max_freq_warp, config.max_freq_warp))
     if generator.random() < config.noise_prob:
         frames = augment.add_noise(frames, noise, generator.uniform(*config.snr_db))
@@ -45,14 +45,15 @@ def disturb(frames: Frames, noise: Frames, config: AugmentConfig, generator: Gen
 
 
 def equaliser(bins: int, deviation_db: float, generator: Generator) -> Frames:
-    """Return a smooth curve ``[bins]`` in nats: another microphone, another distance."""
+    """Return a random smooth curve ``[bins]`` in nats, to simulate microphone and distance."""
     knots = generator.normal(0, deviation_db * _NATS, 6)
     return np.interp(np.linspace(0, 5, bins), np.arange(6), knots).astype(np.float32)
 
 
 def narrow(frames: Frames, generator: Generator) -> Frames:
-    """Weaken what is below a bin (at most 330 Hz) and above another (at least 2.4 kHz) by 10 to
-    50 dB: telephones, codecs."""
+    """Attenuate low (below at most 330 Hz) and high (above at least 2.4 kHz) frequencies by 10 to
+    50 dB, as telephones and codecs do.
+    """
     low, high = generator.integers(0, 13), generator.integers(48, frames.shape[1] + 1)
     weaker = generator.uniform(10, 50) * _NATS
     frames = frames.copy()

@@ -1,4 +1,4 @@
-"""How often each recording is drawn, and what it can be wrong about."""
+"""Sampling weights of recordings, and class masks by corpus."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from mera_train.voice.measure import label_mask
 
 
 def shares(utterances: Sequence[Utterance], corpora: dict[str, float]) -> NDArray[np.float64]:
-    """Return how often each recording is drawn, ``[n]``, in sum 1.
+    """Return the sampling probability of each recording, ``[n]``.
 
-    All emotions alike; of an emotion, corpora as wished; of a corpus, its labels for that emotion
-    alike, and speakers by the square root of how much they said.
+    Emotions are balanced; within an emotion, corpora are weighted as configured; within a corpus,
+    its labels for that emotion are balanced, and speakers are weighted by the square root of their
+    number of recordings.
     """
     said = Counter((u.corpus, u.label, u.speaker) for u in utterances)
     found = np.array([said[u.corpus, u.label, u.speaker] ** -0.5 for u in utterances])
@@ -32,7 +33,7 @@ def shares(utterances: Sequence[Utterance], corpora: dict[str, float]) -> NDArra
 
 
 def _alike(weights: NDArray[np.float64], groups: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Return weights whose sum is 1 in every group."""
+    """Return weights that sum to 1 in every group."""
     totals: Counter[Hashable] = Counter()
     for weight, group in zip(weights, groups, strict=True):
         totals[group] += weight
@@ -41,15 +42,16 @@ def _alike(weights: NDArray[np.float64], groups: Sequence[Hashable]) -> NDArray[
 
 
 UNASKED = 0.1
-"""What a class that a corpus does not have counts among its choices. With 0, the sound of its
-microphones becomes a sign of that class; with 1, what sounds like that class unlearns it."""
+"""Mask value of a class that a corpus lacks. With 0, the sound of its microphones becomes evidence
+for that class; with 1, recordings that sound like that class are trained against it.
+"""
 
 
 def choices(utterances: Sequence[Utterance]) -> dict[str, Tensor]:
-    """Return by corpus 1 for the classes of `LABELS` that it has, else `UNASKED`.
+    """Return a class mask per corpus: 1 for the classes of `LABELS` that it has, else `UNASKED`.
 
-    What nobody in a corpus was asked to act says little about how its rooms and voices sound. But
-    where all is of one emotion, as what is read aloud, it could have been any other.
+    A class that a corpus lacks could otherwise be ruled out by the sound of its rooms and voices.
+    In a corpus with a single emotion (read speech), all classes are possible.
     """
     found = {}
     for corpus in {u.corpus for u in utterances}:

@@ -36,14 +36,14 @@ def card(
     licence: str,
     taught: bool = False,
 ) -> str:
-    """Return Markdown: what it is, what from, how good, under which licence.
+    """Return Markdown: description, training data, metrics, licence.
 
     Args:
-        metrics: by corpus that measured; ``temperature``.
-        corpora: that it was trained on.
-        chunk: in frames of 10 ms.
-        licence: of the weights, as its user states it.
-        taught: whether a teacher's answers were learnt.
+        metrics: metrics by test corpus; ``temperature``.
+        corpora: training corpora.
+        chunk: chunk size in frames of 10 ms.
+        licence: licence of the weights, as stated by the user.
+        taught: whether it was distilled from a teacher.
     """
     learnt = "\n".join(
         f"* {_CORPORA.get(name, f'{name} (its licence is not recorded)')}" for name in corpora

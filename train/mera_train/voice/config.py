@@ -1,4 +1,4 @@
-"""What the training of the voice encoder is told."""
+"""Configuration of the voice encoder's training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mera_train.voice.teacher import Distillation
 
 
 class Config(BaseModel):
-    """What ``train voice`` reads."""
+    """Configuration of ``train voice``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -61,10 +61,10 @@ class Config(BaseModel):
     )
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own examples in place of the corpora.
+        """Return a copy that trains on the user's own examples instead of the corpora.
 
         Raises:
-            ConfigError: a teacher is asked for.
+            ConfigError: a teacher is configured.
         """
         if self.distillation is not None:
             raise ConfigError(

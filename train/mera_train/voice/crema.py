@@ -1,11 +1,11 @@
-"""CREMA-D, rebuilt from pictures of its spectrograms, where the recordings cannot be had.
+"""CREMA-D, rebuilt from images of its spectrograms if the recordings are not available.
 
     git clone https://github.com/Preslavva/EmoReco && git -C EmoReco checkout f50ae5c
     mera-edge corpus rebuild-crema EmoReco DATA/crema_d.zip
 
 CREMA-D (Cao et al., 2014; Open Database License): 91 actors say twelve sentences in six emotions.
-The pictures are log-mel spectrograms of the first 3 s of every recording, 80 dB deep, in the
-colours of *magma*: what is lost is the phase, the loudness and everything 80 dB under the peak.
+The images are log-mel spectrograms of the first 3 s of every recording with a range of 80 dB, in
+the colour map *magma*: phase, level and everything more than 80 dB below the peak are lost.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from mera_edge.features.face import decode
 from mera_edge.features.fbank import SAMPLE_RATE
 
 FFT, HOP, MELS, FRAMES = 1024, 256, 128, 188
-"""Of the pictures: samples of a window and between two, bins, and windows in 3 s."""
+"""STFT of the images: window and hop in samples, mel bins, windows in 3 s."""
 
 DEPTH_DB = 80
 ITERATIONS = 16
-"""Of Griffin and Lim's search for a phase."""
+"""Iterations of Griffin-Lim."""
 
 LEVEL = 0.05
-"""Root mean square that every recording gets."""
+"""RMS level of every recording."""
 
 EMOTIONS = {
     "ANG": "angry",
@@ -47,18 +47,18 @@ EMOTIONS = {
 
 
 def rebuild(repository: Path, out: Path, every: int = 1) -> int:
-    """Write the recordings of all pictures as a corpus with a ``manifest.csv``.
+    """Write the recordings of all images as a corpus with a ``manifest.csv``.
 
     Args:
-        repository: with ``crema_d_dataset.csv`` and the folder ``mel_png``.
+        repository: directory with ``crema_d_dataset.csv`` and ``mel_png``.
         out: the ``.zip``.
-        every: only every so many-th picture; phases take some 0.1 s each to find.
+        every: use only every n-th image; phase retrieval takes about 0.1 s each.
 
     Returns:
-        How many recordings there are.
+        The number of recordings.
 
     Raises:
-        InputError: ``repository`` has no pictures.
+        InputError: ``repository`` has no images.
     """
     import soundfile
 
@@ -104,15 +104,15 @@ def _recordings(pictures: Path, rows: Sequence[dict[str, str]]) -> Iterator[NDAr
 
 
 _LIGHT = np.array([0.114, 0.587, 0.299])
-"""Of blue, green and red (Rec. 601)."""
+"""Weights of blue, green and red (Rec. 601)."""
 
 
 def decibels(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Read a picture, BGR in *magma*, low bins at the bottom: ``[128, 188]`` from -80 to 0 dB."""
+    """Decode a BGR image in *magma*, low bins at the bottom: ``[128, 188]`` from -80 to 0 dB."""
     height, width = picture.shape[:2]
     rows = height - 1 - ((np.arange(MELS) + 0.5) * height / MELS).astype(int)
     columns = ((np.arange(FRAMES) + 0.5) * width / FRAMES).astype(int)
-    # Magma grows lighter evenly, so the lightness of a cell tells its place on the scale.
+    # The lightness of magma is linear, so it gives the value of a cell.
     lightness = picture[np.ix_(rows, columns)] @ _LIGHT
     scale = np.arange(256, dtype=np.uint8)
     colours = cv2.applyColorMap(scale, cv2.COLORMAP_MAGMA)[:, 0] @ _LIGHT
@@ -123,7 +123,7 @@ def decibels(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 def spectrum(mel_db: Tensor) -> Tensor:
     """Return amplitudes ``[B, 513, n]`` of mel powers in decibels ``[B, 128, n]``.
 
-    Every frequency gets the power of the bins that hear it, by how well they hear it.
+    The power of a frequency is the mean of the bins that cover it, weighted by their filters.
     """
     filters = mel_filters()
     spread = filters / filters.sum(0).clamp_min(1e-12)

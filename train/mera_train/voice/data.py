@@ -1,4 +1,4 @@
-"""Acted emotion corpora, their splits by speaker, and their log-mel frames, computed once."""
+"""Acted emotion corpora, their splits by speaker, and their cached log-mel frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mera_train.fingerprint import Digests, Made, by_corpus, combined
 from mera_train.voice.rooms import clip, echo
 
 LABELS = (*EMOTIONS, "calm")
-"""RAVDESS's eight. Elsewhere *neutral* means neutral or calm."""
+"""The eight labels of RAVDESS. In other corpora, *neutral* means neutral or calm."""
 
 RAVDESS, EMOSPEECH = "ravdess_speech", "emospeech"
 DEV_SPEAKERS: dict[str, tuple[str, ...]] = {
@@ -34,15 +34,16 @@ DEV_SPEAKERS: dict[str, tuple[str, ...]] = {
     "crema_d": ("1001", "1002"),
     EMOSPEECH: ("b85700a6", "ec2301df", "da09e319"),
 }
-"""Of the shipped model: they choose its weights and its temperature."""
+"""Dev speakers of the shipped model, for selection and temperature scaling."""
 TEST_SPEAKERS: dict[str, tuple[str, ...]] = {RAVDESS: ("23", "24")}
-"""Of the shipped model: never heard in training. The fusion composes its examples from dev and
-test speakers, because on these alone the encoder is as unsure as on strangers."""
+"""Test speakers of the shipped model, never used in training. The fusion composes its examples from
+dev and test speakers, because the encoder is overconfident on training speakers.
+"""
 
 Item = TypeVar("Item")
 
 MOST = 250
-"""Recordings of one person in one emotion: one of EmoSpeech's users made two thirds of it."""
+"""Maximum recordings per person and emotion: one EmoSpeech user made two thirds of the corpus."""
 
 NOISE, NOISE_FOLDS = "urbansound_noise", ("1", "2")
 
@@ -54,15 +55,15 @@ WHERE = {
 }
 
 READ_ALOUD = "neutral"
-"""What is taken for the emotion of sentences that nobody acted, but read."""
+"""Label of read (not acted) sentences."""
 
 CALLED = {"calm": "neutral", "fearful": "fear"}
-"""EmoSpeech's words that are not ours."""
+"""EmoSpeech labels with other names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One recording: where it is, what was acted, by whom."""
+    """One recording: location, acted emotion, speaker."""
 
     corpus: str
     file: str
@@ -71,10 +72,10 @@ class Utterance:
 
 
 def speech(data: Path, corpus: str) -> list[Utterance]:
-    """Read which recordings a corpus has.
+    """List the recordings of a corpus.
 
     Raises:
-        InputError: the corpus is not in ``data``; the message says where it can be had.
+        InputError: the corpus is not in ``data``; the message says where to get it.
     """
     if corpus == EMOSPEECH:
         return _emospeech(location(data, corpus))
@@ -105,9 +106,9 @@ def _label(emotion: str) -> str:
 
 
 def _emospeech(clone: Path) -> list[Utterance]:
-    """Users whose name begins with a letter; the others are left for tests.
+    """List the users whose name begins with a letter; the others are reserved for tests.
 
-    A file is called ``KEYWORD-ENVIRONMENT-EMOTION-TIME-USER.wav``.
+    Files are named ``KEYWORD-ENVIRONMENT-EMOTION-TIME-USER.wav``.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for path in sorted(clone.glob("*/*.wav")):
@@ -124,13 +125,13 @@ def _emospeech(clone: Path) -> list[Utterance]:
 
 
 def thinned(items: Sequence[Item], share: float) -> list[Item]:
-    """Return a share of a corpus, spread evenly over it."""
+    """Return an evenly spread share of a corpus."""
     wanted = np.linspace(0, len(items) - 1, max(1, round(share * len(items))))
     return [items[i] for i in wanted.astype(int)]
 
 
 def noises(data: Path) -> list[Utterance]:
-    """The street and machine noises that training may use (folds 1 and 2)."""
+    """Read the street and machine noises for training (folds 1 and 2)."""
     return [
         Utterance(NOISE, row["file"], "", row["fold"])
         for row in rows(data, NOISE)
@@ -149,10 +150,10 @@ def fold(number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def location(data: Path, corpus: str) -> Path:
-    """Where a corpus lies: a folder, or a zip of it.
+    """Return the path of a corpus: a directory or a zip.
 
     Raises:
-        InputError: neither is there.
+        InputError: it is missing.
     """
     for path in (data / corpus, data / f"{corpus}.zip"):
         if path.exists():
@@ -165,7 +166,7 @@ def rows(data: Path, corpus: str) -> list[dict[str, str]]:
     """Read a corpus's own table of its recordings.
 
     Raises:
-        InputError: the corpus is not in ``data``; the message says where it can be had.
+        InputError: the corpus is not in ``data``; the message says where to get it.
     """
     path = location(data, corpus)
     manifest = "data.tsv" if corpus == "nemo" else "manifest.csv"
@@ -179,12 +180,12 @@ def rows(data: Path, corpus: str) -> list[dict[str, str]]:
 
 
 def content(data: Path, utterance: Utterance, digests: Digests) -> str:
-    """Return a digest of what a recording is read from."""
+    """Return a digest of a recording's source file."""
     return digests.of_recording(location(data, utterance.corpus), utterance.file)
 
 
 def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> Made:
-    """Return by corpus a digest of all that is used of it: sounds, labels, speakers."""
+    """Return a digest per corpus of all that is used: sound, labels, speakers."""
     return by_corpus(
         (u.corpus, [u.file, u.label, u.speaker, content(data, u, digests)]) for u in utterances
     )
@@ -192,7 +193,7 @@ def contents(data: Path, utterances: Sequence[Utterance], digests: Digests) -> M
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The frames of a copy of a recording: all of them, and from where to where it speaks."""
+    """The frame range of a copy of a recording, and of the speech in it."""
 
     start: int
     end: int
@@ -213,7 +214,7 @@ class Frames:
         }
 
     def speech(self, utterance: Utterance) -> tuple[int, int]:
-        """Return from which to which frame it speaks."""
+        """Return the range of the frames of speech."""
         span = self._spans[utterance.corpus, utterance.file, 0]
         return span.first, span.last
 
@@ -223,7 +224,7 @@ class Frames:
         return np.asarray(self._frames[span.start : span.end], np.float32)
 
     def spoken(self, utterance: Utterance, copy: int = 0, margin: int = 0) -> NDArray[np.float32]:
-        """Return the frames from ``margin`` before the first word to the last, ``[n, 80]``."""
+        """Return the frames from ``margin`` before the start of speech to its end, ``[n, 80]``."""
         span = self._spans[utterance.corpus, utterance.file, copy]
         start = max(span.start, span.start + span.first - margin)
         return np.asarray(self._frames[start : span.start + span.last], np.float32)
@@ -231,7 +232,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """How fast a recording is played, whether in a room, and whether too loud for its input."""
+    """An augmented copy of a recording: speed, reverberation, clipping."""
 
     speed: float = 1.0
     room: bool = False
@@ -245,13 +246,13 @@ def prepare(
     path: Path,
     digests: Digests,
 ) -> Frames:
-    """Compute the frames of every copy of ``utterances`` into ``path`` (.npy, .jsonl), once."""
+    """Compute the frames of every copy of ``utterances``, cached in ``path`` (.npy, .jsonl)."""
     jobs = [(u, i, c) for u in utterances for i, c in enumerate(copies(u))]
     heard_by = Bundle.open().role("vad").entry.files["model"].sha256
     made = combined(
         [SPEC, heard_by, *((asdict(u), i, c, content(data, u, digests)) for u, i, c in jobs)]
     )
-    # Here, so that the workers, which have no use for torch, need not load it.
+    # Imported here, so that the workers, which do not need torch, do not load it.
     from mera_train import parallel
 
     with parallel.first():
@@ -276,7 +277,7 @@ def _write(data: Path, jobs: Sequence[tuple[Utterance, int, Copy]], path: Path, 
 def _frames(data: Path, job: tuple[Utterance, int, Copy]) -> tuple[NDArray[np.float16], int, int]:
     utterance, index, copy = job
     samples = read(location(data, utterance.corpus), utterance.file, copy.speed)
-    # Seeded by the recording: the same room again on another machine.
+    # Seeded by the recording, for the same room on every machine.
     generator = np.random.default_rng([index, *utterance.file.encode()])
     if copy.room:
         samples = echo(samples, generator)
@@ -288,5 +289,5 @@ def _frames(data: Path, job: tuple[Utterance, int, Copy]) -> tuple[NDArray[np.fl
 
 @lru_cache
 def _activity() -> VoiceActivity:
-    """The speech detector of the device."""
+    """Run the device's speech detector."""
     return VoiceActivity(Bundle.open())

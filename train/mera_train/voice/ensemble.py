@@ -1,4 +1,4 @@
-"""Voice encoders that answer together: what one has learnt by heart, another has not."""
+"""Ensembles of voice encoders, which overfit differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_train.voice.model import Caches, ModelConfig, Voice, VoiceEncoder
 
 
 class Ensemble(Voice):
-    """The mean of the scores and valences of its members, and their embeddings one after another.
+    """Mean logits and valence of its members, with concatenated embeddings.
 
     Its caches are those of its members.
     """
@@ -29,11 +29,11 @@ class Ensemble(Voice):
         return [cast(VoiceEncoder, member) for member in self.members]
 
     def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Return mean and inverse standard deviation ``[80]`` of speech, of the first member."""
+        """Return mean and inverse standard deviation ``[80]`` of speech, from the first member."""
         return self._encoders[0].spectrum()
 
     def empty(self, batch: int = 1) -> Caches:
-        """Return the caches of the beginning: `cache_names` names them."""
+        """Return the initial caches, in the order of `cache_names`."""
         return tuple(cache for member in self._encoders for cache in member.empty(batch))
 
     @property
@@ -46,7 +46,7 @@ class Ensemble(Voice):
         ]
 
     def forward(self, frames: Tensor, caches: Caches) -> tuple[Tensor, Tensor, Tensor, Caches]:
-        """Hear whole chunks: see `VoiceEncoder.forward`."""
+        """Encode whole chunks: see `VoiceEncoder.forward`."""
         scores, valences, embeddings, after = [], [], [], []
         rest = caches
         for member in self._encoders:
@@ -62,12 +62,12 @@ class Ensemble(Voice):
 
 
 def network(config: ModelConfig, mean: Tensor, inverse_std: Tensor) -> Voice:
-    """Return an encoder of this shape, or an ensemble of several.
+    """Build an encoder, or an ensemble of several.
 
     Args:
-        config: the shape of each.
-        mean: of the level-free log-mel of speech, ``[80]``.
-        inverse_std: one over its standard deviation, ``[80]``.
+        config: layer sizes of each.
+        mean: mean of level-normalised log-mel speech, ``[80]``.
+        inverse_std: its inverse standard deviation, ``[80]``.
     """
     members = [
         VoiceEncoder(config, mean.clone(), inverse_std.clone(), len(LABELS))
@@ -77,5 +77,5 @@ def network(config: ModelConfig, mean: Tensor, inverse_std: Tensor) -> Voice:
 
 
 def blank(config: ModelConfig) -> Voice:
-    """Return the same with everything to be filled from a checkpoint."""
+    """Build a network to be filled from a checkpoint."""
     return network(config, torch.zeros(BINS), torch.ones(BINS))

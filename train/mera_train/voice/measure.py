@@ -1,4 +1,4 @@
-"""How well a voice encoder hears: whole utterances, as the device hears them."""
+"""Evaluation of a voice encoder on whole utterances, processed as on the device."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _NEVER = -1e4
 def masked_nll(
     scores: Tensor, classes: Tensor, smoothing: float, choice: Tensor | None = None
 ) -> Tensor:
-    """Nats ``[B, n]`` of scores ``[B, n, C]``, where any of the allowed classes is right.
+    """Return the log loss in nats ``[B, n]`` of logits ``[B, n, C]``, with any number of true
+    classes.
 
     Args:
-        scores: before the softmax.
-        classes: 1 where a class is right, else 0: ``[B, C]``.
-        smoothing: of the labels.
-        choice: how much each class was one, 0 to 1: ``[B, C]``; else all are.
+        scores: logits.
+        classes: 1 for true classes, else 0: ``[B, C]``.
+        smoothing: label smoothing.
+        choice: class mask, 0 to 1: ``[B, C]``; all classes by default.
     """
     asked = torch.ones_like(classes) if choice is None else choice
     scores = scores.float() + torch.log(asked).clamp(min=_NEVER).unsqueeze(1)
@@ -39,7 +40,7 @@ def masked_nll(
 
 
 def label_mask(utterances: Sequence[Utterance]) -> Tensor:
-    """Return 1 where a class of `LABELS` fits an utterance, else 0: ``[n, C]``."""
+    """Return 1 for the true classes of `LABELS` of each utterance, else 0: ``[n, C]``."""
     rows = torch.zeros(len(utterances), len(LABELS))
     for row, utterance in zip(rows, utterances, strict=True):
         row[LABELS.index(utterance.label)] = 1
@@ -51,8 +52,7 @@ def label_mask(utterances: Sequence[Utterance]) -> Tensor:
 def compute_logits(
     model: Voice, frames: Frames, utterances: Sequence[Utterance], device: torch.device
 ) -> Tensor:
-    """Return the last scores ``[n, C]`` of recordings, from the first word to the last, as the
-    device hears them; what fills no chunk is left out."""
+    """Return the logits ``[n, C]`` at the end of speech, ignoring an incomplete last chunk."""
     chunk = model.config.chunk_size
     recordings = [frames.spoken(u) for u in utterances]
     lengths = [max(1, len(r) // chunk) for r in recordings]
@@ -70,7 +70,7 @@ def compute_logits(
 def classification_metrics(
     probabilities: NDArray[np.floating], utterances: Sequence[Utterance]
 ) -> dict[str, Any]:
-    """Compare with the truth: RAVDESS on its eight labels, other corpora on the seven."""
+    """Compute metrics: RAVDESS on its eight labels, other corpora on the seven emotions."""
     truth, people = [u.label for u in utterances], [u.speaker for u in utterances]
     if all(u.corpus == RAVDESS for u in utterances):
         return classification(truth, probabilities, LABELS, people=people)
@@ -81,7 +81,7 @@ def classification_metrics(
 def most_confident_errors(
     probabilities: NDArray[np.floating], utterances: Sequence[Utterance]
 ) -> list[dict[str, Any]]:
-    """Return the surest mistakes, judged as `classification_metrics` does."""
+    """Return the most confident errors, with the labels of `classification_metrics`."""
     files, truth = [u.file for u in utterances], [u.label for u in utterances]
     if all(u.corpus == RAVDESS for u in utterances):
         return mistakes(files, truth, probabilities, LABELS)
@@ -90,9 +90,9 @@ def most_confident_errors(
 
 
 def temperature(scores: Tensor, classes: Tensor) -> float:
-    """Return what to divide scores by, so that they are as sure as they are right.
+    """Return the temperature that calibrates the logits.
 
-    The minimum of the log loss over 0.5 to 5 (Guo et al., 2017).
+    It minimizes the log loss, between 0.5 and 5 (Guo et al., 2017).
     """
     candidates = np.geomspace(0.5, 5, 200)
     losses = [

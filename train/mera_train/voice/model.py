@@ -1,4 +1,4 @@
-"""A causal convolutional encoder whose pooling is carried along the stream."""
+"""A causal convolutional encoder with streaming attentive pooling."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mera_edge.features.fbank import BINS, FLOOR
 from mera_train.temperature import Calibrated
 
 LOUD, RANGE = 4.0, 1.0
-"""The gate on a frame is half open this far below the loudest (in nats of energy: 17 dB), and
-this wide."""
+"""Midpoint of the loudness gate below the loudest frame (nats; 17 dB), and its width."""
 FADE = 0.02
-"""Nats that the loudest frame is forgotten by in a chunk."""
+"""Decay of the level of the loudest frame per chunk, in nats."""
 SURPASSED = 1.5
-"""When something so much louder comes (in nats), 63 % of what was heard before is forgotten: it
-was the silence before the first word."""
+"""Increase of the level (in nats) that makes the pooling forget 63 %: the past was the silence
+before the first word.
+"""
 PRIOR = 30.0
-"""Frames that the corpus's mean spectrum (not its level) counts for in an utterance's."""
+"""Weight of the corpus's mean spectrum (not level) as a prior for the utterance's, in frames."""
 SHARPEST = 6.0
-"""Largest attention score: bounds how much a frame may outweigh the others."""
+"""Largest attention score, which bounds the relative weight of a frame."""
 
 Caches = tuple[Tensor, ...]
 
 
 class BlocksConfig(BaseModel):
-    """The residual blocks of this encoder, and of the speech detector."""
+    """Residual blocks of this encoder and of the speech detector."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,7 +38,7 @@ class BlocksConfig(BaseModel):
 
 
 class ModelConfig(BlocksConfig):
-    """The shape of the encoder."""
+    """Layer sizes of the encoder."""
 
     channels: tuple[int, int, int] = Field((24, 48, 64), description="of the three 2-D layers")
     width: int = Field(160, ge=16, description="channels after them")
@@ -52,25 +52,24 @@ class ModelConfig(BlocksConfig):
 
 
 class Planes(nn.Module):
-    """A 3x3 convolution over time and frequency that sees no frame of the future."""
+    """A causal 3x3 convolution over time and frequency."""
 
     def __init__(self, inside: int, outside: int, stride: tuple[int, int]) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inside, outside, 3, stride, padding=(0, 1), bias=False)
         self.norm = nn.BatchNorm2d(outside)
-        # With a stride of two the last frame of a pair is the newest: one frame is remembered.
+        # With stride 2, the newest frame is the second of a pair: one frame is cached.
         self.context = 3 - stride[0]
 
     def cache(self, bins: int) -> tuple[int, ...]:
-        """Return the shape of the cache, without the batch, for so many frequencies."""
+        """Return the shape of the cache without the batch axis, for a number of frequencies."""
         return self.convolution.in_channels, self.context, bins
 
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[B, outside, T / stride, F / stride]`` of ``x`` ``[B, inside, T, F]``, and
-        the cache for the next frames.
+        """Return ``[B, outside, T / stride, F / stride]`` and the cache for the next frames.
 
         Args:
-            x: time and frequency, the newest frame last.
+            x: ``[B, inside, T, F]``, the newest frame last.
             cache: the frames before ``x``: ``[B, *cache(F)]``.
         """
         seen = torch.cat([cache, x], 2)
@@ -78,7 +77,7 @@ class Planes(nn.Module):
 
 
 class Block(nn.Module):
-    """Depthwise dilated convolution over the past, then two layers over the channels."""
+    """Causal depthwise dilated convolution, then two pointwise layers."""
 
     def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -91,11 +90,10 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``[B, width, T]`` of ``x`` ``[B, width, T]``, and the cache for the next
-        frames.
+        """Return ``[B, width, T]`` and the cache for the next frames.
 
         Args:
-            x: the newest frame last.
+            x: ``[B, width, T]``, the newest frame last.
             cache: the ``context`` frames before ``x``, ``[B, width, context]``.
         """
         seen = torch.cat([cache, x], 2)
@@ -114,16 +112,16 @@ def residual_blocks(config: BlocksConfig, width: int, dropout: float) -> list[Bl
 
 
 class Voice(Calibrated):
-    """What hears a voice chunk by chunk: one encoder, or several that answer together."""
+    """Interface of a streaming voice encoder or ensemble."""
 
     config: ModelConfig
 
     def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Return mean and inverse standard deviation ``[80]`` of what it takes for speech."""
+        """Return mean and inverse standard deviation ``[80]`` of level-normalised speech."""
         raise NotImplementedError
 
     def empty(self, batch: int = 1) -> Caches:
-        """Return the caches of the beginning: `cache_names` names them."""
+        """Return the initial caches, in the order of `cache_names`."""
         raise NotImplementedError
 
     @property
@@ -133,11 +131,11 @@ class Voice(Calibrated):
 
 
 class VoiceEncoder(Voice):
-    """From log-mel frames to an answer after every chunk, from all that was heard so far.
+    """Maps log-mel frames to an output per chunk, based on the utterance so far.
 
-    All that is carried from chunk to chunk has a fixed size and is zero at the beginning of an
-    utterance, so a stream and a whole recording give the same answers. How loud the sound is at
-    the microphone makes no difference: from the first chunk on its own level is subtracted.
+    All caches have a fixed size and are zero at the beginning of an utterance, so a stream and a
+    whole recording give the same outputs. The level at the microphone has no effect: it is
+    subtracted from the first chunk on.
     """
 
     mean: Tensor
@@ -173,11 +171,11 @@ class VoiceEncoder(Voice):
         self.remember = math.exp(-config.chunk_size / 100 / config.pooling_time_constant_s)
 
     def spectrum(self) -> tuple[Tensor, Tensor]:
-        """Return mean and inverse standard deviation ``[80]`` of speech less its level."""
+        """Return mean and inverse standard deviation ``[80]`` of level-normalised speech."""
         return self.mean, self.inverse_std
 
     def empty(self, batch: int = 1) -> Caches:
-        """Return the caches of the beginning: `cache_names` names them."""
+        """Return the initial caches, in the order of `cache_names`."""
         device = self.mean.device
         return tuple(torch.zeros(batch, *shape, device=device) for shape in self._cache_shapes)
 
@@ -189,15 +187,15 @@ class VoiceEncoder(Voice):
         return ["loudest", "level", *planes, *blocks, "pooled"]
 
     def forward(self, frames: Tensor, caches: Caches) -> tuple[Tensor, Tensor, Tensor, Caches]:
-        """Hear whole chunks.
+        """Encode whole chunks.
 
         Args:
             frames: ``[B, n * chunk, 80]`` log-mel.
-            caches: of the chunk before.
+            caches: caches after the previous chunk.
 
         Returns:
-            Scores ``[B, n, C]`` before the softmax, valence ``[B, n]`` in [-1, 1], embeddings
-            ``[B, n, D]``, and the caches for the next chunk.
+            Logits ``[B, n, C]``, valence ``[B, n]`` in [-1, 1], embeddings ``[B, n, D]``, and the
+            caches for the next chunk.
         """
         with torch.autocast(frames.device.type, enabled=False):
             x, gate, keep, loudest, level = self._normalise(frames.float(), *caches[:2])
@@ -219,15 +217,15 @@ class VoiceEncoder(Voice):
     def _normalise(
         self, frames: Tensor, loudest: Tensor, level: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor], Tensor, Tensor]:
-        """Subtract the level of the loud frames so far, and in a second channel their spectrum:
-        microphones and distances differ.
+        """Subtract the level of the loud frames so far and, in a second channel, their mean
+        spectrum, to compensate for microphone and distance.
 
         Returns:
-            The input ``[B, 2, T, 80]``, the gate ``[B, T, 1]``, what share of the past each chunk
-            keeps, and the two caches: the loudest frame above digital silence, and of the
-            loud frames their share, their energy and their spectrum, summed over the chunks.
+            The input ``[B, 2, T, 80]``, the gate ``[B, T, 1]``, the decay factor of each chunk, and
+            two caches: the level of the loudest frame above digital silence; and the share, energy
+            and spectrum of the loud frames, summed over the chunks.
         """
-        # Above `FLOOR`, so that zero, with which the caches start, is digital silence.
+        # Relative to `FLOOR`, so that the initial zero of the caches means digital silence.
         frames = frames - FLOOR
         energy = frames.mean(2)
         parts, gates, keeps = [], [], []
@@ -254,7 +252,7 @@ class VoiceEncoder(Voice):
     def _pool(
         self, x: Tensor, gate: Tensor, keeps: list[Tensor], state: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of all frames so far, weighed by attention and loudness."""
+        """Pool all frames so far: mean and deviation, weighted by attention and loudness."""
         heard = gate.squeeze(2).unflatten(1, (-1, 4)).mean(2)
         score = SHARPEST * torch.tanh(self.attention(x).squeeze(1) / SHARPEST)
         weight = (torch.exp(score) * heard).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The voice encoder learns from one's own recordings."""
+"""Training of the voice encoder on the user's own recordings."""
 
 from __future__ import annotations
 
@@ -47,17 +47,18 @@ class OwnVoices:
         return VoiceActivity(Bundle.open())
 
     def read(self, example: Example) -> None:
-        """Listen for speech, as the device does."""
+        """Detect speech as the device does."""
         samples = audio.read(example.folder, example.given)
         if self._activity.span(log_mel(samples)) is None:
             raise InputError(f"no speech was found in {example.path}", "leave it out")
-        # A folder by its absolute path is a corpus wherever the others are.
+        # An absolute directory works as a corpus, independent of the data directory.
         folder = str(example.folder.absolute())
         self._utterances.append(Utterance(folder, example.given, example.label, example.person))
 
     def begin(self, examples: Sequence[Example], out: Path, digests: Digests) -> None:
-        """Compute the log-mel frames of all recordings into ``out/frames``; of training
-        recordings disturbed copies too."""
+        """Compute the log-mel frames of all recordings, and of augmented copies of training
+        recordings, in ``out/frames``.
+        """
         learnt = {u for u, e in zip(self._utterances, examples, strict=True) if e.split == "train"}
         self.frames: Frames = prepare(
             Path(),
@@ -68,8 +69,7 @@ class OwnVoices:
         )
 
     def network(self, start: Checkpoint | None, learnt: Sequence[int]) -> Voice:
-        """Return the checkpoint's network; or a new one with the CMVN of the training recordings
-        ``learnt``."""
+        """Return the checkpoint's network, or a new one with the CMVN of ``learnt``."""
         if start is None:
             normal = cmvn(self.frames, [self._utterances[i] for i in learnt])
             self._network = network(self.config.model, *normal)
@@ -78,8 +78,7 @@ class OwnVoices:
         return self._network
 
     def batch(self, rows: Sequence[int], seed: tuple[int, ...]) -> Any:
-        """Return a batch as `mera_train.voice.task` makes them: augmented crops, some of them
-        mixed."""
+        """Return a batch as in `mera_train.voice.task`: augmented crops, some with mixup."""
         return self._emotion(self._network).load(Plan(tuple(rows), seed), 0)
 
     def loss(self, model: Voice, batch: Any, device: torch.device) -> Tensor:
@@ -87,29 +86,28 @@ class OwnVoices:
         return self._emotion(model).loss(batch, device)
 
     def _emotion(self, model: Voice) -> VoiceTask:
-        # Their noise is each other.
+        # Recordings serve as noise for each other.
         split = Split(self._utterances, [], [])
         return VoiceTask(self.config, model, self.frames, split, self._utterances)
 
     def scores(self, model: Voice, rows: Sequence[int]) -> Tensor:
-        """Return log-probabilities ``[n, 7]`` over `EMOTIONS` at the end of each recording; calm
-        counts as neutral."""
+        """Return log-probabilities ``[n, 7]`` over `EMOTIONS` at the end of each recording."""
         device = model.temperature.device
         heard = compute_logits(
             model.eval(), self.frames, [self._utterances[i] for i in rows], device
         )
         log = heard.log_softmax(1)
-        # Calm is neutral, as everywhere but in RAVDESS.
+        # Calm counts as neutral, except in RAVDESS.
         seven = log[:, : len(EMOTIONS)].clone()
         seven[:, 0] = torch.logaddexp(seven[:, 0], log[:, CALM])
         return seven
 
     def configuration(self, model: Voice) -> Config:
-        """Return the settings with the shape that the network really has."""
+        """Return the settings with the actual layer sizes of the network."""
         return self.config.model_copy(update={"model": model.config, "corpora": {}})
 
     def files(self) -> Mapping[str, str]:
-        """Return none: a voice encoder is its weights."""
+        """Return nothing: a voice encoder consists of its weights only."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Simulated rooms and overdriven inputs."""
+"""Simulated reverberation and clipping."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from mera_edge.features.fbank import SAMPLE_RATE
 
 
 def echo(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float32]:
-    """Put a dry recording into a room drawn at random; length and level are kept.
+    """Add random reverberation to a dry recording; length and level are kept.
 
-    The response is the direct sound and noise that decays exponentially (Polack's model of late
-    reverberation), with 0.15 to 0.7 s to fall by 60 dB and 0 to 12 dB less energy than the
-    direct sound.
+    The impulse response is the direct sound plus exponentially decaying noise (Polack's model of
+    late reverberation), with an RT60 of 0.15 to 0.7 s and 0 to 12 dB below the direct sound.
     """
     seconds = generator.uniform(0.15, 0.7)
     length = int(seconds * SAMPLE_RATE)
@@ -32,6 +31,6 @@ def echo(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float
 
 
 def clip(samples: NDArray[np.float32], generator: Generator) -> NDArray[np.float32]:
-    """Cut off what is above a limit drawn at random, 6 to 26 dB below the loudest sample."""
+    """Clip at a random limit, 6 to 26 dB below the peak."""
     limit = np.abs(samples).max() * 10 ** (-generator.uniform(6, 26) / 20)
     return np.clip(samples, -limit, limit)

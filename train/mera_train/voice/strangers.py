@@ -1,9 +1,9 @@
-"""How a bundle's voice does on people that it never met, and whether it minds level and clipping.
+"""Evaluation of a bundle's voice encoder on unseen speakers, at several levels.
 
     mera-edge results strangers DATA [--bundle DIR] [--corpus NAME ...]
 
-A recording is heard as the device hears it: from where the speech detector (of the default bundle,
-so that bundles without one can be compared) finds speech to where it ends.
+Recordings are processed as on the device, from the start to the end of the detected speech. The
+speech detector is the default bundle's, so that bundles without one can be compared.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from mera_train.audio import read
 from mera_train.voice.data import DEV_SPEAKERS, TEST_SPEAKERS, location, speech, thinned
 
 GAINS_DB = (-40, -20, -10, 10, 20, 40)
-"""What goes beyond full scale is clipped, as a microphone's converter does."""
+"""Values beyond full scale are clipped, as in an A/D converter."""
 
 Samples = NDArray[np.float32]
 
 
 class VoicePredictor:
-    """Asks a bundle's voice about recordings."""
+    """Runs a bundle's voice encoder on recordings."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._voice, self._activity = VoiceStage(bundle), VoiceActivity(Bundle.open())
 
     def predict(self, samples: Samples) -> NDArray[np.float32] | None:
-        """Return the seven probabilities after the last word; ``None`` where nobody speaks."""
+        """Return the seven probabilities at the end of speech; ``None`` without speech."""
         frames = log_mel(samples)
         span = self._activity.span(frames)
         if span is None:
@@ -48,13 +48,13 @@ class VoicePredictor:
 
 
 def measure(data: Path, predictor: VoicePredictor, corpus: str, share: float) -> dict[str, Any]:
-    """Return figures of one corpus: all of it, or of ours only who never taught.
+    """Return metrics on one corpus; of training corpora only the held-out speakers are used.
 
     Args:
-        data: the folder of the corpora.
-        predictor: who is asked.
+        data: directory of the corpora.
+        predictor: the encoder to evaluate.
         corpus: its name.
-        share: of the recordings that are also heard louder, softer and clipped.
+        share: share of recordings that are also tested at other levels and with clipping.
     """
     speakers = TEST_SPEAKERS.get(corpus) or DEV_SPEAKERS.get(corpus)
     rows = [u for u in speech(data, corpus) if speakers is None or u.speaker in speakers]
@@ -78,7 +78,7 @@ def measure(data: Path, predictor: VoicePredictor, corpus: str, share: float) ->
 def _kept(
     predictor: VoicePredictor, heard: Sequence[tuple[Samples, NDArray[np.float32] | None]]
 ) -> dict[str, float]:
-    """Return in how many recordings the likeliest label stays the same at each gain."""
+    """Return the share of recordings whose top label is unchanged, by gain."""
     shares = {}
     for gain in GAINS_DB:
         same = [

@@ -1,4 +1,4 @@
-"""The voice encoder's batches and loss, for the loop that all roles share."""
+"""The training task of the voice encoder: batches and loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mera_train.voice.model import Voice
 
 @dataclass(frozen=True)
 class Split:
-    """Who trains, who chooses, who measures. No speaker is in two of them."""
+    """Utterances for training, dev and test, with disjoint speakers."""
 
     train: list[Utterance]
     dev: list[Utterance]
@@ -33,7 +33,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """One batch: which utterances, and the seed of all that is drawn for it."""
+    """One batch: its utterances, and its random seed."""
 
     items: tuple[int, ...]
     seed: tuple[int, ...]
@@ -41,8 +41,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames ``[B, T, 80]``; right classes and the choice of classes ``[B, C]``, valence ``[B]``, a
-    teacher's scores ``[B, C]``, of both mixed parts."""
+    """Frames ``[B, T, 80]``; for both mixup parts: true classes and class mask ``[B, C]``, valence
+    ``[B]``, teacher logits ``[B, C]``.
+    """
 
     frames: Tensor
     classes: tuple[Tensor, Tensor]
@@ -53,7 +54,7 @@ class Batch:
 
 
 class VoiceTask:
-    """What the shared loop needs to train a voice encoder."""
+    """Training task of the voice encoder."""
 
     def __init__(
         self,
@@ -77,15 +78,16 @@ class VoiceTask:
         return choices(self.split.train)
 
     def _choice(self, items: Sequence[Utterance]) -> Tensor:
-        """Return how much each class was a choice, 0 to 1: ``[B, C]``."""
+        """Return the class mask, 0 to 1: ``[B, C]``."""
         if self.config.own is not None:
-            # Here the labels are all that there is to know.
+            # Own examples: all classes of the data are possible everywhere.
             return torch.ones(len(items), len(LABELS))
         return torch.stack([self._choices[u.corpus] for u in items])
 
     def plan(self, epoch: int) -> list[Plan]:
-        """Return ``examples_per_epoch`` drawn utterances in batches: emotions alike often, and
-        of each emotion the corpora as configured."""
+        """Return batches of ``examples_per_epoch`` random utterances: emotions balanced, corpora of
+        each emotion weighted as configured.
+        """
         config, seed = self.config, (self.config.loop.seed, epoch)
         generator = np.random.default_rng(seed)
         count = config.examples_per_epoch // config.batch_size * config.batch_size
@@ -96,8 +98,9 @@ class VoiceTask:
         ]
 
     def load(self, plan: Plan, epoch: int) -> Batch:
-        """Return augmented crops of ``crop_frames`` frames and their labels, mixed in pairs with
-        ``mixup_prob`` (Zhang et al., 2018)."""
+        """Return augmented crops of ``crop_frames`` frames and their labels, with mixup with
+        probability ``mixup_prob`` (Zhang et al., 2018).
+        """
         generator = np.random.default_rng(plan.seed)
         items = [self.split.train[i] for i in plan.items]
         frames = torch.from_numpy(np.stack([self._example(u, generator) for u in items]))
@@ -125,19 +128,20 @@ class VoiceTask:
         margin = int(generator.integers(augment.max_leading_silence + 1))
         frames = self.frames.spoken(utterance, copy, margin)
         start = int(generator.integers(max(1, len(frames) - length + 1)))
-        # What is too short is said again: no padding, no masks.
+        # Short utterances are repeated, so no padding or masks are needed.
         frames = np.resize(frames[start:], (length, BINS))
         noise = self.frames.whole(self.noise[int(generator.integers(len(self.noise)))])
         noise = np.resize(np.roll(noise, generator.integers(len(noise)), 0), frames.shape)
         return disturb(frames, noise, augment, generator)
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Return nats plus the weighted squared error of valence, mean over the answers of a
-        crop; the weight rises from 0.2 for the first answer to 1 for the last."""
+        """Return cross-entropy in nats plus the weighted squared error of valence, averaged over
+        the chunks of a crop with weights that rise from 0.2 to 1.
+        """
         model = self.model
         frames = batch.frames.to(device)
         scores, valence, _, _ = model(frames, model.empty(len(frames)))
-        # Early answers count less: with little heard, little can be known.
+        # Early chunks count less, because they have little context.
         weight = torch.linspace(0.2, 1.0, scores.shape[1], device=device)
         total = scores.new_zeros(())
         for share, classes, choice, truth, opinion in zip(
@@ -162,7 +166,7 @@ class VoiceTask:
         return loss
 
     def evaluate(self, model: Voice, device: torch.device) -> dict[str, float]:
-        """Hear the dev speakers' whole recordings, as the device does."""
+        """Evaluate on whole recordings of the dev speakers, as on the device."""
         scores = compute_logits(model, self.frames, self.split.dev, device)
         classes = label_mask(self.split.dev)
         metrics = classification_metrics(scores.softmax(1).numpy(), self.split.dev)
@@ -171,5 +175,5 @@ class VoiceTask:
 
 
 def valences(utterances: Sequence[Utterance]) -> Tensor:
-    """Return the valence ``[n]`` that stands for each acted emotion."""
+    """Return the valence ``[n]`` of each acted emotion."""
     return torch.tensor([VALENCE[to_emotion(u.label)] for u in utterances])

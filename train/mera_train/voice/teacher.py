@@ -1,8 +1,7 @@
-"""The frozen encoder of a Whisper with a linear layer, as the voice encoder's teacher.
+"""A frozen Whisper encoder with a linear layer, as the teacher of the voice encoder.
 
-It has an opinion on every training recording, but never on one from whose speaker it learnt: for
-each part of the speakers a layer is fitted to all the others. Who chooses and who measures takes
-no part in that.
+Its labels for training recordings are cross-fitted by speaker: for each fold of speakers, the layer
+is fitted to all others. Dev and test speakers are not used.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from mera_train.voice.data import Frames, Utterance, contents, location
 from mera_train.voice.measure import label_mask, masked_nll
 
 PARTS = 5
-"""Into which the speakers of each corpus are divided."""
+"""Number of folds of the speakers of each corpus."""
 
 SHORTEST = SAMPLE_RATE // 2
-"""Samples; what is shorter is followed by silence."""
+"""Minimum number of samples; shorter recordings are padded with silence."""
 
 
 class Distillation(DistillationConfig):
-    """Whose opinion the voice encoder takes."""
+    """The teacher of the voice encoder."""
 
     encoder: PretrainedConfig = Field(description="whose layers hear, from the second on")
     penalty: float = Field(0.1, gt=0, description="on the squared weights of the linear layer")
@@ -49,7 +48,7 @@ def states(
     cache: Path,
     digests: fingerprint.Digests,
 ) -> NDArray[np.float16]:
-    """Return what the encoder hears in recordings, ``[n, D]``, computed once into ``cache``."""
+    """Return the encoder's features of recordings, ``[n, D]``, cached in ``cache``."""
     heard = contents(data, utterances, digests)
     made = fingerprint.combined([config.sha256, *sorted(heard.items())])
     with parallel.first():
@@ -66,7 +65,7 @@ def states(
 
 
 def _speech(data: Path, utterance: Utterance, frames: Frames) -> NDArray[np.float32]:
-    """Return the samples from the first word to the last."""
+    """Return the samples from the start to the end of speech."""
     samples = read(location(data, utterance.corpus), utterance.file)
     first, last = (frame * SAMPLE_RATE // 100 for frame in frames.speech(utterance))
     spoken = samples[first:last]
@@ -74,7 +73,7 @@ def _speech(data: Path, utterance: Utterance, frames: Frames) -> NDArray[np.floa
 
 
 def encode_blocks(encoder: Whisper, samples: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Return mean and deviation over time of what every block but the first says, ``[D]``."""
+    """Return mean and deviation over time of all blocks' outputs but the first, ``[D]``."""
     found: list[Tensor] = []
     with torch.inference_mode():
         x = encoder.stem(torch.from_numpy(whisper_log_mel(samples)).float()[None])
@@ -91,16 +90,16 @@ def soft_labels(
     corpora: dict[str, float],
     penalty: float,
 ) -> Tensor:
-    """Return scores of the classes ``[n, C]``, each by a layer that heard others only.
+    """Return cross-fitted class logits ``[n, C]``.
 
     Args:
-        heard: what `states` returned, ``[n, D]``.
-        utterances: that train.
-        corpora: how often each is drawn.
-        penalty: on the squared weights.
+        heard: features from `states`, ``[n, D]``.
+        utterances: training utterances.
+        corpora: sampling weight of each corpus.
+        penalty: L2 penalty.
 
     Raises:
-        InputError: all are of one speaker.
+        InputError: there is only one speaker.
     """
     part = _parts(utterances)
     found = torch.empty(len(utterances), label_mask(utterances[:1]).shape[1])
@@ -122,7 +121,7 @@ def soft_labels(
 
 
 def _parts(utterances: Sequence[Utterance]) -> NDArray[np.int64]:
-    """Return of each recording the part that its speaker belongs to."""
+    """Return the fold of each recording's speaker."""
     people = sorted({(u.corpus, u.speaker) for u in utterances})
     part, count = {}, dict.fromkeys((corpus for corpus, _ in people), 0)
     for corpus, speaker in people:
@@ -134,7 +133,7 @@ def _parts(utterances: Sequence[Utterance]) -> NDArray[np.int64]:
 def _fit(
     heard: Tensor, utterances: Sequence[Utterance], corpora: dict[str, float], penalty: float
 ) -> tuple[Tensor, Tensor]:
-    """Return weights ``[D, C]`` and bias ``[C]`` of a linear layer, all emotions counting alike."""
+    """Fit weights ``[D, C]`` and bias ``[C]`` of a linear layer, with balanced emotions."""
     classes, by_corpus = label_mask(utterances), choices(utterances)
     choice = torch.stack([by_corpus[u.corpus] for u in utterances])
     share = torch.from_numpy(shares(utterances, corpora)).float()

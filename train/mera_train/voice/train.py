@@ -53,8 +53,8 @@ CPU = torch.device("cpu")
 
 
 def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
-    """The copies of a training recording: as it is, and one that is disturbed."""
-    # Seeded by the recording: the same again on another machine.
+    """Return the copies of a training recording: the original and an augmented one."""
+    # Seeded by the recording, for the same copy on every machine.
     generator = np.random.default_rng([*utterance.file.encode()])
     slowest, fastest = augment.speed_factors
     speed, room, clipped = generator.uniform(slowest, fastest), *generator.random(2)
@@ -65,8 +65,7 @@ def copies(utterance: Utterance, augment: AugmentConfig) -> list[Copy]:
 
 
 def cmvn(frames: Frames, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Return the mean and the inverse standard deviation of every bin, over speech whose own level
-    is subtracted."""
+    """Return mean and inverse standard deviation of every bin over level-normalised speech."""
     recordings = (frames.spoken(u).astype(np.float64) for u in utterances[::3])
     every = np.concatenate([r - r.mean() for r in recordings])
     mean, deviation = every.mean(0), every.std(0)
@@ -97,7 +96,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     split = _split(every, DEV_SPEAKERS, TEST_SPEAKERS)
     heard = None
     if (taught := config.distillation) is not None:
-        # In six folds everybody trains.
+        # With six folds, every actor is used for training.
         learnt = every if config.protocol == "folds" else split.train
         found = teacher.states(taught.encoder, data, learnt, frames, out / "states.npy", digests)
         heard = dict(zip(learnt, found, strict=True))
@@ -112,7 +111,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
 @dataclass(frozen=True)
 class Sounds:
-    """Frames of all recordings, who measures and what disturbs; what a teacher heard of each."""
+    """Frames of all recordings, test sets and noises; a teacher's features of each recording."""
 
     frames: Frames
     unseen: Sequence[Utterance]
@@ -134,7 +133,7 @@ def cross_validate(
     made: Made,
     resume: bool | Path,
 ) -> dict[str, Any]:
-    """Train six models, each tested on four RAVDESS actors that it never heard."""
+    """Train six models, each tested on four held-out RAVDESS actors."""
     tested: list[Utterance] = []
     scores: list[Tensor] = []
     metrics: dict[str, Any] = {}
@@ -152,10 +151,10 @@ def cross_validate(
 
 
 def joined(checkpoints: Sequence[Path]) -> Ensemble:
-    """Return what several trainings left behind, as one.
+    """Combine several checkpoints into an ensemble.
 
     Raises:
-        InputError, ConfigError: a checkpoint cannot be read, or is an ensemble itself.
+        InputError, ConfigError: a checkpoint is unreadable, or is itself an ensemble.
     """
     members = []
     for directory in checkpoints:
@@ -163,7 +162,7 @@ def joined(checkpoints: Sequence[Path]) -> Ensemble:
         member = loaded.fill(blank(loaded.settings(Config).model))
         if not isinstance(member, VoiceEncoder):
             raise InputError(f"{directory} is an ensemble", "name its members")
-        # How sure they are together is fitted anew.
+        # The temperature of the ensemble is fitted again.
         member.temperature.fill_(1)
         members.append(member)
     return Ensemble(members).eval()
@@ -188,7 +187,7 @@ def _fit(
     made: Made,
     resume: bool | Path,
 ) -> tuple[Voice, Tensor, dict[str, Any]]:
-    """Train, calibrate on dev, measure on test and on the unseen corpora."""
+    """Train, calibrate on dev, measure on test and on unseen corpora."""
     torch.manual_seed(config.loop.seed)
     frames, noise = sounds.frames, sounds.noise
     model: Voice
@@ -216,7 +215,7 @@ def _fit(
 
 
 def _taught(config: Config, sounds: Sounds, learnt: Sequence[Utterance]) -> Tensor | None:
-    """Return what the teacher says of the training recordings, and print how often it is right."""
+    """Return the teacher's logits for the training recordings, and print its accuracy."""
     if config.distillation is None or sounds.heard is None:
         return None
     heard = np.stack([sounds.heard[u] for u in learnt])
@@ -229,7 +228,7 @@ def _taught(config: Config, sounds: Sounds, learnt: Sequence[Utterance]) -> Tens
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
-    """Return all figures of a trained model on its tests."""
+    """Return all test metrics of a trained model."""
     config = loaded.settings(Config)
     heard = [u for u in speech(data, RAVDESS) if u.speaker in TEST_SPEAKERS[RAVDESS]]
     heard += [u for corpus in config.test_corpora for u in speech(data, corpus)]
@@ -242,7 +241,7 @@ def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
 
 
 def _tested(model: Voice, frames: Frames, utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """Return the figures of every corpus, and the surest mistakes."""
+    """Return the metrics of every corpus, and the most confident errors."""
     metrics: dict[str, Any] = {"mistakes": {}}
     for corpus in dict.fromkeys(u.corpus for u in utterances):
         members = [u for u in utterances if u.corpus == corpus]
