@@ -1,4 +1,4 @@
-"""What a bundle's encoders say about clips, kept for training: `FeatureExtraction`."""
+"""Features of clips from a bundle's encoders, for training: `FeatureExtraction`."""
 
 from mera_train.features.extract import ExtractionConfig, FeatureExtraction
 

@@ -1,4 +1,4 @@
-"""`torchrun … -m mera_train.features DATASET --out FILE`: a share of the clips for each process."""
+"""`torchrun … -m mera_train.features DATASET --out FILE`: distributed feature extraction."""
 
 from mera_edge.cli.console import reported
 from mera_train.features.cli import app

@@ -1,4 +1,4 @@
-"""`mera-edge features`: from clips to a file that the fusion is trained on."""
+"""`mera-edge features`: extract features from clips for training the fusion."""
 
 from __future__ import annotations
 

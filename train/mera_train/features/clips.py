@@ -1,4 +1,4 @@
-"""Clips and their labels: CH-SIMS's folder, or a plain CSV."""
+"""Clips and their labels: the CH-SIMS layout, or a plain CSV."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def read(directory: Path) -> list[Clip]:
     """List the clips of a data set.
 
     Args:
-        directory: with ``label.csv``. In CH-SIMS's layout its columns are ``video_id``,
+        directory: directory with ``label.csv``. In the CH-SIMS layout its columns are ``video_id``,
             ``clip_id``, ``text``, ``label``, ``label_T``, ``label_A``, ``label_V``,
-            ``annotation``, ``mode``, and the clips lie at ``Raw/<video_id>/<clip_id>.mp4``. A
-            plain one has ``file`` and ``label`` (a sentiment or an emotion), perhaps ``text`` and
-            ``split``. A CSV may be given instead of its folder.
+            ``annotation``, ``mode``, and the clips are at ``Raw/<video_id>/<clip_id>.mp4``. A plain
+            one has ``file`` and ``label`` (a sentiment or an emotion), optional ``text`` and
+            ``split``. The path of a CSV may be given instead of its directory.
 
     Raises:
-        InputError: no such file, a missing column, a duplicate, or a label that cannot be used;
-            the message names the line. A clip that is not there is found out when it is read.
+        InputError: a missing file or column, a duplicate, or an invalid label; the message names
+            the line. Missing clips are reported when they are read.
     """
     path = directory if directory.suffix == ".csv" else directory / "label.csv"
     clips: dict[str, Clip] = {}
@@ -61,21 +61,21 @@ def read(directory: Path) -> list[Clip]:
 
 
 def unlabelled(directory: Path, clips: list[Clip]) -> list[Path]:
-    """Return the clips in CH-SIMS's folder that no row names."""
+    """Return the clips in the CH-SIMS directory without a row."""
     known = {clip.path for clip in clips}
     return [path for path in sorted((directory / "Raw").rglob("*.mp4")) if path not in known]
 
 
 def clip_of(folder: Path, where: str, row: Mapping[str, Any]) -> Clip:
-    """Return the clip of a row.
+    """Parse a row.
 
     Args:
-        folder: of the table.
-        where: the row, for messages.
-        row: its columns, see `read`.
+        folder: directory of the table.
+        where: file and line, for messages.
+        row: its columns; see `read`.
 
     Raises:
-        InputError: a column cannot be used.
+        InputError: a column is invalid.
     """
     split = (row.get("mode") or row.get("split") or "train").strip().lower()
     if split not in SPLITS:
@@ -85,7 +85,7 @@ def clip_of(folder: Path, where: str, row: Mapping[str, Any]) -> Clip:
         if not name:
             raise InputError(f"{where}: file is empty", "fill it in")
     else:
-        # As they are written: CH-SIMS pads its numbers with zeros.
+        # Kept as strings: CH-SIMS pads numbers with zeros.
         name = f"{row['video_id']}${row['clip_id']}"
         file = folder / "Raw" / row["video_id"] / f"{row['clip_id']}.mp4"
     ratings = dict(_ratings(where, row))
@@ -107,7 +107,7 @@ def _ratings(where: str, row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             value = float(text)
         except ValueError:
             if name == "label" and text:
-                continue  # An emotion, perhaps.
+                continue  # It may be an emotion.
             if text:
                 raise InputError(f"{where}: {name} is {text!r}", "give a number") from None
             if name == "label":

@@ -1,8 +1,8 @@
-"""From clips to features, by the pipeline of the device: what is trained on is what will run.
+"""Feature extraction from clips with the device's pipeline, so that training matches inference.
 
-A clip goes through the same stages, tick by tick, as a recording given to `mera-edge predict`.
-What was found out about a clip is kept in ``OUT.parts``, by the content of the clip and its words,
-so that a run that was ended goes on. Labels, ratings and splits are those of the data set now.
+A clip is processed by the same stages, tick by tick, as a recording in `mera-edge predict`. Results
+are cached in ``OUT.parts`` by the content of the clip and its words, so that an interrupted run
+resumes. Labels, ratings and splits are read from the data set each time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from mera_train.workers import pool
 
 
 class ExtractionConfig(BaseModel):
-    """How features are extracted; YAML or JSON."""
+    """Configuration of the extraction; YAML or JSON."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,11 +51,11 @@ class FeatureExtraction:
     """Extracts features.
 
     Args:
-        config: its keys, or the path of its YAML or JSON file; MMSA-FET's is translated.
+        config: its keys, or the path of a YAML or JSON file; MMSA-FET's format is converted.
 
     Raises:
-        ConfigError: the file cannot be used.
-        BundleError: the bundle cannot be used.
+        ConfigError: the file is invalid.
+        BundleError: the bundle is invalid.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class FeatureExtraction:
 
         Args:
             clip: a video or a recording.
-            text: its words, if they are known.
+            text: its transcript, if known.
 
         Raises:
-            InputError: it cannot be decoded, or has neither sound nor picture.
+            InputError: it cannot be decoded, or has neither audio nor video.
         """
         path = Path(clip)
         named = Clip(path.name, path, "test", text)
@@ -92,25 +92,26 @@ class FeatureExtraction:
         progress: Callable[[int, int], None] = lambda done, of: None,
         scheduler: str | None = None,
     ) -> list[Status]:
-        """Extract a whole data set; what was done before is not done again.
+        """Extract the features of a whole data set; resumes an interrupted run.
 
-        Under ``torchrun`` every process takes its share (``RANK``, ``WORLD_SIZE``), and the first
-        one waits for the others and writes the file.
+        Under ``torchrun`` every process extracts its share (``RANK``, ``WORLD_SIZE``); the first
+        waits for the others and writes the file.
 
         Args:
             dataset_dir: see `mera_train.features.clips.read`.
-            out_file: the ``.npz``; or, where it ends in ``.pkl``, a feature file of MMSA's, with
-                sequences. A status per clip lies beside it as ``.json``.
-            num_workers: processes; 0 is this one.
-            progress: told how many clips are done, and of how many.
-            scheduler: of Dask, whose workers extract then: `mera_train.features.cluster`.
+            out_file: the ``.npz``; with the suffix ``.pkl`` a feature file for MMSA, with
+                sequences. A ``.json`` next to it has the status of every clip.
+            num_workers: number of worker processes; 0 uses this process.
+            progress: called with the number of finished clips and of all clips.
+            scheduler: address of a Dask scheduler whose workers do the extraction: see
+                `mera_train.features.cluster`.
 
         Returns:
-            What became of every clip.
+            The status of every clip.
 
         Raises:
-            InputError: the data set cannot be used, or the disk is full (what was done is kept).
-            CheckFailed: more clips failed than may; the file is written all the same.
+            InputError: the data set is invalid, or the disk is full (finished work is kept).
+            CheckFailed: too many clips failed; the file is written anyway.
         """
         directory, out = Path(dataset_dir).expanduser(), Path(out_file).expanduser()
         every = clips.read(directory)
@@ -138,7 +139,7 @@ class FeatureExtraction:
         return statuses
 
     def _parts(self, every: Sequence[Clip], kept: Path) -> list[Path]:
-        """Return where what is found out about each clip is kept: named by all it depends on."""
+        """Return the cache file of each clip, named by everything that it depends on."""
         spec = self.specification
         digests = Digests(kept / "digests.json")
         contents = [digests.of(clip.path) for clip in every]
@@ -165,7 +166,7 @@ class FeatureExtraction:
     def _extracted(
         self, waiting: Sequence[tuple[Clip, Path]], workers: int, scheduler: str | None
     ) -> Iterator[None]:
-        """Extract and keep clips; yields after each."""
+        """Extract clips into the cache; yields after each."""
         if scheduler is not None:
             there = [each for each in waiting if each[0].path.is_file()]
             for kept in extracted(scheduler, self.config.bundle, self.specification, there):
@@ -183,11 +184,11 @@ class FeatureExtraction:
 
     @property
     def specification(self) -> dict[str, Any]:
-        """What the features depend on: `mera_train.features.store.specification`."""
+        """Return what the features depend on: see `mera_train.features.store.specification`."""
         return specification(self._bundle, self.config.words)
 
     def extract(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
-        """Return what became of a clip and, if it could be used, its features."""
+        """Return the status of a clip and, if usable, its features."""
         return self._extractor.result_of(clip)
 
     @cached_property
@@ -207,20 +208,20 @@ class FeatureExtraction:
         if out.suffix == ".pkl":
             reference.save(out, rows)
             return
-        # Only MMSA's layout has sequences.
+        # Only MMSA's format has sequences.
         names = [name for name in rows[0] if not name.endswith(SEQUENCES)]
         arrays = {name: np.stack([row[name] for row in rows]) for name in names}
         save(out, Features(arrays, self.specification))
 
 
 def _labels(clip: Clip) -> dict[str, Any]:
-    """Return what the data set says about a clip."""
+    """Return the labels of a clip in the data set."""
     said = {name: getattr(clip, name) for name in ("id", "split", "text", "emotion", "person")}
     return said | {name: np.float32(clip.ratings.get(name, np.nan)) for name in RATED}
 
 
 def _tell_leaks(every: Sequence[Clip], contents: Sequence[str]) -> None:
-    """Say which clips are in two splits."""
+    """Report clips that are in two splits."""
     first: dict[str, Clip] = {}
     both = []
     for clip, content in zip(every, contents, strict=True):
@@ -240,7 +241,7 @@ def _keep(part: Path, status: Status, row: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _done(part: Path) -> bool:
-    """Whether a part is there and can be read."""
+    """Whether a part exists and is readable."""
     try:
         with np.load(part, allow_pickle=False) as archive:
             return "status" in archive.files
@@ -254,7 +255,7 @@ def _read(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _gathered(parts: Sequence[Path]) -> list[Status]:
-    """Wait until every process has done its share, and read what became of it."""
+    """Wait until all processes are done, and read their results."""
     statuses = []
     for part in parts:
         while not _done(part):

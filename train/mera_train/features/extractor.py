@@ -1,4 +1,4 @@
-"""What the encoders say about one clip, by the pipeline of the device."""
+"""Encoder outputs of one clip, by the device's pipeline."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from mera_train.features.clips import Clip
 from mera_train.features.reference import NAMES
 
 SEQUENCES = "_sequence"
-"""How the names of arrays end that have a row for every moment of a clip."""
+"""Suffix of arrays with a row per time step of a clip."""
 
 Words = Literal["gold", "heard", "both"]
 
 
 @dataclass(frozen=True)
 class Status:
-    """What became of one clip."""
+    """The status of one clip."""
 
     id: str
     ok: bool
     notes: tuple[str, ...] = ()
-    """What it lacks, or why it failed."""
+    """Missing modalities, or the reason of the failure."""
 
 
 class Extractor:
-    """The pipeline, and what it knows at the end of a clip.
+    """Runs the pipeline on clips, and collects the evidence at their end.
 
     Args:
-        bundle: whose encoders.
-        words: which words the text encoder reads.
+        bundle: the bundle with the encoders.
+        words: source of the words for the text encoder.
     """
 
     def __init__(self, bundle: Bundle, words: Words) -> None:
@@ -58,10 +58,10 @@ class Extractor:
         }
 
     def extract(self, clip: Clip) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
-        """Return the arrays of a clip by name, and what it lacks.
+        """Return the arrays of a clip by name, and notes on missing modalities.
 
         Raises:
-            InputError: it does not exist, cannot be decoded, or has no voice, face or words.
+            InputError: it is missing, cannot be decoded, or has no voice, face or words.
         """
         if not clip.path.is_file():
             raise InputError(f"{clip.path} does not exist", "correct the row, or add the clip")
@@ -85,7 +85,7 @@ class Extractor:
         return {name: np.asarray(value) for name, value in row.items()}, (*notes, *media.notices)
 
     def result_of(self, clip: Clip) -> tuple[Status, dict[str, NDArray[Any]]]:
-        """Return what became of a clip and, if it could be used, its arrays."""
+        """Return the status of a clip and, if usable, its arrays."""
         try:
             row, notes = self.extract(clip)
         except MeraError as error:
@@ -93,12 +93,12 @@ class Extractor:
         return Status(clip.id, True, notes), row
 
     def _words_of(self, text: str, now_s: float) -> NDArray[np.float16]:
-        """Return the whole text and then each of its words, as the text encoder reads it."""
+        """Return the text encoder's results for the whole text and for each of its words."""
         parts = [self._text.accept(part, now_s) for part in [text, *tokens(text)] if part]
         return self._sequence("text", {"text": [piece for piece in parts if piece is not None]})
 
     def _sequence(self, name: str, course: Mapping[str, list[Evidence]]) -> NDArray[np.float16]:
-        """Return embeddings and the logarithms of probabilities ``[T, D + 7]``."""
+        """Return embeddings and log-probabilities ``[T, D + 7]``."""
         found = [
             np.concatenate([piece.embedding, np.log(piece.probabilities + 1e-4)])
             for piece in course.get(name, [])
@@ -120,12 +120,12 @@ class Extractor:
 
 
 class _End:
-    """An observer that remembers the newest evidence."""
+    """An observer that stores the newest evidence."""
 
     def __init__(self) -> None:
         self.latest: dict[str, Evidence] = {}
         self.course: dict[str, list[Evidence]] = {}
-        """By modality all that was new, in its order."""
+        """All new evidence by modality, in order."""
         self.now_s, self.transcript = 0.0, ""
 
     def publish(self, result: TickResult) -> None:

@@ -1,4 +1,4 @@
-"""What MMSA-FET's users type and read: its configuration, its feature file."""
+"""Compatibility with MMSA-FET: its configuration and feature file formats."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from mera_edge.labels import VALENCE
 from mera_train import disk
 
 TOOLS = {"audio": "our voice encoder", "video": "our face encoder", "text": "our text encoder"}
-"""By section of a configuration of MMSA-FET, what reads that modality here."""
+"""Replacement for each section of an MMSA-FET configuration."""
 
 NAMES = {"text": "text", "audio": "voice", "vision": "face"}
-"""By modality in a feature file, what the device calls it."""
+"""Names of modalities: in a feature file -> on the device."""
 
 
 def translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return what is ours of a configuration; of one of MMSA-FET it is said what stands in.
+    """Return the settings of a configuration; for one of MMSA-FET, report the replacements.
 
     Args:
-        values: ours, or with sections ``audio``, ``video``, ``text``, ``align``.
-        where: its name, for messages.
+        values: settings of ours, or sections ``audio``, ``video``, ``text``, ``align``.
+        where: name of the configuration, for messages.
 
     Raises:
-        ConfigError: a section is no section.
+        ConfigError: a section is not a mapping.
     """
     ours = {key: value for key, value in values.items() if key not in (*TOOLS, "align")}
     for name in (name for name in (*TOOLS, "align") if name in values):
@@ -44,15 +44,15 @@ def translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def save(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a feature file as MMSA reads it: a pickle of ``train``, ``valid`` and ``test``.
+    """Write a feature file for MMSA: a pickle of ``train``, ``valid`` and ``test``.
 
     Each has ``id``, ``raw_text``, ``text``, ``audio`` and ``vision`` ``[n, T, D]`` with their
-    lengths, ``annotations``, ``regression_labels`` and, where people rated them, ``_T``, ``_A``,
-    ``_V``. An emotion counts with its usual valence. Sequences are cut at the mean of their lengths
-    and three deviations.
+    lengths, ``annotations``, ``regression_labels`` and, if annotated, ``_T``, ``_A``, ``_V``.
+    Emotions are mapped to their valence. Sequences are truncated at the mean length plus three
+    standard deviations.
 
     Args:
-        rows: of `mera_train.features.extract`, with sequences.
+        rows: output of `mera_train.features.extract`, with sequences.
     """
     wanted = {name: _longest([len(row[f"{ours}_sequence"]) for row in rows])
               for name, ours in NAMES.items()}  # fmt: skip

@@ -1,12 +1,11 @@
-"""A file of features: a NumPy archive without pickles.
+"""The feature file: a NumPy archive without pickles.
 
-Arrays, a row per clip: ``id``, ``split``, ``text`` (gold words), ``heard`` (the recognizer's),
-``person`` and ``emotion`` (empty where unknown), ``label`` and ``label_T``, ``label_A``,
-``label_V`` (NaN where nobody rated); and for every modality NAME, the newest evidence at the end of
-the clip: ``NAME_embedding [n, D]``, ``NAME_probabilities [n, 7]``, ``NAME_age_s [n]``,
-``NAME_present [n]``. NAME is ``voice``, ``face``, ``text`` (of the words that were asked for) and,
-when both were asked for, ``heard`` (of the recognizer's words). ``specification`` is JSON: the
-models that spoke.
+Arrays with a row per clip: ``id``, ``split``, ``text`` (gold words), ``heard`` (recognized words),
+``person`` and ``emotion`` (empty if unknown), ``label`` and ``label_T``, ``label_A``, ``label_V``
+(NaN if not annotated); and for every modality NAME the newest evidence at the end of the clip:
+``NAME_embedding [n, D]``, ``NAME_probabilities [n, 7]``, ``NAME_age_s [n]``, ``NAME_present [n]``.
+NAME is ``voice``, ``face``, ``text`` (of the requested words) and, if both were requested,
+``heard`` (of the recognized words). ``specification`` is JSON with the models.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _ENCODERS: tuple[RoleName, ...] = ("asr", *MODALITIES)
 
 @dataclass(frozen=True)
 class Features:
-    """The contents of a file."""
+    """The contents of a feature file."""
 
     arrays: dict[str, NDArray[Any]]
     specification: dict[str, Any]
@@ -44,18 +43,18 @@ class Features:
         return np.flatnonzero(self.arrays["split"] == split)
 
     def people(self) -> list[str]:
-        """Return whose each clip is; empty where unknown, as in files of earlier versions."""
+        """Return the person of each clip; empty if unknown, as in files of earlier versions."""
         found: list[str] = self.arrays.get("person", np.full(len(self), "")).tolist()
         return found
 
     def sentiments(self) -> NDArray[np.float32]:
-        """Return what people rated, ``[n]`` in [-1, 1]; else the usual valence of the emotion."""
+        """Return annotated sentiments ``[n]`` in [-1, 1], or else the valence of the emotion."""
         usual = [VALENCE.get(name, 0.0) for name in self.arrays["emotion"].tolist()]
         rated = self.arrays["label"]
         return np.where(np.isnan(rated), usual, rated).astype(np.float32)
 
     def require(self, bundle: Bundle) -> None:
-        """Refuse features of other encoders than the bundle's.
+        """Refuse features from other encoders than the bundle's.
 
         Raises:
             InputError: names the fields that differ.
@@ -74,7 +73,7 @@ class Features:
 
 
 def specification(bundle: Bundle, words: str) -> dict[str, Any]:
-    """Return what a bundle's features depend on; ``words``: whose words were read."""
+    """Return what a bundle's features depend on; ``words``: source of the words."""
     models = {
         f"{name} model": bundle.role(name).entry.files["model"].sha256[:16] for name in _ENCODERS
     }
@@ -82,7 +81,7 @@ def specification(bundle: Bundle, words: str) -> dict[str, Any]:
 
 
 def save(path: Path, features: Features) -> None:
-    """Write a file; it appears whole or not at all."""
+    """Write a feature file, atomically."""
     told = np.array(json.dumps(features.specification))
     arrays: dict[str, Any] = {"specification": told, **features.arrays}
     with disk.whole(path) as file:
@@ -90,7 +89,7 @@ def save(path: Path, features: Features) -> None:
 
 
 def load(path: Path) -> Features:
-    """Read a file back.
+    """Read a feature file.
 
     Raises:
         InputError: it is not a feature file.

@@ -1,1 +1,1 @@
-"""Fusion: self-supervised multi-task learning over the encoders' answers."""
+"""Fusion: self-supervised multi-task learning on the encoders' outputs."""

@@ -45,7 +45,7 @@ them. Correlation of the generated unimodal labels with what each modality shows
 
 
 def card(metrics: dict[str, Any], composition: str, licence: str) -> str:
-    """Return the card for what ``mera_train.fusion.train`` measured."""
+    """Return the model card for the metrics of ``mera_train.fusion.train``."""
     clean, disturbed = metrics["clean"][0], metrics["disturbed"][0]
     agreement = ", ".join(f"{v:.2f} ({name})" for name, v in metrics["generated_labels"].items())
     return _CARD.format(

@@ -1,4 +1,4 @@
-"""One's own clips as the fusion is fed with them: rows of a file of features."""
+"""The user's own clips as inputs of the fusion: rows of a feature file."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ class Clips:
     valence: Tensor
     """``[n]`` in [-1, 1]."""
     emotions: Tensor
-    """``[n]`` numbers of `EMOTIONS`; -1 where unknown."""
+    """``[n]`` indices into `EMOTIONS`; -1 where unknown."""
     unimodal: dict[str, Tensor]
-    """By modality ``[n]`` what people rated in it alone; NaN where nobody did."""
+    """Human unimodal ratings ``[n]`` by modality; NaN if missing."""
 
     def __len__(self) -> int:
         return len(self.valence)
 
     def at(self, rows: Tensor | NDArray[np.bool_]) -> Clips:
-        """Return some rows, by numbers or a mask."""
+        """Select rows by indices or a mask."""
         return select(self, rows)
 
     def through(self, network: Mtme, kept: Tensor) -> Fused:
-        """Run the network with the modalities that are there and ``kept [n, 3]``."""
+        """Run the network with the modalities that are present and in ``kept [n, 3]``."""
         fused: Fused = network(self.embeddings, self.probabilities, self.present * kept, self.age_s)
         return fused
 
 
 def clips(features: Features, rows: NDArray[np.int64]) -> Clips:
-    """Return rows of a file of features. A clip with an emotion only has its usual valence."""
+    """Read rows of a feature file. Without a sentiment, the valence is that of the emotion."""
     arrays = {name: values[rows] for name, values in features.arrays.items()}
     numbers = [EMOTIONS.index(e) if e else -1 for e in arrays["emotion"].tolist()]
 

@@ -1,4 +1,4 @@
-"""Composed examples: a real voice, a real face and a real sentence that share an emotion."""
+"""Composed examples: a real voice, face and sentence with the same emotion."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 
 
 class Composition(BaseModel):
-    """How examples are put together."""
+    """Parameters of the composition."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,47 +54,47 @@ CLEAN = Composition(
     correlated_error_rate=0,
     mean_age_s={"voice": 0, "face": 0, "text": 0},
 )
-"""Everything fresh, undisturbed and of one mind."""
+"""All evidence is new, undisturbed and consistent."""
 
 
 @dataclass(frozen=True)
 class Composed:
-    """``n`` examples. Rows belong together."""
+    """``n`` examples; arrays are aligned by row."""
 
     embeddings: dict[str, Floats]
-    """By modality ``[n, D]``."""
+    """``[n, D]`` by modality."""
     probabilities: Floats
     """``[n, 3, 7]`` in the order of `MODALITIES`."""
     age_s: Floats
     """``[n, 3]``"""
     emotions: NDArray[np.int64]
-    """``[n]`` index into `EMOTIONS`: the emotion of the whole."""
+    """``[n]`` index into `EMOTIONS`: the multimodal emotion."""
     shown: NDArray[np.int64]
-    """``[n, 3]``: the emotion that each modality really shows."""
+    """``[n, 3]``: the true emotion of each modality."""
     items: NDArray[np.int64]
-    """``[n, 3]``: which recording, picture and sentence it is made of (`Pool.items`)."""
+    """``[n, 3]``: indices of recording, picture and sentence (`Pool.items`)."""
 
     def __len__(self) -> int:
         return len(self.emotions)
 
     @property
     def valence(self) -> Floats:
-        """``[n]``: what the emotion of the whole stands for."""
+        """``[n]``: valence of the multimodal emotion."""
         return np.array(list(VALENCE.values()), np.float32)[self.emotions]
 
 
 def compose(pools: Mapping[str, Pool], how: Composition, seed: int) -> Composed:
-    """Draw examples from what the encoders said about three corpora.
+    """Compose examples from the encoders' predictions on three corpora.
 
-    Of each modality an item with the example's emotion is drawn; with the chance ``conflict_rate``,
-    and more the older it is, one with another emotion: faces lie and moods change. With the chance
-    ``hidden_rate`` it is neutral, with ``correlated_error_rate`` all items are such as
-    their encoders take for the same other emotion.
+    For each modality an item with the example's emotion is drawn; with probability
+    ``conflict_rate``, which grows with age, one with another emotion (masked emotions, changed
+    moods). With probability ``hidden_rate`` it is neutral; with ``correlated_error_rate`` all items
+    are misclassified by their encoders as the same other emotion.
 
     Args:
-        pools: by modality, all with every emotion.
-        how: the shares.
-        seed: the same seed draws the same examples.
+        pools: by modality; every pool has all emotions.
+        how: the rates.
+        seed: random seed.
     """
     random = np.random.default_rng(seed)
     n = how.examples
@@ -135,7 +135,7 @@ _NEUTRAL = EMOTIONS.index("neutral")
 
 
 def _emotions(how: Composition) -> NDArray[np.int64]:
-    """Return the emotions of the examples, in order."""
+    """Return the emotions of the examples."""
     if how.neutral_rate is None:
         return np.arange(how.examples) % len(EMOTIONS)
     calm = round(how.neutral_rate * how.examples)
@@ -151,9 +151,9 @@ def _draw(
     taken_for: NDArray[np.int64],
     random: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Draw for each example a row of the pool with its emotion and state.
+    """Draw a row of the pool for each example, with its emotion and disturbance.
 
-    Where ``taken_for`` names an emotion, one that the encoder takes for that is drawn if there is.
+    Where ``taken_for`` is an emotion, rows that the encoder classifies as such are preferred.
     """
     rows = np.empty(len(show), np.int64)
     answers = pool.probabilities.argmax(1)

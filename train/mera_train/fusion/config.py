@@ -1,4 +1,4 @@
-"""Settings of the fusion's training."""
+"""Configuration of the fusion's training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mera_train.task import LoopConfig
 
 
 class Config(BaseModel):
-    """All of ``train/configs/fusion/*.yaml``."""
+    """Configuration of ``train fusion``, as in ``train/configs/fusion/*.yaml``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,5 +39,5 @@ class Config(BaseModel):
     unimodal_loss_weight: float = Field(0.5, ge=0, description="of the generated unimodal valences")
 
     def learning_from(self, own: OwnConfig) -> Config:
-        """Return the same with one's own clips in place of the corpora."""
+        """Return a copy that trains on the user's own clips instead of the corpora."""
         return self.model_copy(update={"own": own, "init_checkpoint": own.init_checkpoint})

@@ -1,4 +1,4 @@
-"""What the exported encoders say about material that they were not trained on."""
+"""Predictions of the exported encoders on data that they were not trained on."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from mera_train.voice import data as voices
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything one encoder said about one split of its corpora. Rows belong together."""
+    """Predictions of one encoder on one split of its corpora; arrays are aligned by row."""
 
     embeddings: NDArray[np.float32]
     """``[n, D]``"""
     probabilities: NDArray[np.float32]
     """``[n, 7]``"""
     emotions: NDArray[np.int64]
-    """``[n]`` index into `EMOTIONS`: what the corpus says."""
+    """``[n]`` index into `EMOTIONS`: the label in the corpus."""
     disturbed: NDArray[np.bool_]
-    """``[n]``: whether the input was noisy, blurred, misheard."""
+    """``[n]``: whether the input was disturbed (noise, blur, recognition errors)."""
     items: NDArray[np.int64]
-    """``[n]``: which clip, picture or sentence; the disturbed twin has the number of the clean."""
+    """``[n]``: index of the clip, picture or sentence; clean and disturbed versions share it."""
 
     def at(self, rows: NDArray[np.bool_]) -> Pool:
-        """Return the rows where ``rows`` is true."""
+        """Select the rows where ``rows`` is true."""
         return select(self, rows)
 
 
@@ -52,17 +52,17 @@ class Example:
     """One input of an encoder."""
 
     inputs: Inputs | None
-    """``None``: no speech in it."""
+    """``None``: no speech was detected."""
     emotion: str
-    """What the corpus says."""
+    """The label in the corpus."""
     disturbed: bool
     item: int
-    """Which clip, picture or sentence."""
+    """Index of the clip, picture or sentence."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an encoder says about an example."""
+    """The prediction of an encoder for an example."""
 
     embedding: NDArray[np.float32]
     """``[D]``"""
@@ -73,24 +73,24 @@ class Answer:
 
 SOUNDS = tuple(dict.fromkeys((*voices.DEV_SPEAKERS, *voices.TEST_SPEAKERS, voices.NOISE)))
 CORPORA = (*SOUNDS, faces.ARCHIVE, texts.ARCHIVE)
-"""What the encoders are asked about, by name."""
+"""Corpora of the encoders, by name."""
 
 
 def contents(data: Path) -> Made:
-    """Return by corpus a digest of what the encoders are asked about."""
+    """Return a digest per corpus of the inputs of the encoders."""
     digests = Digests()
     found = {name: digests.of(voices.location(data, name)) for name in SOUNDS}
     return found | {name: digests.of(data / name) for name in (faces.ARCHIVE, texts.ARCHIVE)}
 
 
 def collect(bundle: Bundle, data: Path, split: str, cache: Path) -> dict[str, Pool]:
-    """Run the encoders of ``bundle`` over one split of their corpora, clean and disturbed.
+    """Run the encoders of ``bundle`` on one split of their corpora, clean and disturbed.
 
     Args:
-        bundle: with voice, face and text.
-        data: the folder of the corpora.
-        split: ``"dev"`` or ``"test"``; never training material, where encoders are too sure.
-        cache: file to keep the answers in; they are read back if they are about the same.
+        bundle: a bundle with voice, face and text.
+        data: directory of the corpora.
+        split: ``"dev"`` or ``"test"``; never training data, where encoders are overconfident.
+        cache: file for the predictions, reused if the inputs are the same.
     """
     models = bundle.manifest.roles.items()
     files = [(role, key, file.sha256) for role, e in models for key, file in e.files.items()]
@@ -116,7 +116,7 @@ def _voices(bundle: Bundle, data: Path, split: str) -> Iterator[Example]:
         for number, row in enumerate(rows):
             clean = audio.read(voices.location(data, corpus), row.file)
             background = np.resize(noise[random.integers(len(noise))], clean.shape)
-            # As loud as the voice, to a tenth of its loudness.
+            # From the level of the voice down to a tenth of it.
             loudness = random.uniform(0.1, 1) * np.sqrt((clean**2).mean() / (background**2).mean())
             spoilt = np.clip(clean + loudness * background, -1, 1).astype(np.float32)
             for samples, disturbed in ((clean, False), (spoilt, True)):
@@ -163,7 +163,7 @@ EXAMPLES: dict[RoleName, Callable[[Bundle, Path, str], Iterator[Example]]] = {
 
 
 def _predicted(bundle: Bundle, role: RoleName, examples: Iterable[Example]) -> Iterator[Answer]:
-    """Yield the predictions for those examples that the encoder has something to say about."""
+    """Yield the predictions for all examples for which the encoder has one."""
     evaluator = ROLE_EVALUATORS[role]
     predict, labels = evaluator.predictor(bundle), evaluator.labels(bundle)
     for example in examples:

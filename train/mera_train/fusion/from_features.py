@@ -1,9 +1,9 @@
-"""Fusion of one's own clips: from a file of features, going on from a trained fusion.
+"""Fine-tuning of a trained fusion on the user's own clips, from a feature file.
 
-Clips with a sentiment teach the valence, by Self-MM's generated unimodal labels, or by people's
-where the data set has them. Clips with an emotion teach the emotions. Where no emotion is known the
-fusion that training began from is the teacher, so that a sentiment corpus does not make the network
-forget what it could tell apart.
+Valence is learnt from clips with a sentiment, with Self-MM's generated unimodal labels or with
+human ones if the data set has them. Emotions are learnt from clips with an emotion. For all others
+the initial fusion is the teacher, so that a sentiment corpus does not make the network forget the
+emotions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mera_train.provenance import licence_text, origin_text
 
 
 class OwnTask(MultiTask):
-    """Training task for one's own clips."""
+    """Training task for the user's own clips."""
 
     def __init__(self, config: Config, start: Mtme, train: Clips, dev: Clips) -> None:
         self.clips, self.dev = train, dev
@@ -48,7 +48,7 @@ class OwnTask(MultiTask):
         self.taught[known] = nn.functional.one_hot(train.emotions[known], len(EMOTIONS)).float()
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Emotion and valence of the whole, and the weighted unimodal valences."""
+        """Return the loss of fused emotion and valence, plus the weighted unimodal valences."""
         data = self.clips.at(batch.rows)
         fused = data.through(self.model.network, batch.kept)
         shares = torch.log_softmax(fused.logits, dim=1)
@@ -56,13 +56,13 @@ class OwnTask(MultiTask):
         return self.total(emotion, fused, data.valence, batch)
 
     def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
-        """Metrics on the valid clips."""
+        """Return metrics on the valid clips."""
         found = measure(model.network, self.dev)
         return {"valence_error": found["valence"]["mean_absolute_error"]}
 
 
 def measure(network: Mtme, data: Clips) -> dict[str, Any]:
-    """Compare the fused answers with the labels."""
+    """Compare the fused predictions with the labels."""
     with torch.inference_mode():
         fused = data.through(network, torch.ones_like(data.present))
     found, wanted = fused.valence.clamp(-1, 1).numpy(), data.valence.numpy()
@@ -83,19 +83,19 @@ def measure(network: Mtme, data: Clips) -> dict[str, Any]:
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
-    """Go on from ``config.init_checkpoint`` with the clips of a file of features.
+    """Fine-tune ``config.init_checkpoint`` on the clips of a feature file.
 
     Args:
-        config: with ``init_checkpoint``, and ``encoders``: the bundle that the features are from.
-        data: the file.
-        out: receives the checkpoint and the state of the run.
-        resume: go on from the state of an earlier run.
+        config: with ``init_checkpoint``, and ``encoders``: the bundle of the features.
+        data: the feature file.
+        out: directory for the checkpoint and the state of the run.
+        resume: resume an earlier run.
 
     Returns:
-        The metrics that are written into the checkpoint, of the test clips if there are any.
+        The metrics, as in the checkpoint; on the test clips if there are any.
 
     Raises:
-        InputError: features of other encoders, or a split that is empty.
+        InputError: the features are of other encoders, or a split is empty.
     """
     if config.init_checkpoint is None:
         raise InputError(
@@ -141,7 +141,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
 def _helped(
     config: Config, start: Mtme, network: Mtme, features: Features, valid: Clips
 ) -> LeftOut | Comparison:
-    """Ask people who were not learnt from; with too few of them, the valid clips."""
+    """Compare on left-out people, or on the valid clips if there are too few people."""
     found = left_out(
         lambda origin_text, learnt, chooses: OwnTask(config, origin_text, learnt, chooses),
         *(config, start, clips(features, np.arange(len(features))), features.people()),

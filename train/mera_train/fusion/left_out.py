@@ -1,7 +1,7 @@
-"""Whether one's own clips helped: everybody is left out once, and judged by what the others taught.
+"""Leave-one-person-out comparison: did training on the user's own clips help?
 
-A few dozen clips are too few to hold some of them out: whose clips these are would decide. So the
-same training runs once more for every person, without that person, and all answers count together.
+A few dozen clips are too few for a held-out set: the result would depend on whose clips are in it.
+So training is repeated once per person, without that person, and all predictions are pooled.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from mera_train.loop import fit
 from mera_train.task import Task
 
 LEAST, MOST = 3, 10
-"""People without whom nobody can be left out, and rounds: more people are left out in groups."""
+"""Minimum number of people, and maximum number of rounds: more people are left out in groups."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the fusion says about people whom it did not learn from, before and after."""
+    """Performance of the fusion on left-out people, before and after training."""
 
     people: int
     clips: int
     before: float
-    """Share of the clips whose emotion was found; of `sentiment` the mean error."""
+    """Accuracy of the emotion, or the mean error if `sentiment`."""
     after: float
     interval_95: tuple[float, float]
-    """Of what was gained; people drawn anew where there are ten or more, else clips."""
+    """Interval of the gain, by bootstrap over people if there are ten or more, else over clips."""
     sentiment: bool = False
-    """Whether no clip has an emotion, and the sentiment was asked about."""
+    """Whether no clip has an emotion, so that the sentiment is compared."""
 
     @property
     def gained(self) -> float:
-        """How much better it is."""
+        """The improvement."""
         return self.before - self.after if self.sentiment else self.after - self.before
 
     @property
     def kept(self) -> bool:
-        """Whether what was learnt is to be kept."""
+        """Whether to keep the new weights."""
         return self.gained > 0
 
     def sentence(self) -> str:
-        """Say how it came out, without a full stop."""
+        """Describe the result, without a full stop."""
         low, high = self.interval_95
         verdict = (
             "your clips helped"
@@ -79,7 +79,7 @@ class LeftOut:
         )
 
     def as_metrics(self) -> dict[str, Any]:
-        """As it is among the metrics."""
+        """Return it in the form of the metrics."""
         return {
             "people": self.people,
             "clips": self.clips,
@@ -98,14 +98,14 @@ def left_out(
     clips: Clips,
     people: Sequence[str],
 ) -> LeftOut | None:
-    """Train without each person, and ask about that person's clips.
+    """Train without each person, and predict that person's clips.
 
     Args:
-        task: makes the training from where to begin, what to learn from and what to choose by.
-        config: how it trains.
-        start: where training begins.
-        clips: all of them; where some have an emotion, those without teach but are not asked about.
-        people: whose each clip is, empty where unknown.
+        task: creates the training task from initial weights, training clips and selection clips.
+        config: training settings.
+        start: initial weights.
+        clips: all clips; if some have an emotion, those without are used for training only.
+        people: person of each clip; empty if unknown.
 
     Returns:
         ``None`` with fewer than three known people.
@@ -140,7 +140,7 @@ def left_out(
 
 
 def errors(network: Mtme, clips: Clips, sentiment: bool) -> NDArray[np.float64]:
-    """Return how far off the sentiment of every clip is; or 1 where its emotion is not found."""
+    """Return the absolute error of the sentiment of every clip, or 0/1 errors of its emotion."""
     network.eval()
     with torch.inference_mode():
         fused = clips.through(network, torch.ones_like(clips.present))

@@ -1,4 +1,4 @@
-"""``mtme``: Self-MM's network over what the three encoders say, any of which may be missing."""
+"""``mtme``: a Self-MM network over the outputs of three encoders, any of which may be missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_train.temperature import Calibrated
 
 
 class ModelConfig(BaseModel):
-    """Sizes of the network."""
+    """Layer sizes of the network."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,32 +28,31 @@ class ModelConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Fused:
-    """All that the network says about ``B`` moments."""
+    """Outputs of the network for ``B`` examples."""
 
     logits: Tensor
-    """``[B, 7]``, logarithms of the emotions' probabilities up to a constant."""
+    """``[B, 7]``, logits of the emotions."""
     valence: Tensor
     """``[B]``, unbounded while training."""
     weights: Tensor
-    """``[B, 3]``, each modality's share in the answer."""
+    """``[B, 3]``, weight of each modality in the prediction."""
     features: dict[str, Tensor]
-    """``whole`` and by modality: the features that labels are generated from."""
+    """Features for label generation: ``whole``, and by modality."""
     unimodal_valence: dict[str, Tensor]
-    """By modality ``[B]``."""
+    """``[B]`` by modality."""
 
 
 class Mtme(Calibrated):
-    """A product of experts whose exponents, and a correction, come from a fusion head.
+    """A product of experts, with exponents and a correction from a fusion head.
 
-    ``log p = sum_s g_s log p_s + c``: the gain ``g_s`` says how far a modality is trusted now and
-    halves with every half-life of its evidence's age; the correction ``c`` is what only their
-    combination tells. One modality alone gives its own answer,
-    unchanged. Beside the fusion head each modality has a head of its own, for training only
-    (multi-task; Self-MM).
+    ``log p = sum_s g_s log p_s + c``: the gain ``g_s`` is the trust in a modality and halves with
+    every half-life of its evidence's age; the correction ``c`` models interactions. With a single
+    modality, its own probabilities are returned unchanged. For training only, each modality also
+    has its own head (multi-task, as in Self-MM).
 
     Args:
-        config: sizes.
-        widths: of the encoders' embeddings, by modality.
+        config: layer sizes.
+        widths: width of the encoder's embedding, by modality.
     """
 
     def __init__(self, config: ModelConfig, widths: dict[str, int]) -> None:
@@ -71,13 +70,13 @@ class Mtme(Calibrated):
         self.gains = nn.Linear(config.fusion_dim, len(MODALITIES))
         self.correction = nn.Linear(config.fusion_dim, len(EMOTIONS))
         self.log_half_life_s = nn.Parameter(torch.full((len(MODALITIES),), math.log(15.0)))
-        # Begins as the plain product of experts.
+        # Initialized as the plain product of experts.
         for layer in (self.gains, self.correction):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def normalise_by(self, embeddings: dict[str, Tensor]) -> None:
-        """Take mean and standard deviation from training embeddings ``[n, D]``, by modality."""
+        """Set mean and standard deviation from training embeddings ``[n, D]``, by modality."""
         for name, values in embeddings.items():
             getattr(self, f"{name}_mean").copy_(values.mean(dim=0))
             getattr(self, f"{name}_scale").copy_(values.std(dim=0).clamp(min=1e-3))
@@ -88,10 +87,10 @@ class Mtme(Calibrated):
         """Fuse.
 
         Args:
-            embeddings: by modality ``[B, D]``.
+            embeddings: ``[B, D]`` by modality.
             probabilities: ``[B, 3, 7]`` in the order of `MODALITIES`.
-            present: ``[B, 3]``, 1 or 0. What a missing modality holds is never looked at.
-            age_s: ``[B, 3]``, seconds since the evidence was captured.
+            present: ``[B, 3]``, 1 or 0. Values of a missing modality are ignored.
+            age_s: ``[B, 3]``, age of the evidence in seconds.
         """
         here = present > 0.5
         age = torch.where(here, age_s.clamp(min=0), torch.zeros_like(age_s))
@@ -115,9 +114,9 @@ class Mtme(Calibrated):
         features["whole"], whole = self.fusion(torch.cat([*inputs, mask], dim=1))
         count = mask.sum(dim=1, keepdim=True)
         alone = count < 1.5
-        # softplus(0.5413) = 1: the product of experts is where training begins.
+        # softplus(0.5413) = 1: training starts from the product of experts.
         gains = nn.functional.softplus(self.gains(features["whole"]) + 0.5413)
-        # Never quite nothing: the shares of evidence that is all very old still add up to one.
+        # Never exactly zero: weights must sum to one even if all evidence is very old.
         gains = gains * torch.exp2(-age / self.log_half_life_s.exp()).clamp(min=1e-3)
         gains = torch.where(alone, torch.ones_like(gains), gains) * mask
         together = (gains.unsqueeze(-1) * logs).sum(dim=1)
@@ -135,7 +134,7 @@ class Mtme(Calibrated):
 
 
 class Head(nn.Module):
-    """Features ``[B, width]`` of an input, and one value ``[B, 1]``."""
+    """A head with features ``[B, width]`` and one value ``[B, 1]``."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -144,7 +143,6 @@ class Head(nn.Module):
         self.value = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features ``[B, width]``, at least 0, and the value ``[B, 1]``, unbounded, of
-        ``[B, inputs]``."""
+        """Return features ``[B, width]`` >= 0 and the unbounded value ``[B, 1]``."""
         features = torch.relu(self.first(x))
         return features, self.value(torch.relu(self.second(features)))

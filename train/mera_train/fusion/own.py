@@ -1,4 +1,4 @@
-"""The fusion learns from one's own clips: by way of their features."""
+"""Training of the fusion on the user's own clips, from their features."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from mera_train.own.train import tell
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
-    """Divide the clips by person, extract their features, and go on from the initial checkpoint.
+    """Split the clips by person, extract features, and fine-tune the initial checkpoint.
 
     Args:
-        config: with ``encoders``: the bundle whose encoders they are.
-        data: where the clips are; `config.own` says it too.
-        out: receives ``examples.csv``, ``features.npz``, the checkpoint and the state of the run.
-        resume: go on from the state of an earlier run.
+        config: with ``encoders``: the bundle for feature extraction.
+        data: path of the clips, as in `config.own`.
+        out: directory for ``examples.csv``, ``features.npz``, the checkpoint and the state of the
+            run.
+        resume: resume an earlier run.
 
     Returns:
-        The metrics; ``before`` is the fusion that training began from, on the same clips.
+        The metrics; ``before``: those of the initial fusion on the same clips.
 
     Raises:
-        InputError: the clips cannot be used.
+        InputError: the clips are unusable.
     """
     given = required(config.own)
     rows, skipped = _usable(given)
-    # What is left of the rows that may be left out; the half is for rounding.
+    # The remaining number of rows that may fail; 0.5 guards against rounding.
     share = min(1.0, (given.skip_bad - skipped + 0.5) / len(rows))
     extraction = FeatureExtraction(ExtractionConfig(bundle=config.encoders, max_failed=share))
     try:
@@ -55,7 +56,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
 
 
 def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
-    """Return the rows that can be used, and how many cannot; says what is left out."""
+    """Return the usable rows and the number of unusable ones, which are reported."""
     skipped, found = Skipped(given.skip_bad), []
     for row in _labelled(given):
         try:
@@ -81,7 +82,7 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
 
 
 def _labelled(given: OwnConfig) -> list[ExampleRow]:
-    """Return the rows with the emotions that their labels mean, without those that mean nothing."""
+    """Return the rows with labels mapped to emotions, without rows whose label is dropped."""
     rows = layouts.rows(given.source, ("file", "label"), ("video_id", "clip_id", "label"))
     named = [(row, *_emotion(row, given.labels)) for row in rows]
     said = [replace(row, columns={"label": name}) for row, _, name in named if name]
@@ -94,7 +95,7 @@ def _labelled(given: OwnConfig) -> list[ExampleRow]:
 
 
 def _emotion(row: ExampleRow, names: Mapping[str, str]) -> tuple[str, str]:
-    """Return the column that names an emotion and what it says; nothing of a sentiment."""
+    """Return the column with an emotion and its value; empty for a sentiment."""
     column = "emotion" if row.columns.get("emotion") else "label"
     said = row.columns[column].strip()
     if said.casefold() in (name.casefold() for name in names):
@@ -107,7 +108,7 @@ def _emotion(row: ExampleRow, names: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _divided(given: OwnConfig, rows: Sequence[tuple[ExampleRow, Clip]], out: Path) -> Path:
-    """Write the clips' table, with a split for each."""
+    """Write the table of clips with their splits."""
     examples = [
         Example(str(clip.path), "", row.where, Path(), layouts.split(row), person.strip())
         for row, clip in rows

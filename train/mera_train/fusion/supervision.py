@@ -1,6 +1,6 @@
-"""The training that composed examples and one's own clips share.
+"""Multi-task training for composed examples and the user's own clips.
 
-Emotion, valence, and Self-MM's generated unimodal valences, with modalities taken away.
+The targets are emotion, valence, and Self-MM's generated unimodal valences, with modality dropout.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from mera_train.fusion.model import Fused, Mtme
 from mera_train.fusion.unimodal_labels import UnimodalLabels
 
 SUBSETS = [row for row in product((1.0, 0.0), repeat=len(MODALITIES)) if any(row)]
-"""Every way in which modalities can be there, all of them first."""
+"""Every subset of modalities, the full set first."""
 
 
 @dataclass
 class Batch:
-    """Rows of the training examples, and which modalities they keep."""
+    """Rows of the training examples, and the modalities that are kept."""
 
     rows: Tensor
     kept: Tensor
@@ -34,7 +34,7 @@ class Batch:
 
 
 class Supervised(nn.Module):
-    """The network and the labels that are generated along with it: what a run saves."""
+    """The network with its generated labels, as saved by a run."""
 
     def __init__(
         self,
@@ -53,23 +53,23 @@ class MultiTask:
     """Batches and loss of a `Supervised`.
 
     Args:
-        config: how it is trained.
-        model: what is trained.
-        there: ``[n, 3]``, 1 or 0: the modalities that an example has. The last is never taken.
+        config: training settings.
+        model: the network with its labels.
+        there: ``[n, 3]``, 1 or 0: available modalities. An example never loses all of them.
     """
 
     def __init__(self, config: Config, model: Supervised, there: Tensor) -> None:
         self.config, self.model, self._there = config, model, there
 
     def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
-        """Rows in random order, cut into batches, each with the seed of its losses."""
+        """Return batches of shuffled rows, each with the seed of its modality dropout."""
         random = np.random.default_rng([self.config.loop.seed, epoch])
         order = random.permutation(len(self._there))
         batches = np.array_split(order, max(1, len(order) // self.config.batch_size))
         return [(int(random.integers(2**31)), rows) for rows in batches]
 
     def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Batch:
-        """Take modalities away."""
+        """Apply modality dropout."""
         seed, rows = plan
         random = np.random.default_rng(seed)
         kept = np.array(SUBSETS)[random.integers(0, len(SUBSETS), len(rows))]
@@ -78,13 +78,13 @@ class MultiTask:
         return Batch(torch.from_numpy(rows), torch.from_numpy(kept).float(), epoch + 1)
 
     def total(self, emotion: Tensor, fused: Fused, valence: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of a batch, and generate its next unimodal labels.
+        """Return the loss of a batch, and update its unimodal labels.
 
         Args:
-            emotion: the loss of the emotion of the whole.
-            fused: what the network said.
-            valence: the labels ``[batch]``.
-            batch: which rows, of what epoch.
+            emotion: loss of the fused emotion.
+            fused: outputs of the network.
+            valence: labels ``[batch]``.
+            batch: its rows and epoch.
         """
         labels, present = self.model.labels, self._there[batch.rows] * batch.kept
         loss = emotion + self.config.valence_loss_weight * (fused.valence - valence).abs().mean()

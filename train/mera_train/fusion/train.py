@@ -30,7 +30,7 @@ from mera_train.rows import select
 from mera_train.temperature import fit_temperature
 
 EXAMPLES = 4200
-"""Composed examples to choose by, and to test on; a multiple of seven."""
+"""Number of composed dev examples, and of test examples; a multiple of seven."""
 
 
 class FusionTask(MultiTask):
@@ -46,14 +46,14 @@ class FusionTask(MultiTask):
         super().__init__(config, Supervised(network, self.tensors.valence), there)
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Emotion and valence of the whole, and Self-MM's weighted unimodal valences."""
+        """Return the loss of emotion and valence, plus Self-MM's weighted unimodal valences."""
         data = self.tensors.at(batch.rows)
         fused = data.through(self.model.network, batch.kept)
         emotion = nn.functional.cross_entropy(fused.logits, data.emotions)
         return self.total(emotion, fused, data.valence, batch)
 
     def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
-        """Metrics of all three modalities together on the dev examples."""
+        """Return metrics with all three modalities on the dev examples."""
         probabilities, valence, _ = answers(model.network, self.dev, SUBSETS[0])
         found = measure(self.dev, probabilities)
         error = float(np.abs(valence - self.dev.valence).mean())
@@ -86,7 +86,7 @@ class Tensors:
         return select(self, rows)
 
     def through(self, network: Mtme, present: Tensor) -> Fused:
-        """Run the network with the modalities that are ``present [n, 3]``."""
+        """Run the network with the modalities in ``present [n, 3]``."""
         fused: Fused = network(self.embeddings, self.probabilities, present, self.age_s)
         return fused
 
@@ -103,12 +103,12 @@ def answers(
 
 
 def measure(examples: Composed, probabilities: NDArray[np.floating]) -> dict[str, Any]:
-    """Compare probabilities with the emotion of the whole."""
+    """Compare probabilities with the true emotions."""
     return classification([EMOTIONS[i] for i in examples.emotions], probabilities, EMOTIONS)
 
 
 def compare(network: Mtme, examples: Composed) -> list[dict[str, Any]]:
-    """Every subset of modalities: fused, the best single modality of it, the mean of them."""
+    """Compare fusion, best single modality and mean for every subset of modalities."""
     table = []
     for subset in SUBSETS:
         columns = [i for i, kept in enumerate(subset) if kept]
@@ -134,9 +134,9 @@ def compare(network: Mtme, examples: Composed) -> list[dict[str, Any]]:
 
 
 def halves(pools: Mapping[str, Pool], seed: int) -> tuple[dict[str, Pool], dict[str, Pool]]:
-    """Part every pool: four fifths to train on, one fifth to choose and calibrate with.
+    """Split every pool: four fifths for training, one fifth for selection and calibration.
 
-    A clean item and its disturbed twin are neighbours in a pool; they go the same way.
+    Clean and disturbed versions of an item, adjacent in a pool, get the same split.
     """
     random = np.random.default_rng(seed)
     train, dev = {}, {}
@@ -150,14 +150,14 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     """Train, calibrate on composed dev examples, measure on composed test examples.
 
     Args:
-        config: of ``train/configs/fusion/*.yaml``.
-        data: the folder of the corpora, or a file of features of one's own clips
+        config: see ``train/configs/fusion/*.yaml``.
+        data: directory of the corpora, or a feature file of the user's own clips
             (`mera_train.fusion.from_features`).
-        out: receives the checkpoint and the state of the run.
-        resume: go on from the state of an earlier run.
+        out: directory for the checkpoint and the state of the run.
+        resume: resume an earlier run.
 
     Returns:
-        The metrics that are written into the checkpoint.
+        The metrics, as in the checkpoint.
     """
     if data.is_file():
         return from_features.train(config, data, out, resume)
@@ -192,9 +192,9 @@ def card_text(config: Config, metrics: dict[str, Any]) -> str:
 
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
-    """Return all figures of a trained fusion on composed test examples.
+    """Return all metrics of a trained fusion on composed test examples.
 
-    Its encoders are those that it was trained with, or else the default bundle's.
+    The encoders are those of its training, or else the default bundle's.
     """
     config = loaded.settings(Config)
     bundle = Bundle.open(config.encoders if config.encoders.exists() else None)
@@ -219,7 +219,7 @@ def _tested(network: Mtme, unseen: Mapping[str, Pool], few: Composition) -> dict
 
 
 def _disturbance(how: Composition) -> str:
-    """Return what is wrong with composed examples, in words."""
+    """Describe the disturbances of composed examples."""
     ages = ", ".join(f"{name} {age:g} s" for name, age in how.mean_age_s.items())
     return (
         f"{how.degraded_rate:.0%} of the inputs noisy, blurred or misheard, "
@@ -236,7 +236,7 @@ def _calibrate(network: Mtme, dev: Composed) -> None:
 
 
 def _agreement(task: FusionTask) -> dict[str, float]:
-    """Correlation of the generated unimodal labels with what each modality really shows."""
+    """Return the correlation of the generated unimodal labels with the true unimodal valences."""
     shown = np.array(list(VALENCE.values()), np.float32)[task.examples.shown]
     labels = {name: task.model.labels.label(name).numpy() for name in MODALITIES}
     return {

@@ -1,4 +1,4 @@
-"""How sure a figure on composed examples is: they share recordings, pictures and sentences."""
+"""Confidence intervals on composed examples, which share recordings, pictures and sentences."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mera_train.fusion.compose import Composed
 def uncertainty(
     examples: Composed, probabilities: NDArray[np.floating], columns: list[int]
 ) -> dict[str, Any]:
-    """Return ``interval_95``, ``effective_n`` and ``sources`` of answers to composed examples.
+    """Return ``interval_95``, ``effective_n`` and ``sources`` of predictions on composed examples.
 
-    Recordings, pictures and sentences are drawn again, each by itself, and an example counts as
-    often as its parts were drawn (the pigeonhole bootstrap; Owen, 2007).
+    Recordings, pictures and sentences are resampled independently, and an example is weighted by
+    the product of the counts of its parts (pigeonhole bootstrap; Owen, 2007).
 
     Args:
-        examples: ``n`` of them.
-        probabilities: the answers, ``[n, 7]``.
-        columns: the modalities that were given, as numbers of `MODALITIES`.
+        examples: ``n`` composed examples.
+        probabilities: predictions, ``[n, 7]``.
+        columns: the modalities that were used, as indices into `MODALITIES`.
     """
     cells = examples.emotions * (len(EMOTIONS) + 1) + probabilities.argmax(axis=1)
     shape = (len(EMOTIONS), len(EMOTIONS) + 1)

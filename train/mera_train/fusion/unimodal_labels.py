@@ -1,7 +1,7 @@
-"""Labels for single modalities, generated while training from the label of the whole.
+"""Unimodal labels, generated during training from the multimodal label.
 
-The generation module of Self-MM (Yu et al., AAAI 2021, arXiv 2102.04830, section 3.3), with
-guards where its published code divides by zero or averages nothing.
+The generation module of Self-MM (Yu et al., AAAI 2021, arXiv 2102.04830, section 3.3), with guards
+where its published code divides by zero or takes the mean of an empty set.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ SMALL = 0.1
 
 
 def relative_distance(features: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """Return how much nearer ``features [n, D]`` are to the positive centre ``[D]``, ``[n]``.
+    """Return the relative distance ``[n]`` of ``features [n, D]`` to the two centres ``[D]``.
 
-    ``(d_n - d_p) / (d_p + eps)`` with Euclidean distances: 0 when both are equally far.
+    ``(d_n - d_p) / (d_p + eps)`` with Euclidean distances: positive nearer to the positive centre,
+    0 if both are equally far.
     """
     to_positive = torch.linalg.vector_norm(features - positive, dim=1)
     to_negative = torch.linalg.vector_norm(features - negative, dim=1)
@@ -29,19 +30,18 @@ def relative_distance(features: Tensor, positive: Tensor, negative: Tensor) -> T
 
 
 def generate(whole: Tensor, alpha_whole: Tensor, alpha: Tensor, bound: float = 1.0) -> Tensor:
-    """Return the label of one modality, ``[n]``, from the label of the whole, ``[n]``.
+    """Return the labels of one modality, ``[n]``, from the multimodal labels, ``[n]``.
 
-    The mean of two relations: the labels are to each other as the relative distances are
-    (ratio), and they differ by what the distances differ by (difference).
+    The mean of two estimates: by the ratio of the relative distances, and by their difference.
 
     Args:
-        whole: labels of the whole examples, in ``[-bound, bound]``.
+        whole: multimodal labels, in ``[-bound, bound]``.
         alpha_whole: relative distances of the fused features.
         alpha: relative distances of the modality's features.
         bound: the largest label.
 
-    Guard: where the fused features are about equally far from both centres the ratio explodes
-    and only the clamp would be left of it; there the difference alone decides.
+    Guard: if the fused features are about equally far from both centres, the ratio diverges; then
+    only the difference is used.
     """
     difference = whole + alpha - alpha_whole
     usable = alpha_whole.abs() >= SMALL
@@ -50,7 +50,7 @@ def generate(whole: Tensor, alpha_whole: Tensor, alpha: Tensor, bound: float = 1
 
 
 def momentum(old: Tensor, new: Tensor, epoch: int) -> Tensor:
-    """Return the running label at ``epoch`` (from 1; the first leaves the label as it is).
+    """Return the running label at ``epoch`` (from 1; in epoch 1 it is unchanged).
 
     ``(n - 1) / (n + 1) * old + 2 / (n + 1) * new``: later epochs move it less and less.
     """
