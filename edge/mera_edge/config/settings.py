@@ -165,7 +165,9 @@ class Settings(BaseModel):
     sink: Annotated[tuple[SinkSettings, ...], BeforeValidator(tables), Field(min_length=1)] = Field(
         (SinkSettings(to="-"),), description="where events go: `to` alone, or tables"
     )
-    ticks_per_second: float = Field(5.0, ge=1, le=30, description="answers per second")
+    ticks_per_second: float = Field(
+        5.0, ge=1, le=30, description="answers per second; at most 1.7 in an empty room"
+    )
     budget_ms: int = Field(
         100, ge=10, le=5000, description="compute budget per answer, in milliseconds"
     )

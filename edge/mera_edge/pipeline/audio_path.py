@@ -138,6 +138,11 @@ class AudioPath:
         )
 
     @property
+    def is_resting(self) -> bool:
+        """Whether it has been silent for so long that the recognizer rests."""
+        return self._kept is not None
+
+    @property
     def confidence(self) -> float:
         """The recognizer's, in the newest words."""
         return self._transcription.transcript.confidence

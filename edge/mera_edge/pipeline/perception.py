@@ -101,6 +101,10 @@ class Perception:
         """Return whether the tick at stream time ``now_s`` has a use for a picture."""
         return self._video.needs_frame(now_s, plan)
 
+    def is_resting(self, now_s: float, plan: TickPlan) -> bool:
+        """Return whether nobody is seen or heard at stream time ``now_s``, nor shortly before."""
+        return plan.power_saving and self._audio.is_resting and self._video.is_resting(now_s)
+
     def observe(
         self,
         captured: Captured,

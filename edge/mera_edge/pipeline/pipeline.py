@@ -98,6 +98,10 @@ class Pipeline:
         """Whether the next tick, at stream time ``now_s``, has a use for a picture."""
         return self._perception.needs_frame(now_s, self._plan)
 
+    def is_resting(self, now_s: float) -> bool:
+        """Return whether nobody is there at stream time ``now_s``: few answers are enough."""
+        return self._perception.is_resting(now_s, self._plan)
+
     def tick(
         self, captured: Captured, now_s: float, available: SourceAvailability, last: bool = False
     ) -> TickResult:

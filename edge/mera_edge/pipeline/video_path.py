@@ -62,6 +62,11 @@ class VideoPath:
         """Why there is no face, where a stage fails."""
         return self._face.reason
 
+    def is_resting(self, now_s: float) -> bool:
+        """Return whether nobody is in view, and nothing has moved for a while."""
+        resting = self._face.call(now_s, lambda face: face.is_resting(now_s), "needs_frame")
+        return resting is not False  # a stage that fails sees nobody
+
     def needs_frame(self, now_s: float, plan: TickPlan) -> bool:
         """Return whether the tick at stream time ``now_s`` has a use for a picture."""
         return plan.face and self._needs_frame(now_s, plan, plan.known_face)
@@ -82,6 +87,8 @@ class VideoPath:
             self.left_out = expected or self.left_out
             return VideoObservation(skipped=("face",) if expected else ())
         if picture is None:
+            if plan.face and self._needs_frame(now_s, plan, plan.known_face):
+                self._face.call(now_s, lambda face: face.missed(now_s), "needs_frame")
             return VideoObservation()
         self.left_out = False
         seen = self._face.call(

@@ -21,6 +21,10 @@ from mera_edge.sources.switched import Off
 
 _LOG = logging.getLogger(__name__)
 
+REST_S = 0.6
+"""Time between ticks of a live room in which nobody is seen or heard. Pictures are compared as
+often, and the recognizer's pre-roll is longer, so that no speech is lost."""
+
 
 @dataclass(eq=False)
 class Room:
@@ -34,6 +38,7 @@ class Room:
         off: returns what is switched off.
         ended: whether all its sources have ended.
         began_s: stream time of the session when the room's own began.
+        ticked_s: stream time of the session at its latest answer.
     """
 
     pipeline: Pipeline
@@ -43,9 +48,17 @@ class Room:
     off: Callable[[], Off] = dict
     ended: bool = False
     began_s: float = 0.0
+    ticked_s: float = -math.inf
+
+    def rests(self, moment_s: float, turn_s: float) -> bool:
+        """Return whether a tick at ``moment_s`` is left out because nobody is there."""
+        if moment_s - self.ticked_s >= REST_S - turn_s / 2:
+            return False
+        return self.pipeline.is_resting(moment_s - self.began_s)
 
     def tick(self, now_s: float, stop: threading.Event) -> TickResult:
         """Take what was captured up to stream time ``now_s`` of the session and answer."""
+        self.ticked_s = now_s
         now_s -= self.began_s
         needs_frame = self.pipeline.needs_frame(now_s)
         captured = _merge([source.poll(now_s, needs_frame) for source in self.sources])
@@ -135,6 +148,8 @@ class Session:
             # After a tick that took too long the moments missed are left out, not made up for.
             now_s = self._clock.now()
             self._moment_s = max(self._moment_s + turn_s, math.floor(now_s / turn_s) * turn_s)
+            if room.rests(self._moment_s, turn_s):
+                continue
             self._clock.wait_until(self._moment_s, stop)
             began = time.perf_counter()
             result = room.tick(self._clock.now(), stop)

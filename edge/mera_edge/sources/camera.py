@@ -74,6 +74,7 @@ class Camera:
         """Return the newest picture, if there is a new one and it is not frozen."""
         if self._worker is None or self._slot is None:
             return Captured()
+        self._slot.polled()
         self._worker.read()
         taken = self._slot.take() if needs_frame else None
         if taken is not None:

@@ -9,7 +9,7 @@ from typing import Final
 from mera_edge.sources import capture_process, network_stream
 from mera_edge.sources.base import Condition
 from mera_edge.sources.capture_process import CaptureProcess
-from mera_edge.sources.network_stream import ABSENT, PICTURE, SOUND, Kind
+from mera_edge.sources.network_stream import ABSENT, PICTURE, SOUND, UNSEEN, Kind
 from mera_edge.sources.shared_frame import SharedFrame
 
 _JOIN_S: Final = 0.1
@@ -114,6 +114,8 @@ class StreamTrack:
         if message[:1] == self._mark:
             self._told_s = time.monotonic()
             self.waiting.append(message[1:])
+        elif message == UNSEEN and self.kind == "video":
+            self._told_s = time.monotonic()
         elif message == ABSENT[self.kind]:
             self._is_absent = True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import struct
 import sys
 import time
@@ -17,11 +16,14 @@ from mera_edge.sources import network
 from mera_edge.sources.child import serve
 from mera_edge.sources.mono import Mono
 from mera_edge.sources.shared_frame import LONGEST_SIDE, SharedFrame
+from mera_edge.sources.undecoded import Undecoded, decoded
 
 Kind = Literal["video", "audio"]
 
 PICTURE: Final = b"v"
 """There is a new picture in the slot."""
+UNSEEN: Final = b"u"
+"""New pictures have arrived, but nothing moves in them, so that none has been decoded."""
 SOUND: Final = b"a"
 """`SOUND_HEAD` and samples follow."""
 ABSENT: Final = {"video": b"V", "audio": b"A"}
@@ -35,11 +37,20 @@ SHARED_PER_S, IDLE_PER_S = 15, 5
 are not even decoded, unless a later one needs them."""
 IDLE_AFTER_S = 0.25
 
+STILL_S, KEY_S = 2.0, 0.9
+"""Time between shared pictures while nobody looks and nothing moves; for key frames the second."""
+TELL_S = 0.5
+"""Time between messages `UNSEEN`."""
+
+REST_S, RESTING_S = 0.2, 0.5
+"""Pause between reads of the connection while the room rests, and the time between polls that shows
+that it does."""
+_WAITED_S, _AT_ONCE_S = 0.002, 0.02
+"""A packet for which reading blocks this long had not arrived yet: all earlier ones have been read.
+The newest picture is awaited no longer than the second time."""
+
 OPEN_LIMIT_S, READ_LIMIT_S = 6.0, 5.0
 """The first picture may wait for a key frame, which cameras send every few seconds."""
-
-_ALONE = ("mjpeg",)
-"""Decoders of pictures of which none needs another."""
 
 _JUMP_S, _DRIFT = 0.5, 1e-3
 """What a time stamp may be off before it counts as a jump, and how much faster than ours the clock
@@ -117,13 +128,15 @@ class _Capture:
         # Time stamps of one alone tell nothing that its arrival does not, and some are made up.
         self._clock = StreamClock() if len(tracks) > 1 else None
         self._mono = Mono()
-        self._shared_s = 0.0
+        self._shared_s = self._told_s = 0.0
+        self._undecoded = Undecoded()
         for track in tracks:
             track.codec_context.thread_count = 1
 
     def messages(self) -> Iterator[bytes]:
         """Give what comes until the stream ends, or one of its kinds does."""
         newest = {track.type: time.monotonic() for track in self._tracks}
+        asked_s = began_s = time.monotonic()
         for packet in self._container.demux(self._tracks):
             kind = packet.stream.type
             now_s = newest[kind] = time.monotonic()
@@ -131,28 +144,47 @@ class _Capture:
                 return
             if self._clock is not None and packet.pts is not None:
                 self._clock.arrived(float(packet.pts * packet.time_base), now_s)
-            yield from (
-                self._picture(packet) if packet.stream.type == "video" else self._sound(packet)
-            )
+            if kind == "audio":
+                yield from self._sound(packet)
+            else:
+                self._undecoded.add(packet)
+            rests = self._slot is not None and self._slot.is_polled_every(RESTING_S)
+            limit_s = REST_S if rests else _AT_ONCE_S
+            if now_s - asked_s > _WAITED_S or now_s - began_s > limit_s:
+                yield from self._picture()
+                if rests:
+                    time.sleep(REST_S)
+                began_s = time.monotonic()
+            asked_s = time.monotonic()
 
-    def _picture(self, packet: Any) -> Iterator[bytes]:
-        slot, decoder = self._slot, packet.stream.codec_context
-        if slot is None or (decoder.name in _ALONE and not self._is_due(slot)):
+    def _picture(self) -> Iterator[bytes]:
+        """Share the newest picture, if there is one and it is due."""
+        slot, now_s = self._slot, time.monotonic()
+        if slot is None or not self._undecoded.has_news:
             return
-        decoder.skip_frame = "DEFAULT" if self._is_due(slot) else "NONREF"
-        for frame in _decoded(packet):
-            if self._is_due(slot):
-                slot.put(_image(frame), self._captured_s(frame, 0.0))
-                self._shared_s = time.monotonic()
-                yield PICTURE
-
-    def _is_due(self, slot: SharedFrame) -> bool:
-        now_s = time.monotonic()
         is_watched = slot.is_watched(now_s, IDLE_AFTER_S)
-        return now_s - self._shared_s >= 1 / (SHARED_PER_S if is_watched else IDLE_PER_S)
+        is_due = now_s - self._shared_s >= self._period_s(is_watched)
+        if not is_due and (not is_watched or self._undecoded.begins_anew):
+            if now_s - self._told_s > TELL_S:
+                self._told_s = now_s
+                yield UNSEEN
+            return
+        frame = self._undecoded.newest(is_due)
+        if frame is not None and is_due:
+            slot.put(_image(frame), self._captured_s(frame, 0.0))
+            self._shared_s = self._told_s = time.monotonic()
+            yield PICTURE
+
+    def _period_s(self, is_watched: bool) -> float:
+        """Return the time from one shared picture to the next."""
+        if is_watched:
+            return 1 / SHARED_PER_S
+        if not self._undecoded.motion.is_still:
+            return 1 / IDLE_PER_S
+        return KEY_S if self._undecoded.begins_anew else STILL_S
 
     def _sound(self, packet: Any) -> Iterator[bytes]:
-        for frame in _decoded(packet):
+        for frame in decoded(packet):
             ends_s = self._captured_s(frame, frame.samples / frame.sample_rate)
             for samples in self._mono.accept(frame):
                 yield SOUND + SOUND_HEAD.pack(ends_s, False) + samples.tobytes()
@@ -163,13 +195,6 @@ class _Capture:
         if self._clock is None or frame.time is None:
             return now_s
         return self._clock.time(frame.time + length_s, now_s)
-
-
-def _decoded(packet: Any) -> Iterator[Any]:
-    import av
-
-    with contextlib.suppress(av.InvalidDataError):
-        yield from packet.decode()
 
 
 def _image(frame: Any) -> NDArray[np.uint8]:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 LONGEST_SIDE: Final = 1920
 """Of a picture that fits, in pixels."""
 
-_WANTED = struct.Struct("<dd")
-"""When somebody looked for a picture last, and the time before."""
+_TWICE = struct.Struct("<dd")
+"""Times of the two latest accesses."""
+_LOOKED, _POLLED = 0, _TWICE.size
+"""Offsets of these: of requests for a picture, and of polls of the camera."""
 _HEAD = struct.Struct("<QdII")
 """Number of the picture, time of its capture, height, width."""
-_AT = _WANTED.size
+_AT = 2 * _TWICE.size
 _BYTES = _AT + _HEAD.size + 3 * LONGEST_SIDE**2
 _TRIES, _PAUSE_S = 5, 0.001
 
@@ -62,16 +64,28 @@ class SharedFrame:
 
         Who glances at one now and then does not.
         """
-        last_s, before_s = _WANTED.unpack_from(self._memory)
+        last_s, before_s = _TWICE.unpack_from(self._memory, _LOOKED)
         return bool(now_s - last_s <= every_s and last_s - before_s <= every_s)
+
+    def polled(self) -> None:
+        """Record a poll of the camera."""
+        self._note(_POLLED)
+
+    def is_polled_every(self, gap_s: float) -> bool:
+        """Return whether the latest two polls were at least ``gap_s`` apart."""
+        last_s, before_s = _TWICE.unpack_from(self._memory, _POLLED)
+        return bool(before_s and last_s - before_s >= gap_s)
+
+    def _note(self, where: int) -> None:
+        last_s, _ = _TWICE.unpack_from(self._memory, where)
+        _TWICE.pack_into(self._memory, where, time.monotonic(), last_s)
 
     def take(self) -> tuple[NDArray[np.uint8], float] | None:
         """Return the picture and the time of its capture, or ``None`` if it was taken before.
 
         Nobody is waited for longer than some milliseconds.
         """
-        last_s, _ = _WANTED.unpack_from(self._memory)
-        _WANTED.pack_into(self._memory, 0, time.monotonic(), last_s)
+        self._note(_LOOKED)
         for _ in range(_TRIES):
             try:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -32,6 +32,9 @@ from mera_edge.stages.stillness import StillnessDetector
 STILL_EVERY_S = 10.0
 """Time between searches in power saving while nothing moves."""
 
+REST_AFTER_S = 2.0
+"""Time without motion after which nobody is expected to come into view the next moment."""
+
 LOOK_EVERY_S = 0.5
 """Time between the pictures that are compared meanwhile, to see whether anything moves."""
 
@@ -99,7 +102,7 @@ class FaceStage:
         """Forget everyone: the next picture is the first of a new stream."""
         self._tracker.reset()
         self._speaker.reset()
-        self._searched_s = self._compared_s = -math.inf
+        self._searched_s = self._compared_s = self._moved_s = -math.inf
         self._turned_s = -math.inf
         self._quarters = self._in_view = 0
         self._motion = MotionGate()
@@ -122,6 +125,15 @@ class FaceStage:
         if alone:
             return False
         return now_s - self._searched_s >= how.every_s and now_s - self._compared_s >= LOOK_EVERY_S
+
+    def is_resting(self, now_s: float) -> bool:
+        """Return whether nobody is in view, and nothing has moved for a while."""
+        return not self._tracker.tracks and now_s - self._moved_s >= REST_AFTER_S
+
+    def missed(self, now_s: float) -> None:
+        """Treat the lack of a new picture at stream time ``now_s`` as a picture without motion."""
+        if self._compared_s > -math.inf:
+            self._compared_s = now_s
 
     def accept(
         self, picture: VideoFrame, how: FaceSearch | None = None, speech: bool = False
@@ -213,11 +225,12 @@ class FaceStage:
         if gone_s < how.every_s:
             return False
         self._compared_s = picture.at_s
-        return (
-            not how.power_saving
-            or self._motion.since_kept(picture.image)
-            or gone_s >= STILL_EVERY_S
-        )
+        if not how.power_saving:
+            return True
+        if self._motion.since_kept(picture.image):
+            self._moved_s = picture.at_s
+            return True
+        return gone_s >= STILL_EVERY_S
 
     def _evidence(self, person: int, reading: FacePrediction, now_s: float) -> Evidence:
         if person in self._smoothed:
