@@ -46,6 +46,7 @@ class Lexicon:
 
     Attributes:
         block: the encoder block whose cache is used.
+        sounds: phone of each state of `WordSearch`; shared by all searches (1.4 MB).
         weight, bonus: language model weight, and bonus per word, in the search.
         by_language, by_unit, by_sound: weights of
             `mera_edge.asr.decoding.hypothesis_scorer.HypothesisScorer`.
@@ -86,6 +87,8 @@ class Lexicon:
         self._leaves = np.repeat(np.arange(self.states), np.diff(self.ends))[order]
         self._numbers = {word: number for number, word in enumerate(self.words)}
         self.ahead = self._look_ahead()
+        self.sounds = np.concatenate([self.phones, self.phones, [SILENCE]])
+        self.sounds[self.states] = SILENCE
 
     @property
     def states(self) -> int:

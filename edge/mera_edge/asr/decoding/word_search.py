@@ -43,8 +43,7 @@ class WordSearch:
         self._lexicon = lexicon
         self._beam, self._most, self._least = beam, most, least
         silent = 2 * lexicon.states
-        self._phone = np.concatenate([lexicon.phones, lexicon.phones, [SILENCE]])
-        self._phone[lexicon.states] = SILENCE
+        self._phone = lexicon.sounds
         self._start = np.zeros(1, _HYPOTHESIS)
         self._start["state"], self._start["history"] = silent, START
         self.reset()
