@@ -1,1 +1,1 @@
-"""What the pipeline costs, and how old its answers are."""
+"""Benchmarks of the pipeline: cost, latency and staleness."""

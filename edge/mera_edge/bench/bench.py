@@ -1,4 +1,4 @@
-"""A bench: every bundle in a process of its own, taking turns on the same clip."""
+"""Benchmarks bundles on the same clip, each in its own process, with interleaved passes."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ SCHEMA = "mera-edge/bench/1"
 
 @dataclass(frozen=True)
 class Job:
-    """What is measured."""
+    """The parameters of a benchmark."""
 
     clip: Path
     bundle: Path | None = None
     """``None``: the one in the package."""
     realtime: bool = False
-    """As `run` plays it, budget control included, or as fast as the machine goes, as `predict`."""
+    """In real time with budget control, like `run`; else as fast as possible, like `predict`."""
     budget_ms: int = 100
     ticks_per_second: float = 5.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a bundle cost."""
+    """The result for one bundle."""
 
     facts: dict[str, Any]
-    """What ``--json`` prints."""
+    """The output of ``--json``."""
     measured: Pass
 
 
 def bench(jobs: Sequence[Job], passes: int) -> list[Result]:
-    """Measure every job: one pass each in turn, ``passes`` times.
+    """Measure all jobs in ``passes`` rounds of one pass each.
 
     Raises:
         InputError, BundleError, EngineError: a clip or a bundle cannot be used.
@@ -69,7 +69,7 @@ def bench(jobs: Sequence[Job], passes: int) -> list[Result]:
 
 
 class _Worker:
-    """A process with one pipeline, so that start-up and memory are those of a run."""
+    """A process with one pipeline, so that start-up time and memory are those of a run."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -85,7 +85,7 @@ class _Worker:
         there.close()
 
     def turn(self, warm_up_s: float) -> None:
-        """Let it measure one pass. The first starts the process."""
+        """Measure one pass; the first call starts the process."""
         began = time.monotonic()
         if self._measured is None:
             self._start()
@@ -107,7 +107,7 @@ class _Worker:
             self._measured.add(measured)
 
     def result(self, passes: int) -> Result:
-        """Sum up."""
+        """Return the result of all passes."""
         if self._measured is None or self._usage is None or not self._measured.ticks:
             raise InputError(
                 f"nothing is left of {self._job.clip} after {WARM_UP_S:g} s of warm-up",
@@ -126,7 +126,7 @@ class _Worker:
 
 
 def _work(there: Connection, job: Job) -> None:
-    """Measure a pass for every message, until there are no more."""
+    """Entry point of the process: measure one pass per message until the pipe is closed."""
     pipeline = None
     while True:
         try:
@@ -150,12 +150,11 @@ def _work(there: Connection, job: Job) -> None:
 
 
 def figures(measured: Pass) -> dict[str, Any]:
-    """Return the figures of what was measured: times in ms, energy in mJ, CPU in % of a core.
+    """Return the figures of a measurement: times in ms, energy in mJ, CPU time in % of a core.
 
-    ``compute_ms`` leaves out the last tick of the clip, which ``closing_ms`` is about. Energy is
-    of the whole board, per answer and per hour of input.
-
-    ``waited_percent``, of the time too, says how far others' work is in the times.
+    ``compute_ms`` excludes the last tick of the clip, which is ``closing_ms``. Energy is that of
+    the whole board, per answer and per hour of input. ``waited_percent`` is the share of time that
+    the pipeline waited for a CPU, and so indicates how far other processes affect the times.
     """
     ticks = measured.ticks
     running = [tick for tick in ticks if not tick.closing] or ticks
@@ -203,7 +202,7 @@ def _conditions(job: Job, passes: int) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine as it is now."""
+    """Describe the machine and its present state."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": len(os.sched_getaffinity(0)),

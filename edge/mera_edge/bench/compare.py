@@ -1,4 +1,4 @@
-"""Two benches side by side."""
+"""Compares two results of `bench`."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FIGURES = (
     "staleness_ms.p95", "staleness_ms.p99", "staleness_ms.max", "start_up_s", "pss_mb", "rss_mb",
     "energy_mj_per_event", "energy_j_per_hour",
 )  # fmt: skip
-"""What is compared; of all of them less is better."""
+"""Figures that are compared; lower is better for all of them."""
 
 CONDITIONS = ("clip", "realtime", "budget_ms", "ticks_per_second", "passes")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what `bench --json` printed for one bundle.
+    """Read the output of `bench --json` for one bundle.
 
     Raises:
-        InputError: the file is no such thing.
+        InputError: the file is not such an output.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

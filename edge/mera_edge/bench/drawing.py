@@ -1,4 +1,4 @@
-"""The figures of a bench as SVG: distributions on a logarithmic axis, and shares of the stages."""
+"""Charts of a benchmark as SVG: distributions on a logarithmic axis, and shares of the stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, LEFT, RIGHT = 1000, 20, 984
 HIGH, AXIS, BAR = 130, 28, 34
 BINS = 64
 LABEL = 46
-"""Width that a percentile's name needs."""
+"""Width of a percentile's label."""
 
 STAGES = dict(
     zip(
@@ -28,11 +28,11 @@ STAGES = dict(
 
 
 def distribution(values: Sequence[float], ends_ms: float, limit_ms: float | None) -> str:
-    """Draw how often a time occurred.
+    """Draw a histogram of times.
 
     Args:
         values: in ms.
-        ends_ms: where the axis ends, so that several drawings can be compared.
+        ends_ms: end of the axis, so that several charts can be compared.
         limit_ms: drawn as a line, for example the budget.
     """
     last = np.log10(max(ends_ms, 10.0))
@@ -73,7 +73,7 @@ def _marks(values: Sequence[float], x: Scale, base: int) -> Iterator[str]:
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="18" y2="{base}" class="valence" '
             'style="stroke-width:1.2"/>'
         )
-        # Percentiles that lie together have one name: the first.
+        # Of overlapping labels only the first is drawn.
         if at >= free:
             yield f'<text x="{at:.1f}" y="8" class="tick">{name}</text>'
             free = at + LABEL
@@ -89,7 +89,7 @@ def _axis(x: Scale, ends_ms: float, base: int) -> Iterator[str]:
 
 
 def shares(stages: Mapping[str, float]) -> str:
-    """Draw the stages' shares of the time, from 0 to 1, as one bar, the largest first."""
+    """Draw the stages' shares of the time, from 0 to 1, as a stacked bar, the largest first."""
     parts = [f'<svg viewBox="0 0 {WIDTH} {BAR}" role="img" aria-label="Shares of the stages">']
     left = float(LEFT)
     for name, share in sorted(stages.items(), key=lambda item: -item[1]):

@@ -1,4 +1,4 @@
-"""Percentiles, and a line through a series."""
+"""Percentiles and linear regression."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:
-    """Return p50, p95, p99 and max, ``None`` of nothing."""
+    """Return p50, p95, p99 and max; ``None`` without values."""
     if not values:
         return None
     p50, p95, p99 = np.percentile(values, (50, 95, 99))
@@ -23,10 +23,10 @@ class Slope:
 
     value: float
     error: float
-    """Its standard error, as if the residuals were independent."""
+    """Its standard error, assuming independent residuals."""
 
     def exceeds(self, limit: float) -> bool:
-        """Whether it is larger than ``limit`` by more than twice its error."""
+        """Whether it is above ``limit`` by more than twice its standard error."""
         return self.value - 2 * self.error > limit
 
 

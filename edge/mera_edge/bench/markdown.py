@@ -1,4 +1,4 @@
-"""A bench as a table in Markdown, beside what the project asks of itself."""
+"""The result of a benchmark as a table in Markdown, with the project's goals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ROWS: Sequence[tuple[str, str, Callable[[dict[str, Any]], float | None], int]] 
 
 
 def write_markdown(path: Path, results: Sequence[Result]) -> None:
-    """Write the table, and what it was measured on. A value that misses its goal is bold.
+    """Write the table and the conditions of the measurement. Values that miss their goal are bold.
 
     Raises:
         InputError: it cannot be written.

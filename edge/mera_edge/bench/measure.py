@@ -1,4 +1,4 @@
-"""One pass of a clip through a pipeline, tick by tick."""
+"""Measures one pass of a clip through a pipeline, tick by tick."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from mera_edge.service.clock import Clock
 from mera_edge.service.run_loop import run
 
 WARM_UP_S = 2.0
-"""Stream time at the beginning of a process that is never counted: caches fill, memory grows."""
+"""Stream time at the start of a process that is not counted: caches fill and memory grows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What one tick cost."""
+    """The cost of one tick."""
 
     compute_ms: float
     cpu_ms: float
-    """Processor time of the thread, decoding included: what others do is not in it."""
+    """CPU time of the thread, including decoding; other processes do not affect it."""
     staleness_ms: int | None
     stages_ms: dict[str, float]
-    """Of every stage that ran, and of decoding the clip, which is not part of ``compute_ms``."""
+    """Times of the stages that ran, and of decoding the clip, which is not part of
+    ``compute_ms``."""
     late: bool
     skipped: tuple[str, ...]
     closing: bool = False
-    """Whether it is the last of the clip, in which everything is waited for that is not known yet:
-    a live run has it when it is ended."""
+    """Whether it is the last tick of the clip, which waits for all pending results. A live run has
+    one only when it ends."""
 
 
 @dataclass
 class Pass:
-    """What one pass cost, or several, added up."""
+    """The cost of one or more passes."""
 
     ticks: list[Tick] = field(default_factory=list)
     warm_up_ticks: int = 0
     dropped: int = 0
-    """Ticks that were left out because the one before took too long."""
+    """Ticks that were left out because the previous one took too long."""
     stream_s: float = 0.0
     cpu_s: float = 0.0
     waited_s: float = 0.0
-    """Time in which the pipeline's thread had work to do and another had its processor."""
+    """Time in which the pipeline's thread was runnable but waited for a CPU."""
     joules: float | None = None
     first_event_s: float = 0.0
-    """When it came, on the monotonic clock of the machine."""
+    """Time of the first event, by `time.monotonic`."""
 
     def add(self, other: Pass) -> None:
-        """Add a later pass; the first event stays the first."""
+        """Add a later pass; ``first_event_s`` does not change."""
         self.ticks += other.ticks
         self.dropped += other.dropped
         self.stream_s += other.stream_s
@@ -69,7 +70,7 @@ def measure(
     ticks_per_second: float = 5.0,
     warm_up_s: float = WARM_UP_S,
 ) -> Pass:
-    """Run a clip through a pipeline, and count everything after ``warm_up_s`` of it.
+    """Run a clip through a pipeline and measure everything after the first ``warm_up_s``.
 
     Raises:
         InputError: the clip cannot be used.
@@ -125,5 +126,5 @@ class _Watch:
         measured.joules = self._meter.joules
 
     def close(self, summary: Summary) -> None:
-        # Reading the scheduler's account in every tick would show in the figures.
+        # Reading the scheduler's statistics in every tick would affect the measurement.
         self.measured.waited_s = waited_and_worked()[0] - self._waited_s

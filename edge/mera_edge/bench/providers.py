@@ -1,4 +1,4 @@
-"""Which of ONNX Runtime's execution providers is the fastest for every model of a bundle."""
+"""Benchmarks ONNX Runtime's execution providers on every model of a bundle."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ WARM_UPS, RUNS = 5, 50
 
 
 def time_providers(bundle: Bundle) -> list[dict[str, Any]]:
-    """Time every model on every provider that ONNX Runtime offers, in turns.
+    """Time every model on every available provider, interleaved.
 
     Returns:
-        Per role: what each provider took, or why it did not run; on which providers the model's
-        operators really ran, since ONNX Runtime moves to the CPU what a provider cannot do, or
-        all of it, without a word; and the fastest of those that ran anything.
+        Per role: the times of each provider, or why it did not run; the number of operators that
+        ran on each provider, since ONNX Runtime silently moves unsupported operators, or the whole
+        model, to the CPU; and the fastest provider that ran any operator.
     """
     import onnxruntime
 
@@ -70,12 +70,12 @@ def _measure(role: str, model: Path, offered: Sequence[str]) -> dict[str, Any]:
 
 
 def _feeds(engine: Engine) -> dict[str, Array]:
-    """Anything of the right shape: the time of these models does not depend on the values."""
+    """Return inputs of ones: the run time of these models does not depend on the values."""
     return {name: np.ones(spec.shape, spec.dtype) for name, spec in engine.inputs.items()}
 
 
 def ran_on(model: Path, provider: str, feeds: Mapping[str, Array]) -> dict[str, int]:
-    """Return how many operators of a model ran on which provider when ``provider`` was asked for.
+    """Return the number of operators that ran on each provider when ``provider`` was requested.
 
     Raises:
         EngineError: it did not run.

@@ -1,4 +1,4 @@
-"""A clip as a stream of any length."""
+"""A clip, looped as a stream of any length."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mera_edge.sources.media import MediaFile
 
 
 class Replayed:
-    """Plays a clip again and again without a break in stream time, and times its decoding.
+    """Loops a clip with continuous stream time, and measures the time of decoding.
 
     Args:
         clip: a media file.
-        for_s: stream time, in seconds, after which it ends; once through the clip when ``None``.
-        on_poll: is told the stream time at every poll.
+        for_s: stream time in seconds after which it ends; ``None``: play the clip once.
+        on_poll: called with the stream time at every poll.
     """
 
     is_live = False
@@ -37,7 +37,7 @@ class Replayed:
         self._on_poll = on_poll
         self._began_s = self._now_s = 0.0
         self.decode_ms = 0.0
-        """What the newest poll took."""
+        """Duration of the last poll."""
 
     @property
     def has_audio(self) -> bool:
@@ -54,12 +54,12 @@ class Replayed:
         self._media.open()
 
     def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
-        """Return what was captured up to ``until_s``; at its end the file begins again."""
+        """Return what was captured up to ``until_s``; at its end the file starts again."""
         self._on_poll(until_s)
         if self._media.ended:
             self._media.close()
-            # The decoders of a closed file are freed by the cycle collector only, at its leisure:
-            # they would look like a leak of the pipeline.
+            # Only the garbage collector frees the decoders of a closed file; until then they would
+            # look like a memory leak of the pipeline.
             gc.collect()
             self._media.open()
             self._began_s = self._now_s

@@ -1,4 +1,4 @@
-"""A bench as one self-contained page."""
+"""The result of a benchmark as a self-contained HTML page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board's figures to share: a page to look at, and a JSON beside it to compare."""
+"""A board's results for sharing: an HTML page, and a JSON file for comparisons."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ SCHEMA = "mera-edge/board/1"
 
 
 def share(page: Path, results: Sequence[Result]) -> Path:
-    """Write the page, and the JSON beside it.
+    """Write the page, and a JSON file next to it.
 
-    Paths are cut down to names; nothing says whose board it is.
+    Paths are reduced to file names; nothing identifies the owner of the board.
 
     Returns:
-        The JSON: one object with the board and the figures of every bundle, as `bench --json`.
+        The path of the JSON file: one object with the board and the figures of every bundle, as in
+        `bench --json`.
 
     Raises:
         InputError: a file cannot be written.

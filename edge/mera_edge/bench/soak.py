@@ -1,4 +1,4 @@
-"""Hours of input, replayed as fast as the machine goes: what grows?"""
+"""Soak test: replays hours of input as fast as possible and checks what grows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from mera_edge.service.run_loop import run
 SCHEMA = "mera-edge/soak/1"
 
 SAMPLES = 200
-"""Looks at the process, evenly over the input."""
+"""Samples of the process's resource usage, evenly spaced over the input."""
 
 SETTLING = 0.2
-"""Share of them at the beginning that is not fitted: caches are still filling."""
+"""Fraction of samples at the start that is not fitted: caches are still filling."""
 
 LEAST_SAMPLES = 3
-"""To fit a line and its error."""
+"""Minimum to fit a slope and its standard error."""
 
 LIMITS = {"pss_mb": None, "rss_mb": 1.0, "descriptors": 0.5, "threads": 0.5, "children": 0.5}
-"""Growth per hour of input that is still flat. PSS is not judged: it changes with every process
-that begins or ends to share our libraries."""
+"""Growth per hour of input that is accepted. PSS is not judged: it changes whenever another process
+that shares libraries starts or ends."""
 
 
 def soak(
@@ -44,23 +44,23 @@ def soak(
     progress: Callable[[float], None] = lambda share: None,
     stop: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Run ``hours`` of input through one pipeline, as one stream, and fit what the process holds.
+    """Run ``hours`` of input through one pipeline as one stream, and fit its resource usage.
 
     Args:
         bundle: the models; ``None`` for those in the package.
-        clip: what is played, again and again.
-        hours: of input, not of waiting.
-        budget_ms: see `Pipeline`; the budget is controlled, as in a live run.
-        progress: is told the share that is done.
-        stop: set it to end early; what was replayed until then is fitted.
+        clip: the clip that is looped.
+        hours: stream time, not run time.
+        budget_ms: see `Pipeline`; budget control is active, as in a live run.
+        progress: called with the fraction that is done.
+        stop: set it to end early; the input replayed so far is fitted.
 
     Returns:
-        Per figure of `Usage` its slope per hour of input with the standard error, the first and
-        last value that were fitted, and whether it ``grows``: by more than `LIMITS`, beyond doubt
-        (``None``: not judged). ``hours`` are those that were replayed.
+        Per figure of `Usage`: its slope per hour of input with the standard error, the first and
+        last fitted value, and whether it ``grows`` by significantly more than `LIMITS` (``None``:
+        not judged). ``hours`` is the stream time that was replayed.
 
     Raises:
-        CheckFailed: stopped before there was enough to fit.
+        CheckFailed: stopped before there were enough samples.
     """
     pipeline = Pipeline(Bundle.open(bundle), Live(LoadMonitor(), budget_ms))
     pipeline.warm_up()
@@ -73,7 +73,7 @@ def soak(
             progress(now_s / 3600 / hours)
 
     source, clock = Replayed(clip, for_s=hours * 3600, on_poll=look), VirtualClock()
-    # Without a sink: what the bench itself would keep of every tick would grow.
+    # Without a sink, whose memory would grow with every tick.
     run(pipeline, [source], clock, [], stop or threading.Event())
     took_s, replayed_h = time.monotonic() - began, clock.now() / 3600
     fitted = looks[round(len(looks) * SETTLING) :]

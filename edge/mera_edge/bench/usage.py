@@ -1,4 +1,4 @@
-"""What this process holds, from Linux's /proc."""
+"""Resource usage of this process, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Usage:
     """Memory, descriptors, threads and child processes of a process at one moment."""
 
     pss_mb: float
-    """Proportional set size: memory shared by n processes counts as an n-th."""
+    """Proportional set size: memory shared by n processes counts as 1/n."""
     rss_mb: float
     descriptors: int
     threads: int
@@ -23,10 +23,10 @@ class Usage:
 
     @classmethod
     def now(cls) -> Usage:
-        """Look.
+        """Return the present usage.
 
         Raises:
-            CheckFailed: this is no Linux with ``smaps_rollup`` (kernel 4.14).
+            CheckFailed: the kernel has no ``smaps_rollup`` (Linux 4.14 or later).
         """
         try:
             rollup = (_PROCESS / "smaps_rollup").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The command line: one file per verb."""
+"""The command line: one module per verb."""
 
 from __future__ import annotations
 
@@ -72,8 +72,7 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an error is one message with its remedy, never a traceback."""
-    # At its end the interpreter would search for garbage, a second long on a busy machine, in what
-    # is gone a moment later.
+    # Skips the garbage collection at exit, which takes up to a second on a busy machine.
     atexit.register(gc.freeze)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _hint(given: Sequence[str]) -> None:
-    """Say how a file whose name looks like an option is given."""
+    """Explain how to pass a file whose name looks like an option."""
     for name in given:
         if name == "--":
             return

@@ -1,4 +1,4 @@
-"""What the law says about emotion recognition, confirmed once by the person who starts it."""
+"""The legal notice about emotion recognition, which the user must acknowledge once."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Ask the people in the room, and never use the result for decisions about a perso
 
 
 def acknowledge(settings: Settings) -> None:
-    """Have the law confirmed before the first run with a camera or microphone.
+    """Require acknowledgement of the law before the first run with a camera or microphone.
 
-    Asks in a terminal and remembers the answer. A service is never stopped: it logs a warning
-    until ``[privacy] acknowledged = true``.
+    Asks in a terminal and stores the answer. Without a terminal the run continues, and a warning is
+    logged until ``[privacy] acknowledged = true`` is set.
 
     Raises:
         InputError: the answer was no.

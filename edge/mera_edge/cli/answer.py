@@ -1,4 +1,4 @@
-"""A summary in words that a person understands."""
+"""Prints a summary for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def print_answer(summary: Summary, console: Console) -> None:
-    """Print the answer, what it rests on, the transcript and what it cost."""
+    """Print the answer, its evidence, the transcript and the cost."""
     if summary.file:
         console.print(summary.file, style="dim", highlight=False, markup=False)
     segments = summary.course or ()
@@ -44,7 +44,7 @@ def print_answer(summary: Summary, console: Console) -> None:
 
 
 def sentence(emotion: Emotion | None, segments: Sequence[Segment]) -> str:
-    """Say the answer in one sentence, without more certainty than it has.
+    """Return the answer in one sentence that does not overstate its confidence.
 
     Args:
         emotion: the mean answer.

@@ -1,4 +1,4 @@
-"""`mera-edge bench`: what the pipeline costs on this machine, and how old its answers are."""
+"""`mera-edge bench`: benchmarks on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Group(typer.core.TyperGroup):
-    """`bench` alone, or with a clip or options, is `bench pipeline`."""
+    """Makes `pipeline` the default command of `bench`."""
 
     default = "pipeline"
 

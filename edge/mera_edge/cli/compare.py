@@ -1,4 +1,4 @@
-"""`mera-edge compare`: models beside each other."""
+"""`mera-edge compare`: models side by side."""
 
 from __future__ import annotations
 

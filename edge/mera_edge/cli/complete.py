@@ -1,4 +1,4 @@
-"""What the shell completes beyond verbs and flags: roles, providers, models, settings."""
+"""Shell completion of values: roles, providers, models, settings."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def roles(incomplete: str) -> list[str]:
 
 
 def published(incomplete: str) -> list[str]:
-    """Complete a name of the catalogue."""
+    """Complete the name of a published model."""
     from mera_edge.bundle.catalogue import catalogue
 
     return [name for name in catalogue() if name.startswith(incomplete)]
 
 
 def replacements(incomplete: str) -> list[str]:
-    """Complete ``ROLE=NAME`` of a published model in place of the bundle's."""
+    """Complete ``ROLE=NAME`` of a published model that can replace the bundle's."""
     from mera_edge.bundle.catalogue import catalogue
     from mera_edge.bundle.manifest import PublishedRole
 

@@ -1,4 +1,4 @@
-"""Where the command line writes: results on stdout, progress and errors on stderr."""
+"""Output of the command line: results on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _DEBUG = "MERA_EDGE_DEBUG"
-"""Environment variable with which an unexpected error shows its traceback."""
+"""Environment variable that enables tracebacks of unexpected errors."""
 
 
 def stdout() -> Console:
-    """For results."""
+    """Return a console for results."""
     from rich.console import Console
 
     return Console(soft_wrap=True)
 
 
 def stderr() -> Console:
-    """For progress, live views and errors. What cannot be written is left out."""
+    """Return a console for progress, live views and errors; write errors are ignored."""
     from rich.console import Console
 
     try:
         return Console(file=_UnbufferedStream(sys.stderr.fileno()))
-    except (AttributeError, OSError):  # it is closed, or a test holds it
+    except (AttributeError, OSError):  # stderr is closed, or replaced by a test
         return Console(stderr=True)
 
 
 class _UnbufferedStream(io.TextIOWrapper):
-    """A stream that nobody needs to read."""
+    """A text stream that ignores write errors, for example of a closed pipe."""
 
     def __init__(self, descriptor: int) -> None:
-        # Without a buffer there is no lock that a thread which hangs would keep for ever.
+        # A buffer has a lock, which a blocked thread would never release.
         self._raw = io.FileIO(descriptor, "w", closefd=False)
         super().__init__(
             cast("IO[bytes]", self._raw), sys.stderr.encoding, "replace", write_through=True
@@ -57,10 +57,10 @@ class _UnbufferedStream(io.TextIOWrapper):
 
 
 class Notices:
-    """Prints on stderr in a thread of its own: whoever says something never waits for a reader.
+    """Prints on stderr in a separate thread, so that callers never block.
 
     Attributes:
-        console: where.
+        console: the console.
     """
 
     _KEPT, _LAST_S = 256, 0.3
@@ -76,11 +76,11 @@ class Notices:
         self.show(lambda to: to.print(line, markup=False, highlight=False, soft_wrap=True))
 
     def show(self, use: Callable[[Console], None]) -> None:
-        """Have something printed."""
+        """Queue a call that prints to the console."""
         self._outbox.put(lambda: use(self.console))
 
     def close(self) -> None:
-        """Give what waits a moment to be printed."""
+        """Wait up to 0.3 s for queued output."""
         self._outbox.close(lambda: None)
         self._outbox.wait(time.monotonic() + self._LAST_S, self._LAST_S)
 
@@ -93,16 +93,16 @@ def report(error: MeraError) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line on stderr for whoever watches."""
+    """Print a line on stderr."""
     stderr().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def reported(command: str = "mera-edge") -> Iterator[None]:
-    """End with an error as one message with its remedy, never a traceback.
+    """Print an exception as one message with its remedy, without a traceback, and exit.
 
     Args:
-        command: what is running, for an error that nobody expected.
+        command: the running command, for messages about unexpected errors.
     """
     try:
         yield
@@ -111,12 +111,12 @@ def reported(command: str = "mera-edge") -> Iterator[None]:
     except OSError as error:
         if error.filename is not None:
             _end(InputError(f"{error.filename}: {error.strerror}", "check the path"))
-        # What is printed is of no file; a pipe that closes is typer's affair.
+        # Errors without a file name are those of stdout; Typer handles a closed pipe.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
             _end(_unexpected(error, command))
         _end(InputError(f"the output cannot be written ({error.strerror})", "free some disk space"))
     except ImportError as error:
-        # As the dynamic linker says it: "libGL.so.1: cannot open shared object file: ...".
+        # The dynamic linker's message: "libGL.so.1: cannot open shared object file: ...".
         library, _, said = str(error).partition(": ")
         if "shared object file" not in said:
             _end(_unexpected(error, command))
@@ -127,10 +127,10 @@ def reported(command: str = "mera-edge") -> Iterator[None]:
 
 
 class Attempts:
-    """Files that are done one after the other: one that cannot be used does not stop the others.
+    """Processes several files; an unusable one does not stop the others.
 
     Attributes:
-        failed: whether there was one.
+        failed: whether any file failed.
     """
 
     def __init__(self) -> None:
@@ -138,15 +138,15 @@ class Attempts:
 
     @contextmanager
     def at(self, file: object) -> Iterator[None]:
-        """Do one file."""
+        """Process one file; an error is reported."""
         try:
             yield
         except OSError:
-            raise  # of the output, which all files have in common
+            raise  # concerns the output, which is common to all files
         except MeraError as error:
             report(error)
             self.failed = True
-        except Exception as error:  # noqa: BLE001  (whatever it was, the others are done)
+        except Exception as error:  # noqa: BLE001  (the other files are still processed)
             report(_unexpected(error, str(file)))
             self.failed = True
 
@@ -157,7 +157,7 @@ def _end(error: MeraError) -> NoReturn:
 
 
 def _unexpected(error: Exception, where: str) -> MeraError:
-    """Return what is said of an error that is a mistake of ours."""
+    """Return the message for a bug in mera-edge."""
     if os.environ.get(_DEBUG):
         raise error
     return MeraError(

@@ -1,4 +1,4 @@
-"""`mera-edge demo`: the whole pipeline on a sample, with something to look at."""
+"""`mera-edge demo`: the whole pipeline on a sample, with a live view."""
 
 from __future__ import annotations
 

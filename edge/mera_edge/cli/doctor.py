@@ -1,4 +1,4 @@
-"""`mera-edge doctor`: what works here, what does not, and what to do about it."""
+"""`mera-edge doctor`: diagnoses what works here, and how to fix what does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mera-edge evaluate`: a bundle against labelled examples."""
+"""`mera-edge evaluate`: evaluates a bundle on labelled examples."""
 
 from __future__ import annotations
 

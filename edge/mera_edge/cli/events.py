@@ -1,4 +1,4 @@
-"""`mera-edge events`: what those who read events need to know."""
+"""`mera-edge events`: the format of events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ app = typer.Typer(
 
 @app.callback()
 def _events() -> None:
-    """Keep `schema` a command of its own, though it is the only one so far."""
+    """Make `schema` a subcommand, although it is the only one."""
 
 
 @app.command()

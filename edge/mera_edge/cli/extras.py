@@ -1,4 +1,4 @@
-"""Verbs of the other packages: found when called, so that the device does not need them."""
+"""Verbs of the other packages, imported only when called, so that the device does not need them."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ VERBS = {
 
 
 class Delegated(TyperCommand):
-    """A verb of another package: the shell completes what it takes, where it is installed."""
+    """A verb of another package, with shell completion if the package is installed."""
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Ask the package's own command, which this one knows nothing of."""
+        """Return the completions of the package's own command."""
         from typer._completion_classes import BashComplete
 
         try:
@@ -64,7 +64,7 @@ class Delegated(TyperCommand):
 
 
 def delegate(verb: str) -> Callable[[typer.Context], None]:
-    """Return a command that hands its arguments on to the package that knows the verb."""
+    """Return a command that passes its arguments on to the verb's package."""
 
     def command(context: typer.Context) -> None:
         extra = VERBS[verb]

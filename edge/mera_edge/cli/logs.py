@@ -12,14 +12,14 @@ from mera_edge.cli.console import Notices
 from mera_edge.redaction import redacted_text
 
 _PRIORITIES: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-"""Of syslog, by level."""
+"""Syslog priority by level."""
 
 
 class StderrHandler(logging.Handler):
-    """Writes the records of `mera_edge` without waiting for whoever reads them.
+    """Writes the log records of `mera_edge` without blocking.
 
-    A terminal gets the message alone, the journal its priority before every line (``<4>``), and
-    anything else time and level. No record shows the secrets of an address.
+    A terminal gets the message alone, the journal a priority prefix on every line (``<4>``), and
+    anything else time and level. Secrets in addresses are redacted.
 
     Args:
         notices: writes lines on stderr.
@@ -43,9 +43,9 @@ class StderrHandler(logging.Handler):
 
 
 def _is_journal() -> bool:
-    """Whether stderr is connected to the journal: systemd says which file that is."""
+    """Whether stderr is connected to the journal, by ``$JOURNAL_STREAM``."""
     try:
         status = os.fstat(sys.stderr.fileno())
-    except (AttributeError, OSError):  # it is closed, or a test holds it
+    except (AttributeError, OSError):  # stderr is closed, or replaced by a test
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -1,4 +1,4 @@
-"""`mera-edge models`: what models there are, whether they are whole, and published ones."""
+"""`mera-edge models`: lists, shows, verifies and downloads models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mera-edge notice`: the sheet for the people in the room."""
+"""`mera-edge notice`: the printable notice for the people in the room."""
 
 from __future__ import annotations
 

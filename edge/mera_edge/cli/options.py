@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several verbs."""
 
 from __future__ import annotations
 
@@ -94,15 +94,15 @@ Assigned = Annotated[
 
 
 def pairs(given: list[str] | None) -> dict[str, str] | None:
-    """Return ``ROLE=provider`` options as a mapping."""
+    """Parse ``ROLE=VALUE`` options into a mapping."""
     return dict(pair.partition("=")[::2] for pair in given) if given else None
 
 
 def tracks(given: list[str] | None) -> Tracks:
-    """Return ``--track`` options as the tracks that are used.
+    """Parse ``--track`` options.
 
     Raises:
-        InputError: one is of another form.
+        InputError: one is malformed.
     """
     from mera_edge.sources.choice import Tracks
 

@@ -1,4 +1,4 @@
-"""`mera-edge predict`: files, as fast as the machine goes."""
+"""`mera-edge predict`: recorded files, as fast as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mera-edge replay`: the events of a recorded run again, without its sound and pictures."""
+"""`mera-edge replay`: reproduces the events of a recorded run, without its audio and video."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def run(
     live = sys.stdout is not None and sys.stdout.isatty() and sink is None
     end, reload = [signal.SIGINT, signal.SIGTERM], [signal.SIGHUP]
     if live or report or record:
-        # A terminal that hangs up has no operator any more; a report is about one run.
+        # Without its terminal a live view has no reader; a report covers only one run.
         end, reload = [*end, *reload], []
     notices, log = Notices(stderr()), logging.getLogger("mera_edge")
     handler = StderrHandler(notices)
@@ -99,7 +99,7 @@ def run(
                 acknowledge(settings)
                 service = _service(settings, signals, notices, live, report, record)
             summary = service.run(read)
-        if not notices.console.is_terminal:  # what was said does not belong into a journal
+        if not notices.console.is_terminal:  # the transcript must not appear in a journal
             summary = summary.model_copy(update={"transcript": ""})
         notices.show(lambda to: print_answer(summary, to))
     except Stopped:
@@ -117,7 +117,7 @@ def _service(
     report: Path | None,
     record: Path | None,
 ) -> Service:
-    """Open the sinks, which is quick and may fail, and load the models."""
+    """Open the sinks first, since that is quick and may fail, then load the models."""
     from mera_edge.service.control import Control
     from mera_edge.service.recording import EvidenceRecorder
     from mera_edge.service.service import Service

@@ -1,4 +1,4 @@
-"""`mera-edge service`: a run as a service of systemd."""
+"""`mera-edge service`: a run as a systemd service."""
 
 from __future__ import annotations
 

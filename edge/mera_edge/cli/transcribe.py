@@ -1,4 +1,4 @@
-"""`mera-edge transcribe`: the recognizer alone."""
+"""`mera-edge transcribe`: speech recognition alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mera-edge wyoming`: speech to text for Home Assistant, with the emotion of what is said."""
+"""`mera-edge wyoming`: speech to text for Home Assistant, with the emotion of the utterance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where settings come from: defaults < configuration file < environment < flags."""
+"""Loads settings: defaults < configuration file < environment < flags."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ else:
 SYSTEM_FILE = Path("/etc/mera-edge/config.toml")
 PREFIX = "MERA_EDGE_"
 _NOT_SETTINGS = frozenset({"MERA_EDGE_MODELS", "MERA_EDGE_ENGINES"})
-"""Variables with our prefix that say where things lie, not how to run."""
+"""Variables with our prefix that name directories and are not settings."""
 
 
 def load(
@@ -33,17 +33,18 @@ def load(
     environment: Mapping[str, str] = os.environ,
     assigned: Iterable[str] = (),
 ) -> Settings:
-    """Gather the settings.
+    """Load the settings from all sources.
 
     Args:
-        file: a TOML file; `SYSTEM_FILE`, if there is one, when ``None``.
-        flags: what the command line says; ``None`` values count as not given, and a table goes
-            beside what the file says in it.
-        environment: where ``MERA_EDGE_BUDGET_MS`` and its like are looked up.
-        assigned: ``KEY=VALUE`` of ``--set``, which wins over all others.
+        file: a TOML file; if ``None``, `SYSTEM_FILE` if it exists.
+        flags: command-line options; ``None`` values are ignored, and a table is merged with that of
+            the file.
+        environment: contains variables such as ``MERA_EDGE_BUDGET_MS``.
+        assigned: ``KEY=VALUE`` of ``--set``, which override all others.
 
     Raises:
-        ConfigError: an unreadable file, an unknown key (names the nearest) or a bad value.
+        ConfigError: an unreadable file, an unknown key (the message suggests the nearest) or an
+            invalid value.
     """
     given = _GivenSettings()
     if file is not None or SYSTEM_FILE.is_file():
@@ -69,13 +70,13 @@ def load(
 
 _LISTS = frozenset({*OF_ROOMS, "sink"})
 _RENAMED = {"face_detector": 'published, for example published = { face_detector = "yunet" }'}
-"""Keys of before, and what to write now."""
+"""Former keys, and their replacements."""
 _FLAGS = {"providers": "--provider", "recognition": "--asr"}
-"""Flags that have another name than the setting."""
+"""Flags whose name differs from the setting's."""
 
 
 class _GivenSettings:
-    """What was given, and where.
+    """Values with their origin, for error messages.
 
     Attributes:
         values: by key.
@@ -86,7 +87,7 @@ class _GivenSettings:
         self._where: dict[tuple[str, ...], str] = {}
 
     def take(self, key: str, value: Any, where: str) -> None:
-        """Take a value in place of an earlier one; a table goes beside what it does not name."""
+        """Set a value, which overrides an earlier one; tables are merged."""
         if key in _RENAMED:
             raise ConfigError(f"{where}: {key} is now {_RENAMED[key]}", "rename it")
         if key not in Settings.model_fields:
@@ -98,11 +99,11 @@ class _GivenSettings:
         else:
             self._where[(key,)] = where
         if key in OF_ROOMS and self._where.get(("room",), where) != where:
-            del self.values["room"], self._where["room",]  # of a file: what comes later wins
+            del self.values["room"], self._where["room",]  # later sources override the file
         self.values[key] = value
 
     def blame(self, error: ValidationError) -> ConfigError:
-        """Return the first error with its place. It shows single values only, and no secrets."""
+        """Return the first error with its origin; only scalar values are shown, redacted."""
         first = error.errors(include_url=False)[0]
         steps = [step for step in first["loc"] if step != "[key]"]
         why = first["msg"].removeprefix("Value error, ")
@@ -133,12 +134,12 @@ def _known(key: str, model: type[BaseModel]) -> str:
 
 
 def _split(value: str) -> list[str]:
-    """Return the parts of a list in the environment; a pipeline, which has commas, is one."""
+    """Split a comma-separated list; a GStreamer pipeline, which may contain commas, is one item."""
     return [value] if kind(value) == "pipeline" else [part.strip() for part in value.split(",")]
 
 
 def _assignment(text: str) -> tuple[str, Any, str]:
-    """Return the key, the value and the place of ``KEY=VALUE``; without quotes it is text."""
+    """Parse ``KEY=VALUE`` into key, value and origin; a value that is not TOML is a string."""
     path, equals, written = text.partition("=")
     key, _, inner = path.strip().partition(".")
     if not equals:

@@ -1,4 +1,4 @@
-"""What a user may choose about what is kept back."""
+"""Privacy settings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Words = Literal["off", "final", "all"]
 
 
 def parts(value: Any) -> Any:
-    """Read ``a, b`` into a list."""
+    """Split a comma-separated string."""
     several = value.split(",") if isinstance(value, str) else value
     return tuple(part.strip() if isinstance(part, str) else part for part in several)
 
 
 class PrivacySettings(BaseModel):
-    """What of a run stays where it was said."""
+    """What is analysed, and what leaves the process."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

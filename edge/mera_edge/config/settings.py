@@ -1,4 +1,4 @@
-"""What a user may choose about a run."""
+"""Settings of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mera_edge.errors import ConfigError
 
 
 def _pairs(value: Any) -> Any:
-    """Read ``face=cuda, voice=cpu``, as the environment has to say it, into a mapping."""
+    """Parse ``face=cuda, voice=cpu``, the format in environment variables, into a mapping."""
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(",")]
@@ -29,12 +29,12 @@ def _pairs(value: Any) -> Any:
 
 
 def _several(value: Any) -> Any:
-    """Take one for a list of one."""
+    """Wrap a single value in a tuple."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _spec(value: Any) -> Any:
-    """Take an index for a text."""
+    """Convert an index to a string, and validate it."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -115,14 +115,14 @@ class RoomSettings(BaseModel):
 
     @property
     def id(self) -> str:
-        """Its name for machines, ``room_1`` if it has none."""
+        """Identifier derived from the name; ``room_1`` without a name."""
         return re.sub(r"\W+", "_", (self.name or "room 1").lower()).strip("_") or "room"
 
     def addresses(self) -> tuple[str, str]:
-        """Return camera and mic with their password.
+        """Return camera and mic with the password inserted.
 
         Raises:
-            ConfigError: the password cannot be read, or there is no place for it.
+            ConfigError: the password cannot be read, or neither address has a place for it.
         """
         if self.password_file is None:
             return self.camera, self.mic
@@ -137,7 +137,7 @@ class RoomSettings(BaseModel):
 
 
 class Settings(BaseModel):
-    """Everything about a run that a user may choose."""
+    """All settings of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -207,7 +207,7 @@ class Settings(BaseModel):
 
     @property
     def rooms(self) -> tuple[RoomSettings, ...]:
-        """The rooms; they have names when there are several."""
+        """The rooms; if there are several, they have names."""
         if self.room:
             return self.room
         several = len(self.camera) > 1
@@ -229,22 +229,22 @@ class Settings(BaseModel):
 
     @property
     def sinks(self) -> tuple[SinkSettings, ...]:
-        """The sinks, each with the words that it gets."""
+        """The sinks, with `privacy.transcript` applied."""
         return tuple(sink.with_words(self.privacy.transcript) for sink in self.sink)
 
     @property
     def room_budget_ms(self) -> int:
-        """What a tick may take: rooms take turns, and none may take the next one's time."""
+        """Compute budget of a tick: rooms are processed in turn, so each gets only its share."""
         turn_ms = int(1000 / self.ticks_per_second / len(self.rooms))
         return min(self.budget_ms, turn_ms) if len(self.rooms) > 1 else self.budget_ms
 
 
 OF_ROOMS = ("camera", "mic", "password_file")
-"""Settings that a table of rooms stands instead of."""
+"""Settings that tables of rooms replace."""
 TABLES: dict[str, type[BaseModel]] = {
     name: model
     for name, field in Settings.model_fields.items()
     for model in (field.annotation, *get_args(field.annotation))
     if isinstance(model, type) and issubclass(model, BaseModel)
 }
-"""Settings that are tables of settings, by key."""
+"""Settings that are tables, by key."""

@@ -1,4 +1,4 @@
-"""What a user may choose about a sink."""
+"""Settings of a sink."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 class SinkSettings(BaseModel):
-    """A sink: where events go, and which of them. A URL may carry the same keys after `?`."""
+    """A sink: where events go, and which ones. A URL may contain the same keys after `?`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,24 +93,24 @@ class SinkSettings(BaseModel):
 
     @property
     def place(self) -> SinkSettings:
-        """What has to be opened; the rest may change while it is open."""
+        """The settings that require reopening the sink when they change."""
         words = self.transcript if self.scheme in ("mqtt", "mqtts") else None
         return self.model_copy(update={"on": "event", "every_s": 0, "transcript": words})
 
     def with_words(self, words: Words) -> SinkSettings:
-        """Return it with the words that it gets: who reads stdout has started the run."""
+        """Return a copy with ``transcript`` resolved; stdout belongs to the user and gets all."""
         words = self.transcript or ("all" if self.to in STDOUT else words)
         return self.model_copy(update={"transcript": words})
 
     @property
     def scheme(self) -> str | None:
-        """Of the URL, in lower case; ``None`` for stdout and files."""
+        """Scheme of the URL in lower case; ``None`` for stdout and files."""
         found = _URL.match(self.to)
         return found[1].lower() if found else None
 
 
 def tables(value: Any) -> Any:
-    """Take a text for a table with `to`, and what a URL says after `?` for the rest of it."""
+    """Convert strings to tables: `to`, and further keys from the query of a URL."""
     several = value if isinstance(value, list | tuple) else (value,)
     return tuple(_table(each) if isinstance(each, str) else each for each in several)
 

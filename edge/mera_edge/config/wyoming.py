@@ -1,4 +1,4 @@
-"""What a user may choose about the Wyoming service."""
+"""Settings of the Wyoming service."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class WyomingSettings(BaseModel):
-    """Where `mera-edge wyoming` is found, and what is behind it."""
+    """Address, upstream recognizer and announcement of `mera-edge wyoming`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,1 +1,1 @@
-"""Checks before a run: what is installed, what the machine offers, what a run sends and writes."""
+"""Diagnostics: installation, devices, environment, and what a run sends and writes."""

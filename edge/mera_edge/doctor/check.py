@@ -1,4 +1,4 @@
-"""What `doctor` found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "note", "fail"]
-"""``note``: something optional is absent, or not as it should be. ``fail``: the run that was asked
-for cannot succeed."""
+"""``note``: something optional is missing or not ideal. ``fail``: the requested run cannot
+succeed."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """One check and its result."""
 
     what: str
     state: State

@@ -1,6 +1,6 @@
-"""Whether anything leaves: verbs run under strace, and every way out of a process is looked at.
+"""Egress check: runs verbs under strace and reports network use and written files.
 
-A guard inside Python would see nothing: what native libraries send and write passes it by.
+A check inside Python would miss what native libraries send and write.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _ADDRESS = re.compile(r'inet_(?:addr\("|pton\(AF_INET6, ")([^"]+)')
 _PORT = re.compile(r"htons\((\d+)\)")
 
 _MEMORY = Path("/dev/shm")
-"""Where semaphores and shared memory are made, and unlinked at once."""
+"""Semaphores and shared memory are created here, and unlinked immediately."""
 
 _KEPT = (
     "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LD_PRELOAD", "OMP_NUM_THREADS", "PATH", "PYTHONPATH",
 )  # fmt: skip
-"""Of the environment. Others do not count: where ``CI`` is set, some libraries keep still."""
+"""Environment variables that are kept. Others could hide traffic: with ``CI`` set, some libraries
+send nothing."""
 
 _CONTROL = """
 import os, socket
@@ -50,36 +51,36 @@ open(os.path.join(os.environ["HOME"], "left"), "w").close()
 
 @dataclass(frozen=True)
 class EgressTrace:
-    """What a command did that could carry something out."""
+    """The network use and written files of a command."""
 
     command: tuple[str, ...]
     exit_code: int
     said: str
-    """The end of what it wrote to stderr."""
+    """The end of its stderr."""
     seconds: float
     programs: tuple[str, ...]
-    """What it started, itself included; all of it was watched."""
+    """Programs that it executed, including itself; all were traced."""
     sockets: tuple[str, ...]
-    """Every use of a network, tried or successful, and of another process's socket."""
+    """Every use of the network, attempted or successful, and of other processes' sockets."""
     files: tuple[str, ...]
-    """Files and directories made or opened for writing where none were asked for, and those that
-    are left of the temporary ones."""
+    """Files and directories that were unexpectedly created or opened for writing, and temporary
+    ones that were not removed."""
 
     @property
     def clean(self) -> bool:
-        """Whether nothing left and the command did its work."""
+        """Whether the command succeeded without network use and unexpected files."""
         return not (self.exit_code or self.sockets or self.files)
 
 
 def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> EgressTrace:
-    """Run a command under strace, with an empty home and an empty directory for temporary files.
+    """Run a command under strace, with an empty home and an empty temporary directory.
 
     Args:
         command: a program and its arguments.
-        outputs: files and directories that it is asked to write; devices need not be named.
+        outputs: files and directories that it is expected to write; devices need not be listed.
 
     Raises:
-        InputError: strace is not installed, or may not watch.
+        InputError: strace is not installed, or not permitted.
     """
     strace = shutil.which("strace")
     if strace is None:
@@ -126,11 +127,11 @@ def trace(command: Sequence[str], outputs: Sequence[Path] = ()) -> EgressTrace:
 
 
 def control() -> None:
-    """Watch a program that sends a datagram to this machine and leaves a file in its home.
+    """Positive control: trace a program that sends a datagram to localhost and writes to its home.
 
     Raises:
-        InputError: strace is not installed, or may not watch.
-        CheckFailed: it was not seen: this way of watching proves nothing here.
+        InputError: strace is not installed, or not permitted.
+        CheckFailed: strace missed one of the two, so its results would prove nothing.
     """
     found = trace([sys.executable, "-c", _CONTROL])
     if not any("127.0.0.1" in use for use in found.sockets) or found.files != ("~/left",):
@@ -142,7 +143,7 @@ def control() -> None:
 
 def _environment(home: Path, scratch: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    if os.environ.get("ORT_DISABLE_TELEMETRY") == "0":  # somebody's wish, not this process's
+    if os.environ.get("ORT_DISABLE_TELEMETRY") == "0":  # set by the user, not by mera_edge
         kept["ORT_DISABLE_TELEMETRY"] = "0"
     return kept | {
         "HOME": str(home),
@@ -154,7 +155,7 @@ def _environment(home: Path, scratch: Path) -> dict[str, str]:
 
 
 def _calls(log: Path) -> Iterator[tuple[str, str, int]]:
-    """Give name, arguments and result of every call; one that never came back has failed."""
+    """Yield name, arguments and result of every call; -1 for one that did not return."""
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         found = _LINE.match(line)
         if found:
@@ -165,7 +166,7 @@ def _calls(log: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def _written(name: str, given: str, result: int) -> Path | None:
-    """Return what a call made or opened for writing, unless it is a device or memory."""
+    """Return the path that a call created or opened for writing, unless a device or in memory."""
     if result < 0 or name in ("execve", "io_uring_setup"):
         return None
     if name.startswith("open"):
@@ -180,7 +181,7 @@ def _written(name: str, given: str, result: int) -> Path | None:
 
 
 def _path(given: str, last: bool = False) -> Path:
-    """Return the first or last path among a call's arguments, absolute where strace knows it."""
+    """Return the first or last path in a call's arguments, absolute if strace shows the base."""
     found = list(_TEXT.finditer(given))[-1 if last else 0]
     folder = _FOLDER.search(given[: found.start()])
     text = found[1].encode().decode("unicode_escape").encode("latin-1").decode(errors="replace")
@@ -188,14 +189,14 @@ def _path(given: str, last: bool = False) -> Path:
 
 
 def _use_of_network(name: str, given: str, result: int) -> str | None:
-    """Say how a call uses a network or another process's socket."""
+    """Describe a call's use of the network or of another process's socket."""
     if name == "io_uring_setup":
         return "io_uring, which strace cannot watch"
     family = _FAMILY.search(given)
     if name in ("socketpair", "execve") or family is None or family[0] == "AF_NETLINK":
         return None
     if family[0] == "AF_UNIX":
-        # A pair of one's own has no name; one that nobody listens at gets nothing.
+        # Only a successful connect reaches another process.
         return f"{name} {given}" if name == "connect" and result == 0 else None
     address, port = _ADDRESS.search(given), _PORT.search(given)
     where = f" {address[1]}" if address else ""

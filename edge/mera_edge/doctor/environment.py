@@ -1,4 +1,4 @@
-"""Looks at what lies around the models: devices, permissions, sinks, heat, room on the disk."""
+"""Checks of the environment: devices, permissions, sinks, services, temperature, disk space."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from mera_edge.sources.capture_process import OPEN_LIMIT_S
 from mera_edge.sources.select import NONE, select
 
 LISTEN_S = 0.5
-"""Sound that is heard before a microphone is said to work."""
+"""Audio that a microphone must deliver to pass."""
 
 SCARCE_MB, FULL_MB = 1000, 20
-"""Room on a disk below which it is pointed out, and below which nothing can be written for long."""
+"""Free disk space below which the check gives a note, and below which it fails."""
 
 
 def sources(settings: Settings) -> Iterator[Check]:
-    """Open every source that is configured, for a picture or half a second of sound.
+    """Open every source until it delivers a frame or half a second of audio.
 
-    What was only assumed, because nothing was configured, need not be there.
+    Default devices that were not explicitly configured may be absent.
     """
     asked = bool(settings.model_fields_set & {"camera", "mic", "room"})
     addresses = [room.addresses() for room in settings.rooms]
@@ -87,7 +87,7 @@ def _try(source: Source) -> tuple[bool, str]:
 
 
 def permissions(root: Path = SYSTEM) -> Iterator[Check]:
-    """Look whether this user may open the devices of the system."""
+    """Check whether this user may open the cameras and microphones of the machine."""
     for what, pattern, group in (
         ("cameras of this machine", "dev/video*", "video"),
         ("microphones of this machine", "dev/snd/pcmC*c", "audio"),
@@ -105,7 +105,7 @@ def permissions(root: Path = SYSTEM) -> Iterator[Check]:
 
 
 def sinks(settings: Settings) -> Iterator[Check]:
-    """Look whether files can be written, and for how long, and whether ports are free."""
+    """Check that files can be written, disk space is sufficient, and peers and ports are usable."""
     for target in settings.sink:
         if target.to in STDOUT:
             continue
@@ -146,7 +146,7 @@ def _disk(what: str, place: Path, use: str) -> Check:
 
 
 def service(settings: Settings, root: Path = SYSTEM) -> Iterator[Check]:
-    """Look what the system's services, as far as they are installed, cannot reach."""
+    """Check what the installed system services cannot access."""
     config = root / SYSTEM_FILE.relative_to("/")
     for name in (RUN, WYOMING):
         unit = root / "etc/systemd/system" / name
@@ -161,7 +161,7 @@ def service(settings: Settings, root: Path = SYSTEM) -> Iterator[Check]:
 
 
 def wyoming(settings: Settings) -> Iterator[Check]:
-    """Say whether the Wyoming service announces itself, which whoever is on the network hears."""
+    """Report whether the Wyoming service announces itself on the network, visible to everyone."""
     if not settings.wyoming.zeroconf:
         return
     try:
@@ -178,7 +178,7 @@ def wyoming(settings: Settings) -> Iterator[Check]:
 
 
 def heat(root: Path = SYSTEM) -> Iterator[Check]:
-    """Look how far the board is from slowing itself down."""
+    """Check how far the board is from thermal throttling."""
     zones = temperatures(root)
     left = headroom(root)
     if not zones:

@@ -1,4 +1,4 @@
-"""Looks at everything that a run depends on."""
+"""Runs all checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RUNTIME = ("numpy", "onnxruntime", "opencv-python-headless", "av", "soxr", "kal
 
 
 WARM_TICKS = 10
-"""Of the sample, at its beginning, that do not count."""
+"""Ticks at the start of the sample that are not counted."""
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -69,7 +69,7 @@ def _installation() -> Iterator[Check]:
 def _providers() -> Iterator[Check]:
     import onnxruntime
 
-    # What is listed as available need not start: the bundle's models show what really runs.
+    # An available provider may fail to start; the checks of the models show what actually runs.
     yield Check("providers", "ok", f"available: {', '.join(onnxruntime.get_available_providers())}")
     if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
         yield Check("ONNX Runtime telemetry", "ok", "off")
@@ -117,7 +117,7 @@ def _models(settings: Settings) -> Iterator[Check]:
 
 
 def _budget(settings: Settings, models: Bundle) -> Check:
-    """Compare warm ticks of the sample with the budget of a room."""
+    """Compare the tick times of the sample, after warm-up, with the budget of a room."""
     try:
         pipeline = Pipeline(models, Offline())
         pipeline.warm_up()
@@ -136,7 +136,7 @@ def _budget(settings: Settings, models: Bundle) -> Check:
 
 
 class _Times:
-    """A sink that keeps what every answer took."""
+    """A sink that collects compute times."""
 
     def __init__(self) -> None:
         self.compute_ms: list[float] = []

@@ -1,4 +1,4 @@
-"""Checks the machine and its packages: too little memory, packages that conflict."""
+"""Checks of the machine and its packages: memory, Python version, conflicting packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mera_edge.host.sensors import SYSTEM
 
 OLDEST, NEWEST = (3, 10), (3, 13)
 SMALL_MB, TOO_SMALL_MB = 1500, 600
-"""Memory of the machine: below the first it is tight, below the second a run does not fit."""
+"""Memory of the machine below which the check gives a note, and below which it fails."""
 
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -31,13 +31,13 @@ def installation(
     python: tuple[int, int] = (sys.version_info[0], sys.version_info[1]),
     bits: int = 8 * struct.calcsize("P"),
 ) -> Iterator[Check]:
-    """Check for what is known not to work.
+    """Check for known incompatibilities.
 
     Args:
-        installed: versions by distribution, as of `packages`.
-        root: of the file system.
+        installed: versions by distribution; see `packages`.
+        root: root of the file system.
         python: version of the interpreter.
-        bits: of its addresses.
+        bits: pointer size of the interpreter.
     """
     if not OLDEST <= python <= NEWEST:
         remedy = "create the environment with Python 3.10 to 3.13"
@@ -72,7 +72,7 @@ def _memory(root: Path) -> Iterator[Check]:
 def _twice(
     what: str, names: tuple[str, ...], wanted: str, installed: Mapping[str, str]
 ) -> Iterator[Check]:
-    """Look for distributions that write into the same folder: the last one installed wins."""
+    """Check for distributions that install into the same directory and overwrite each other."""
     there = [name for name in names if name in installed]
     if len(there) > 1:
         remedy = f"run: pip uninstall {' '.join(there)}, then pip install {wanted}"

@@ -1,4 +1,4 @@
-"""The receipt of `doctor --egress`: what was watched, and whether anything left."""
+"""The receipt of `doctor --egress`: what was traced, and whether anything left."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ HOW = (
 
 @dataclass(frozen=True)
 class Receipt:
-    """What was watched, of which code and models, and what came of it."""
+    """The traces, and the code, packages and models that they apply to."""
 
     at: str
     strace: str
     system: str
     code: dict[str, str]
-    """Version of the package, and SHA-256 over its sources: their paths and contents, sorted."""
+    """Version of the package, and SHA-256 over the sorted paths and contents of its sources."""
     packages: dict[str, str]
-    """Versions of everything that is installed beside it."""
+    """Versions of all installed packages."""
     models: dict[str, str]
     """SHA-256 of every file of the bundle."""
     traces: dict[str, EgressTrace]
@@ -45,28 +45,28 @@ class Receipt:
 
     @property
     def clean(self) -> bool:
-        """Whether every verb did its work and nothing left."""
+        """Whether every trace is clean."""
         return all(trace.clean for trace in self.traces.values())
 
     def facts(self) -> dict[str, Any]:
-        """Return all of it for JSON."""
+        """Return the receipt for JSON."""
         verdict = "nothing left" if self.clean else "something left, or a command failed"
         return {"schema": SCHEMA, "how": HOW, **asdict(self), "verdict": verdict}
 
 
 def prove(bundle: Path | None, said: Callable[[str], None]) -> Receipt:
-    """Run the verbs on the bundled sample under strace, after a proof that strace sees here.
+    """Run the verbs on the bundled sample under strace, after a positive control.
 
     Takes about half a minute.
 
     Args:
-        bundle: whose models are run; the one inside the package when ``None``.
-        said: gets the name of every verb when it begins.
+        bundle: the models; those in the package when ``None``.
+        said: called with the name of every verb before it runs.
 
     Raises:
         BundleError: the bundle cannot be opened.
-        InputError: strace is not installed, or may not watch.
-        CheckFailed: strace does not see what leaves.
+        InputError: strace is not installed, or not permitted.
+        CheckFailed: the positive control failed.
     """
     roles = Bundle.open(bundle).manifest.roles.values()
     egress.control()
