@@ -1,1 +1,1 @@
-"""Models against labelled examples."""
+"""Evaluation of models on labelled examples."""

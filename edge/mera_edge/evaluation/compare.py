@@ -1,4 +1,4 @@
-"""Models beside each other on the same labelled examples, each in a process of its own."""
+"""Compares models on the same labelled examples, each in its own process."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from mera_edge.bundle.catalogue import downloaded_for, published
 from mera_edge.errors import InputError
 
 OURS = "ours"
-"""The bundle's model, among the names of published ones."""
+"""Name of the bundle's model."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One model on all examples."""
+    """The result of one model on all examples."""
 
     name: str
     figures: dict[str, Any]
-    """Of `mera_edge.evaluation.evaluate`."""
+    """Result of `mera_edge.evaluation.evaluate.evaluate`."""
     cpu_s: float
-    """Processor time of the whole evaluation, loading included."""
+    """CPU time of the whole evaluation, including loading."""
     memory_mb: float
-    """Largest resident set of its process."""
+    """Peak resident set size of its process."""
 
 
 def compare(role: str, names: Sequence[str], manifest: Path, bundle: Path | None) -> list[Compared]:
     """Evaluate each model as `mera-edge evaluate` does.
 
     Args:
-        role: of `mera_edge.evaluation.evaluate.EVALUATORS`.
-        names: `OURS`, or pulled models for the role; for asr also those of its second pass.
-        manifest: the examples.
+        role: a key of `mera_edge.evaluation.evaluate.EVALUATORS`.
+        names: `OURS`, or downloaded models for the role; for asr also those of the final pass.
+        manifest: CSV file with the examples.
         bundle: the one in the package when ``None``.
 
     Raises:
-        InputError: a model is not here or for another role, or one of them fails.
+        InputError: a model has not been downloaded or is for another role, or an evaluation fails.
     """
     chosen = [_arguments(role, name) for name in names]
     common = ["evaluate", role, "--manifest", str(manifest), "--json"]
@@ -50,7 +50,7 @@ def compare(role: str, names: Sequence[str], manifest: Path, bundle: Path | None
 
 
 def _arguments(role: str, name: str) -> list[str]:
-    """Return what makes `evaluate` take a model."""
+    """Return the options of `evaluate` that select a model."""
     if role == "asr":
         return _recognizer(name)
     if name == OURS:
@@ -60,7 +60,7 @@ def _arguments(role: str, name: str) -> list[str]:
 
 
 def _recognizer(name: str) -> list[str]:
-    """Return what makes `evaluate` recognize with a model alone, or finish ours with it."""
+    """Return the options of `evaluate` that select a recognizer, or a final pass after ours."""
     if name == OURS:
         return ["--final", "none"]
     if published(name).role == "asr_final":
@@ -80,6 +80,6 @@ def _run(name: str, arguments: Sequence[str]) -> Compared:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise InputError(f"{name} could not be evaluated", "its error is above")
-    # Kibibytes on Linux.
+    # In KiB on Linux.
     memory_mb = used.ru_maxrss * 1024 / 1e6
     return Compared(name, json.loads(said), used.ru_utime + used.ru_stime, memory_mb)

@@ -1,4 +1,4 @@
-"""How well a bundle does on labelled examples, through the same stages that a device runs."""
+"""Evaluates a bundle on labelled examples, with the same stages that run on a device."""
 
 from __future__ import annotations
 
@@ -50,22 +50,21 @@ def evaluate(
     recognition: RecognitionSettings = RECOGNITION,
     skip_bad: int = 0,
 ) -> dict[str, Any]:
-    """Run every row of ``manifest`` through the bundle and compare.
+    """Evaluate a bundle on every row of ``manifest``.
 
     Args:
         role: a key of `EVALUATORS`.
-        manifest: a CSV with ``file,label`` (voice, face, fused, vad with the labels *speech*
-            and *noise*, face_detector with *face* and *none*), ``text,label`` (text) or
+        manifest: a CSV file with ``file,label`` (voice, face, fused; vad with the labels *speech*
+            and *noise*; face_detector with *face* and *none*), ``text,label`` (text) or
             ``file,text`` (asr).
-        progress: wraps the rows, to show how far it is.
-        recognition: for asr, how speech is recognized.
-        skip_bad: how many rows that cannot be used may be left out.
+        progress: wraps the rows, to show progress.
+        recognition: for asr, the settings of the recognizer.
+        skip_bad: number of unusable rows that may be skipped.
 
     Returns:
         For asr the figures of `word_error_rate` and ``real_time_factor``, else the metrics of
-        `classification` (both in `mera_edge.metrics`): a row about which the device had nothing
-        to say (no speech, no words, no face) is unanswered, hence wrong. ``skipped``: why rows
-        were left out.
+        `classification` (both in `mera_edge.metrics`): a row without an answer (no speech, no
+        words, no face) counts as wrong. ``skipped``: the reasons of skipped rows.
 
     Raises:
         InputError: a row cannot be used; the message names its line.
@@ -100,7 +99,7 @@ def _usable(
     predict: Callable[[str], Found],
     skipped: table.Skipped,
 ) -> Iterator[tuple[labelled_csv.Row, Found]]:
-    """Yield the rows that can be used, each with what ``predict`` found."""
+    """Yield the usable rows, each with the result of ``predict``."""
     for row in rows:
         try:
             output = predict(row.given)
@@ -111,7 +110,7 @@ def _usable(
 
 
 def answers(role: str, bundle: Bundle, given: Sequence[str]) -> list[Output]:
-    """Return a bundle's answers to files or texts, as `evaluate` asks it.
+    """Return a bundle's answers for files or texts, obtained as in `evaluate`.
 
     Args:
         role: a key of `EVALUATORS`.
@@ -160,7 +159,7 @@ def _fused(bundle: Bundle) -> Predictor:
 
 
 FUSED = RoleEvaluator("macro_f1", _fused, lambda bundle: str, str)
-"""Whole clips through the pipeline."""
+"""Evaluates the whole pipeline on clips."""
 
 
 def _vad(bundle: Bundle) -> Predictor:
@@ -184,7 +183,7 @@ _PIECE = SAMPLE_RATE // 5
 VAD = RoleEvaluator(
     "uar", _vad, lambda bundle: lambda samples: samples, samples_of, _speech_or_noise
 )
-"""Recordings with speech somewhere in them, and others."""
+"""Detection of speech anywhere in a recording."""
 
 
 def _face_or_none(bundle: Bundle) -> Sequence[str]:
@@ -204,7 +203,7 @@ def _face_detector(bundle: Bundle) -> Predictor:
 FACE_DETECTOR = RoleEvaluator(
     "uar", _face_detector, lambda bundle: lambda picture: picture, picture_of, _face_or_none
 )
-"""Pictures with a face somewhere in them, and others."""
+"""Detection of a face anywhere in an image."""
 
 EVALUATORS: dict[str, RoleEvaluator] = {
     **dict(ROLE_EVALUATORS.items()),
@@ -212,4 +211,4 @@ EVALUATORS: dict[str, RoleEvaluator] = {
     "face_detector": FACE_DETECTOR,
     "fused": FUSED,
 }
-"""By what can be evaluated."""
+"""Evaluators by role; ``fused`` stands for the whole pipeline."""

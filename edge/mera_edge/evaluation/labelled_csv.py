@@ -1,4 +1,4 @@
-"""A CSV of labelled examples, with every fault named by its line."""
+"""Reads CSV files of labelled examples; errors name the line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Row:
     given: str
     """The text, or the path of the file."""
     label: str
-    """One of the model's labels; for speech recognition, the words."""
+    """One of the model's labels; for speech recognition, the transcript."""
 
 
 def read(
@@ -33,15 +33,15 @@ def read(
     """Read the rows of a CSV with the columns ``given`` and ``label``.
 
     Args:
-        manifest: the CSV, UTF-8, with a header.
-        given: the column with what the model gets; files are relative to the CSV's folder.
-        label: the column with the truth: an emotion, or the words that are said.
-        labels: the emotions that the model tells apart, under whatever name the CSV has them.
-        skipped: takes rows that cannot be used; none may be where it is missing.
+        manifest: the CSV file, UTF-8, with a header.
+        given: the column with the input; files are relative to the directory of the CSV file.
+        label: the column with the ground truth: an emotion, or the transcript.
+        labels: the model's labels; the CSV file may use synonyms (`to_emotion`).
+        skipped: collects unusable rows; without it there must be none.
 
     Raises:
-        InputError: no such file, a missing column, no rows, a missing file, an empty or unknown
-            label; the message names the line.
+        InputError: the file does not exist, a column is missing, there are no rows, a row's file
+            does not exist, or a label is empty or unknown; the message names the line.
     """
     rows = []
     for line, row in table.read(manifest, (given, label)):

@@ -1,7 +1,7 @@
-"""What each role is fed, what it predicts and how it is scored, through the stages of the device.
+"""Inputs, predictions and scoring of each role, with the stages of the device.
 
-The command `evaluate`, the calibration and the quality gate of INT8, and the training of the
-fusion use these and no others.
+Used by the command `evaluate`, by the calibration and the quality gate of INT8, and by the training
+of the fusion.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from mera_edge.stages.vad import VoiceActivity
 from mera_edge.stages.voice import VoiceStage
 
 Inputs: TypeAlias = Any
-"""What a predictor takes: log-mel frames ``[n, 80]`` (samples ``[n]`` for a
-published voice), a face crop ``[S, S]`` or a sentence."""
+"""Input of a predictor: log-mel frames ``[n, 80]`` (samples ``[n]`` for a downloaded voice
+encoder), a face crop ``[S, S]`` or a sentence."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an encoder says about one example."""
+    """The output of an encoder for one example."""
 
     probabilities: NDArray[np.float32]
     """``[C]`` over the labels of its `RoleEvaluator`."""
     embedding: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    """``[D]``; empty where it is of no use to anyone."""
+    """``[D]``; empty if it is not needed."""
 
 
 Output: TypeAlias = Prediction | str | None
-"""A prediction, or the words of a recognizer; ``None`` where there is nothing to go by."""
+"""A prediction, or the text of a recognizer; ``None`` without an answer."""
 
 
 class Predictor(Protocol):
-    """A stage that starts every example with empty state."""
+    """A stage that is reset before every example."""
 
     def __call__(self, inputs: Inputs, chunk: int | None = None) -> Output:
         """Predict one example; a stream is fed ``chunk`` frames at a time, or all at once."""
@@ -65,30 +65,29 @@ Prepare: TypeAlias = Callable[[Any], Inputs | None]
 
 @dataclass(frozen=True)
 class RoleEvaluator:
-    """How one role is evaluated."""
+    """Defines the evaluation of one role."""
 
     metric: str
-    """The figure that counts, a key of `figures`; more is better. ``1 - WER`` for words."""
+    """The primary metric, a key of `figures`, higher is better; ``1 - WER`` for transcripts."""
     predictor: Callable[[Bundle], Predictor]
     prepare: Callable[[Bundle], Prepare]
-    """From samples, a picture or a text as they are in the world to inputs; ``None``: no speech, no
-    face."""
+    """Converts raw samples, images or texts to inputs; ``None``: no speech or no face."""
     read: Callable[[str], Any]
-    """From a file (or a text) to what ``prepare`` takes."""
+    """Reads a file (or passes a text) for ``prepare``."""
     labels: Callable[[Bundle], Sequence[str]] = lambda bundle: EMOTIONS
     given: Literal["file", "text"] = "file"
-    """The column of a CSV that ``read`` takes."""
+    """The CSV column with the argument of ``read``."""
     truth: Literal["label", "text"] = "label"
-    """Whether the truth is a class or words."""
+    """Whether the ground truth is a class or a transcript."""
     streaming: bool = False
 
     @property
     def classifies(self) -> bool:
-        """Whether the role tells classes apart."""
+        """Whether the role is a classifier."""
         return self.truth == "label"
 
     def from_file(self, bundle: Bundle) -> Callable[[str], Output]:
-        """Return what predicts a file or a text; it raises `InputError` for unusable ones."""
+        """Return a function that predicts a file or text; it raises `InputError` if unusable."""
         prepare, predict = self.prepare(bundle), self.predictor(bundle)
 
         def predict_file(given: str) -> Output:
@@ -104,19 +103,19 @@ class RoleEvaluator:
         labels: Sequence[str],
         people: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        """Compare outputs with the truth; an example without an output counts as wrong.
+        """Compare outputs with the ground truth; an example without an output counts as wrong.
 
         Args:
             truth: ``n`` labels or texts.
-            outputs: as many.
-            labels: what the model tells apart.
-            people: of whom each is, for the intervals of classes.
+            outputs: ``n`` outputs.
+            labels: the model's labels.
+            people: the person of each example, for the confidence intervals of classifiers.
 
         Returns:
-            What `classification` or `word_error_rate` return.
+            The result of `classification` or `word_error_rate`.
 
         Raises:
-            InputError: there is nothing to compare, or the model does not know a label.
+            InputError: there are no examples, or the model does not know a label.
         """
         if not self.classifies:
             texts = [normalized(output) if isinstance(output, str) else "" for output in outputs]
@@ -130,15 +129,15 @@ class RoleEvaluator:
         return classification(truth, shares, labels, answered, people)
 
     def value(self, figures: dict[str, Any]) -> float:
-        """Return the figure that counts, from 0 to 1, or below 0 for very wrong words."""
+        """Return the primary metric, at most 1; ``1 - WER`` can be negative."""
         return float(1 - figures["wer"] if self.metric == "1 - WER" else figures[self.metric])
 
 
 def samples_of(file: str) -> NDArray[np.float32]:
-    """Return the sound of a file, ``[n]`` at 16 kHz.
+    """Return the audio of a file, ``[n]`` at 16 kHz.
 
     Raises:
-        InputError: the file cannot be used or has no sound.
+        InputError: the file cannot be used or has no audio.
     """
     source = MediaFile(Path(file), video=False)
     source.open()
@@ -224,7 +223,7 @@ def _face_labels(bundle: Bundle) -> Sequence[str]:
 
 
 def picture_of(file: str) -> NDArray[np.uint8]:
-    """Return the picture in a file, ``[H, W, 3]``, blue first.
+    """Return the image in a file, ``[H, W, 3]``, BGR.
 
     Raises:
         InputError: the file cannot be used.
@@ -262,4 +261,4 @@ ROLE_EVALUATORS: dict[RoleName, RoleEvaluator] = {
     "face": RoleEvaluator("accuracy", _face, _face_crop, picture_of, _face_labels),
     "text": RoleEvaluator("macro_f1", _text, lambda bundle: str, str, given="text"),
 }
-"""By role; the roles that have an answer of their own to a labelled example."""
+"""Evaluators of the roles that training and export evaluate."""

@@ -1,1 +1,1 @@
-"""The machine: its load, its sensors."""
+"""The machine: board, load and sensors."""

@@ -1,4 +1,4 @@
-"""Which board this is: what is needed to compare figures, and nothing that names its owner."""
+"""Describes the board for comparisons, without anything that identifies its owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mera_edge.host.sensors import SYSTEM
 
 
 def board(root: Path = SYSTEM) -> dict[str, Any]:
-    """Describe the board; ``None`` where the system does not tell.
+    """Describe the board; unknown values are ``None``.
 
     Returns:
         ``model``, ``processor``, ``machine``, ``cores``, ``memory_mb``, ``system`` (distribution),
@@ -31,13 +31,13 @@ def board(root: Path = SYSTEM) -> dict[str, Any]:
 
 
 def memory_mb(root: Path = SYSTEM) -> int | None:
-    """Return the memory of this machine in MB, or ``None`` where the kernel does not tell."""
+    """Return the memory of this machine in MB; ``None`` if unknown."""
     found = _field(root / "proc/meminfo", r"^MemTotal:\s+(\d+) kB$")
     return None if found is None else int(found) * 1024 // 1000**2
 
 
 def jetson_linux(root: Path = SYSTEM) -> str | None:
-    """Return the version of Jetson Linux such as ``36.4.3``, ``None`` on another board."""
+    """Return the version of Jetson Linux, such as ``36.4.3``; ``None`` on other boards."""
     release = root / "etc/nv_tegra_release"
     major = _field(release, r"\bR(\d+) \(release\)")
     minor = _field(release, r"\bREVISION: ([\d.]+)")

@@ -1,4 +1,4 @@
-"""How hard the machine is pressed: contention for its processors, and heat."""
+"""System load: CPU contention and thermal state."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from pathlib import Path
 from mera_edge.host.sensors import SYSTEM, headroom, throttle_events
 
 EVERY_S = 1.0
-"""Between two looks: the files cost little, but not nothing."""
+"""Interval between readings, which are cheap but not free."""
 
 HOT_K, COOL_K = 2.0, 7.0
-"""Headroom, in degrees, below which a board is hot, and above which it is so no longer."""
+"""Thermal headroom in kelvin below which a board is hot, and above which no longer (hysteresis)."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemLoad:
-    """How hard the machine is pressed."""
+    """The load of the machine."""
 
     contention: float = 0.0
-    """Share, from 0 to 1, of the time in which work was to be done and waited for a processor."""
+    """Fraction, from 0 to 1, of the runnable time that was spent waiting for a CPU."""
     hot: bool = False
-    """Whether it is about to slow itself down, or does."""
+    """Whether the board throttles or is about to."""
 
 
 class LoadMonitor:
-    """Reads contention and heat, at most once a second. Made and called by the thread that works.
+    """Reads contention and thermal state, at most once a second.
 
-    Contention is what the scheduler made this thread wait, over that and what it let it run. The
-    kernel's pressure stall information stands in where the scheduler keeps no such account: it is
-    about the whole machine, and high also when others contend for processors that we do not need.
+    Must be created and called in the working thread. Contention is this thread's time in the run
+    queue, divided by that plus its run time. Without scheduler statistics, the kernel's pressure
+    stall information is used instead; it covers the whole machine, and is also high when other
+    processes contend for CPUs that this thread does not need.
     """
 
     def __init__(self, root: Path = SYSTEM) -> None:
@@ -61,12 +62,12 @@ class LoadMonitor:
 
 
 def waited_and_worked(root: Path = SYSTEM) -> tuple[float, float]:
-    """Return the time, in seconds since some moment, that this thread's work waited and did not."""
+    """Return cumulative seconds that this thread waited for a CPU, and that it ran."""
     try:
         fields = (root / "proc/thread-self/schedstat").read_text(encoding="utf-8").split()
         return float(fields[1]) / 1e9, float(fields[0]) / 1e9
     except (OSError, IndexError):
-        pass  # the kernel keeps no account of threads
+        pass  # no scheduler statistics per thread
     try:
         some = (root / "proc/pressure/cpu").read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError):

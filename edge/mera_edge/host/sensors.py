@@ -1,4 +1,4 @@
-"""What the kernel says about the board: heat, clocks, power mode, energy. Reads, never sets."""
+"""Sensors of the board: temperatures, clocks, power mode, energy. Read only."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ def temperatures(root: Path = SYSTEM) -> dict[str, float]:
 
 
 def headroom(root: Path = SYSTEM) -> float | None:
-    """Return the degrees left until the first thermal zone makes the board slow itself down.
+    """Return the kelvin left until the first thermal zone throttles the board.
 
-    ``None`` where no zone says at what temperature it does.
+    ``None`` if no zone has a passive or hot trip point.
     """
     left = []
     for zone in _zones(root):
         now = _number(zone / "temp")
         for kind in zone.glob("trip_point_*_type"):
             limit = _number(kind.with_name(kind.name.replace("_type", "_temp")))
-            # A trip at or below zero is one that the firmware has switched off.
+            # A trip point at or below zero has been disabled by the firmware.
             if _text(kind) in ("passive", "hot") and now is not None and limit and limit > 0:
                 left.append((limit - now) / 1000)
     return min(left, default=None)
 
 
 def throttle_events(root: Path = SYSTEM) -> int:
-    """Return how often a Jetson has slowed itself down for over-current since it started."""
+    """Return the number of over-current throttling events of a Jetson since boot."""
     counts = root.glob("sys/devices/platform/*oc-event*/hwmon/hwmon*/oc*_event_cnt")
     return sum(int(_number(path) or 0) for path in counts)
 
 
 def clocks_mhz(root: Path = SYSTEM) -> list[float]:
-    """Return the present clock of every processor that tells it."""
+    """Return the current clock of every CPU, if known."""
     paths = sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
     return [value / 1000 for path in paths if (value := _number(path)) is not None]
 
 
 def power_mode(root: Path = SYSTEM) -> str | None:
-    """Return a Jetson's power mode, else the frequency governor, ``None`` if there is neither."""
+    """Return a Jetson's power mode, else the frequency governor; ``None`` without either."""
     mode = _text(root / "var/lib/nvpmodel/status")
     return mode or _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 class EnergyMeter:
-    """Energy of the whole board since it was made, from a Jetson's INA rails or from x86's RAPL.
+    """Energy of the board since creation, from a Jetson's INA3221 rails or x86's RAPL.
 
-    Rails tell power, which is integrated over the calls of `sample` (trapezoidal rule), RAPL tells
-    energy in a counter that overflows: call it a few times a second.
+    Rails report power, which is integrated over the calls of `sample` (trapezoidal rule); RAPL has
+    energy counters, which overflow. Call `sample` a few times a second.
     """
 
     def __init__(self, root: Path = SYSTEM) -> None:
@@ -72,16 +72,16 @@ class EnergyMeter:
 
     @property
     def source(self) -> str | None:
-        """What the figure comes from, ``None`` where the board tells nothing."""
+        """``ina``, ``rapl``, or ``None`` if the board has no energy sensor."""
         return "ina" if self._rails else "rapl" if self._counters else None
 
     @property
     def joules(self) -> float | None:
-        """Energy up to the newest sample."""
+        """Energy up to the last sample."""
         return self._joules if self.source else None
 
     def sample(self) -> None:
-        """Read the meter."""
+        """Update the energy."""
         if self._rails:
             now = time.monotonic()
             watts = sum((_number(v) or 0) * (_number(a) or 0) for v, a in self._rails) / 1e6
@@ -102,7 +102,7 @@ class EnergyMeter:
 
 
 def _rails(root: Path) -> list[tuple[Path, Path]]:
-    """Find voltage (mV) and current (mA) of the board's input, of every rail if it has none."""
+    """Return the files of voltage (mV) and current (mA) of the board's input, else of all rails."""
     rails: dict[str, tuple[Path, Path]] = {}
     for chip in root.glob("sys/class/hwmon/hwmon*"):
         if _text(chip / "name") != "ina3221":
@@ -120,7 +120,7 @@ def _zones(root: Path) -> list[Path]:
 
 
 def _text(path: Path) -> str | None:
-    """Return the content of a file of the kernel, ``None`` if it has none to give."""
+    """Return the content of a kernel file; ``None`` if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:

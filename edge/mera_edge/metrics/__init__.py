@@ -1,1 +1,1 @@
-"""How good answers are: of classes, of words."""
+"""Metrics of classification and of speech recognition."""

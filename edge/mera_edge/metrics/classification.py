@@ -1,4 +1,4 @@
-"""Metrics of a classifier, computed in one place for training, export and the verb `evaluate`."""
+"""Classification metrics, used by training, export and the verb `evaluate`."""
 
 from __future__ import annotations
 
@@ -29,31 +29,30 @@ def classification(
 ) -> dict[str, Any]:
     """Compare predicted probabilities with true labels.
 
-    Only labels that occur in ``truth`` count: the others' probabilities are left out and the
-    rest renormalised, so that a model with seven labels can be tested on a corpus with four.
-
-    No answer is no answer: such a row is wrong, whatever its label is.
+    Only labels that occur in ``truth`` count: the probabilities of others are dropped and the rest
+    renormalised, so that a model with seven labels can be tested on a corpus with four. A row
+    without an answer counts as wrong, whatever its label.
 
     Args:
         truth: ``n`` labels, each one of ``names``.
         probabilities: ``[n, C]`` over ``names``.
         names: the ``C`` labels.
-        answered: ``[n]`` whether there was an answer; all where ``None``.
-        people: whose each row is; rows of one person are not independent.
+        answered: ``[n]`` whether there was an answer; ``None``: all were answered.
+        people: the person of each row; rows of one person are not independent.
 
     Returns:
-        ``n``, ``unanswered``, and over all rows ``accuracy``, ``uar`` (unweighted average recall),
-        ``macro_f1``, ``weighted_f1``; the same figures over the rows with an ``answered``, or
-        ``None`` where there is none; ``interval_95`` of the four. It draws people again where there
-        are ten or more of them, and gives the ``effective_n``; else it takes the rows as
-        independent, and several of one person make it too narrow. Over the answers: ``ece``
-        (expected calibration error, 15 equal bins; Guo et al., 2017), ``None`` without any, and the
-        ``reliability`` that it is made of (confidence, accuracy and number of each bin).
-        ``per_class`` (precision, recall, f1, support and unanswered of each label) and
-        ``confusion`` (truth by row, of the answers).
+        ``n``, ``unanswered``; over all rows ``accuracy``, ``uar`` (unweighted average recall),
+        ``macro_f1`` and ``weighted_f1``; ``answered``: the same over the answered rows, or ``None``
+        without any; ``interval_95`` of the four: with ten or more people by bootstrap over people,
+        together with the ``effective_n``, otherwise with rows taken as independent, which is too
+        narrow if there are several per person. Over the answered rows: ``ece`` (expected
+        calibration error, 15 equal bins; Guo et al., 2017), ``None`` without any, and its
+        ``reliability`` diagram (confidence, accuracy and number per bin). ``per_class``: precision,
+        recall, f1, support and unanswered per label. ``confusion``: of the answered rows, truth by
+        row.
 
     Raises:
-        InputError: nothing to compare, or a true label that is not among ``names``.
+        InputError: there are no rows, or a true label is not among ``names``.
     """
     if len(truth) == 0:
         raise InputError("no rows to evaluate", "give at least one labelled row")
@@ -107,7 +106,7 @@ def _intervals(
     labels: int,
     people: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """Return the intervals, and how many people there are if that is known."""
+    """Return the intervals, and the number of people if known."""
     names, whose = np.unique(np.zeros(len(true)) if people is None else people, return_inverse=True)
     cells = np.zeros((len(names), labels, labels + 1), np.int64)
     np.add.at(cells, (whose, true, answers), 1)
@@ -125,12 +124,12 @@ def mistakes(
     names: Sequence[str],
     count: int = 10,
 ) -> list[dict[str, Any]]:
-    """Return the wrong answers that were surest: ``row``, ``truth``, ``answer``, ``confidence``.
+    """Return the most confident mistakes: ``row``, ``truth``, ``answer``, ``confidence``.
 
     Args:
-        rows: what each row is called, ``n``.
+        rows: names of the ``n`` rows.
         truth, probabilities, names: as for `classification`.
-        count: how many at most.
+        count: maximum number.
     """
     labels, shares = _of_occurring(truth, probabilities, names)
     confidence = shares.max(axis=1)
@@ -159,7 +158,7 @@ def _of_occurring(
 def _reliability(
     confidence: NDArray[np.float64], correct: NDArray[np.bool_]
 ) -> list[dict[str, float]]:
-    """Return of every bin of confidence that has answers: their mean, accuracy and number."""
+    """Return mean confidence, accuracy and number of rows per non-empty confidence bin."""
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     return [
         {

@@ -1,4 +1,4 @@
-"""Figures of a confusion, and their 95 % intervals by bootstrap (Efron, 1979)."""
+"""Metrics of confusion matrices, and their 95 % intervals by bootstrap (Efron, 1979)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 RESAMPLES = 1000
 LEAST_GROUPS = 10
-"""Fewer groups are too few to resample: the interval of two people is anything."""
+"""Minimum number of groups to resample; with fewer the interval is meaningless."""
 
 Counts = NDArray[np.integer] | NDArray[np.floating]
 
@@ -18,8 +18,8 @@ Counts = NDArray[np.integer] | NDArray[np.floating]
 def by_label(
     confusion: Counts, silent: Counts
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return precision, recall and F1 ``[..., C]`` of confusions ``[..., C, C]`` and unanswered
-    rows ``[..., C]``; 0 where a label has no row."""
+    """Return precision, recall and F1 ``[..., C]``, given confusion matrices ``[..., C, C]`` and
+    numbers of unanswered rows ``[..., C]``; 0 for labels without rows."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     precision = hits / np.maximum(confusion.sum(axis=-2), 1e-12)
     recall = hits / np.maximum(confusion.sum(axis=-1) + silent, 1e-12)
@@ -27,8 +27,9 @@ def by_label(
 
 
 def figures(confusion: Counts, silent: Counts) -> dict[str, NDArray[np.float64]]:
-    """Return ``accuracy``, ``uar``, ``macro_f1`` and ``weighted_f1``, each ``[...]``, of confusions
-    ``[..., C, C]`` and unanswered rows ``[..., C]``. A label without a row does not count."""
+    """Return ``accuracy``, ``uar``, ``macro_f1`` and ``weighted_f1``, each ``[...]``, given
+    confusion matrices ``[..., C, C]`` and numbers of unanswered rows ``[..., C]``. Labels without
+    rows do not count."""
     _, recall, f1 = by_label(confusion, silent)
     support = confusion.sum(axis=-1) + silent
     there, rows = support > 0, support.sum(axis=-1)
@@ -42,10 +43,10 @@ def figures(confusion: Counts, silent: Counts) -> dict[str, NDArray[np.float64]]
 
 
 def intervals(confusion: Counts, silent: Counts) -> dict[str, list[float]]:
-    """Return the 95 % intervals of all `figures`, with rows taken as independent.
+    """Return the 95 % intervals of all `figures`, taking rows as independent.
 
-    Accuracy by `wilson`, the others as percentiles of a bootstrap: drawing rows again is
-    drawing the cells of the confusion again.
+    Accuracy by `wilson`, the others by percentile bootstrap: resampling rows is equivalent to
+    resampling the cells of the confusion matrix.
     """
     cells = np.column_stack([confusion, silent]).astype(np.float64)
     n = int(cells.sum())
@@ -55,27 +56,27 @@ def intervals(confusion: Counts, silent: Counts) -> dict[str, list[float]]:
 
 
 def intervals_by_group(cells: Counts) -> dict[str, Any]:
-    """Return ``interval_95`` and ``effective_n`` where whole groups of rows are drawn again.
+    """Return ``interval_95`` and ``effective_n`` by bootstrap over groups of rows.
 
     Args:
-        cells: rows of each group (a person's, a recording's) by truth and answer, the last answer
-            is none: ``[G, C, C + 1]``.
+        cells: number of rows per group (a person, a recording), truth and answer; the last answer
+            means none: ``[G, C, C + 1]``.
     """
     return of_draws(np.tensordot(draws(len(cells)), cells, 1), cells.sum(axis=0))
 
 
 def draws(n: int) -> NDArray[np.int64]:
-    """Return how often each of ``n`` is drawn, by bootstrap, ``[R, n]``."""
+    """Return the bootstrap weights: how often each of ``n`` items is drawn, ``[R, n]``."""
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
 
 
 def of_draws(drawn: Counts, cells: Counts) -> dict[str, Any]:
-    """Return ``interval_95`` and ``effective_n``: how many independent rows would give an accuracy
-    that varies as much.
+    """Return ``interval_95`` and ``effective_n``: the number of independent rows for which the
+    accuracy would have the same variance.
 
     Args:
-        drawn: by bootstrap, ``[R, C, C + 1]``; weights need not be whole numbers.
-        cells: what was measured, ``[C, C + 1]``.
+        drawn: bootstrap resamples, ``[R, C, C + 1]``; not necessarily integers.
+        cells: the measurement, ``[C, C + 1]``.
     """
     accuracies = figures(drawn[..., :-1], drawn[..., -1])["accuracy"]
     accuracy, n = float(figures(cells[:, :-1], cells[:, -1])["accuracy"]), int(cells.sum())
@@ -85,13 +86,13 @@ def of_draws(drawn: Counts, cells: Counts) -> dict[str, Any]:
 
 
 def percentiles(drawn: Counts) -> dict[str, list[float]]:
-    """Return the 2.5th and the 97.5th percentile of all `figures` of ``[R, C, C + 1]``."""
+    """Return the 2.5th and 97.5th percentiles of all `figures` over resamples ``[R, C, C + 1]``."""
     found = figures(drawn[..., :-1], drawn[..., -1])
     return {name: np.percentile(v, (2.5, 97.5)).tolist() for name, v in found.items()}
 
 
 def wilson(hits: float, n: int) -> list[float]:
-    """Return the 95 % score interval of a share of ``n`` (Wilson, 1927)."""
+    """Return the 95 % score interval of the proportion ``hits / n`` (Wilson, 1927)."""
     z = 1.959964
     middle = (hits + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * math.sqrt(hits * (n - hits) / n + z**2 / 4)

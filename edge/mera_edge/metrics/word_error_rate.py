@@ -17,14 +17,15 @@ _UNSPACED = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\uff66-\uff9f\U00020000-\U0003ffff"  # Chinese, Japanese
 )
-"""Scripts that are written without spaces between words."""
+"""Characters of scripts without spaces between words."""
 
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 _NO_SPACE = re.compile(rf"(?<=[{_UNSPACED}])\s+|\s+(?=[{_UNSPACED}])")
 
 
 def tokens(text: str) -> list[str]:
-    """Return what a word error rate counts: words, and of scripts without spaces characters."""
+    """Return the tokens that the word error rate counts: words, or characters in scripts without
+    spaces."""
     return _TOKEN.findall(text)
 
 
@@ -35,17 +36,17 @@ _SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "&": "and"} | {
 
 
 def normalized(text: str) -> str:
-    """Return the words of a transcript as they are compared.
+    """Normalise a transcript for comparison.
 
-    Lower case, without punctuation but apostrophes; digits are read one by one, and titles in full:
-    recognizers differ in how they write these, not in what they heard.
+    Converts to lower case, removes punctuation except apostrophes, and spells out single digits and
+    titles, since recognizers differ in how they write these.
     """
     text = re.sub(r"([0-9&])", r" \1 ", text.lower().replace("’", "'"))
     return " ".join(_SPOKEN.get(word, word) for word in re.sub(r"[^\w'&]|_", " ", text).split())
 
 
 def distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Return the least number of substitutions, deletions and insertions (Levenshtein, 1966)."""
+    """Return the edit distance: substitutions, deletions and insertions (Levenshtein, 1966)."""
     row = list(range(len(hypothesis) + 1))
     for i, wanted in enumerate(reference, 1):
         diagonal, row[0] = row[0], i
@@ -61,11 +62,11 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
     """Compare transcripts, pooled over all utterances.
 
     Returns:
-        ``wer`` and ``cer`` (errors divided by reference words and characters, 0 and up; single
-        spaces between words count as characters), ``n`` utterances, ``words`` in the references,
-        and what they are, ``counts``: ``words``, ``characters`` where the script has no spaces
-        between words (`tokens`), or ``words and characters`` where both occur. ``interval_95`` of
-        both rates, by bootstrap over utterances, which takes them as independent.
+        ``wer`` and ``cer`` (errors divided by reference words and characters, may exceed 1; single
+        spaces between words count as characters); ``n`` utterances; ``words`` in the references,
+        and their kind, ``counts``: ``words``, ``characters`` for scripts without spaces between
+        words (`tokens`), or ``words and characters`` for both. ``interval_95`` of both rates, by
+        bootstrap over utterances, taken as independent.
 
     Raises:
         InputError: the numbers of transcripts differ, or the references contain no words.
@@ -79,7 +80,7 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
     spelled = [tuple(map(_spelled, pair)) for pair in zip(references, hypotheses, strict=True)]
     single = [re.match(f"[{_UNSPACED}]", token) is not None for token in every]
     counts = "characters" if all(single) else "words and characters" if any(single) else "words"
-    # Errors and length of every utterance.
+    # Errors and reference length per utterance.
     counted = {
         "wer": np.array([(distance(r, h), len(r)) for r, h in pairs]),
         "cer": np.array([(distance(r, h), len(r)) for r, h in spelled]),

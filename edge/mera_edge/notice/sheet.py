@@ -1,4 +1,4 @@
-"""The notice as a printable page: what runs, why, whom to ask, one sheet per language."""
+"""The printable notice: what is analysed, why and whom to ask, one sheet per language."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ header,footer{display:none}.sheet{border:0;padding:0;break-after:page}}
 
 @dataclass(frozen=True)
 class NoticeDetails:
-    """What only the person responsible knows.
+    """Details that only the operator knows.
 
     Attributes:
         purpose: why emotions are recognized.
         contact: whom to ask: a name, with a telephone number or an address.
-        link: what the QR code opens; it holds purpose and contact as text if ``None``.
+        link: URL in the QR code; if ``None``, it contains purpose and contact as text.
     """
 
     purpose: str
@@ -53,19 +53,19 @@ class NoticeDetails:
 
 @cache
 def texts() -> dict[str, dict[str, str]]:
-    """Return the sentences by language."""
+    """Return the texts by language."""
     text = files("mera_edge.notice").joinpath("texts.toml").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = tomllib.loads(text)
     return found
 
 
 def notice(settings: Settings, facts: NoticeDetails, languages: Sequence[str]) -> str:
-    """Return the page.
+    """Return the HTML page.
 
     Args:
-        settings: say what is analysed, where, and whether words are passed on.
+        settings: determine what is analysed, where, and whether words are passed on.
         facts: purpose and contact.
-        languages: codes, in this order.
+        languages: language codes, in the order of the sheets.
 
     Raises:
         InputError: a language is unknown, the purpose or contact is empty, or the text is too long
