@@ -1,8 +1,7 @@
-"""Where events go. A sink knows messages, never models.
+"""Sinks: destinations of events. They depend on messages only, never on models.
 
-A sink is written plainly: it may wait for its disk or its peer, and raise. A live run puts each
-into a `QueuedSink`, whose thread waits for it. What a sink passes on of the events, and how often,
-is its own affair.
+A sink may block on its disk or peer, and may raise: a live run wraps each in a `QueuedSink`, which
+has its own thread. A sink decides which events it passes on, and how often.
 """
 
 from __future__ import annotations
@@ -15,27 +14,28 @@ Message = TypeVar("Message", contravariant=True)
 
 
 class Receiver(Protocol[Message]):
-    """Takes every message of a run as it is published, and the summary at the end."""
+    """Receives every message of a run, and the summary at the end."""
 
     def publish(self, message: Message, /) -> None:
-        """Take one message."""
+        """Process one message."""
 
     def close(self, summary: Summary) -> None:
-        """Take the summary and finish: nothing is left half-written."""
+        """Process the summary and finish; nothing may be left half-written."""
 
 
 Sink: TypeAlias = Receiver[EmotionEvent]
-"""Takes every event."""
+"""Receives every event."""
 
 
 class Destination(Sink, Protocol):
-    """A sink that a configuration names.
+    """A sink that can be configured.
 
     Attributes:
-        newest_only: whether an event that could not be passed on is of no use any more.
+        newest_only: whether an event that could not be delivered is obsolete as soon as there is a
+            newer one.
     """
 
     newest_only: ClassVar[bool]
 
     def reopen(self) -> None:
-        """Open a file again that was moved away."""
+        """Reopen a file that was moved away."""

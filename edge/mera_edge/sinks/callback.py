@@ -1,4 +1,4 @@
-"""Events as calls of a function."""
+"""A sink that calls a function."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class Callback:
     """Calls a function with every event.
 
     Args:
-        function: may raise; see `QueuedSink` for what then happens in a live run.
+        function: may raise; `QueuedSink` handles that in a live run.
     """
 
     def __init__(self, function: Callable[[EmotionEvent], None]) -> None:
         self._function = function
 
     def publish(self, event: EmotionEvent) -> None:
-        """Pass one event on."""
+        """Call the function."""
         self._function(event)
 
     def close(self, summary: Summary) -> None:
-        """There is nothing to finish."""
+        """Do nothing."""

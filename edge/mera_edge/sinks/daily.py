@@ -1,4 +1,4 @@
-"""Files of a day each, of which the oldest are deleted."""
+"""Daily rotation of a file, with deletion of the oldest ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mera_edge.errors import InputError
 
 
 class DailyFiles:
-    """Moves yesterday's file aside, ``events.2026-11-29.jsonl``, and deletes what is too old.
+    """Renames the file of a past day to ``events.2026-11-29.jsonl``, and deletes expired ones.
 
-    Days are those of UTC, as in events.
+    Days are in UTC, as in events.
 
     Args:
         path: today's file.
-        keep_days: how many days before today are kept.
+        keep_days: number of past days that are kept.
     """
 
     def __init__(self, path: Path, keep_days: int) -> None:
@@ -24,7 +24,7 @@ class DailyFiles:
         self._day = _last_day(path)
 
     def turn(self, today: date) -> bool:
-        """Return whether a new day has begun, and today's file is now another one.
+        """Rotate if a new day has begun; return whether it has, so that the file must be reopened.
 
         Raises:
             InputError: a file cannot be moved or deleted.
@@ -66,7 +66,7 @@ class DailyFiles:
 
 
 def _last_day(path: Path) -> date | None:
-    """Return the day on which a file was written last, if there is one."""
+    """Return the day of a file's last modification; ``None`` if there is no file."""
     if not path.is_file():
         return None
     return datetime.fromtimestamp(path.stat().st_mtime, timezone.utc).date()

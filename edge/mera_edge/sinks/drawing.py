@@ -14,12 +14,12 @@ from mera_edge.sinks.palette import COLOURS
 from mera_edge.sinks.timeline import Slot, Timeline
 
 WIDTH, LEFT, RIGHT = 1000, 92, 984
-"""Of the drawing; where time begins, after the names of the rows; where it ends."""
+"""Width of the drawing; start of the time axis, after the row labels; its end."""
 ROW, BAND, FUSED, VALENCE, AXIS = 46, 30, 150, 64, 28
 
 
 def draw(timeline: Timeline) -> str:
-    """Return the SVG: moment, fused answer as stacked shares, every modality, valence, time."""
+    """Return the SVG: moments, fused answer as stacked areas, modalities, valence, time axis."""
     height = FUSED + ROW * (1 + len(MODALITIES)) + VALENCE + AXIS + 30
     scale = (RIGHT - LEFT) / max(timeline.duration_s, 1e-6)
 
@@ -49,7 +49,7 @@ def draw(timeline: Timeline) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return minutes and seconds, ``1:05``; hours when there are any."""
+    """Format a time as ``1:05``, or ``1:00:05`` from one hour on."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -78,7 +78,7 @@ def _stack(slots: list[Slot], x: Callable[[float], float], y: float) -> Iterator
         for index, emotion in enumerate(EMOTIONS):
             top = y + FUSED * (1 - edges[:, index + 1])
             bottom = y + FUSED * (1 - edges[:, index])
-            # Steps, not slopes: an answer holds until the next one.
+            # A step function: an answer holds until the next one.
             sides = list(zip(left, right, top, bottom, strict=True))
             there = [f"{a:.1f},{t:.1f} {b:.1f},{t:.1f}" for a, b, t, _ in sides]
             back = [f"{b:.1f},{t:.1f} {a:.1f},{t:.1f}" for a, b, _, t in reversed(sides)]

@@ -1,4 +1,4 @@
-"""From what a user writes after --sink to a sink."""
+"""Opens the sinks that the settings name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def open_sink(target: SinkSettings, switchboard: Switchboard) -> Destination:
-    """Return the sink that the settings name.
+    """Open a sink.
 
     Args:
-        target: the settings.
-        switchboard: for sinks that take commands.
+        target: its settings.
+        switchboard: for sinks that accept commands.
 
     Raises:
-        MeraError: there is no such sink, or it cannot be used.
+        MeraError: the scheme is not supported, or the sink cannot be used.
     """
     if target.scheme in ("mqtt", "mqtts"):
         from mera_edge.sinks.mqtt import MqttSink
@@ -38,10 +38,10 @@ def open_sink(target: SinkSettings, switchboard: Switchboard) -> Destination:
 
 
 def reach(target: SinkSettings) -> None:
-    """Look whether the peer that a URL names takes events, or its port can be had.
+    """Check that a URL's peer accepts the connection, or that its port is free.
 
     Raises:
-        MeraError: it does not, or there is no such sink.
+        MeraError: it does not, or the scheme is not supported.
     """
     if target.scheme in ("mqtt", "mqtts"):
         from mera_edge.sinks.mqtt import MqttSink

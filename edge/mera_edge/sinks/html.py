@@ -1,4 +1,4 @@
-"""A run as one self-contained page: the answer, the timeline, the words, the cost."""
+"""The report of a run as a self-contained HTML page: answer, timeline, words, cost."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _AGES_KEPT = 10_000
 
 
 class HtmlReport:
-    """Gathers events in bounded memory and writes the page at the end, whole or not at all.
+    """Collects events in bounded memory and writes the page atomically at the end.
 
     Args:
-        path: the page; its directory is made.
+        path: the page; its directory is created.
 
     Raises:
         InputError: the path is a directory or a device.
@@ -40,11 +40,11 @@ class HtmlReport:
         self._late = 0
 
     def publish(self, event: EmotionEvent) -> None:
-        """Take one event."""
+        """Add one event."""
         at_s = event.media_time_s
         if at_s is None:
             now = datetime.fromisoformat(event.at.replace("Z", "+00:00")).timestamp()
-            # The time of day may be set back.
+            # The wall clock may be set back.
             at_s = self._timeline.duration_s + max(0.0, now - (self._before or now))
             self._before = now
         self._timeline.add(event, at_s)
@@ -57,7 +57,7 @@ class HtmlReport:
         """Write the page.
 
         Raises:
-            InputError: it cannot be written; nothing is left behind.
+            InputError: it cannot be written.
         """
         write(self._path, self._page(summary))
 
@@ -146,7 +146,7 @@ def _answer(summary: Summary) -> str:
 
 
 def _moments(summary: Summary) -> str:
-    """List the moments that were sure enough."""
+    """List the moments that are not `unclear`."""
     items = [
         f'<li class="{segment.label}"><time>{clock(segment.begin_s)}</time>'
         f"<span><b>{segment.label}</b> {segment.confidence:.0%} for "

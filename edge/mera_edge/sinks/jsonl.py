@@ -15,8 +15,8 @@ class JsonLines:
     """One event per line; the summary comes last.
 
     Args:
-        target: see `Lines`; a file is continued.
-        keep_days: a file is one of a day, and deleted after so many: see `DailyFiles`.
+        target: see `Lines`; an existing file is appended to.
+        keep_days: rotate the file daily, and delete it after this many days: see `DailyFiles`.
 
     Raises:
         InputError: see `Lines`.
@@ -35,7 +35,7 @@ class JsonLines:
         self._lines.write(event.to_json())
 
     def reopen(self) -> None:
-        """Continue in a new file if the present one was moved away: see `Lines`."""
+        """See `Lines.reopen`."""
         self._lines.reopen()
 
     def close(self, summary: Summary) -> None:

@@ -1,4 +1,4 @@
-"""Lines of text on stdout, in a file, a pipe or a device: every line is whole."""
+"""Writes complete lines of text to stdout, a file, a pipe or a device."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mera_edge.errors import InputError
 
 
 class Lines:
-    """Writes lines, each at once and unbuffered.
+    """Writes lines immediately and unbuffered.
 
-    A regular file is locked: two processes would tear each other's lines. If a crash left half a
-    line at its end, the next one begins on a new line. A pipe or a device is opened when the first
-    line is written, since that takes as long as nobody reads.
+    A regular file is locked, since two processes would interleave their lines. If a crash left an
+    incomplete line at its end, the next one starts on a new line. A pipe or device is opened only
+    when the first line is written, since opening blocks until there is a reader.
 
     Args:
         target: ``-`` for stdout, else a file, a named pipe or a device.
-        append: whether a file is continued; else it is replaced.
+        append: whether an existing file is appended to or truncated.
 
     Raises:
-        InputError: the file cannot be written, or somebody writes it already; stdout is closed.
+        InputError: the file cannot be written or is locked by another run, or stdout is closed.
     """
 
     def __init__(self, target: str, append: bool = True) -> None:
@@ -34,7 +34,7 @@ class Lines:
         self._name = "stdout" if target in STDOUT else target
         self._file: io.FileIO | None = None
         self._line = self._rest = b""
-        """The newest line, and what is still to be written of it."""
+        """The last line, and its part that has not been written yet."""
         if target in STDOUT:
             self._file = self._stdout()
         elif self._is_regular():
@@ -43,14 +43,14 @@ class Lines:
     def write(self, line: str) -> None:
         """Write one line.
 
-        A line of which the disk takes a part counts as written: the rest comes before the next.
+        A partially written line counts as written: the rest is written before the next one.
 
         Raises:
-            InputError: it cannot be written, no part of it.
-            BrokenPipeError: nobody reads stdout any more.
+            InputError: no part of it could be written.
+            BrokenPipeError: the reader of stdout has gone.
         """
         self._flush()
-        # A surrogate becomes its escape, which is JSON.
+        # Lone surrogates become escapes, which are valid in JSON strings.
         self._line = self._rest = line.encode(errors="backslashreplace") + b"\n"
         try:
             self._flush()
@@ -60,10 +60,10 @@ class Lines:
                 raise
 
     def reopen(self) -> None:
-        """Continue in a new file if the present one was moved away or removed.
+        """Continue in a new file if the current one was moved away or removed.
 
         Raises:
-            InputError: there can be none; the old one is continued.
+            InputError: the new file cannot be opened; the old one is kept.
         """
         if self._target in STDOUT or self._file is None or not self._is_regular():
             return
@@ -94,14 +94,14 @@ class Lines:
             except BrokenPipeError:
                 if self._target in STDOUT:
                     raise
-                # The next reader of a named pipe begins with a whole line.
+                # The next reader of a named pipe gets the complete line.
                 self._file, self._rest = None, self._line
             except OSError as error:
                 raise InputError(
                     f"{self._name} cannot be written ({error.strerror})", "free some disk space"
                 ) from error
             else:
-                if written is None:  # somebody has made our stdout non-blocking
+                if written is None:  # stdout is non-blocking
                     select.select([], [self._file], [])
                 self._rest = self._rest[written or 0 :]
 
@@ -112,7 +112,7 @@ class Lines:
         return io.FileIO(sys.stdout.fileno(), "w", closefd=False)
 
     def _is_regular(self) -> bool:
-        """Whether the target is a regular file, or nothing yet."""
+        """Whether the target is a regular file or does not exist."""
         try:
             mode = Path(self._target).stat().st_mode
         except OSError:
@@ -142,7 +142,7 @@ def _lock(file: io.FileIO, target: str) -> None:
             "use one file per run",
         ) from error
     except OSError:
-        pass  # a file system without locks: NFS without its daemon
+        pass  # the file system does not support locks, for example NFS without lockd
 
 
 def _ends_a_line(file: io.FileIO) -> bool:

@@ -1,4 +1,4 @@
-"""A run as it happens, in a terminal."""
+"""The live view in a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BAR = 28
 
 
 class LiveView:
-    """Redraws a panel per room with every event; one fits a terminal of 80 by 24 characters."""
+    """Redraws one panel per room with every event; a panel fits a terminal of 80 x 24."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
@@ -33,7 +33,7 @@ class LiveView:
         self._live.update(Group(*self._panels.values()), refresh=True)
 
     def close(self, summary: Summary) -> None:
-        """Clear the panel away: the answer follows as text."""
+        """Remove the panels; the summary follows as text."""
         self._live.stop()
 
 
@@ -57,7 +57,7 @@ def _panel(event: EmotionEvent) -> RenderableType:
 
 
 def _top(event: EmotionEvent) -> tuple[Text, Text]:
-    """Return the two lines that are read first."""
+    """Return the two headlines."""
     if event.sources and all(source.state == "gone" for source in event.sources.values()):
         remedy = "`mera-edge doctor` with the same options says why and what to do"
         return (
@@ -113,7 +113,7 @@ def _modality(modality: Modality) -> Text:
 def _words(event: EmotionEvent) -> Text:
     words = event.transcript
     style = "" if words.final else "italic"
-    # The newest words matter: a long utterance loses its beginning, not its end.
+    # A long utterance is truncated at its start, since the newest words matter.
     text = words.text if len(words.text) <= 140 else "…" + words.text[-139:]
     return Text(f"“{text}”" if text else "no words yet", style=style if text else "dim")
 

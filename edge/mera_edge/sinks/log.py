@@ -1,4 +1,4 @@
-"""What an operator wants to read: when a camera or microphone was lost and came back."""
+"""Logs when a camera or microphone is lost and comes back."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NOTHING_WORKS = (
 
 
 class SourceLog:
-    """Logs every change of a source's state, and once that none has ever worked."""
+    """Logs every change of a source's state, and once if no source has worked so far."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str | None, str], tuple[SourceState, str | None]] = {}
         self._some_work = False
 
     def publish(self, event: EmotionEvent) -> None:
-        """Compare the sources with those of the event before."""
+        """Compare the sources with those of the previous event."""
         for id, source in (event.sources or {}).items():
             state = source.state, source.reason_code
             if self._states.get((event.room, id)) != state:
@@ -35,11 +35,11 @@ class SourceLog:
                 what = f"{line} {source.state}{why}{f' ({remedy})' if remedy else ''}"
                 _LOG.log(level, "%s", what)
         states = {state for state, _ in self._states.values()}
-        # Files have no state: they are there.
+        # Events of files have no sources.
         self._some_work |= not event.sources or "live" in states
         if not self._some_work and states == {"gone"}:
             self._some_work = True
             _LOG.error(NOTHING_WORKS)
 
     def close(self, summary: Summary) -> None:
-        """There is nothing to finish."""
+        """Do nothing."""

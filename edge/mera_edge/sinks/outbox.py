@@ -1,4 +1,4 @@
-"""A thread that does one job after another, so that nobody else waits for them."""
+"""A queue of jobs with a worker thread, so that callers never block."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from collections.abc import Callable
 _STEP_S = 0.02
 
 Job = Callable[[], float | None]
-"""Returns ``None`` when it is done with, or the seconds after which to try it again."""
+"""Returns ``None`` when done, or the seconds after which to retry it."""
 
 
 class Outbox:
-    """A bounded queue of jobs and the thread that does them, in order.
+    """A bounded queue of jobs, and a daemon thread that runs them in order.
 
-    The thread is a daemon: a job that hangs for ever does not keep the process alive.
+    A job that hangs does not keep the process alive.
 
     Args:
         name: of the thread.
-        size: jobs that may wait. When one more comes, the oldest is dropped: the newest count.
+        size: capacity. When the queue is full, the oldest job is dropped.
 
     Attributes:
-        dropped: jobs that were never done.
+        dropped: number of jobs dropped.
     """
 
     def __init__(self, name: str, size: int) -> None:
@@ -40,11 +40,11 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no job waits behind the one that is being done."""
+        """Whether no job is queued behind the running one."""
         return not self._waiting
 
     def put(self, job: Job) -> bool:
-        """Queue a job, without waiting. Return whether none had to be dropped for it."""
+        """Queue a job without blocking; return whether no other was dropped for it."""
         with self._changed:
             if self._closed:
                 return True
@@ -57,7 +57,10 @@ class Outbox:
         return not full
 
     def close(self, last: Job) -> None:
-        """Take a last job, which is not dropped. The thread ends after it, or when a job fails."""
+        """Queue a last job, which is never dropped; the thread ends after it.
+
+        From now on jobs are not retried: the thread ends when one fails.
+        """
         with self._changed:
             if not self._closed:
                 self._waiting.append(last)
@@ -65,7 +68,7 @@ class Outbox:
                 self._changed.notify()
 
     def abandon(self) -> None:
-        """Forget what waits and take no more: for a job that knows that no other can be done."""
+        """Clear the queue and accept no more jobs; called by a job if no other can succeed."""
         with self._changed:
             self._waiting.clear()
             self._closed = True
@@ -74,10 +77,11 @@ class Outbox:
         """Wait for the thread to end after `close`.
 
         Args:
-            until_s: by `time.monotonic`, the latest moment.
-            patience_s: a job that has taken so long hangs, and is not waited for.
+            until_s: deadline, by `time.monotonic`.
+            patience_s: do not wait for a job that has run for longer than this.
 
-        Returns the number of jobs that were not done.
+        Returns:
+            The number of jobs that were not done.
         """
         while time.monotonic() < until_s and not self._hangs(patience_s):
             self._thread.join(_STEP_S)

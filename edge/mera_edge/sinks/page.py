@@ -1,4 +1,4 @@
-"""A self-contained HTML page, in the one style that all our pages have."""
+"""Self-contained HTML pages in a common style."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def page(title: str, body: str, footer: str, head: str | None = None) -> str:
         title: plain text.
         body: the sections, HTML.
         footer: HTML.
-        head: HTML in place of the style, which a page without a server has in itself.
+        head: HTML that replaces the inline style, for pages of a server.
     """
     title = escape(title)
     head = f"<style>{style()}</style>" if head is None else head
@@ -39,23 +39,23 @@ def style() -> str:
 
 
 def facts(cells: Mapping[str, str]) -> str:
-    """Return figures in large print, each over what it is (both HTML)."""
+    """Return figures in large print with their labels (both HTML)."""
     items = "".join(f"<div><dt>{what}</dt><dd>{value}</dd></div>" for what, value in cells.items())
     return f"<dl class=facts>{items}</dl>"
 
 
 def refuse_no_file(path: Path) -> None:
-    """Raise `InputError` when a page cannot take the place of ``path``: a directory, a device."""
+    """Raise `InputError` if ``path`` exists and is not a regular file."""
     if path.exists() and not path.is_file():
         what = "a directory" if path.is_dir() else "not a regular file"
         raise InputError(f"{path} is {what}", "name a file, for example report.html")
 
 
 def write(path: Path, text: str) -> None:
-    """Write a page, whole or not at all; its directory is made, and a link is followed.
+    """Write a page atomically; its directory is created, and symbolic links are followed.
 
     Raises:
-        InputError: it cannot be written; nothing is left behind.
+        InputError: it cannot be written.
     """
     refuse_no_file(path)
     target = path.resolve()

@@ -1,7 +1,7 @@
-"""One colour per emotion, wherever emotions are drawn.
+"""The colours of the emotions.
 
-The hues differ in lightness too, so that they stay apart for colour-blind readers and on light
-and dark grounds alike.
+They differ in lightness as well as hue, so that colour-blind readers can distinguish them, on light
+and dark backgrounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A sink in a thread of its own: it may hang, be slow or fail, and the run goes on."""
+"""Runs a sink in its own thread, so that a slow, hanging or failing sink does not stop the run."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _LOG = logging.getLogger(__name__)
 Message = TypeVar("Message")
 
 WAITING = 256
-"""Events that may wait for a sink: 51 s of one room."""
+"""Queue size in events: 51 s of one room."""
 
 PATIENCE_S = 1.0
-"""A sink that takes so long for one event hangs."""
+"""A sink that takes longer for one event counts as hanging."""
 
 LONGEST_WAIT_S = 2.0
-"""Between two tries of a sink that fails."""
+"""Maximum interval between retries of a failing sink."""
 
 
 class QueuedSink(Generic[Message]):
-    """Passes events on over a bounded queue. No method but `wait` waits for the sink.
+    """Passes events on through a bounded queue. Only `wait` blocks.
 
-    A sink that fails is tried again with the same event, while the next ones wait. When too many
-    wait, the oldest are dropped, and how many is said.
+    If the sink fails, the same event is retried while the next ones are queued. If the queue is
+    full, the oldest events are dropped, and their number is logged.
 
     Args:
-        sink: from now on used by no other thread.
+        sink: must not be used by any other thread.
         name: for messages.
         changed: called from any thread when `worked`, `gone` or `error` has changed.
-        reopen: of the sink, for `reopen`.
-        waiting: how many events may wait.
-        newest_only: whether a message that could not be passed on gives way to the next one,
-            instead of being tried again; none counts as lost.
+        reopen: the sink's method, called for `reopen`.
+        waiting: size of the queue in events.
+        newest_only: whether a failed message is replaced by the next one instead of being retried;
+            none counts as lost.
 
     Attributes:
-        worked: whether the sink has ever taken anything.
-        gone: whether its reader has gone for good.
-        error: why it fails, while it does.
+        worked: whether the sink has ever accepted a message.
+        gone: whether its reader has gone permanently.
+        error: the reason while it fails, else ``None``.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class QueuedSink(Generic[Message]):
             self._trouble("is too slow: the oldest queued events are dropped")
 
     def reopen(self) -> None:
-        """Have the sink opened again before the next event."""
+        """Reopen the sink before the next event."""
         self._to_reopen = True
 
     def close(self, summary: Summary | None) -> None:
-        """Queue the end, with the summary unless the run broke off."""
+        """Queue the end, with the summary unless the run failed."""
         end = (lambda: None) if summary is None else (lambda: self._sink.close(summary))
         self._outbox.close(lambda: self._try(end, proves=False))
 
     def wait(self, until_s: float) -> None:
-        """Wait after `close` for the sink, and say what was lost.
+        """Wait for the sink after `close`, and log how many events were lost.
 
         Args:
-            until_s: by `time.monotonic`, the latest moment; a sink that hangs is left before.
+            until_s: deadline, by `time.monotonic`; a hanging sink is abandoned earlier.
         """
         left = self._outbox.wait(until_s, PATIENCE_S)
         lost = self._lost + (0 if self._newest_only else max(0, left - 1))
@@ -106,12 +106,12 @@ class QueuedSink(Generic[Message]):
             _LOG.warning("%s %s", self._name, what)
 
     def _try(self, use: Callable[[], None], proves: bool = True) -> float | None:
-        """Use the sink; return the seconds until it is worth another try, if it is.
+        """Call the sink; return the seconds until a retry, or ``None``.
 
         Args:
-            use: does something with it.
-            proves: whether that fails where the sink does. A broker that was never reached can be
-                left without an error.
+            use: the call.
+            proves: whether success shows that the sink works. Closing the connection to a broker
+                that was never reached does not.
         """
         try:
             if self._to_reopen:
@@ -127,7 +127,7 @@ class QueuedSink(Generic[Message]):
             self._trouble(f"fails: {error}")
             self._changed()
             return None if self._newest_only else self._backoff.wait_s()
-        except Exception as error:  # noqa: BLE001  (whatever it is, the service goes on)
+        except Exception as error:  # noqa: BLE001  (a sink must not stop the service)
             self._refused += 1
             self._trouble(f"failed on an event: {error!r}")
         else:

@@ -1,4 +1,4 @@
-"""Which events a sink gets."""
+"""Selects the events for a sink."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mera_edge.events import EmotionEvent
 
 
 class Selection:
-    """Chooses among the events of a run, for every room alone, as a sink's settings say.
+    """Filters the events of a run by a sink's settings, per room.
 
-    A change that comes too early for `every_s` is not lost: it is one still when the time is up,
-    unless it has been taken back.
+    A change within `every_s` of the last event is not lost: it is passed on when that time is over,
+    unless it has been reverted.
 
     Args:
-        settings: `on` and `every_s` count.
-        clock: seconds.
+        settings: `on`, `every_s` and `transcript` are used.
+        clock: returns seconds.
 
     Attributes:
-        words: that the sink gets.
+        words: the words that the sink gets.
     """
 
     def __init__(self, settings: SinkSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -41,6 +41,6 @@ class Selection:
 
 
 def _state(event: EmotionEvent) -> Any:
-    """Return what makes a change."""
+    """Return the state whose changes count."""
     sources = {id: source.state for id, source in (event.sources or {}).items()}
     return event.moment and event.moment.label, sources

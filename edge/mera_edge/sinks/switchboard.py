@@ -1,4 +1,4 @@
-"""What a sink that takes commands may switch."""
+"""The protocol of switches for sinks that accept commands."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Protocol
 
 
 class SwitchStates(Protocol):
-    """What is on in a room."""
+    """The switches of a room."""
 
     @property
     def paused(self) -> bool:
-        """Whether everything is off."""
+        """Whether the room is paused."""
 
     @property
     def camera(self) -> bool:
@@ -23,11 +23,11 @@ class SwitchStates(Protocol):
 
 
 class Switchboard(Protocol):
-    """The switches of every room."""
+    """The switches of all rooms."""
 
     @property
     def rooms(self) -> Mapping[str, SwitchStates]:
-        """By the room's id."""
+        """The switches by room id."""
 
     def set(
         self,
@@ -38,4 +38,4 @@ class Switchboard(Protocol):
         camera: bool | None = None,
         microphone: bool | None = None,
     ) -> None:
-        """Change switches; those that are ``None`` stay. ``by`` is for the audit log."""
+        """Set switches; ``None`` leaves one unchanged. ``by`` is recorded in the audit log."""

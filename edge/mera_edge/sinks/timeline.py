@@ -1,4 +1,4 @@
-"""What happened when: a run of any length in a bounded number of slots."""
+"""The timeline of a run of any length, in a bounded number of slots."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mera_edge.events import EmotionEvent, Transcript
 from mera_edge.labels import EMOTIONS, MODALITIES, ModalityName
 
 SLOTS = 600
-"""Slots of a full timeline; more events than that share them."""
+"""Maximum number of slots; beyond that, events share slots."""
 
 UTTERANCES = 500
-"""Utterances kept, the newest."""
+"""Maximum number of utterances; the newest are kept."""
 
 
 @dataclass
@@ -39,18 +39,18 @@ class TimelineTrack:
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
-        """``[7]``, the mean over the slot, or ``None`` when nothing was known in it."""
+        """``[7]``, the mean over the slot; ``None`` if there were none."""
         return self.total / self.count if self.count else None
 
     @property
     def reason(self) -> str:
-        """Why nothing was known, most of the time."""
+        """The most frequent reason for missing probabilities."""
         return self.reasons.most_common(1)[0][0] if self.reasons else ""
 
 
 @dataclass
 class Slot:
-    """A stretch of time and what was known in it."""
+    """An interval of time and the answers in it."""
 
     begins_s: float
     ends_s: float
@@ -59,17 +59,17 @@ class Slot:
         default_factory=lambda: {name: TimelineTrack() for name in MODALITIES}
     )
     moments: Counter[str] = field(default_factory=Counter)
-    """Events of each moment's label; of none where nobody was there."""
+    """Number of events per label of the moment."""
     valence: float = 0.0
     """Sum over the fused answers."""
 
     @property
     def moment(self) -> str | None:
-        """The moment's label, most of the time."""
+        """The most frequent label of the moment; ``None`` if nobody was seen or heard."""
         return self.moments.most_common(1)[0][0] if self.moments else None
 
     def join(self, later: Slot) -> None:
-        """Extend it by the slot that follows."""
+        """Merge the following slot into this one."""
         self.ends_s = later.ends_s
         self.fused.join(later.fused)
         self.valence += later.valence
@@ -80,14 +80,14 @@ class Slot:
 
 @dataclass(frozen=True)
 class TimelineUtterance:
-    """What was said, and when it was first heard."""
+    """An utterance, and the time of its first words."""
 
     at_s: float
     transcript: Transcript
 
 
 class Timeline:
-    """Gathers events. When it is full, neighbouring slots are joined: memory stays bounded."""
+    """Collects events. When it is full, neighbouring slots are merged, so memory is bounded."""
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
@@ -102,7 +102,7 @@ class Timeline:
         return self._end_s
 
     def add(self, event: EmotionEvent, at_s: float) -> None:
-        """Take an event that was published at ``at_s``, in seconds since the beginning."""
+        """Add an event published at ``at_s``, in seconds since the start."""
         if not self.slots or self._in_last == self._share:
             self._make_room()
             self.slots.append(Slot(self._end_s, at_s))

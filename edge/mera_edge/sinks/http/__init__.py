@@ -1,4 +1,4 @@
-"""A live page, events, state, health and metrics, served. Needs the extra `http`."""
+"""Serves a live page, events, state, health and metrics over HTTP. Needs the extra `http`."""
 
 from mera_edge.sinks.http.sink import HttpSink
 

@@ -15,7 +15,7 @@ from mera_edge.errors import ConfigError, InputError
 DEFAULT_PORT = 8765
 
 SHORTEST_TOKEN = 16
-"""Characters: one that is shorter can be guessed. `openssl rand -hex 16` makes one of 32."""
+"""Minimum length in characters; shorter tokens can be guessed. `openssl rand -hex 16` makes 32."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def bind(target: SinkSettings) -> tuple[socket.socket, Access]:
 
     Raises:
         ConfigError: the URL or the token cannot be used.
-        InputError: the port cannot be had.
+        InputError: the port is not available.
     """
     host, port = _place(target.to)
     token = None if target.token_file is None else _token(target.token_file)
@@ -91,7 +91,7 @@ def _bound(host: str, port: int) -> socket.socket:
         raise InputError(
             f"sink http://{host}: unknown host", "use an address of this machine"
         ) from error
-    # asyncio sends at once (TCP_NODELAY) only where the protocol is named.
+    # asyncio sets TCP_NODELAY only if the protocol is given.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What is served where."""
+"""The web application and its routes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mera_edge.sinks.switchboard import Switchboard
 
 
 class Change(BaseModel):
-    """What a request wants switched; what it does not name stays."""
+    """The body of a switch request; omitted switches stay unchanged."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -46,7 +46,7 @@ def make(
         return JSONResponse(board.state())
 
     async def switch(request: Request) -> Response:
-        # No form of another page has this type: its browser asks first, and gets no answer.
+        # HTML forms cannot send this type, and cross-origin scripts fail the CORS preflight.
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             return PlainTextResponse("expected content-type application/json\n", 415)
         body = b""
@@ -59,7 +59,7 @@ def make(
             return Response(status_code=400)
         try:
             change = Change.model_validate(json.loads(body or b"null"))
-            # It waits for locks and listeners; the loop has other readers.
+            # In a thread, since it may block on locks and listeners.
             by = f"HTTP {request.client.host if request.client else 'client'}"
             await anyio.to_thread.run_sync(lambda: switchboard.set(by=by, **dict(change)))
         except (ValueError, RecursionError, ValidationError):
@@ -102,7 +102,7 @@ class Events:
         self._board, self._bell = board, bell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events as they come, as ASGI wants it."""
+        """Send events as they are published (ASGI)."""
         request = Request(scope, receive)
         stream = Stream(
             self._board,

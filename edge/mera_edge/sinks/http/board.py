@@ -1,4 +1,4 @@
-"""What requests are answered from: the newest event of every room, and its last minutes."""
+"""The data that requests are answered from: each room's newest event and recent history."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mera_edge.events import EmotionEvent, RunInfo
 from mera_edge.sinks.switchboard import Switchboard
 
 HISTORY_S = 600
-"""How far back the page looks, a point a second."""
+"""Length of the history, with one point per second."""
 
 REPLAYED = 512
-"""Events kept for readers that were away for a moment or are slow."""
+"""Events kept for clients that reconnect or are slow."""
 
 HUNG_AFTER_S = 10.0
-"""Without an event for so long, the run hangs."""
+"""The run counts as hanging after this time without an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class SentEvent:
     """An event as it is sent."""
 
     number: int
-    """Counts all that were sent, without gaps."""
+    """Consecutive number of the event."""
     id: str
     room: str
     message: bytes
-    """As a server-sent event: written once, for all readers."""
+    """As a server-sent event, serialized once for all clients."""
 
 
 @dataclass
@@ -43,11 +43,11 @@ class _Room:
 
 
 class Board:
-    """Takes events in one thread and is read by others. Its size does not grow with the run.
+    """Stores events; thread-safe, and of bounded size.
 
     Args:
-        switchboard: tells the rooms and their switches.
-        clock: seconds.
+        switchboard: provides the rooms and their switches.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Board:
         self._next = 0
 
     def publish(self, event: EmotionEvent) -> None:
-        """Take an event."""
+        """Store an event."""
         name, now_s = event.room_id or "", self._clock()
         id = f"{event.run}.{event.sequence}"
         message = f"id: {id}\ndata: {event.to_json()}\n\n".encode()
@@ -76,19 +76,22 @@ class Board:
             self._next += 1
 
     def since(self, number: int) -> list[SentEvent]:
-        """Return what was sent from a number on; the oldest of it may be forgotten."""
+        """Return the events from a number on, as far as they are still stored."""
         with self._lock:
             new = min(self._next - number, len(self._told))
             return [self._told[-back] for back in range(new, 0, -1)]
 
     def after(self, last_id: str | None) -> int:
-        """Return the number that follows an id: that of the newest event if the id is unknown."""
+        """Return the number after that of the event ``last_id``.
+
+        If it is unknown, the number of a recent event, so that about one per room is sent again.
+        """
         with self._lock:
             found = (told.number + 1 for told in self._told if told.id == last_id)
             return next(found, max(0, self._next - max(1, len(self._rooms))))
 
     def state(self) -> dict[str, Any]:
-        """Return all that is known now, as JSON has it."""
+        """Return the current state, for JSON."""
         with self._lock:
             now_s = self._clock()
             switches = self._switchboard.rooms
@@ -118,7 +121,7 @@ class Board:
 
     @property
     def healthy(self) -> bool:
-        """Whether events come; loading models may take a minute."""
+        """Whether there are recent events; loading models may take a minute."""
         with self._lock:
             newest_s = max((room.seen_s for room in self._rooms.values()), default=None)
             if newest_s is None:
@@ -127,7 +130,7 @@ class Board:
 
     @property
     def ready(self) -> bool:
-        """Whether every room has given its first event."""
+        """Whether every room has published an event."""
         with self._lock:
             rooms = self._switchboard.rooms
             return bool(rooms) and rooms.keys() <= self._rooms.keys()

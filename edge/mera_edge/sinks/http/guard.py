@@ -18,12 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mera_edge.sinks.http.address import Access
 
 LONGEST_BODY = 1024
-"""Bytes of a request: the switches of a room take a hundred."""
+"""Maximum size of a request's body in bytes; switches need about a hundred."""
 
 _LOG = logging.getLogger(__name__)
 
 _OPEN = frozenset({"/healthz", "/readyz"})
-"""Paths that need no token: they say nothing but whether it works."""
+"""Paths that need no token: they reveal only whether the service works."""
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -43,15 +43,15 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 class Guard:
     """Admits permitted requests only, and adds security headers.
 
-    A page of the web can make a browser ask us, under a name of its own (DNS rebinding) or from
-    afar: so names are checked, and only a request of our own page's origin may change anything.
+    Any web page can make a browser send requests here, by DNS rebinding or cross-origin. Therefore
+    host names are checked, and only same-origin requests may change anything.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, as ASGI wants it."""
+        """Handle a request (ASGI)."""
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,7 +65,7 @@ class Guard:
         try:
             await app(scope, receive, answer)
         except LocalProtocolError:
-            pass  # uvicorn has answered 400: a chunked body was spoiled
+            pass  # uvicorn has answered 400: a chunked body was malformed
         except Exception:
             _LOG.exception("a request failed")
             raise
@@ -84,7 +84,7 @@ class Guard:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:9]) > LONGEST_BODY:
             return 413, f"the body may have at most {LONGEST_BODY} bytes"
-        # Of a trusted proxy, which may have put another name into `Host`.
+        # A trusted proxy may have replaced `Host`.
         forwarded = headers.get("x-forwarded-host") if peer in self._access.trusted else None
         origin, host = headers.get("origin"), forwarded or headers.get("host", "")
         own = origin is None or origin.partition("://")[2].lower() == host.lower()
@@ -93,7 +93,7 @@ class Guard:
         return None
 
     def _is_known(self, host: str) -> bool:
-        """Whether a request's host is an address in numbers, or one of our names."""
+        """Whether a request's host is an IP address or one of our names."""
         found = _HOST.fullmatch(host)
         if found is None:
             return False

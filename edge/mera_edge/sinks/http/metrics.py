@@ -1,4 +1,4 @@
-"""What Prometheus asks for, in its conventions: base units, `_total`, no people as labels."""
+"""Prometheus metrics, by its conventions: base units, `_total`, labels of low cardinality."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0)
 
 
 class Metrics:
-    """Counts events. Room ids are the only names in it."""
+    """Metrics of events. Rooms appear by id only, and people not at all."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
@@ -74,10 +74,10 @@ class Metrics:
             self._valence.labels(room).set(event.emotion.valence)
             for emotion, share in event.emotion.probabilities.items():
                 self._emotion.labels(room, emotion).set(share)
-        else:  # a value that stays would pass for one of now
+        else:  # the last value would look current
             self._valence.remove(room)
             self._emotion.remove_by_labels({"room": room})
 
     def text(self) -> bytes:
-        """Return the exposition."""
+        """Return the metrics in the text exposition format."""
         return generate_latest(self._registry)

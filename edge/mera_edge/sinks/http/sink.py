@@ -1,4 +1,4 @@
-"""The sink: a server in a thread of its own."""
+"""The HTTP sink: a server in its own thread."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from mera_edge.sinks.http.board import Board
 from mera_edge.sinks.switchboard import Switchboard
 
 CONNECTIONS = 320
-"""At the same time, streams and others."""
+"""Maximum number of concurrent connections, streams included."""
 
 _LONGEST_HEAD = 16_384
-"""Bytes of a request's first line and headers."""
+"""Maximum size of a request's first line and headers in bytes."""
 
 
 class HttpSink:
     """Serves a live page, events, state, health and metrics until it is closed.
 
-    Nothing here waits for a reader: events go into the `Board`, and the server's thread is told.
+    Publishing never blocks: events go into the `Board`, and the server's thread is notified.
 
     Args:
-        target: ``http://HOST:PORT``, and who may ask.
-        switchboard: what requests may switch.
+        target: ``http://HOST:PORT``, and the access settings.
+        switchboard: executes switch requests.
 
     Raises:
         MissingExtra: Starlette and uvicorn are not installed.
-        MeraError: the address cannot be had, or the token cannot be used.
+        MeraError: the address is not available, or the token cannot be used.
 
     Attributes:
-        url: where it is served.
+        url: of the live page.
     """
 
     newest_only: ClassVar = False
@@ -55,8 +55,7 @@ class HttpSink:
         self.url = _url(*self._socket.getsockname()[:2])
         self._board, self._metrics, self._bell = Board(switchboard), Metrics(), Wakeup()
         app = make(self._board, self._metrics, self._bell, switchboard, access)
-        # What a stranger sends is no news for the operator; failures of ours are, and `Guard` logs
-        # them.
+        # Malformed requests are not worth logging; `Guard` logs failures of the application.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -78,7 +77,7 @@ class HttpSink:
         self._thread.start()
 
     def publish(self, event: EmotionEvent) -> None:
-        """Take an event, and let the readers know."""
+        """Store an event and notify the clients."""
         self._board.publish(event)
         self._metrics.publish(event)
         self._bell.ring()
@@ -87,7 +86,7 @@ class HttpSink:
         """Do nothing: there is no file."""
 
     def close(self, summary: Summary) -> None:
-        """End the streams and the server."""
+        """Close the streams and stop the server."""
         self._bell.ring(over=True)
         self._server.should_exit = True
         self._thread.join(2)

@@ -1,4 +1,4 @@
-"""Events as they come, for any number of readers: server-sent events."""
+"""Server-sent events for any number of clients."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from starlette.types import Receive, Scope, Send
 from mera_edge.sinks.http.board import Board
 
 READERS = 256
-"""Streams at the same time."""
+"""Maximum number of concurrent streams."""
 
 PING_S = 15.0
-"""A comment so often, so that proxies and readers see that the way is open."""
+"""Interval of keep-alive comments, so that proxies and clients do not time out."""
 
 _RETRY = b"retry: 2000\n\n"
 _PING = b": still here\n\n"
 
 
 class Wakeup:
-    """Wakes all readers. Rung from any thread, heard in the server's loop.
+    """Wakes all streams. `ring` may be called from any thread; `heard` runs in the event loop.
 
     Attributes:
-        readers: how many streams are open.
-        pings: how often it was time for a sign of life.
-        over: whether the streams are to end.
+        readers: number of open streams.
+        pings: number of keep-alive intervals so far.
+        over: whether the streams must end.
     """
 
     def __init__(self) -> None:
@@ -36,17 +36,17 @@ class Wakeup:
         self._rung = asyncio.Event()
 
     def ring(self, over: bool = False) -> None:
-        """Say that there is something new, or that all is over. Waits for nobody."""
+        """Signal new events, or the end, without blocking."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._ring, over)
 
     async def heard(self) -> None:
-        """Wait until it rings."""
+        """Wait for the next signal."""
         await self._rung.wait()
 
     def attach(self) -> None:
-        """Belong to the running loop."""
+        """Attach to the running event loop."""
         self._loop, self._rung = asyncio.get_running_loop(), asyncio.Event()
         self._loop.call_later(PING_S, self._ping, self._loop)
 
@@ -62,13 +62,13 @@ class Wakeup:
 
 
 class Stream:
-    """One reader's events. It has no queue: who is slow gets what the board still remembers.
+    """The event stream of one client, without a queue: slow clients miss what the board drops.
 
     Args:
-        board: has the events.
-        bell: rings for new ones.
-        last_id: of the last event that the reader got before it was cut off.
-        room: the only one whose events are wanted.
+        board: the events.
+        bell: signals new ones.
+        last_id: id of the last event that the client received before a disconnection.
+        room: send only the events of this room.
     """
 
     def __init__(self, board: Board, bell: Wakeup, last_id: str | None, room: str | None) -> None:
@@ -76,7 +76,7 @@ class Stream:
         self._next = board.after(last_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the reader leaves or all is over."""
+        """Send events until the client disconnects or the sink is closed (ASGI)."""
         if self._bell.readers >= READERS:
             busy = PlainTextResponse("too many clients\n", 503, {"retry-after": "10"})
             await busy(scope, receive, send)

@@ -1,4 +1,4 @@
-"""States of rooms for a broker (MQTT 5), with what Home Assistant needs to discover them."""
+"""Publishes the state of rooms over MQTT 5, with discovery for Home Assistant."""
 
 from mera_edge.sinks.mqtt.sink import MqttSink
 

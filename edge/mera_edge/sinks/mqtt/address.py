@@ -1,4 +1,4 @@
-"""Which broker, and where in its tree of topics."""
+"""The address of the broker, and the topics of this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MACHINE = Path("/etc/machine-id")
 
 @dataclass(frozen=True)
 class Address:
-    """A broker and this box on it.
+    """A broker, and this machine's place in its topics.
 
     Attributes:
-        shown: broker as messages name it.
+        shown: the broker in messages, without secrets.
         prefix: first levels of all topics.
-        node: this box.
+        node: name of this machine in topics.
     """
 
     host: str
@@ -42,10 +42,10 @@ class Address:
 
     @classmethod
     def of(cls, settings: SinkSettings) -> Address:
-        """Read ``mqtt://[USER@]HOST[:PORT][/PREFIX]`` and what goes with it.
+        """Parse ``mqtt://[USER@]HOST[:PORT][/PREFIX]`` and the other settings of the sink.
 
         Raises:
-            InputError: it is no such address.
+            InputError: the address is not valid.
             ConfigError: the password cannot be read.
         """
         shown = redacted(settings.to)
@@ -74,7 +74,7 @@ class Address:
 
     @property
     def base(self) -> str:
-        """First levels of this box's topics."""
+        """First levels of this machine's topics."""
         return f"{self.prefix}/{self.node}"
 
 
@@ -85,7 +85,7 @@ def _bad(shown: str, why: str) -> InputError:
 
 
 def _topic(path: str, shown: str) -> str:
-    """Return the prefix that a URL's path says, or the usual one."""
+    """Return the topic prefix in a URL's path, or the default."""
     topic = unquote(path).strip("/") or _PREFIX
     if re.search(r"[+#]", topic):
         raise _bad(shown, "a prefix of topics has no wildcards (+ and #)")
@@ -95,7 +95,7 @@ def _topic(path: str, shown: str) -> str:
 
 
 def machine() -> str:
-    """Return an id of this machine that is the same after a restart, and tells no other one."""
+    """Return a stable id of this machine that does not reveal its machine id or host name."""
     try:
         known = _MACHINE.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -104,11 +104,11 @@ def machine() -> str:
 
 
 def identifier(room: str | None) -> str:
-    """Return a room's id as topics and Home Assistant take it: letters, digits, ``_`` and ``-``."""
+    """Return a room's id for topics and Home Assistant: ASCII letters, digits, ``_`` and ``-``."""
     plain = room or "room_1"
     ascii_only = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
     short = re.sub(r"[^A-Za-z0-9_-]+", "_", ascii_only)[:40]
     if short == plain:
         return short
-    # Two names may look the same once their marks are gone.
+    # A hash, since different names can be equal without their special characters.
     return f"{short}_{hashlib.sha256(plain.encode()).hexdigest()[:4]}".lstrip("_")

@@ -1,4 +1,4 @@
-"""A connection to a broker that says why there is none."""
+"""A connection to an MQTT broker, with reasons for failures."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 _KEEPALIVE_S, _CONNECT_S, _ANSWER_S = 10, 2.0, 2.0
 _AGAIN_S = 0.5
-"""Between two tries to connect."""
+"""Interval between attempts to connect."""
 _REFUSED_S = 30.0
-"""After somebody else has taken our place."""
+"""Interval after the broker rejected publishing, or another client used our name."""
 _LEAVE_S = 0.5
-"""For the last message, before the connection is closed."""
+"""Timeout for the last message before the connection is closed."""
 _MOST_WAITING = 20
-"""Messages that may wait for an acknowledgement of the broker."""
+"""Maximum number of messages without acknowledgement."""
 
 ONLINE, OFFLINE = "online", "offline"
 
 
 class Broker:
-    """Connects when asked, never by itself: what is published is always what is now.
+    """Connects only on request, never automatically, so that only current states are published.
 
-    Every connection is a new client: nothing that an old one had not sent is sent later.
+    Every connection is a new client, so that unsent messages of the previous one are discarded.
 
     Args:
         address: of the broker.
-        topics: subscribed to.
-        receive: takes topic and payload of what comes, in another thread; retained messages,
-            which are of the past, are left out.
+        topics: topics to subscribe to.
+        receive: called with topic and payload of messages, in another thread; retained messages are
+            ignored, since they are outdated.
 
     Raises:
         MissingExtra: paho-mqtt is not installed.
@@ -55,20 +55,20 @@ class Broker:
         self._status = f"{address.base}/status"
         self._id = f"mera-edge-{address.node}-{uuid.uuid4().hex[:8]}"
         self._denied = threading.Event()
-        """Whether somebody else has said that we are offline."""
+        """Whether our status was overwritten with offline."""
         self._client: Client | None = None
         self._again_s = 0.0
         self._error: MeraError | None = None
         """Why there is no connection."""
         self._refused: MeraError | None = None
-        """What the broker said against us in the meantime."""
+        """Error reported asynchronously by the broker."""
 
     def connect(self) -> bool:
-        """Be connected. Return whether it is a new connection.
+        """Connect unless already connected; return whether it is a new connection.
 
         Raises:
             Unreachable: the broker does not answer.
-            InputError: it does not want us, or we do not trust it.
+            InputError: it refuses the connection, or its certificate is not trusted.
         """
         if self._refused is not None:
             self._error, self._refused = self._refused, None
@@ -105,12 +105,12 @@ class Broker:
         Args:
             topic: without wildcards.
             payload: text.
-            retain: whether the broker keeps it for who comes later.
-            sure: whether the broker has to acknowledge it (QoS 1), which is waited for.
-            lasts_s: after which the broker forgets it.
+            retain: whether the broker keeps it for later subscribers.
+            sure: whether to wait for the broker's acknowledgement (QoS 1).
+            lasts_s: message expiry interval.
 
         Raises:
-            Unreachable: there is no connection any more.
+            Unreachable: the connection was lost.
             InputError: the broker refuses it.
         """
         from paho.mqtt.packettypes import PacketTypes
@@ -131,7 +131,7 @@ class Broker:
                 raise refused or self._lost()
 
     def check(self) -> None:
-        """Connect and leave again, without a word to others.
+        """Connect and disconnect again, without publishing anything.
 
         Raises:
             MeraError: see `connect`.
@@ -140,7 +140,7 @@ class Broker:
         self._leave()
 
     def close(self) -> None:
-        """Say goodbye, if there is a connection."""
+        """Publish that we are offline and disconnect, if there is a connection."""
         if self._client is not None and self._client.is_connected():
             last = self._client.publish(self._status, OFFLINE, 1, retain=True)
             if not last.rc:
@@ -154,7 +154,7 @@ class Broker:
             client.loop_stop()
 
     def _connected(self) -> Client:
-        """Return a client whose connection the broker has accepted."""
+        """Return a connected client."""
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         address, client = self._address, self._make()
@@ -202,9 +202,10 @@ class Broker:
         raise refusal(code, address, ended)
 
     def _see_other(self, payload: bytes, retained: bool) -> None:
-        """Take a status that is not from this connection.
+        """Process a status that was not published by this connection.
 
-        The broker may tell the end of an earlier one, of before a power cut, when we are back.
+        After a power cut, the broker may publish the will of the previous connection only when we
+        are already connected again.
         """
         if payload == OFFLINE.encode():
             self._denied.set()

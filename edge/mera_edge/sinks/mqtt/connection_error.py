@@ -1,4 +1,4 @@
-"""Why a broker cannot be used, in a sentence with its remedy."""
+"""Translates connection failures of a broker into errors with remedies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mera_edge.sinks.mqtt.address import Address
 
 
 def connection_error(error: Exception, address: Address) -> MeraError:
-    """Return why there is no connection."""
+    """Return the error for a failed connection."""
     shown = f"broker {address.shown}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(error, shown)
@@ -38,7 +38,7 @@ def connection_error(error: Exception, address: Address) -> MeraError:
 
 
 _OTHER_NAME = (62, 64)
-"""OpenSSL's codes: the host's name, or its IP address, is not in the certificate."""
+"""OpenSSL's codes for a mismatch of host name or IP address with the certificate."""
 
 
 def _untrusted(error: ssl.SSLCertVerificationError, shown: str) -> MeraError:
@@ -59,10 +59,10 @@ _BUSY = (136, 137, 159)
 
 
 def refusal(code: Any, address: Address, ended: bool) -> MeraError:
-    """Return why a broker did not accept the connection.
+    """Return the error for a connection that a broker did not accept.
 
     Args:
-        code: what it answered; ``None`` if it did not.
+        code: reason code of its answer; ``None`` without an answer.
         address: of the broker.
         ended: whether it closed the connection.
     """

@@ -1,4 +1,4 @@
-"""What Home Assistant is told of this box and its rooms: device-based discovery (2024.11 on)."""
+"""Home Assistant's device-based MQTT discovery (2024.11 and later): this machine and its rooms."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mera_edge.sinks.mqtt.broker import OFFLINE, ONLINE
 from mera_edge.sinks.mqtt.state import LABELS
 
 EXPIRES_S = 30
-"""A state that was not said again for so long is unavailable: the process may hang."""
+"""States expire after this time without an update, since the process may hang."""
 
 SWITCHES = ("pause", "camera", "microphone")
 
 
 def machine_device(address: Address, bundle: str | None) -> tuple[str, dict[str, Any]]:
-    """Return topic below the discovery prefix and payload of the box itself."""
+    """Return topic, below the discovery prefix, and payload of the machine itself."""
     id = f"mera_edge_{address.node}"
     return f"device/{id}/config", {
         "device": {
@@ -53,14 +53,14 @@ def room_device(
     switches: bool,
     words: bool,
 ) -> tuple[str, dict[str, Any]]:
-    """Return topic below the discovery prefix and payload of a room.
+    """Return topic, below the discovery prefix, and payload of a room.
 
     Args:
         address: of the broker.
         id: of the room, in topics.
-        name: of the room, for people; ``None`` for the only one.
-        sources: which of ``camera`` and ``microphone`` it has.
-        switches: whether something follows its switches.
+        name: display name of the room; ``None`` for a single one.
+        sources: those of ``camera`` and ``microphone`` that it has.
+        switches: whether the room can be switched.
         words: whether words are published.
     """
     unique = f"mera_edge_{address.node}_{id}"

@@ -1,4 +1,4 @@
-"""A sink that is a device on a broker."""
+"""The MQTT sink."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mera_edge.sinks.mqtt.state import (
 from mera_edge.sinks.switchboard import Switchboard
 
 EVERY_S = 1.0
-"""Between two states of a room in which nothing of weight has changed."""
+"""Interval between states of a room without an important change."""
 
 
 @dataclass
 class _Room:
-    """What was said of a room last."""
+    """What was last published about a room."""
 
     published_s: float = -math.inf
     immediate: tuple[Any, ...] | None = None
@@ -39,14 +39,14 @@ class _Room:
 
 
 class MqttSink:
-    """Publishes the state of every room once a second and at every change, retained, for 30 s.
+    """Publishes the state of every room once a second and at every change, retained for 30 s.
 
-    After an outage what is now is published, and nothing of what was. Emotions are those of the
-    moment, which does not flicker.
+    After an outage only the current state is published. The emotion is that of the moment, which is
+    smoothed.
 
     Args:
-        settings: its URL and what goes with it.
-        switchboard: what commands switch; none are taken without it.
+        settings: of the sink.
+        switchboard: executes commands; without it none are accepted.
 
     Raises:
         InputError: the address cannot be used.
@@ -66,17 +66,17 @@ class MqttSink:
         self._broker = Broker(self._address, topics, self._receive)
         self._rooms: dict[str, _Room] = {}
         self._ids: dict[str, str] = {}
-        """Ids of the rooms by those that they have in topics."""
+        """Room ids by their form in topics."""
         self._bundle: str | None = None
         self._asked = threading.Event()
-        """Whether Home Assistant has started and wants everything anew."""
+        """Whether Home Assistant has restarted, so that everything must be published again."""
 
     def publish(self, event: EmotionEvent) -> None:
-        """Bring the broker up to date.
+        """Publish the state of the event's room.
 
         Raises:
-            Unreachable: it does not answer.
-            InputError: it does not want us, or is not to be trusted.
+            Unreachable: the broker does not answer.
+            InputError: it refuses the connection, or its certificate is not trusted.
         """
         if event.about is not None:
             self._bundle = event.about.bundle
@@ -88,10 +88,10 @@ class MqttSink:
         self._publish(event, time.monotonic())
 
     def reopen(self) -> None:
-        """There is no file."""
+        """Do nothing: there is no file."""
 
     def check(self) -> None:
-        """Look whether the broker takes us.
+        """Check that the broker accepts the connection.
 
         Raises:
             MeraError: see `publish`.
@@ -99,7 +99,7 @@ class MqttSink:
         self._broker.check()
 
     def close(self, summary: Summary) -> None:
-        """Say goodbye."""
+        """Publish that we are offline and disconnect."""
         self._broker.close()
 
     def _publish(self, event: EmotionEvent, now_s: float) -> None:
@@ -126,7 +126,7 @@ class MqttSink:
         self._tell_change(event, said, base)
 
     def _tell_change(self, event: EmotionEvent, said: _Room, base: str) -> None:
-        """Publish what has just happened."""
+        """Publish a change of the moment, and a final text."""
         changed = change(said.label, event)
         said.label = event.moment.label if event.moment else None
         if changed is not None:
@@ -143,7 +143,7 @@ class MqttSink:
             )
 
     def _receive(self, topic: str, payload: bytes) -> None:
-        """Take a message; what is no command of ours is nothing."""
+        """Process a message; anything but a valid command is ignored."""
         if topic == self._birth:
             if payload == ONLINE.encode():
                 self._asked.set()

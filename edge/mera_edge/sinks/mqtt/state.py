@@ -1,4 +1,4 @@
-"""What of an event is published: a room's state, its changes, its words."""
+"""Converts events to MQTT messages: a room's state and its changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mera_edge.sinks.switchboard import SwitchStates
 
 LABELS = (*EMOTIONS, UNCLEAR)
 FRESH_S = 5.0
-"""A moment that began earlier is no news: after an outage it is only the state."""
+"""A moment that began earlier, for example in an outage, is not published as a change."""
 LONGEST_WORDS = 255
-"""Characters that a state of Home Assistant may have."""
+"""Maximum length of a state in Home Assistant."""
 
 
 def state(event: EmotionEvent, switches: SwitchStates | None) -> dict[str, Any]:
-    """Return a room's state: the moment, what it rests on, how the sources are, what it cost."""
+    """Return a room's state: moment, evidence, sources, switches and cost."""
     moment, emotion = event.moment, event.emotion
     return {
         "at": event.at,
@@ -41,9 +41,9 @@ def state(event: EmotionEvent, switches: SwitchStates | None) -> dict[str, Any]:
 
 
 def sources(event: EmotionEvent) -> dict[str, str]:
-    """Return the states of the room's camera and microphone, as far as it has them.
+    """Return the states of the room's camera and microphone, if present.
 
-    What somebody switched off has no fault.
+    ``off`` if switched off on purpose, so that it does not count as a problem.
     """
     prefix = f"{event.room_id}_"
     return {
@@ -53,13 +53,13 @@ def sources(event: EmotionEvent) -> dict[str, str]:
 
 
 def immediate_fields(state: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what of a state is told at once when it changes."""
+    """Return the fields of a state whose changes are published immediately."""
     keys = ("emotion", "presence", "sources", "pause", "camera", "microphone")
     return tuple(state.get(key) for key in keys)
 
 
 def change(before: str | None, event: EmotionEvent) -> dict[str, Any] | None:
-    """Return what is told of a moment that has just begun, if one has."""
+    """Return the message for a new moment; ``None`` if none has just begun."""
     moment = event.moment
     if moment is None or moment.label == before or moment.lasts_s > FRESH_S:
         return None
