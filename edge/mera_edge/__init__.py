@@ -13,7 +13,7 @@ Camera and microphone, until Ctrl-C:
 
     mera_edge.run_live(mera_edge.Settings(camera=0, mic="default"), on_event=print)
 
-Your own frames and sound:
+Your own frames and audio:
 
     with mera_edge.Stream() as stream:
         event = stream.tick(now_s, audio=samples, frame=image)
@@ -42,12 +42,12 @@ import os
 
 __version__ = "0.1.0"
 
-# The Linux wheels of ONNX Runtime report to their maker since 1.29, unless this is set when they
-# are loaded. Every package of this project imports this one first. Only an explicit 0 allows it.
+# Since 1.29, ONNX Runtime's Linux wheels send telemetry unless this is set before they are loaded.
+# Every package of this project imports this one first. Only an explicit 0 permits telemetry.
 if os.environ.get("ORT_DISABLE_TELEMETRY") != "0":
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-TYPE_CHECKING = False  # typing's own, which takes longer to import than all of this
+TYPE_CHECKING = False  # type checkers treat it as True; importing typing would be slow
 if TYPE_CHECKING:
     from mera_edge.asr.protocol import Hypothesis as Hypothesis
     from mera_edge.asr.protocol import SpeechRecognizer as SpeechRecognizer
@@ -88,7 +88,7 @@ _HOMES = {
     "service.stream": ("Stream",),
     "sinks": ("Sink",),
 }
-"""Where each public name lives: it is loaded when it is first used."""
+"""Public names by module; each is imported on first use."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""``python -m mera_edge``, where the command itself is not on the path."""
+"""``python -m mera_edge``: the command, if it is not on the PATH."""
 
 from mera_edge.cli import main
 

@@ -1,14 +1,14 @@
-"""How long to wait before the next try."""
+"""Exponential backoff."""
 
 from __future__ import annotations
 
 
 class Backoff:
-    """Waits that double with every failure in a row, up to a limit.
+    """Delays that double with every consecutive failure, up to a limit.
 
     Args:
-        first_s: the first wait, in seconds.
-        longest_s: no wait is longer.
+        first_s: first delay in seconds.
+        longest_s: maximum delay in seconds.
     """
 
     def __init__(self, first_s: float = 0.25, longest_s: float = 2.0) -> None:
@@ -16,10 +16,10 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Take note of a success: the next wait is the first again."""
+        """Record a success: the next delay is the first again."""
         self._next_s = self._first_s
 
     def wait_s(self) -> float:
-        """Take note of a failure and return the seconds to wait."""
+        """Record a failure and return the delay in seconds."""
         wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._longest_s)
         return wait_s

@@ -1,4 +1,4 @@
-"""Passwords and tokens, from files that only the service may read."""
+"""Reads passwords and tokens from files, and inserts them into URLs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib.parse import quote
 from mera_edge.errors import ConfigError
 
 PLACE = "{password}"
-"""Where a URL wants its password, if it is not the user's."""
+"""Placeholder for a password that does not belong to the user of a URL."""
 
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^/?#:@]+)@")
 
 
 def password(file: str) -> str:
-    """Read a password: see `secret`."""
+    """Read a password; see `secret`."""
     return secret(file, "password_file")
 
 
@@ -24,9 +24,9 @@ def secret(file: str, key: str) -> str:
     """Read a secret.
 
     Args:
-        key: the setting that names the file, for messages.
-        file: a path, or the name of a systemd credential (``LoadCredential=``), which lies in
+        file: a path, or the name of a systemd credential (``LoadCredential=``) in
             ``$CREDENTIALS_DIRECTORY``.
+        key: the setting that names the file, for messages.
 
     Raises:
         ConfigError: it cannot be read, or is empty.
@@ -45,12 +45,12 @@ def secret(file: str, key: str) -> str:
 
 
 def wants_password(spec: str) -> bool:
-    """Return whether an address leaves a place for a password."""
+    """Return whether an address has a placeholder, or a user without a password."""
     return PLACE in spec or _USER.match(spec) is not None
 
 
 def with_password(spec: str, secret: str) -> str:
-    """Return an address with a password, percent-encoded, in the place that it leaves for it."""
+    """Insert a percent-encoded password into an address; see `wants_password`."""
     encoded = quote(secret, safe="")
     if PLACE in spec:
         return spec.replace(PLACE, encoded)

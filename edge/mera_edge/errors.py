@@ -1,4 +1,4 @@
-"""One family of errors. Each says what is wrong, with what, and what to do about it."""
+"""The exceptions of mera-edge. Each states what is wrong, with what, and the remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 1500
 
 
 def _readable(text: str) -> str:
-    """Leave the middle of a text out that is longer than anybody reads."""
+    """Shorten a long text in the middle."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST * 2 // 3]} … {text[-_LONGEST // 3 :]}"
@@ -22,9 +22,9 @@ class MeraError(Exception):
     """An error with a remedy.
 
     Attributes:
-        what: what is wrong, with which file or device; addresses are shown without secrets.
-        remedy: what the reader can do, in one sentence.
-        exit_code: what the command line exits with.
+        what: what is wrong, with which file or device; secrets in addresses are redacted.
+        remedy: what the user can do, in one sentence.
+        exit_code: exit code of the command line.
     """
 
     exit_code = 2
@@ -38,24 +38,24 @@ class MeraError(Exception):
         return f"{self.what}: {self.remedy}" if self.remedy else self.what
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Errors come from other processes, and `args` is not what a class was called with.
+        # For pickling between processes: `args` are not the arguments of `__init__`.
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(MeraError):
-    """A file, a row or a value that cannot be used."""
+    """An unusable file, row or value."""
 
 
 class ConfigError(MeraError):
-    """A configuration key or value that cannot be used."""
+    """An unusable configuration key or value."""
 
 
 class Unreachable(MeraError):
-    """A peer that does not answer now, and may later."""
+    """A peer that is temporarily unreachable."""
 
 
 class SourceError(MeraError):
-    """A camera, microphone or stream that does not answer; the code says why."""
+    """A failure of a camera, microphone or stream; the code gives the reason."""
 
     def __init__(self, code: ReasonCode, what: str, remedy: str = "") -> None:
         super().__init__(what, remedy)
@@ -71,11 +71,11 @@ class EngineError(MeraError):
 
 
 _PACKAGES = {"mic": "apt install portaudio19-dev gcc python3-dev && "}
-"""What an extra needs of the system, where that is Debian."""
+"""System packages that an extra needs on Debian."""
 
 
 class MissingExtra(MeraError):
-    """A verb or a source that needs an optional set of packages."""
+    """An optional dependency (extra) that is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
         first = _PACKAGES.get(extra, "")
@@ -84,6 +84,6 @@ class MissingExtra(MeraError):
 
 
 class CheckFailed(MeraError):
-    """A gate or a check that said no: nothing is broken, the answer is no."""
+    """A gate or check with a negative result; not a malfunction."""
 
     exit_code = 1

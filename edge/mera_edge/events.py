@@ -1,4 +1,4 @@
-"""The messages that sinks get: an `EmotionEvent` per answer, a `Summary` at the end."""
+"""The messages for sinks: an `EmotionEvent` per answer, and a `Summary` at the end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SourceState = Literal["connecting", "live", "stalled", "gone", "off"]
 def _all_emotions(probabilities: dict[str, float]) -> dict[str, float]:
     if set(probabilities) != set(EMOTIONS):
         raise ValueError(f"probabilities must name {', '.join(EMOTIONS)}")
-    return {name: probabilities[name] for name in EMOTIONS}  # JSON tools may sort them
+    return {name: probabilities[name] for name in EMOTIONS}  # JSON tools may have sorted them
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,36 +39,36 @@ Code = Annotated[
 
 
 def named(probabilities: NDArray[np.floating]) -> dict[str, float]:
-    """Return ``[7]`` as a mapping from emotion to probability, at four decimals."""
+    """Return ``[7]`` as a mapping from emotion to probability, rounded to four decimals."""
     return {name: round(float(p), 4) for name, p in zip(EMOTIONS, probabilities, strict=True)}
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)  # a later version may say more
+    model_config = ConfigDict(extra="ignore", frozen=True)  # later versions may add fields
 
 
 _L = TypeVar("_L", bound="_Line")
 
 
 class _Line(_Message):
-    """A message that is a line of its own."""
+    """A message that is written as one line."""
 
     def to_json(self) -> str:
-        """Return one line of JSON. Absent fields are left out, but `emotion` is null then."""
+        """Return one line of JSON. Fields that are ``None`` are omitted, except `emotion`."""
         return json.dumps(self.to_fields(), ensure_ascii=False, separators=(",", ":"))
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the same before it is written down."""
+        """Return the fields of `to_json` as a dictionary."""
         fields = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         fields.setdefault("emotion", None)
         return fields
 
     @classmethod
     def from_json(cls: type[_L], line: str) -> _L:
-        """Read a line back. Fields that are not known are left out.
+        """Parse a line. Unknown fields are ignored.
 
         Raises:
-            InputError: the line is none of this schema; the message says which field.
+            InputError: the line does not match the schema; the message names the field.
         """
         try:
             return cls.model_validate_json(line)
@@ -89,7 +89,7 @@ class Emotion(_Message):
 
     @classmethod
     def of(cls, probabilities: NDArray[np.floating], valence: float) -> Emotion:
-        """Make one from ``[7]`` probabilities and a valence."""
+        """Create one from probabilities ``[7]`` and a valence."""
         shares = named(probabilities)
         label = max(shares, key=lambda name: shares[name])
         valence = round(min(1.0, max(-1.0, float(valence))), 4)
@@ -281,7 +281,7 @@ class Summary(_Line):
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of every line that a run writes: an event or a summary."""
+    """Return the JSON Schema of the lines of a run: events and the summary."""
     lines: TypeAdapter[EmotionEvent | Summary] = TypeAdapter(EmotionEvent | Summary)
     schema = lines.json_schema(by_alias=True)
     for line in ("EmotionEvent", "Summary"):
@@ -294,6 +294,6 @@ def json_schema() -> dict[str, Any]:
 
 
 def timestamp(seconds_since_epoch: float) -> str:
-    """Return a time of day as the events write it: ``2026-11-22T12:00:00.123Z``."""
+    """Format a time as in events: ``2026-11-22T12:00:00.123Z``."""
     moment = datetime.fromtimestamp(seconds_since_epoch, timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What goes from a stage to the fusion."""
+"""The output of a modality, and the input of the fusion."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mera_edge.labels import ModalityName, project
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one modality says at one moment."""
+    """The output of one modality at one moment."""
 
     modality: ModalityName
     captured_s: float
-    """Stream time, in seconds, of the newest sample, picture or word that it rests on."""
+    """Stream time in seconds of the newest sample, image or word that it is based on."""
     probabilities: NDArray[np.float32]
     """``[7]`` in the order of `EMOTIONS`, summing to one."""
     valence: float
     """In [-1, 1]."""
     embedding: NDArray[np.float32]
-    """``[D]``, what the fusion reads."""
+    """``[D]``, input of the fusion."""
     person: int | None = None
-    """Whose face it is; ``None`` for voice and words."""
+    """Id of the tracked face; ``None`` for voice and words."""
 
     @classmethod
     def of_outputs(
@@ -35,11 +35,11 @@ class Evidence:
         outputs: Mapping[str, NDArray[np.floating]],
         labels: Sequence[str],
     ) -> Evidence:
-        """Return the evidence in the outputs of one of the bundle's encoders, for a batch of one.
+        """Create evidence from the outputs of one of the bundle's encoders, for a batch of one.
 
         Args:
             modality: of the encoder.
-            captured_s: stream time, in seconds, of the newest sample or word.
+            captured_s: stream time in seconds of the newest sample or word.
             outputs: ``probabilities`` ``[1, C]``, ``valence`` ``[1, 1]``, ``embedding`` ``[1, D]``.
             labels: the encoder's ``C`` labels.
         """

@@ -1,4 +1,4 @@
-"""The seven emotions, and the one table that maps the words of every corpus onto them."""
+"""The seven emotions, and the mapping of corpus labels to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMOTIONS = ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise")
 ModalityName = Literal["voice", "face", "text"]
 MODALITIES: tuple[ModalityName, ...] = get_args(ModalityName)
 MODALITY_NAMES: dict[ModalityName, str] = {"voice": "voice", "face": "face", "text": "words"}
-"""What users read."""
+"""Names for users."""
 
 VALENCE = {
     "neutral": 0.0,
@@ -27,8 +27,8 @@ VALENCE = {
     "disgust": -0.6,
     "surprise": 0.2,
 }
-"""Valence in [-1, 1] that stands for an emotion in corpora that do not rate valence:
-coarse positions on the pleasure axis of the circumplex model of affect (Russell, 1980)."""
+"""Valence in [-1, 1] of each emotion, for corpora without ratings of valence: coarse positions on
+the pleasure axis of the circumplex model of affect (Russell, 1980)."""
 
 _VALENCES = np.array([VALENCE[name] for name in EMOTIONS], np.float32)
 
@@ -43,14 +43,14 @@ _ALIASES = {
 }
 _EMOTION_OF = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
 OUTSIDE = frozenset({"contempt"})
-"""Corpus labels that are none of the seven: classifiers may know them, events never say them."""
+"""Labels outside the seven emotions, which classifiers may have; they never appear in events."""
 
 
 def to_emotion(name: str) -> str:
-    """Return the one of `EMOTIONS` that a corpus label means (``"Happiness"`` -> ``"happy"``).
+    """Map a corpus label to one of `EMOTIONS` (``"Happiness"`` -> ``"happy"``).
 
     Raises:
-        InputError: the label is none of ours; the message names the nearest known one.
+        InputError: the label is unknown; the message suggests the nearest known one.
     """
     emotion = _EMOTION_OF.get(name.strip().lower())
     if emotion is None:
@@ -61,15 +61,15 @@ def to_emotion(name: str) -> str:
 
 
 def project(probabilities: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.float32]:
-    """Bring a classifier's probabilities over its own labels onto the seven emotions.
+    """Map a classifier's probabilities over its own labels to the seven emotions.
 
     Args:
         probabilities: ``[..., C]`` over ``names``.
         names: the classifier's ``C`` labels, for example RAVDESS's eight with *calm*.
 
     Returns:
-        ``[..., 7]`` in the order of `EMOTIONS`, summing to one: labels that mean the same emotion
-        are added, labels outside the seven are dropped and the rest renormalised.
+        ``[..., 7]`` in the order of `EMOTIONS`, summing to one: labels of the same emotion are
+        added, labels outside the seven are dropped and the rest is renormalised.
     """
     if tuple(names) == EMOTIONS:
         return probabilities.astype(np.float32)
@@ -78,11 +78,11 @@ def project(probabilities: NDArray[np.floating], names: Sequence[str]) -> NDArra
         if name not in OUTSIDE:
             seven[..., EMOTIONS.index(to_emotion(name))] += probabilities[..., column]
     total = seven.sum(axis=-1, keepdims=True)
-    # All of it outside the seven: nothing is known about them.
+    # All probability is outside the seven: return a uniform distribution.
     unknown = total < 1e-6
     return np.where(unknown, np.float32(1 / len(EMOTIONS)), seven / np.where(unknown, 1, total))
 
 
 def expected_valence(probabilities: NDArray[np.float32]) -> float:
-    """Return the mean of `VALENCE` under the probabilities ``[7]`` of `EMOTIONS`."""
+    """Return the expectation of `VALENCE` under the probabilities ``[7]`` of `EMOTIONS`."""
     return float(probabilities @ _VALENCES)

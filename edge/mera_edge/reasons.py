@@ -1,4 +1,4 @@
-"""Why a source or a modality gives nothing: a code for machines beside the sentence for people."""
+"""Reasons why a source or a modality gives nothing: codes for programs, sentences for people."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ReasonCode = Literal[
     "no_time",
     "stage_failed",
 ]
-"""A code keeps its meaning for ever; new ones may come."""
+"""Codes never change their meaning; new ones may be added."""
 
 
 class Reason(NamedTuple):
@@ -61,7 +61,7 @@ class Reason(NamedTuple):
 
     @classmethod
     def of(cls, code: ReasonCode) -> Reason:
-        """Return a reason that says what its code means, and no more."""
+        """Return a reason with the standard sentence of its code."""
         return cls(code, MEANINGS[code])
 
 
@@ -110,7 +110,7 @@ MEANINGS: Final[dict[ReasonCode, str]] = {
 }
 
 OFF: Final[frozenset[str | None]] = frozenset({"paused", "switched_off", "excluded"})
-"""Codes of what somebody switched off on purpose."""
+"""Codes of what was switched off on purpose."""
 
 _PLUGGED = (
     "check that it is plugged in; `ls /dev/v4l/by-id` lists cameras, `arecord -l` microphones"
@@ -136,4 +136,4 @@ REMEDIES: Final[dict[str | None, str]] = {
     "unsupported": "choose another format of the device",
     "muted": "unmute it, or raise its level",
 }
-"""What to do about the codes of a source where something can be done."""
+"""Remedies for the codes of a source, if there are any."""

@@ -1,4 +1,4 @@
-"""What of a source's address may be shown: in events, logs, errors, recordings and reports."""
+"""Removes secrets from addresses, for events, logs, errors, recordings and reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HIDDEN: Final = "…"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)(://?|%3A%2F%2F)(.*)", re.DOTALL | re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-# Of bounded length and word by word: a message may hold a line of any length.
+# Bounded, and applied per word, so that the time on messages of any length stays linear.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}(?::/|%3A%2F)", re.IGNORECASE)
 _SECRET = re.compile(r"[@?#]|%40")
 _USER = re.compile(r"\S*:\S*@")
@@ -17,11 +17,11 @@ _QUERY = re.compile(r"\?\S*=\S*")
 
 
 def redacted(spec: str) -> str:
-    """Return a camera, microphone or file as it may be shown.
+    """Return the address of a camera, microphone or file without secrets.
 
-    Of a URL scheme, host and port are left: a secret may be its user, a part of its path (some
-    cameras), its query or its fragment, whatever it is called there. Of a GStreamer pipeline the
-    elements' names are left. A device and a path are shown as they are.
+    URLs are reduced to scheme, host and port, since user, path (on some cameras), query and
+    fragment may be secret. GStreamer pipelines are reduced to the names of their elements. Devices
+    and paths are unchanged.
     """
     if match := _URL.fullmatch(spec.strip()):
         return _url(*match.groups())
@@ -31,7 +31,7 @@ def redacted(spec: str) -> str:
 
 
 def redacted_text(text: str) -> str:
-    """Return a message without the user, query or fragment of any address in it."""
+    """Redact all URLs with a user, query or fragment in a message."""
     return re.sub(r"\S+", lambda match: _word(match[0]), text)
 
 
@@ -48,7 +48,7 @@ def _url(scheme: str, separator: str, rest: str) -> str:
     place = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     host = place.rpartition("@")[2]
     more = rest[len(place) :]
-    # A password with "/", "?" or "#" in it would pass for host and path.
+    # A password that contains "/", "?" or "#" could be mistaken for host and path.
     if "@" in more or "%40" in more or not _HOST.fullmatch(host):
         return f"{scheme}://{HIDDEN}"
     return f"{scheme}://{host}" + (f"/{HIDDEN}" if more.strip("/") else "")

@@ -1,4 +1,4 @@
-"""CSV files that people write, with every fault named by its line."""
+"""Reads CSV files written by people or other tools; errors name the line."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ ALIASES = {
     "split": (),
     "weight": (),
 }
-"""By column what other tools call it, in any case: Hugging Face, MASR, Common Voice."""
+"""Names of our columns in other tools, case-insensitive: Hugging Face, MASR, Common Voice."""
 
 DELIMITERS = ",;\t|"
-"""The comma first; spreadsheets write semicolons where a comma is a decimal point."""
+"""In order of preference. Spreadsheets write semicolons in locales with decimal commas."""
 
 
 class Skipped:
-    """The rows that are left out because they cannot be used; more than ``limit`` are an error."""
+    """Collects unusable rows that are skipped; more than ``limit`` are an error."""
 
     def __init__(self, limit: int = 0) -> None:
         self.limit = limit
         self.faults: list[str] = []
 
     def add(self, fault: InputError) -> None:
-        """Leave a row out, or raise where too many were."""
+        """Skip a row, or raise if there are too many."""
         if len(self.faults) < self.limit:
             self.faults.append(str(fault))
             return
@@ -51,7 +51,7 @@ class Skipped:
 
 
 def renamed(columns: Mapping[str, T]) -> dict[str, T]:
-    """Return the columns of a row by our names; what is called so already stays."""
+    """Rename the columns of a row to our names; a column that has one already is kept."""
     given = {name.strip().lower(): name for name in columns if isinstance(name, str)}
     ours = {
         given[theirs]: name
@@ -64,17 +64,17 @@ def renamed(columns: Mapping[str, T]) -> dict[str, T]:
 
 
 def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
-    """Read the rows of a CSV with their lines. Empty lines are no rows.
+    """Read the rows of a CSV file with their line numbers. Empty lines are skipped.
 
     Args:
-        path: UTF-8 or UTF-16, separated by commas, semicolons, tabs or bars, with a header;
-            `ALIASES` are known.
-        layouts: columns that must be there, others may be; of several layouts the one whose
-            first column is there. What a row lacks at its end is empty.
+        path: UTF-8 or UTF-16, separated by commas, semicolons, tabs or bars, with a header; column
+            names may be `ALIASES`.
+        layouts: required columns; additional ones are allowed. Of several layouts, the first whose
+            first column exists applies. Missing fields at the end of a row are empty.
 
     Raises:
-        InputError: no such file, a missing column (names those that were found), no rows, or a row
-            with more fields than columns.
+        InputError: the file does not exist, a column is missing (the message names those found),
+            there are no rows, or a row has more fields than columns.
     """
     try:
         text = _text(path.read_bytes())
@@ -101,11 +101,11 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; no name that a row may hold is an error."""
+    """Whether a file exists; unlike `Path.is_file`, never raises."""
     try:
         return path.is_file()
     except OSError:
-        return False  # The name is too long, or the folder is not to be looked into.
+        return False  # the name is too long, or the directory is not accessible
 
 
 def _text(content: bytes) -> str:
@@ -119,7 +119,7 @@ def _columns(header: Sequence[str] | None) -> list[str]:
 
 
 def _delimiter(text: str, layouts: Sequence[Sequence[str]]) -> str:
-    """Return what separates the columns: what makes a layout of the first line, else the comma."""
+    """Return the first delimiter with which the header matches a layout, else the comma."""
     header = next(iter(text.splitlines()), "")
     for delimiter in DELIMITERS:
         found = _columns(next(csv.reader([header], delimiter=delimiter), None))

@@ -1,4 +1,4 @@
-"""What an answer is in words: the same in terminal, page and events."""
+"""Answers in words, for terminal, pages and events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mera_edge.events import UNCLEAR, EmotionEvent, Modality, Segment
 from mera_edge.labels import MODALITY_NAMES, ModalityName
 
 _MOODS = 4
-"""Moods that a headline names one by one."""
+"""Maximum number of moods that a headline lists."""
 
 
 def carrier(modalities: Mapping[ModalityName, Modality], label: str) -> ModalityName | None:
-    """Return the modality that speaks most for a label, by its weight and its probability."""
+    """Return the modality that supports a label most, by weight times probability."""
     support = {
         name: (modality.weight or 0.0) * modality.probabilities[label]
         for name, modality in modalities.items()
@@ -23,10 +23,10 @@ def carrier(modalities: Mapping[ModalityName, Modality], label: str) -> Modality
 
 
 def why(event: EmotionEvent) -> str | None:
-    """Say in one line what carried an answer: which sense, how sure, how old, who agrees.
+    """Explain an answer in one line: the main modality, its confidence and age, and the others.
 
-    For example ``mostly the face (87% happy, 0.1 s old); voice agrees; words say sad``. It is
-    about the moment's label, or the newest answer's while that is `unclear`. ``None`` without an
+    For example ``mostly the face (87% happy, 0.1 s old); voice agrees; words say sad``. It refers
+    to the label of the moment, or of the answer while the moment is `unclear`. ``None`` without an
     answer.
     """
     if event.emotion is None:
@@ -64,9 +64,9 @@ def _facts(modality: Modality, label: str) -> str:
 
 
 def course(segments: Iterable[Segment]) -> str | None:
-    """Say the moods of a course in their order: ``happy, then sad``. ``None`` without any.
+    """List the moods of a course in order: ``happy, then sad``. ``None`` without any.
 
-    `unclear` is left out between others, and so is a mood that goes on after it.
+    `unclear` is omitted, and the same mood before and after it is listed once.
     """
     moods = [label for label, _ in groupby(s.label for s in segments if s.label != UNCLEAR)]
     more = len(moods) - _MOODS

