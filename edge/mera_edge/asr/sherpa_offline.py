@@ -48,7 +48,7 @@ class SherpaUtterances:
     def recognize(
         self, samples: NDArray[np.float32], streamed: Alternatives | None = None
     ) -> UtteranceText:
-        """Return what is said in an utterance.
+        """Transcribe an utterance.
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.

@@ -16,7 +16,7 @@ _LONGEST_CYCLE, _TIMES = 12, 4
 
 @dataclass(frozen=True, slots=True)
 class UtteranceText:
-    """What was said in an utterance.
+    """The transcript of an utterance.
 
     Attributes:
         text: with capitals and punctuation if the recognizer produces them.
@@ -37,7 +37,7 @@ class UtteranceRecognizer(Protocol):
     def recognize(
         self, samples: NDArray[np.float32], streamed: Alternatives | None = None
     ) -> UtteranceText:
-        """Return what is said in an utterance.
+        """Transcribe an utterance.
 
         Args:
             samples: ``[n]`` at 16 kHz, from -1 to 1.

@@ -1,5 +1,5 @@
 "use strict";
-// Shows what /events tells. All that is kept is bounded: ten minutes of points per room.
+// Shows the events of /events. Memory is bounded: ten minutes of points per room.
 const EMOTIONS = ["neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"];
 const NAMES = { voice: "Voice", text: "Words", face: "Face" };
 const MINUTES = 10, SPAN_S = 60 * MINUTES, TICKS = 300;
@@ -17,7 +17,7 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// A clipped bar keeps its round end, which a scaled one does not.
+// Clipped instead of scaled, so that the end of the bar stays round.
 function fill(bar, share) { bar.style.clipPath = `inset(0 ${100 * (1 - share)}% 0 0 round 6px)`; }
 
 function percent(share) { return `${Math.round(100 * share)} %`; }

@@ -32,10 +32,10 @@ class Metrics:
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"mera_edge_{name}", what, ("room", *labels), registry=registry)
 
-        self._build = Info("mera_edge_build", "What runs.", registry=registry)
+        self._build = Info("mera_edge_build", "Version and bundle.", registry=registry)
         self._ticks = counter("ticks", "Answers given.")
         self._late = counter("late_ticks", "Answers that took longer than their budget.")
-        self._skipped = counter("skipped", "Stages left out for want of time.", "stage")
+        self._skipped = counter("skipped", "Stages skipped to stay within the budget.", "stage")
         self._duration = Histogram(
             "mera_edge_tick_duration_seconds",
             "Time that an answer took to compute.",
