@@ -24,7 +24,7 @@ import numpy as np
 import typer
 
 from mera_edge import table
-from mera_edge.metrics.confusion import draws, figures
+from mera_edge.metrics.confusion import paired_interval
 from mera_train.own import layouts
 from mera_train.own.command import settings
 from mera_train.own.measure import ANSWERS
@@ -119,10 +119,8 @@ def _difference(runs: list[Path]) -> tuple[int, float, float]:
         for which, name in enumerate(("answer", "shipped")):
             answer = labels.index(row[name]) if row[name] else len(labels)
             cells[which, person, label, answer] += 1
-    drawn = np.tensordot(draws(len(people)), cells, (1, 1))
-    kept, shipped = (figures(d[..., :-1], d[..., -1])["uar"] for d in np.moveaxis(drawn, 1, 0))
-    low, high = 100 * np.percentile(kept - shipped, (2.5, 97.5))
-    return len(people), low, high
+    low, high = paired_interval(cells, "uar")
+    return len(people), 100 * low, 100 * high
 
 
 def _uar(parts: list[dict[str, Any]]) -> float:

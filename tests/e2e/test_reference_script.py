@@ -78,7 +78,9 @@ def test_the_references_lines_run_to_their_table(trained: Path) -> None:
 def test_what_an_mmsa_user_types_is_taken(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"learning_rate": 0.002, "early_stop": 1}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"learning_rate_other": 0.002, "early_stop": 1})
+    )
     given = {
         "config_file": tmp_path / "config.json",
         "custom_feature": trained / "feature.pkl",
@@ -90,13 +92,14 @@ def test_what_an_mmsa_user_types_is_taken(
         "res_save_dir": tmp_path / "results",
         "log_dir": tmp_path / "log",
     }
-    found = MSA_run("LF_DNN", "SIMS", **given)
+    found = MSA_run("SELF_MM", "SIMS", {"learning_rate_audio": 0.005}, **given)
     assert found["config"]["loop"]["learning_rate"] == 0.002
+    assert list(found["config"]["loop"]["learning_rates"].values()) == [0.005]
     assert found["config"]["loop"]["patience"] == 1
-    assert "lf_dnn" in (tmp_path / "results" / "normal" / "sims.csv").read_text()
+    assert "self_mm" in (tmp_path / "results" / "normal" / "sims.csv").read_text()
     # A changed setting never gets the earlier figure.
     with pytest.raises(InputError, match=r"loop\.learning_rate is 0\.002 there"):
-        MSA_run("lf_dnn", "sims", {"learning_rate": 0.1}, **given | {"config_file": None})
+        MSA_run("self_mm", "sims", {"learning_rate": 0.1}, **given | {"config_file": None})
 
 
 def test_unsupported_arguments_are_refused_by_name(trained: Path) -> None:
@@ -104,6 +107,8 @@ def test_unsupported_arguments_are_refused_by_name(trained: Path) -> None:
         MSA_run("mtme", "sims", feature_T=trained / "feature.pkl")
     with pytest.raises(ConfigError, match=r"gpu_ids names 2 GPUs: torchrun"):
         MSA_run("mtme", "sims", custom_feature=trained / "feature.pkl", gpu_ids=[0, 1])
+    with pytest.raises(ConfigError, match="learning_rate_bert"):
+        MSA_run("self_mm", "sims", {"learning_rate_bert": 0.1})
     with pytest.raises(ConfigError, match="post_fusion_dropout"):
         MSA_run("mtme", "sims", {"post_fusion_dropout": 0.1})
     with pytest.raises(ConfigError, match=r"model: .*'self_mm'.*'almt'"):

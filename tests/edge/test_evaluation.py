@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.metrics.classification import classification
+from mera_edge.metrics.confusion import paired_interval
 from mera_edge.metrics.word_error_rate import word_error_rate
 
 NAMES = ["neutral", "happy", "sad"]
@@ -123,3 +124,16 @@ def test_nothing_to_evaluate_and_unknown_labels_are_errors() -> None:
         classification([], np.zeros((0, 3)), NAMES)
     with pytest.raises(InputError, match="'bored'"):
         classification(["bored"], np.ones((1, 3)), NAMES)
+
+
+def test_two_models_are_compared_on_the_same_draws() -> None:
+    generator = np.random.default_rng(0)
+    cells = np.zeros((2, 60, 2, 3))
+    for row, truth in enumerate(generator.integers(0, 2, 60)):
+        cells[:, row, truth, truth if generator.random() < 0.7 else 2] = 1
+    assert paired_interval(cells, "accuracy") == [0, 0], "equal answers differ by nothing"
+    for truth in (0, 1):
+        cells[0, :, truth, truth] += cells[0, :, truth, 2]
+    cells[0, :, :, 2] = 0
+    low, high = paired_interval(cells, "accuracy")
+    assert 0.1 < low < 0.3 < high < 0.5

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from sum_task import CONFIG, SumTask
 from torch import Tensor
 
-from mera_edge.errors import InputError
+from mera_edge.errors import ConfigError, InputError
 from mera_train.loop import Diverged, fit
 
 
@@ -28,6 +28,19 @@ def test_killed_run_resumes_to_the_same_weights(tmp_path: Path, dies_at: int) ->
     resumed = SumTask()
     assert fit(resumed, CONFIG, tmp_path / "killed", {}) == best
     assert all(map(torch.equal, weights(whole), weights(resumed)))
+
+
+def test_a_module_can_have_a_learning_rate_of_its_own(tmp_path: Path) -> None:
+    begun = [value.clone() for value in weights(SumTask())]
+    config = CONFIG.model_copy(update={"learning_rates": {"0": 1e-12}})
+    trained = SumTask()
+    fit(trained, config, tmp_path / "run", {})
+    still = [torch.allclose(a, b, atol=1e-6) for a, b in zip(begun, weights(trained), strict=True)]
+    names = list(trained.model.state_dict())
+    assert {n for n, same in zip(names, still, strict=True) if same} == {"0.weight", "0.bias"}
+    unknown = CONFIG.model_copy(update={"learning_rates": {"00": 1e-3}})
+    with pytest.raises(ConfigError, match="nothing that is trained is called '00'"):
+        fit(SumTask(), unknown, tmp_path / "other", {})
 
 
 @pytest.mark.parametrize(("processor", "precision"), [("AVX2", "fp32"), ("AVX512", "bf16")])
@@ -56,7 +69,7 @@ PARALLEL = """
 import sys, torch
 from pathlib import Path
 from torch import nn
-from mera_edge.errors import InputError
+from mera_edge.errors import ConfigError, InputError
 from mera_train.loop import fit
 from mera_train.task import LoopConfig
 from mera_train.parallel import state

@@ -92,7 +92,7 @@ def made(folder: Path, role: str, count: int = 24) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_from_own_examples_to_a_bundle(
+def test_own_examples_are_learnt_from(
     tmp_path: Path, role: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = put(tmp_path / "data.csv", made(tmp_path, role))
@@ -117,11 +117,6 @@ def test_from_own_examples_to_a_bundle(
     assert run(*args, *told) == 0
     assert run(*args, "--label", "freude=angry", "--config", str(config)) == 2
     assert "--fresh" in capsys.readouterr().err
-    bundle = tmp_path / "bundle"
-    base = str(Bundle.open().directory)
-    export = ("export", "--checkpoints", str(tmp_path / "run"), "--role", role)
-    assert run(*export, "--base", base, "--out", str(bundle)) == 0
-    assert Bundle.open(bundle).role(role).entry.licence == "CC0-1.0"
 
 
 def test_a_text_encoder_from_nothing_has_its_own_words(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def test_where_nothing_can_be_read_one_error_says_what_to_do(
 
 
 CHANGED = {
-    "epochs": 2, "learning_rate": 1e-9, "weight_decay": 0.5, "warmup_ratio": 0.2,
+    "epochs": 2, "learning_rate": 1e-9, "learning_rates": {"0": 1e-9}, "weight_decay": 0.5,
+    "warmup_ratio": 0.2,
     "gradient_accumulation_steps": 1,
     "max_grad_norm": 1.0, "ema_decay": 0.5, "precision": "fp32", "evaluate_every": 2,
     "metric_for_best_model": "other",
@@ -97,7 +98,9 @@ def test_a_run_is_not_reused_for_other_settings_or_data(
     assert {*CHANGED, "save_every_batches"} == {*LoopConfig.model_fields}
     for name, value in CHANGED.items():
         other = CONFIG.model_copy(update={name: value})
-        with pytest.raises(InputError, match=rf"loop\.{name} is .* there.*--fresh.*another folder"):
+        with pytest.raises(
+            InputError, match=rf"loop\.{name}[.0]* is .* there.*--fresh.*another folder"
+        ):
             fit(SumTask(), other, killed, MADE)
     for made, told in (
         ({**MADE, "corpus": "#2"}, "corpus has other content"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mera_edge.errors import InputError
+from mera_edge.errors import ConfigError, InputError
 from mera_train import parallel, state
 from mera_train.fingerprint import Made
 from mera_train.state import State
@@ -48,20 +48,43 @@ class Run(Generic[Network]):
             if config.ema_decay
             else None
         )
-        for_matrices = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        for_vectors = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": for_matrices, "weight_decay": config.weight_decay},
-                {"params": for_vectors, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            fused=True,
-        )
+        self.optimizer = torch.optim.AdamW(self._groups(), lr=config.learning_rate, fused=True)
         self.steps: int = config.epochs * math.ceil(len(task.plan(0)) / self.gathered)
         self.epoch = self.batch = self.step = self.waited = 0
         self.mean_loss = 0.0
         self.best: dict[str, float] = {}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return parameters by peak learning rate; matrices decay, vectors do not.
+
+        Raises:
+            ConfigError: a learning rate is of no module.
+        """
+        usual, other = self.config.learning_rate, self.config.learning_rates or {}
+        found: dict[tuple[float, bool], list[nn.Parameter]] = {
+            (usual, True): [],
+            (usual, False): [],
+        }
+        unused = set(other)
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                of = {n for n in other if f"{name}.".startswith(f"{n}.")}
+                unused -= of
+                peak = other[max(of, key=len)] if of else usual
+                found.setdefault((peak, parameter.ndim > 1), []).append(parameter)
+        if unused:
+            raise ConfigError(
+                f"loop.learning_rates: nothing that is trained is called {min(unused)!r}",
+                f"modules are {', '.join(dict(self.model.named_modules()))[2:]}",
+            )
+        return [
+            {
+                "params": parameters,
+                "weight_decay": self.config.weight_decay if decay else 0.0,
+                "share": peak / usual,
+            }
+            for (peak, decay), parameters in found.items()
+        ]
 
     @property
     def evaluated(self) -> Network:
@@ -82,7 +105,7 @@ class Run(Generic[Network]):
         parallel.add_up_gradients(self.model.parameters())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = group["share"] * self.learning_rate()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1

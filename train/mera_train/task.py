@@ -19,6 +19,9 @@ class LoopConfig(BaseModel):
 
     epochs: int = Field(30, ge=1, description="passes over the training set")
     learning_rate: float = Field(1e-3, gt=0, description="peak, after the warm-up")
+    learning_rates: dict[str, float] | None = Field(
+        None, description="other peaks, by a module's name or the beginning of it"
+    )
     weight_decay: float = Field(0.01, ge=0, description="of AdamW, on matrices only")
     warmup_ratio: float = Field(
         0.05, ge=0, lt=1, description="share of all steps with a rising rate"

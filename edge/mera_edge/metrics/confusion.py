@@ -70,6 +70,19 @@ def draws(n: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
 
 
+def paired_interval(cells: Counts, figure: str) -> list[float]:
+    """Return the 95 % interval of how much larger a figure is for one model than for another.
+
+    Args:
+        cells: rows of each group (a person's, or a single row) by truth and answer of both models,
+            the last answer is none: ``[2, G, C, C + 1]``. Both are drawn together.
+        figure: one of `figures`.
+    """
+    drawn = np.tensordot(draws(cells.shape[1]), cells, (1, 1))
+    one, other = (figures(d[..., :-1], d[..., -1])[figure] for d in np.moveaxis(drawn, 1, 0))
+    return [float(edge) for edge in np.percentile(one - other, (2.5, 97.5))]
+
+
 def of_draws(drawn: Counts, cells: Counts) -> dict[str, Any]:
     """Return ``interval_95`` and ``effective_n``: the number of independent rows for which the
     accuracy would have the same variance.

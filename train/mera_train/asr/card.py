@@ -53,6 +53,7 @@ def card(config: Config, metrics: Mapping[str, Any]) -> str:
 ## Dev
 
 Greedy search; these recordings (other speakers, where speakers are named) chose the weights.
+Training measured these figures; intervals were not kept.
 
 | figure | value |
 | --- | --- |

@@ -37,6 +37,7 @@ valence, an embedding.
 
 {table(tests, ("accuracy", "uar", "ece"))}
 The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on the valid split.
+Command: `mera-edge results pages face --data DIR`.
 
 ## Training data
 

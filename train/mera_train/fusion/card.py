@@ -23,7 +23,8 @@ emotion.
 
 {test}
 The best single modality has a macro-F1 of {single:.3f}. *Disturbed* examples \
-({composition}): {disturbed:.3f}, best single modality {disturbed_single:.3f}.
+({composition}): {disturbed:.3f} (95 % interval {low:.3f} to {high:.3f}), best single modality \
+{disturbed_single:.3f}. Command: `mera-edge results pages fusion --data DIR`.
 
 ## Training data
 
@@ -54,6 +55,8 @@ def card(metrics: dict[str, Any], composition: str, licence: str) -> str:
         composition=composition,
         disturbed=disturbed["fused"],
         disturbed_single=disturbed["best_single"],
+        low=disturbed["fused_95"][0],
+        high=disturbed["fused_95"][1],
         agreement=agreement,
         licence=licence_text(licence),
     )

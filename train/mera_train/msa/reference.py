@@ -18,6 +18,9 @@ FLAT = {
     "dropout": ("network", "dropout"),
     "early_stop": ("loop", "patience"),
     "learning_rate": ("loop", "learning_rate"),
+    "learning_rate_other": ("loop", "learning_rate"),
+    "learning_rate_audio": ("loop", "learning_rates", "network.encoders.encoders.audio"),
+    "learning_rate_video": ("loop", "learning_rates", "network.encoders.encoders.vision"),
     "post_fusion_dim": ("network", "fusion_dim"),
     "weight_decay": ("loop", "weight_decay"),
 }

@@ -32,6 +32,7 @@ Official test splits; sentences with exactly one label.
 
 {tests}
 {spoken}The weights, the mixture and the temperature were chosen on dev splits.
+Command: `mera-edge results pages text --data DIR`.
 
 ## Training data
 
@@ -84,7 +85,8 @@ def card(
         parameters=metrics["parameters"] / 1e6, encoder=encoder and encoder.name
     ) + _CARD.format(
         tests=table(tests, ("macro_f1", "weighted_f1", "ece")),
-        spoken=f"Dialogue of a held-out show and season (dev, macro-F1): {said}.\n\n"
+        spoken="Dialogue of a held-out show and season (dev, macro-F1; intervals were not kept): "
+        f"{said}.\n\n"
         if spoken
         else "",
         dialogue="".join(_DIALOGUE[corpus] for corpus in spoken),

@@ -18,8 +18,9 @@ The output does not depend on the level of the audio.
 
 ## Dev
 
-The weights were chosen on composed scenes of dev speakers and dev noise, at -5 to 30 dB. Results on
-recordings, and a comparison with another detector: docs/results/vad.md.
+The weights were chosen on composed scenes of dev speakers and dev noise, at -5 to 30 dB. Training
+measured these figures; intervals were not kept. Results on recordings with intervals, a comparison
+with another detector, and the commands: docs/results/vad.md.
 
 | figure | value |
 | --- | --- |

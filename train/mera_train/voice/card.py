@@ -66,6 +66,7 @@ chunks of {chunk * 10} ms. Output: probabilities of {", ".join(LABELS)}; valence
 
 {table(tests, ("uar", "accuracy", "ece")) if tests else ""}
 The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on dev speakers: {chose}.
+Command: `mera-edge results pages voice --data DIR`.
 
 ## Training data
 

@@ -24,8 +24,8 @@ class SelfMM(Network):
     words come as the first vector of a sentence encoder. The heads of the modalities are for
     training; ``sentiment`` does not need them.
 
-    Departs from the paper: the text encoder is not trained, as the file has its vectors, and there
-    is one learning rate, not one for each of text, audio, vision and the rest.
+    Departs from the paper: the text encoder is not trained, as the file has its vectors; and sound
+    and face have learning rates of their own only where ``loop.learning_rates`` gives them.
     """
 
     WHOLE = "whole"
