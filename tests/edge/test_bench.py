@@ -52,6 +52,9 @@ class Sleeping:
     def needs_frame(self, now_s: float) -> bool:
         return True
 
+    def is_resting(self, now_s: float) -> bool:
+        return False
+
     def tick(
         self, captured: Captured, now_s: float, view: SourceAvailability, last: bool
     ) -> TickResult:
