@@ -95,6 +95,7 @@ def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> 
     evaluator = ROLE_EVALUATORS[role]
     cut_out = FaceStage(bundle).cut_out if role == "face" else None
     parts: dict[str, list[Example]] = {"train": [], "valid": []}
+    faceless: list[Path] = []
     for e in examples:
         if e.split not in parts:
             continue
@@ -103,13 +104,15 @@ def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> 
         elif cut_out is not None:
             face = cut_out(picture_of(str(e.path)))
             if face is None:
-                tell(f"left out: no face was found in {e.path}")
+                faceless.append(e.path)
                 continue
             load = partial(np.copy, face)
         else:
             load = partial(audio.log_mel_of, e.folder, e.given)
         truth = e.label if evaluator.classifies else normalized(e.label)
         parts[e.split].append(Example(e.given, truth, e.person, load))
+    if faceless:
+        tell(f"left out: no face was found in {len(faceless)} pictures; the first: {faceless[0]}")
     return Dataset(parts["train"], parts["valid"])
 
 
