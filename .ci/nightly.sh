@@ -12,7 +12,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$python" -m venv "$scratch/venv"
 "$scratch/venv/bin/pip" install --quiet --upgrade --upgrade-strategy eager \
-  '.[http,mqtt,notice,wyoming,zeroconf]' pytest hypothesis jinja2 jsonschema onnx soundfile scipy
+  '.[http,mqtt,notice,sherpa,wyoming,zeroconf]' pytest hypothesis jinja2 jsonschema onnx pyyaml \
+  soundfile scipy
 "$scratch/venv/bin/pip" list --format freeze
 "$python" -m venv "$scratch/uv" && "$scratch/uv/bin/pip" install --quiet uv
 for version in 3.10 3.11 3.12 3.13; do
@@ -23,5 +24,5 @@ done
 "$scratch/venv/bin/mera-edge" demo
 "$scratch/venv/bin/mera-edge" doctor --egress
 # What imports the training code is tested with the pinned set only.
-mapfile -t trained < <(grep -rlE 'mera_(train|export|calibration)|sherpa_onnx|tokenizers|jiwer' tests/edge)
+mapfile -t trained < <(grep -rlE 'mera_(train|export|calibration)|tokenizers|jiwer' tests/edge)
 "$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider tests/edge "${trained[@]/#/--ignore=}"

@@ -3,7 +3,7 @@
 #   docker build --file docker/jetpack6.Dockerfile --tag mera-edge:jetpack6 .
 #   docker run --rm --runtime nvidia mera-edge:jetpack6 doctor
 #
-# NOT BUILT, NOT RUN: there was no Docker and no Jetson. TensorRT is never imported while it is built:
+# NOT BUILT BY DOCKER, NOT RUN ON A JETSON; rehearsed. TensorRT is never imported while it is built:
 # its libraries need files of the host that are there only at run time.
 FROM nvcr.io/nvidia/l4t-jetpack:r36.4.0 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -3,7 +3,7 @@
 #   docker build --file docker/jetpack7.Dockerfile --tag mera-edge:jetpack7 .
 #   docker run --rm --runtime nvidia mera-edge:jetpack7 doctor
 #
-# NOT BUILT, NOT RUN: there was no Docker and no Jetson. TensorRT is never imported while it is built:
+# NOT BUILT BY DOCKER, NOT RUN ON A JETSON; rehearsed. TensorRT is never imported while it is built:
 # its libraries need files of the host that are there only at run time. The name of the base image was
 # not verified: give another with --build-arg BASE=.
 ARG BASE=nvcr.io/nvidia/l4t-jetpack:r39.2.0

@@ -4,8 +4,8 @@
 #   docker run --rm --gpus all --volume ./data:/data --volume ./runs:/runs mera-edge:train \
 #     train face --config face/compact --data /data --out /runs/face
 #
-# NOT BUILT, NOT RUN: there was no Docker and no GPU. The wheels of torch bring CUDA; the driver is the
-# host's, by NVIDIA's container toolkit.
+# NOT BUILT BY DOCKER, NOT RUN ON A GPU: its steps were rehearsed. The wheels of torch bring CUDA; the
+# driver is the host's, by NVIDIA's container toolkit.
 FROM ubuntu:24.04 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # hadolint ignore=DL3008

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -91,10 +92,14 @@ def conversation(
         port = free_port()
         server = AsyncTcpServer("127.0.0.1", port)
         await server.start(lambda reader, writer: make(reader, writer, said.append))
+        client = AsyncTcpClient("127.0.0.1", port, read_timeout=60)
         try:
-            async with AsyncTcpClient("127.0.0.1", port, read_timeout=60) as client:
-                return await talk(client)
+            await client.connect()
+            return await talk(client)
         finally:
+            # Who closes with bytes unread resets the connection.
+            with contextlib.suppress(ConnectionResetError):
+                await client.disconnect()
             await server.stop()
 
     return asyncio.run(run()), said
