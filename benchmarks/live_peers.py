@@ -143,6 +143,8 @@ def timed(transcribe: peers.Transcribe) -> Transcribe:
 
 
 def against(name: str, both: tuple[Any, Any], sounds: list[NDArray[np.float32]]) -> Figures:
+    for each in both:
+        each(sounds[0])  # whatever is made at the first use
     took, equal = ([], []), 0
     for number, sound in enumerate(sounds):
         texts = ["", ""]
