@@ -1,1 +1,1 @@
-"""The face detector: boxes and five landmarks, learnt from a teacher's answers."""
+"""The face detector: boxes and five landmarks, trained on a teacher's predictions."""

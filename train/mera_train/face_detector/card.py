@@ -1,4 +1,4 @@
-"""The card of a face detector."""
+"""The face detector's model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mera_train.provenance import licence_text
 
 
 def card(metrics: dict[str, Any], licence: str) -> str:
-    """Return it as Markdown; ``licence`` is that of the weights, as its user states it."""
+    """Return Markdown; ``licence`` is that of the weights, as stated by the user."""
     valid, pictures = metrics["valid"], metrics["pictures"]
     faces = round(valid["faces"])
     found = [

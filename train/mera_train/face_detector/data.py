@@ -1,4 +1,4 @@
-"""Pictures with a teacher's faces, and scenes composed of them."""
+"""Pictures labelled by a teacher, and training scenes composed of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Labelled:
-    """A grey picture ``[H, W]`` and the teacher's faces in it, in its pixels."""
+    """A grey picture ``[H, W]`` and the teacher's faces in it, in pixels."""
 
     name: str
     pixels: Picture
@@ -37,10 +37,10 @@ class Labelled:
 
 
 def load(manifest: Path, longest: int = 320) -> dict[str, list[Labelled]]:
-    """Read a CSV of `label`, by split, with pictures of at most ``longest`` pixels a side.
+    """Read a CSV written by `label`, by split; pictures are reduced to ``longest`` pixels a side.
 
     Raises:
-        InputError: it is missing, or not such a CSV.
+        InputError: it is missing or has other columns.
     """
     import cv2
 
@@ -69,7 +69,7 @@ def load(manifest: Path, longest: int = 320) -> dict[str, list[Labelled]]:
 
 
 def contents(parts: dict[str, list[Labelled]]) -> str:
-    """Return a digest of what `load` read."""
+    """Return a digest of the pictures and labels."""
     return combined(
         [split, p.name, arrays(p.pixels, p.boxes, p.landmarks, p.confidence)]
         for split, pictures in parts.items()
@@ -78,7 +78,7 @@ def contents(parts: dict[str, list[Labelled]]) -> str:
 
 
 def _smaller(picture: Labelled, scale: float) -> Labelled:
-    """Return a picture with ``scale`` times its sides, or itself where that is not smaller."""
+    """Scale a picture down by ``scale``; return it unchanged if that is not smaller."""
     import cv2
 
     if scale >= 1:
@@ -91,11 +91,11 @@ def _smaller(picture: Labelled, scale: float) -> Labelled:
 
 
 class Composer:
-    """Makes training scenes: pictures as they are, and faces pasted onto scenes without any.
+    """Composes training scenes: original pictures, and faces pasted onto pictures without faces.
 
     Args:
-        pictures: of the training split.
-        side: of the square scenes, in pixels.
+        pictures: pictures of the training split.
+        side: side of the square scenes, in pixels.
     """
 
     def __init__(self, pictures: list[Labelled], side: int) -> None:
@@ -122,7 +122,7 @@ class Composer:
         visible = np.array(
             [_visible(owner, box, n) for box, n in zip(boxes, numbers, strict=True)]
         ).reshape(-1)
-        # A face of which little is left is neither a face nor none.
+        # A mostly cropped face counts neither as a face nor as background.
         confidence = np.where(visible < 0.6, np.minimum(confidence, 0.5), confidence)
         kept = visible > 0.1
         return _photographed(canvas, rng), boxes[kept], landmarks[kept], confidence[kept]
@@ -150,9 +150,9 @@ def _paste(
     natural: bool,
     rng: np.random.Generator,
 ) -> tuple[Array, Array, Array]:
-    """Put a picture onto the canvas, turned and scaled by one of its faces; return its faces.
+    """Paste a picture, rotated and scaled by one of its faces; return its faces.
 
-    A natural one covers the canvas with its own surroundings.
+    With ``natural``, the picture's background covers the canvas.
     """
     import cv2
 
@@ -163,7 +163,7 @@ def _paste(
     if natural:
         wanted = max(wanted, height * side / min(source.pixels.shape) * 0.8)
     scale = min(wanted / height, 4.0)
-    # Averaged first, as the device does with a picture: turning alone would skip pixels.
+    # Area averaging first, as on the device: the rotation alone would skip pixels.
     source = _smaller(source, scale)
     box = source.boxes[chosen]
     height, scale = float(box[3] - box[1]), max(scale, 1.0)
@@ -209,7 +209,7 @@ def _moved(
     middle = (source.boxes[:, :2] + source.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     width, height = (source.boxes[:, 2:] - source.boxes[:, :2]).T * scale
     a = np.deg2rad(angle)
-    # The upright box around an ellipse that is turned.
+    # Axis-aligned bounding box of a rotated ellipse.
     wide = np.hypot(width * np.cos(a), height * np.sin(a)) / 2
     high = np.hypot(width * np.sin(a), height * np.cos(a)) / 2
     half = np.stack([wide, high], 1)
@@ -227,7 +227,7 @@ def _visible(owner: NDArray[np.int16], box: Array, number: float) -> float:
 
 
 def _photographed(canvas: Picture, rng: np.random.Generator) -> Picture:
-    """Light, contrast, blur, noise and compression of a camera."""
+    """Simulate a camera: light, contrast, blur, noise and compression."""
     import cv2
 
     x: NDArray[Any] = (canvas / 255.0) ** rng.uniform(0.5, 2.0)

@@ -1,4 +1,4 @@
-"""Boxes and landmarks of a teacher (YuNet) for pictures that nobody labelled."""
+"""Labels unlabelled pictures with boxes and landmarks of a teacher (YuNet)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 def label(
     folder: Path, teacher: Path, out: Path, least: float = 0.3, portraits: bool = False
 ) -> None:
-    """Ask the teacher for every picture of a folder. Every tenth picture is for validation.
+    """Label every picture of a directory with the teacher. Every tenth picture is for validation.
 
     Args:
-        folder: pictures, in folders of any depth.
+        folder: directory with pictures at any depth.
         teacher: YuNet's ONNX file.
-        out: the CSV; files are relative to its folder.
-        least: confidence from which a face is written.
-        portraits: leave out pictures without a face: the teacher missed it.
+        out: the CSV; file names are relative to its directory.
+        least: minimum confidence of a face.
+        portraits: skip pictures without a detected face: the teacher missed it.
     """
     import cv2
 

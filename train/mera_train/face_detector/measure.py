@@ -1,4 +1,4 @@
-"""How many of the teacher's faces a detector finds, and how many it makes up."""
+"""Evaluation of a face detector against the teacher: recall and false positives."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ _KEPT = 0.05
 
 
 def measure(model: nn.Module, pictures: list[Labelled]) -> dict[str, float]:
-    """Return the recall of the teacher's sure faces at 0.02 false ones a picture.
+    """Return the recall of the teacher's confident faces at 0.02 false positives per picture.
 
-    Also the confidence at which that is, and the mean distance of the landmarks from the
-    teacher's as a share of the face's height. A box on a face of which the teacher is unsure
-    counts neither way.
+    Also returns the confidence threshold for it, and the mean landmark distance from the teacher's,
+    relative to the height of the face. A box on a face of which the teacher is unsure is ignored.
     """
     hits: list[float] = []
     false: list[float] = []
@@ -61,7 +60,7 @@ def measure(model: nn.Module, pictures: list[Labelled]) -> dict[str, float]:
 def detect(
     model: nn.Module, pixels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return boxes ``[n, 4]``, confidence ``[n]`` and landmarks ``[n, 5, 2]``, surest first."""
+    """Return boxes ``[n, 4]``, confidence ``[n]``, landmarks ``[n, 5, 2]``, by falling confidence."""
     import cv2
 
     height, width = (-(-side // 32) * 32 for side in pixels.shape)
@@ -79,7 +78,7 @@ def detect(
 
 
 def overlap(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return intersection over union of one box with each of ``[n, 4]``."""
+    """Return the intersection over union of one box with each of ``[n, 4]``."""
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     both = np.clip(high - low, 0, None).prod(1)
     union = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - both

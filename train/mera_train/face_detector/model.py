@@ -14,7 +14,7 @@ LANDMARKS = 5
 
 
 class ModelConfig(BaseModel):
-    """Its shape: the channels at strides 2, 4, 8, 16 and 32, and of the shared head."""
+    """Layer sizes: channels at strides 2, 4, 8, 16 and 32, and of the shared head."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -31,9 +31,9 @@ def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class FaceDetectorNet(nn.Module):
-    """``picture`` ``[B, 1, H, W]``, grey from 0 to 255, sides multiples of 32 -> faces at N places.
+    """``picture`` ``[B, 1, H, W]``, grey from 0 to 255, H and W multiples of 32 -> N anchor points.
 
-    A place is a cell of one of the three levels: N = HW/64 + HW/256 + HW/1024.
+    An anchor point is a cell of one of the three levels: N = HW/64 + HW/256 + HW/1024.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -49,10 +49,11 @@ class FaceDetectorNet(nn.Module):
             nn.Conv2d(width, config.head_channels, 1) for width in (eight, sixteen, last)
         )
         self.head = nn.Conv2d(config.head_channels, config.head_channels, 3, padding=1, bias=False)
-        # The levels share a head, but not their statistics.
+        # The levels share a head, but not its batch norm statistics.
         self.norms = nn.ModuleList(nn.BatchNorm2d(config.head_channels) for _ in STRIDES)
         self.answer = nn.Conv2d(config.head_channels, 1 + 4 + 2 * LANDMARKS, 1)
-        # A face is rare: without this the first steps only unlearn faces everywhere (Lin, 2017).
+        # Faces are rare: without this prior the first steps only suppress false positives (Lin,
+        # 2017).
         bias = torch.zeros(self.answer.out_channels)
         bias[0] = -4.6
         self.answer.bias = nn.Parameter(bias)
@@ -60,8 +61,8 @@ class FaceDetectorNet(nn.Module):
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits ``[B, N]``, boxes ``[B, N, 4]`` and landmarks ``[B, N, 10]`` in pixels.
 
-        A box is its left, top, right and lower edge; landmarks are x and y of the right eye, the
-        left eye, the nose, the right and the left corner of the mouth, as the person has them.
+        A box is left, top, right, bottom; landmarks are x and y of right eye, left eye, nose, right
+        and left corner of the mouth (the person's right and left).
         """
         x = self.stem(picture / 127.5 - 1)
         features = []
@@ -82,7 +83,7 @@ class FaceDetectorNet(nn.Module):
 
 
 def places(height: int, width: int, stride: int) -> Tensor:
-    """Return ``[N, 2]``: x and y of the middle of every cell of a level, in pixels."""
+    """Return ``[N, 2]``: x and y of the centre of every cell of a level, in pixels."""
     rows = (torch.arange(height) + 0.5) * stride
     columns = (torch.arange(width) + 0.5) * stride
     y, x = torch.meshgrid(rows, columns, indexing="ij")

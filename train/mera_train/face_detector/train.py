@@ -23,17 +23,18 @@ from mera_train.provenance import Licence
 from mera_train.task import LoopConfig
 
 SIZES = {8: (0.0, 52.0), 16: (40.0, 112.0), 32: (88.0, 1e4)}
-"""Heights, in pixels, of the faces that a level is to find; neighbours share some."""
+"""Range of face heights in pixels by stride; the ranges overlap."""
 
 _AROUND = 0.28
-"""A cell is to find a face when its middle is within this part of the face's height of its centre;
-the nearest cell always is."""
+"""Radius around the centre, in face heights, of positive cells; the nearest cell is always
+positive.
+"""
 _MAY = 0.45
-"""The same for cells that may find it or not."""
+"""Radius of ignored cells."""
 
 
 class Config(BaseModel):
-    """What ``train face_detector`` reads."""
+    """Configuration of ``train face_detector``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,12 +59,12 @@ class Config(BaseModel):
 
 
 class FaceDetectionTask:
-    """What the shared loop needs to train a face detector."""
+    """Training task of the face detector."""
 
     def __init__(
         self, config: Config, model: FaceDetectorNet, pictures: dict[str, list[Labelled]]
     ) -> None:
-        # torch declares no such overload.
+        # torch declares no matching overload.
         self.model: FaceDetectorNet = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config, self.valid = config, pictures["valid"]
         self.composer = Composer(pictures["train"], config.scene_size)
@@ -78,8 +79,9 @@ class FaceDetectionTask:
         ]
 
     def load(self, plan: int, epoch: int) -> list[Tensor]:
-        """Return pictures ``[B, 1, S, S]``, and for every place of each: what is there (1: a face,
-        0: none, -1: either), its box and its landmarks."""
+        """Return pictures ``[B, 1, S, S]``, and for every anchor point: class (1: face, 0:
+        background, -1: ignored), box and landmarks.
+        """
         rng = np.random.default_rng(plan)
         parts: list[list[Tensor]] = []
         for _ in range(self.config.batch_size):
@@ -97,7 +99,7 @@ class FaceDetectionTask:
         level = torch.cat(
             [torch.full((len(p),), s) for p, s in zip(self.places, STRIDES, strict=True)]
         )
-        # Small faces last: they keep their few places where a large one is around them.
+        # Small faces last, so that they keep their few anchor points inside a large face.
         for i in np.argsort([-(b[3] - b[1]) for b in boxes]):
             face = torch.from_numpy(boxes[i])
             height = float(face[3] - face[1])
@@ -109,7 +111,8 @@ class FaceDetectionTask:
             for stride, (low, high) in SIZES.items():
                 if low <= height < high:
                     here = level == stride
-                    # Its other cells may say what they like; those of other levels find nothing.
+                    # Cells around the positive ones are ignored; those of other levels are
+                    # background.
                     kind[here & (away < _MAY * height) & (kind == 0)] = -1
                     near = here & (
                         away <= torch.clamp(away[here].min() + 1e-3, min=_AROUND * height)
@@ -119,16 +122,17 @@ class FaceDetectionTask:
         return [kind, box, points]
 
     def loss(self, batch: list[Tensor], device: torch.device) -> Tensor:
-        """Return the loss per face: quality focal loss of the confidence (Li et al., 2020),
-        twice the GIoU loss of the boxes (Rezatofighi et al., 2019), and the landmarks' smooth L1
-        in units of the face's height. Places that may find a face or not (-1) count for nothing."""
+        """Return the loss per face: quality focal loss of the confidence (Li et al., 2020), twice
+        the GIoU loss of the boxes (Rezatofighi et al., 2019), and smooth L1 of the landmarks
+        relative to the height of the face. Ignored anchor points (-1) do not count.
+        """
         pictures, kind, box, points = (tensor.to(device) for tensor in batch)
         logits, found, marks = self.model(pictures.contiguous(memory_format=torch.channels_last))
         is_face = kind == 1
         shared, generalized = overlaps(found[is_face], box[is_face])
         quality = torch.zeros_like(logits)
         quality[is_face] = shared.detach().clamp(0, 1)
-        # Quality focal loss (Li et al., 2020): the confidence learns how well the box fits.
+        # Quality focal loss (Li et al., 2020): the target of the confidence is the IoU of the box.
         far = (quality - logits.sigmoid()).abs() ** 2
         focal = far * F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
         count = is_face.sum().clamp_min(1)
@@ -144,12 +148,12 @@ class FaceDetectionTask:
         return loss
 
     def evaluate(self, model: FaceDetectorNet, device: torch.device) -> dict[str, float]:
-        """Return `measure` of the valid pictures, whole photographs at their own size."""
+        """Return `measure` of the valid pictures, at their original size."""
         return measure(model, self.valid)
 
 
 def overlaps(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """Return intersection over union of boxes ``[n, 4]``, and the generalized one (GIoU)."""
+    """Return the intersection over union of boxes ``[n, 4]``, and GIoU."""
     low, high = torch.maximum(one[:, :2], other[:, :2]), torch.minimum(one[:, 2:], other[:, 2:])
     both = (high - low).clamp_min(0).prod(1)
     union = (one[:, 2:] - one[:, :2]).prod(1) + (other[:, 2:] - other[:, :2]).prod(1) - both

@@ -1,4 +1,4 @@
-"""Multimodal sentiment analysis: the reference method and its rivals, on feature files."""
+"""Multimodal sentiment analysis on feature files: the reference method and its competitors."""
 
 from mera_train.msa.run import MSA_run, get_config
 

@@ -1,4 +1,4 @@
-"""Settings of a run, and the defaults of every model and data set."""
+"""Configuration of a run, and the defaults of every model and data set."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DatasetName = Literal["sims", "simsv2", "mosi", "mosei", "mosi_bclstm", "own"]
 
 
 class Config(BaseModel):
-    """Everything that ``MSA_run`` wants to know."""
+    """Configuration of ``MSA_run``."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -137,10 +137,10 @@ _MODELS: dict[str, dict[str, Any]] = {
 
 
 def defaults(model: str, dataset: str) -> Config:
-    """Return the configuration of a model on a data set.
+    """Return the default configuration of a model on a data set.
 
     Raises:
-        ConfigError: there is no such model or data set.
+        ConfigError: the model or data set is unknown.
     """
     values: dict[str, Any] = {"model": model, "dataset": dataset, "loop": _LOOP}
     for more in (_DATASETS.get(dataset, {}), _MODELS.get(model, {})):
@@ -151,10 +151,10 @@ def defaults(model: str, dataset: str) -> Config:
 
 
 def parse(values: dict[str, Any]) -> Config:
-    """Check a configuration.
+    """Validate a configuration.
 
     Raises:
-        ConfigError: an unknown key (names the nearest) or a bad value.
+        ConfigError: an unknown key (the message suggests the nearest) or an invalid value.
     """
     try:
         return Config.model_validate(values)

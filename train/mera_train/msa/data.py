@@ -1,4 +1,4 @@
-"""Examples of sentiment, and batches of them: what every loader fills and every model reads."""
+"""Sentiment examples and batches: the common format of loaders and models."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Examples:
-    """``n`` utterances. Rows belong together; those of a dialogue are neighbours, in order."""
+    """``n`` utterances; arrays are aligned by row. Dialogues are contiguous and in order."""
 
     features: dict[str, Floats]
-    """By modality ``[n, T, D]``; what is beyond the length is never looked at."""
+    """``[n, T, D]`` by modality; frames beyond the length are ignored."""
     lengths: dict[str, NDArray[np.int64]]
-    """By modality ``[n]``: frames (of text: words); 0 where there is nothing of the modality."""
+    """``[n]`` by modality: number of frames (text: words); 0 if the modality is missing."""
     labels: Floats
-    """``[n]`` sentiment of the whole in [-1, 1]."""
+    """``[n]`` multimodal sentiment in [-1, 1]."""
     ids: Sequence[str]
     unimodal: dict[str, Floats] = field(default_factory=dict)
-    """By modality ``[n]`` sentiment that people saw in it alone; NaN where nobody looked."""
+    """``[n]`` by modality: human unimodal sentiment; NaN if not annotated."""
     dialogues: NDArray[np.int64] | None = None
-    """``[n]`` number of the dialogue, or ``None`` for utterances that stand alone."""
+    """``[n]`` index of the dialogue, or ``None`` for independent utterances."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def only(self, modalities: Collection[str]) -> Examples:
-        """Return the same utterances with nothing of any other modality."""
+        """Return a copy with one modality only."""
         lengths = {n: v if n in modalities else np.zeros_like(v) for n, v in self.lengths.items()}
         return replace(self, lengths=lengths)
 
     def digest(self) -> str:
-        """Return a digest of everything that is in them."""
+        """Return a digest of all arrays."""
         dialogues = [] if self.dialogues is None else [self.dialogues]
         tables: list[Mapping[str, NDArray[Any]]] = [self.features, self.lengths, self.unimodal]
         named = [sorted(table.items()) for table in tables]
@@ -54,7 +54,7 @@ class Examples:
         return combined([list(self.ids), contents, arrays(self.labels, *dialogues)])
 
     def at(self, rows: NDArray[np.int64]) -> Examples:
-        """Return some rows, in that order."""
+        """Select rows, in the given order."""
         return Examples(
             {name: values[rows] for name, values in self.features.items()},
             {name: values[rows] for name, values in self.lengths.items()},
@@ -67,27 +67,28 @@ class Examples:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A data set in its three parts."""
+    """A data set with its three splits."""
 
     train: Examples
     valid: Examples
     test: Examples
     scale: Scale
-    """How its figures are counted: `mera_train.msa.metrics`."""
+    """Definition of its metrics: see `mera_train.msa.metrics`."""
     largest: float
-    """The label that 1 stands for."""
+    """The label that is scaled to 1."""
     fitted: dict[str, slice] = field(default_factory=dict)
-    """By modality the columns that were learnt from the labels of ``train`` and ``valid``: they
-    give them away, which they do not on unseen material."""
+    """Columns by modality that were trained on the labels of ``train`` and ``valid``: they leak
+    these labels, but do not predict those of unseen data.
+    """
 
     def only(self, modalities: Collection[str]) -> Corpus:
-        """Return the same corpus with nothing of any other modality."""
+        """Return a copy with only one modality."""
         parts = {n: getattr(self, n).only(modalities) for n in ("train", "valid", "test")}
         return replace(self, **parts)
 
     @cached_property
     def digest(self) -> str:
-        """A digest of everything that is in it."""
+        """Digest of all arrays."""
         parts = [part.digest() for part in (self.train, self.valid, self.test)]
         return combined([*parts, self.scale, self.largest, self.fitted])
 
@@ -97,11 +98,11 @@ class Batch:
     """``B`` utterances as tensors."""
 
     features: dict[str, Tensor]
-    """By modality ``[B, T, D]``."""
+    """``[B, T, D]`` by modality."""
     lengths: dict[str, Tensor]
-    """By modality ``[B]``."""
+    """``[B]`` by modality."""
     dialogues: list[int]
-    """Lengths of the dialogues that the utterances make, in order; empty where they stand alone."""
+    """Lengths of the dialogues, in order; empty for independent utterances."""
 
     def to(self, device: torch.device) -> Batch:
         """Move to a device."""
@@ -112,7 +113,7 @@ class Batch:
         )
 
     def keeping(self, present: Tensor) -> Batch:
-        """Take modalities away: ``present [B, 3]``, 1 or 0, in the order of `MODALITIES`."""
+        """Drop modalities: ``present [B, 3]``, 1 or 0, in the order of `MODALITIES`."""
         lengths = {
             name: self.lengths[name] * present[:, column].to(torch.int64)
             for column, name in enumerate(MODALITIES)
@@ -121,7 +122,7 @@ class Batch:
 
 
 def batch(examples: Examples) -> Batch:
-    """Convert all of ``examples``."""
+    """Convert ``examples`` to tensors."""
     counts: list[int] = []
     if examples.dialogues is not None:
         begins = np.flatnonzero(np.diff(examples.dialogues, prepend=-1, append=-1))
@@ -136,16 +137,16 @@ def batch(examples: Examples) -> Batch:
 def dropped(
     examples: Examples, rate: float, means: Mapping[str, Floats], seed: int | np.random.Generator
 ) -> Examples:
-    """Drop frames of every modality, each with chance ``rate``, whatever the others lose.
+    """Drop frames of every modality, each independently with probability ``rate``.
 
-    The protocol of TFR-Net and its followers: a dropped frame is still there but says nothing.
-    Theirs becomes zero; so does ours, after normalisation: it is the training mean.
+    The protocol of TFR-Net and later work: a dropped frame keeps its place, but becomes zero; here
+    it becomes the training mean, which is zero after normalisation.
 
     Args:
-        examples: any.
+        examples: utterances of any split.
         rate: in [0, 1].
         means: by modality ``[D]``, the mean of the training frames.
-        seed: the same seed drops the same frames, and with a higher rate more of them.
+        seed: with the same seed, a higher rate drops a superset of the frames.
     """
     random = np.random.default_rng(seed)
     features = {}
@@ -161,15 +162,15 @@ def clean(
     lengths: Mapping[str, NDArray[np.generic]],
     where: str,
 ) -> tuple[dict[str, Floats], dict[str, NDArray[np.int64]]]:
-    """Make features that a network can read: float32, finite (0 for NaN and infinity).
+    """Convert features to finite float32 (0 for NaN and infinity).
 
     Args:
-        features: by modality ``[n, T, D]``, or ``[n, D]`` for one vector an utterance.
-        lengths: by modality ``[n]``; where missing, up to the last frame that is not all zero.
-        where: file and part, for messages.
+        features: by modality ``[n, T, D]``, or ``[n, D]`` for one vector per utterance.
+        lengths: by modality ``[n]``; by default up to the last nonzero frame.
+        where: file and split, for messages.
 
     Raises:
-        InputError: a modality is missing, is no array of numbers or has other rows than text.
+        InputError: a modality is missing, not numeric, or has another number of rows than text.
     """
     cleaned, found = {}, {}
     for name in MODALITIES:

@@ -1,4 +1,4 @@
-"""What is left when modalities, or frames of them, are missing."""
+"""Metrics with missing modalities and missing frames."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mera_train.msa.models import Network
 from mera_train.msa.task import figures
 
 RATES = tuple(round(0.1 * tenth, 1) for tenth in range(11))
-"""Shares of frames that are dropped; 0 drops none."""
+"""Shares of dropped frames."""
 
 
 def subsets(network: Network, examples: Examples, corpus: Corpus) -> dict[str, dict[str, float]]:
-    """Figures of every subset of modalities, by ``text + audio`` and the like, all first.
+    """Return metrics by subset of modalities (``text + audio`` etc.), the full set first.
 
-    A modality that is taken away has length 0, as where the camera is covered.
+    A missing modality has length 0, as with a covered camera.
     """
     found = {}
     for kept in SUBSETS:
@@ -29,14 +29,14 @@ def subsets(network: Network, examples: Examples, corpus: Corpus) -> dict[str, d
 
 
 def subset_name(kept: Sequence[float]) -> str:
-    """Return the modalities that are kept, in words."""
+    """Return the names of the kept modalities."""
     return " + ".join(name for name, here in zip(MODALITIES, kept, strict=True) if here)
 
 
 def curve(
     network: Network, examples: Examples, corpus: Corpus, draws: int = 3
 ) -> list[dict[str, float]]:
-    """Figures at each of `RATES`, the mean of some draws of what is dropped."""
+    """Return metrics at each of `RATES`, averaged over random draws of dropped frames."""
     means = {name: network.inputs.get_buffer(f"{name}_mean").cpu().numpy() for name in MODALITIES}
     rows = []
     for rate in RATES:
@@ -48,6 +48,6 @@ def curve(
 
 
 def area(values: Sequence[float]) -> float:
-    """Area under a curve over `RATES` (trapezoids), which span 1: the mean over all rates."""
+    """Return the area under a curve over `RATES` (trapezoidal rule): its mean over 0 to 1."""
     heights = np.asarray(values, np.float64)
     return float(((heights[1:] + heights[:-1]) / 2 * np.diff(RATES)).sum())

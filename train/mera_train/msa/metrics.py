@@ -1,8 +1,8 @@
-"""Figures of multimodal sentiment analysis, with their bins stated.
+"""Metrics of multimodal sentiment analysis, with explicit bins.
 
-Bins as in MMSA's tables, so that figures compare. Truth always comes first: weighted F1 weighs a
-class by how often it is *true*, and swapping the arguments (a fault that lived in published code
-for years) makes F1 rise as predictions get worse.
+The bins are those of MMSA's tables, for comparability. Truth is always the first argument: weighted
+F1 weighs a class by its *true* frequency, and with swapped arguments (a bug that was in published
+code for years) F1 rises as predictions get worse.
 """
 
 from typing import Literal
@@ -18,23 +18,23 @@ SIMS_FIVE = (-0.7, -0.1, 0.1, 0.7)
 
 
 def regression(truth: ArrayLike, predicted: ArrayLike, scale: Scale) -> dict[str, float]:
-    """Figures of continuous sentiment.
+    """Return the metrics of continuous sentiment.
 
     Args:
         truth, predicted: [N], in [-1, 1] for `sims` (also simsv2), in [-3, 3] for `mosi` (also
-            mosei). Labels divided by 3 must be multiplied back, or the rounded bins are wrong.
+            mosei). Labels divided by 3 must be multiplied by 3 again, or the rounded bins are
+            wrong.
         scale: `sims`: clipped to [-1, 1]; two bins [-1, 0], (0, 1], so neutral counts as negative;
             three and five bins closed on the right at +-0.1 and +-0.7.
             `mosi`: `has0` bins [-3, 0), [0, 3]; `non0` drops samples whose truth is 0 and takes
             (0, 3] as positive; five and seven bins are whole numbers after clipping to +-2, +-3.
 
     Returns:
-        Fractions, except `mae` (in the label's unit) and `correlation` (Pearson; 0 when either
-        side is constant, since nothing then varies together). The `non0` figures are absent when
-        every truth is 0.
+        Fractions, except `mae` (in the label's unit) and `correlation` (Pearson; 0 if either side
+        is constant). The `non0` metrics are absent if every true value is 0.
 
     Raises:
-        InputError: on lengths that differ, no samples, or a value that is not finite.
+        InputError: the lengths differ, there are no samples, or a value is not finite.
     """
     true, guess = _checked(truth, "truth"), _checked(predicted, "predicted")
     if true.shape != guess.shape:

@@ -18,19 +18,19 @@ LARGEST: dict[str, tuple[Scale, float]] = {
     "mosi": ("mosi", 3),
     "mosei": ("mosi", 3),
 }
-"""By data set: how its figures are counted, and its largest label."""
+"""Definition of the metrics and largest label, by data set."""
 
 
 def read(path: Path, dataset: str) -> Corpus:
-    """Read a file of ``train``, ``valid`` and ``test``.
+    """Read a feature file with ``train``, ``valid`` and ``test``.
 
-    Each part has ``text [n, T, 768]``, ``audio``, ``vision``, ``regression_labels [n]``, perhaps
-    ``audio_lengths``, ``vision_lengths``, ``text_lengths`` (ours) or ``text_bert [n, 3, T]`` (its
-    second row says which words are there), ``regression_labels_T``, ``_A``, ``_V`` and
-    ``id``. Utterances without a finite label are left out.
+    Each split has ``text [n, T, 768]``, ``audio``, ``vision``, ``regression_labels [n]``, and
+    optionally ``audio_lengths``, ``vision_lengths``, ``text_lengths`` (ours) or ``text_bert [n, 3,
+    T]`` (its second row is the word mask), ``regression_labels_T``, ``_A``, ``_V`` and
+    ``id``. Utterances without a finite label are dropped.
 
     Raises:
-        InputError: no such file, not this layout, or a pickle that asks to run something.
+        InputError: the file is missing, has another layout, or is a pickle that would execute code.
     """
     parts = unpickle.load(path)
     scale, largest = LARGEST[dataset]

@@ -1,4 +1,4 @@
-"""CMU-MOSI as bc-LSTM's authors published its features: a vector an utterance, in dialogues."""
+"""CMU-MOSI features published by the authors of bc-LSTM: one vector per utterance, in dialogues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mera_train.msa.words import cross_fitted
 
 LARGEST = 3.0
 VALID = 0.2
-"""Share of the training videos that choose the checkpoint."""
+"""Share of the training videos used for selection."""
 
 _KEYS = ("id", "transcript", "val", "text", "audio", "video")
 
@@ -24,18 +24,18 @@ _KEYS = ("id", "transcript", "val", "text", "audio", "video")
 def read(
     path: Path, transcripts: bool = True, treebank: Path | None = None, seed: int = 0
 ) -> Corpus:
-    """Read an ``.npz`` with, for ``train_`` and ``test_``, `_KEYS`; ids are VIDEO_NUMBER.
+    """Read an ``.npz`` with `_KEYS`, prefixed by ``train_`` and ``test_``; ids are VIDEO_NUMBER.
 
-    The utterances of a video are put in the order of their numbers (the file sorts them as text:
-    1, 10, 2). ``valid`` is a fifth of the training videos.
+    The utterances of a video are sorted by number (in the file they are sorted as text: 1, 10, 2).
+    ``valid`` is a fifth of the training videos.
 
-    The text and video features were learnt on the training videos and tell their labels apart by
-    up to 98 %, which they do not do elsewhere: no split of those videos shows it, so they are
-    named in ``fitted``. With ``transcripts`` words are also read from those, out of fold: the last
-    column of the text (`cross_fitted`, with the ``treebank`` if there is one).
+    The text and video features were trained on the labels of the training videos and separate them
+    with up to 98 % accuracy, but not those of other videos. No split of the training videos shows
+    this, so the columns are listed in ``fitted``. With ``transcripts``, the last column of the text
+    is the cross-fitted sentiment of the words (`cross_fitted`, with the ``treebank`` if given).
 
     Raises:
-        InputError: no such file, not this layout.
+        InputError: the file is missing or has another layout.
     """
     parts = {name: _part(path, name) for name in ("train", "test")}
     train, test = parts["train"], parts["test"]

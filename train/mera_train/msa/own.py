@@ -1,4 +1,4 @@
-"""One's own clips: what `mera-edge features` wrote, as a data set to train networks on."""
+"""The user's own clips: the output of `mera-edge features` as a data set."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mera_train.features import store
 from mera_train.msa.data import Corpus, Examples, clean
 
 _NAMES = {"text": "text", "audio": "voice", "vision": "face"}
-"""By modality, what the device calls it."""
+"""Names of the modalities on the device."""
 
 
 def read(path: Path) -> Corpus:
-    """Read a file of features.
+    """Read a feature file.
 
-    A modality is a vector: the embedding, the logarithms of the probabilities, and the age in
-    seconds of the newest evidence. A clip with an emotion only has that emotion's usual valence;
-    ``label_T``, ``label_A`` and ``label_V`` are labels of single modalities.
+    A modality is a vector of the embedding, log-probabilities and age in seconds of the newest
+    evidence. A clip with only an emotion gets the valence of that emotion; ``label_T``, ``label_A``
+    and ``label_V`` are unimodal labels.
 
     Raises:
-        InputError: it is not a feature file.
+        InputError: the file is not a feature file.
     """
     features = store.load(path)
     arrays, labels = features.arrays, features.sentiments()

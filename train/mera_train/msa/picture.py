@@ -1,4 +1,4 @@
-"""The missing-modality grid as a picture."""
+"""A chart of the missing-modality grid."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INK, PALE = (60, 50, 45), (225, 225, 225)
 def draw(
     path: Path, bars: Mapping[str, float], curves: Mapping[str, Sequence[float]], title: str
 ) -> None:
-    """Write a PNG: a bar for every subset of modalities, beside it curves over dropped frames.
+    """Write a PNG with a bar per subset of modalities, and curves over the share of dropped frames.
 
     Args:
-        path: ``.png``.
-        bars: accuracy in [0, 1] by subset, the whole first.
+        path: a ``.png`` file.
+        bars: accuracy in [0, 1] by subset, the full set first.
         curves: accuracy in [0, 1] at each of `RATES`, by name.
-        title: above it all.
+        title: heading.
     """
     picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     _write(picture, title, (30, 40), 0.75)
@@ -82,6 +82,6 @@ def _write(picture: Picture, text: str, at: tuple[int, int], size: float) -> Non
 
 
 def _colour(name: str) -> Colour:
-    """OpenCV wants blue first."""
+    """Return the colour in OpenCV's order (BGR)."""
     red, green, blue = bytes.fromhex(COLOURS[name][1:])
     return blue, green, red

@@ -1,4 +1,4 @@
-"""What MMSA's users type: its arguments, its flat settings, its table of results."""
+"""Compatibility with MMSA: its arguments, its flat settings, its results table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLAT = {
     "post_fusion_dim": ("network", "fusion_dim"),
     "weight_decay": ("loop", "weight_decay"),
 }
-"""Of MMSA's flat settings, where ours lie."""
+"""MMSA's flat settings -> path of our setting."""
 
 FIGURES = {
     "accuracy_2": "Mult_acc_2",
@@ -39,7 +39,7 @@ FIGURES = {
     "mae": "MAE",
     "correlation": "Corr",
 }
-"""Of our figures, what MMSA's tables call them."""
+"""Our metrics -> column names in MMSA's tables."""
 
 
 def settings(
@@ -47,12 +47,12 @@ def settings(
     config_file: Path | str | None,
     features: Path | str | None,
 ) -> dict[str, Any]:
-    """Return the settings of a run that are given in any of MMSA's ways.
+    """Return the settings of a run, given in any form that MMSA accepts.
 
     Args:
-        config: settings, or the path of their file.
-        config_file: the path of their file (JSON or YAML).
-        features: takes the place of ``featurePath``.
+        config: settings, or the path of a settings file.
+        config_file: path of a settings file (JSON or YAML).
+        features: overrides ``featurePath``.
     """
     if isinstance(config, str | Path):
         config, config_file = None, config
@@ -74,10 +74,10 @@ def settings(
 
 
 def refuse_single(**files: Path | str | None) -> None:
-    """Refuse features of one modality in a file of its own.
+    """Refuse a separate feature file for a single modality.
 
     Raises:
-        ConfigError: names the first.
+        ConfigError: there is one; the message names the first.
     """
     for name, file in files.items():
         if file:
@@ -88,10 +88,10 @@ def refuse_single(**files: Path | str | None) -> None:
 
 
 def choose_gpu(gpu_ids: Sequence[int] | None) -> None:
-    """Take the GPU that is named; without one, say that the processor trains.
+    """Select the given GPU; if there is none, report that training runs on the CPU.
 
     Raises:
-        ConfigError: several are named.
+        ConfigError: several GPUs are given.
     """
     if not gpu_ids:
         return
@@ -107,9 +107,9 @@ def choose_gpu(gpu_ids: Sequence[int] | None) -> None:
 
 
 def add_row(path: Path, model: str, rows: Sequence[Mapping[str, float]]) -> None:
-    """Add a model to a table as MMSA writes it: in percent, ``(mean, deviation)`` of the seeds.
+    """Add a model to a results table of MMSA: percentages, ``(mean, deviation)`` over seeds.
 
-    The deviation is that of the population, as MMSA's.
+    The standard deviation is that of the population, as in MMSA.
     """
     if not parallel.state().is_main_process:
         return

@@ -1,10 +1,10 @@
-"""The results page of MOSI: every training it is made of, its tables and its picture.
+"""The MOSI results page: trainings, tables and chart.
 
     mera-edge results mosi FEATURES.npz TREEBANK.txt RUNS > docs/results/mosi.md
 
-Trains what the folder ``RUNS`` does not have yet and goes on from what it has. The picture goes to
-docs/images/mosi_grid.png. Nothing is decided here: every row is one configuration, trained on
-fixed seeds, its weights chosen on the validation videos.
+Trains what is missing in ``RUNS`` and resumes unfinished runs. The chart is written to
+docs/images/mosi_grid.png. Every row is one configuration, trained with fixed seeds, with weights
+selected on the validation videos.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 
 Row = Mapping[str, Mapping[str, Mapping[str, float]]]
-"""``test``, and ``valid`` where it was asked, by figure ``mean`` and ``std``."""
+"""``test``, and ``valid`` if evaluated: ``mean`` and ``std`` by metric."""
 
 
 def page(features: Path, treebank: Path, runs: Path) -> str:
-    """Train, measure, draw, and return the page as Markdown."""
+    """Train, measure and draw; return the page as Markdown."""
     given = {"featurePath": str(features), "treebank": str(treebank)}
     whole = _study(given, runs / "mtme", "mtme")
     single = {
@@ -102,7 +102,7 @@ def page(features: Path, treebank: Path, runs: Path) -> str:
 
 
 def _curves(curves: Mapping[str, Sequence[float]]) -> str:
-    """Return a row for each rate, a column for each of the modalities."""
+    """Return a table with a row per rate and a column per modality."""
     columns = [[f"{100 * value:.1f}" for value in (*v, area(v))] for v in curves.values()]
     firsts = [*(f"{rate:.0%}" for rate in RATES), "area"]
     rows = [list(row) for row in zip(firsts, *columns, strict=True)]
@@ -114,7 +114,7 @@ def _accuracy(row: Row) -> float:
 
 
 def _study(given: Mapping[str, str], out: Path, model: str, **changes: Any) -> Row:
-    """Train a configuration on all seeds, unless it was before; figures by split."""
+    """Train a configuration on all seeds, unless done; return metrics by split."""
     config = {**get_config(model, DATASET), **given}
     for key, value in changes.items():
         config[key] = {**config[key], **value} if key == "network" else value
@@ -127,7 +127,7 @@ def _study(given: Mapping[str, str], out: Path, model: str, **changes: Any) -> R
 
 
 def _words(features: Path, treebank: Path) -> str:
-    """How right the words' own sentiment is, read out of fold."""
+    """Return the accuracy of the cross-fitted sentiment of the words."""
     lines = ["| features | accuracy, % | correlation |", "| --- | --- | --- |"]
     for name, given in (("encoder, n-grams, lexicon", None), ("and treebank", treebank)):
         corpus = mosi_bclstm.read(features, treebank=given)
@@ -140,7 +140,7 @@ def _words(features: Path, treebank: Path) -> str:
 
 
 def _missing(saved: Path) -> tuple[dict[str, Row], dict[str, list[float]]]:
-    """The grid and the curves of trained networks, means over their seeds."""
+    """Return grid and curves of trained networks, averaged over their seeds."""
     grids: dict[str, list[dict[str, float]]] = {}
     curves: dict[str, list[list[float]]] = {}
     for directory in sorted(path for path in saved.iterdir() if path.is_dir()):

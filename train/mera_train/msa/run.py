@@ -1,4 +1,4 @@
-"""``MSA_run`` and ``get_config``: from a feature file to trained models and their figures."""
+"""``MSA_run`` and ``get_config``: train and evaluate models on a feature file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SEEDS = (1111, 1112, 1113, 1114, 1115)
 
 
 def get_config(model: str, dataset: str) -> dict[str, Any]:
-    """Return the settings of a model on a data set, to be changed and given to `MSA_run`.
+    """Return the default settings of a model on a data set, for `MSA_run`.
 
-    ``config["featurePath"]`` is empty: the file to train on.
+    ``config["featurePath"]`` is empty: set it to the feature file.
 
     Raises:
-        ConfigError: there is no such model or data set.
+        ConfigError: the model or data set is unknown.
     """
     return defaults(model.lower(), dataset.lower()).model_dump(mode="json", by_alias=True)
 
@@ -54,38 +54,39 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
     res_save_dir: Path | str | None = None,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Train once for every seed, choose the weights on the validation split, measure on the test.
+    """Train once per seed, select the weights on the validation split, and test.
 
-    A run that was killed goes on from where it was and ends with the same weights. Checkpoints go
-    to ``model_save_dir/MODEL-DATASET/SEED``, a line of figures for each seed and one for all to
-    ``log_dir/MODEL-DATASET.jsonl``, and a row of a table as MMSA writes it to
+    A killed run resumes and ends with the same weights. Checkpoints are written to
+    ``model_save_dir/MODEL-DATASET/SEED``, metrics per seed and over all seeds to
+    ``log_dir/MODEL-DATASET.jsonl``, and a row of a table in MMSA's format to
     ``log_dir/DATASET.csv``.
 
     Args:
-        model_name: of `mera_train.msa.models.MODELS`, in any case.
+        model_name: name in `mera_train.msa.models.MODELS`, case-insensitive.
         dataset_name: of `mera_train.msa.feature_file.READERS`, in any case.
-        config: of `get_config`, with ``featurePath``; or a file of settings; the defaults if unset.
-        seeds: one training each; `SEEDS` if there are none.
-        is_tune: first look for better settings; only the validation split is asked.
-        tune_times: how many settings to try.
-        model_save_dir, log_dir: made where they are missing.
-        resume: go on from earlier runs in ``model_save_dir``.
-        config_file: a file of settings; those in ``config`` go before.
-        custom_feature: in place of ``featurePath``.
-        feature_T, feature_A, feature_V: refused.
-        gpu_ids: the GPU to train on; one that is free if unset.
-        num_workers, verbose_level: taken for MMSA's scripts, without effect: features are in
-            memory, and every epoch is a line on stderr.
-        res_save_dir: the table goes to ``res_save_dir/normal/DATASET.csv`` instead.
+        config: from `get_config`, with ``featurePath``; or a settings file; by default the
+            defaults.
+        seeds: one training each; `SEEDS` if empty.
+        is_tune: first tune hyperparameters, on the validation split only.
+        tune_times: number of trials.
+        model_save_dir, log_dir: created if missing.
+        resume: resume earlier runs in ``model_save_dir``.
+        config_file: a settings file; ``config`` takes precedence.
+        custom_feature: overrides ``featurePath``.
+        feature_T, feature_A, feature_V: not supported.
+        gpu_ids: the GPU to train on; by default any.
+        num_workers, verbose_level: accepted for compatibility with MMSA, without effect: features
+            are in memory, and every epoch prints a line to stderr.
+        res_save_dir: write the table to ``res_save_dir/normal/DATASET.csv`` instead.
         scheduler: of Dask, whose workers try the settings of ``is_tune``.
 
     Returns:
-        ``test`` and ``valid``: by figure of `mera_train.msa.metrics` its ``mean`` and ``std`` over
-        the seeds; ``seeds``; ``config``.
+        ``test`` and ``valid``: ``mean`` and ``std`` over the seeds by metric of
+        `mera_train.msa.metrics`; ``seeds``; ``config``.
 
     Raises:
-        ConfigError: an unknown key or a bad value.
-        InputError: the feature file cannot be used.
+        ConfigError: an unknown key or an invalid value.
+        InputError: the feature file is invalid.
     """
     reference.refuse_single(feature_T=feature_T, feature_A=feature_A, feature_V=feature_V)
     model, dataset, seeds = model_name.lower(), dataset_name.lower(), seeds or SEEDS
@@ -116,7 +117,7 @@ def MSA_run(  # noqa: N802 (the name that users of MMSA know)
 
 
 def _over(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with what is given in place of the usual, inside groups too."""
+    """Return the defaults updated with ``given``, recursively."""
     found = dict(usual)
     for key, value in given.items():
         key = "featurePath" if key == "feature_path" else key
@@ -128,7 +129,7 @@ def _over(usual: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True) -> dict[str, Any]:
-    """Train once into ``out``; return the figures of ``valid`` and ``test``."""
+    """Train once into ``out``; return the metrics of ``valid`` and ``test``."""
     task = SentimentTask(config, corpus)
     made = fingerprint.of(config, {"the examples": corpus.digest})
     chosen = fit(task, config.loop, out, made, resume)
@@ -143,10 +144,10 @@ def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True)
 
 
 def load(directory: Path) -> Network:
-    """Return the network of a checkpoint, ready to answer.
+    """Load the network of a checkpoint, in eval mode.
 
     Raises:
-        InputError, ConfigError: it is none of this version.
+        InputError, ConfigError: the checkpoint does not fit this version.
     """
     saved = checkpoint.load(directory)
     config = saved.settings(Config)
@@ -154,12 +155,12 @@ def load(directory: Path) -> Network:
 
 
 def with_seed(config: Config, seed: int) -> Config:
-    """Return the same settings with another seed."""
+    """Return a copy with another seed."""
     return config.model_copy(update={"loop": config.loop.model_copy(update={"seed": seed})})
 
 
 def over_seeds(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (of the sample) of every figure."""
+    """Return mean and sample standard deviation of every metric."""
     found = {}
     for name in rows[0]:
         values = np.array([row[name] for row in rows])

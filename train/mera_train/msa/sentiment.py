@@ -1,4 +1,4 @@
-"""What is known elsewhere about the sentiment of words: a lexicon and a treebank."""
+"""External knowledge about the sentiment of words: a lexicon and a treebank."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _SHARES = ("pos", "neg", "compound")
 
 
 def by_lexicon(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return VADER's shares of positive and of negative words, and its verdict, ``[n, 3]``."""
+    """Return VADER's positive, negative and compound scores, ``[n, 3]``."""
     lexicon = SentimentIntensityAnalyzer()
     scores = [lexicon.polarity_scores(text) for text in texts]
     return np.array([[score[name] for name in _SHARES] for score in scores])
 
 
 def by_treebank(texts: Sequence[str], treebank: Path) -> NDArray[np.float64]:
-    """Return what a ridge regression on phrases of the treebank says, ``[n]``, about -1 to 1.
+    """Predict ``[n]``, about -1 to 1, by ridge regression on the treebank's phrases.
 
     Raises:
-        InputError: the file is no treebank.
+        InputError: the file is not a treebank.
     """
     phrases = read(treebank)
     ngrams = TfidfVectorizer(
@@ -46,10 +46,10 @@ def read(treebank: Path) -> dict[str, float]:
     """Read the Stanford Sentiment Treebank (Socher et al., EMNLP 2013), ``trees/train.txt``.
 
     Returns:
-        By phrase in lower case, of every node of every tree, its sentiment in [-1, 1].
+        Sentiment in [-1, 1] by lower-case phrase, for every node of every tree.
 
     Raises:
-        InputError: no such file, or a line that is no tree with labels from 0 to 4.
+        InputError: the file is missing, or a line is not a tree with labels from 0 to 4.
     """
     try:
         lines = treebank.read_text(encoding="utf-8").splitlines()
@@ -68,7 +68,7 @@ def read(treebank: Path) -> dict[str, float]:
 
 
 def _walk(line: str, phrases: dict[str, float]) -> None:
-    """Add the phrases of a tree in brackets: ``(LABEL WORD)`` or ``(LABEL TREE TREE)``."""
+    """Add the phrases of a bracketed tree: ``(LABEL WORD)`` or ``(LABEL TREE TREE)``."""
     labels: list[float] = []
     spans: list[list[str]] = []
     before = ""

@@ -1,4 +1,4 @@
-"""What the training loop wants to know about sentiment regression."""
+"""The training task of sentiment regression."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from mera_train.msa.models import MODELS, Network, Shapes
 
 @dataclass
 class Step:
-    """A batch, which rows of the training split it has, and what they lose."""
+    """A batch with its rows in the training split, dropped frames and dropped modalities."""
 
     batch: Batch
     whole: Batch
-    """The same before frames were dropped."""
+    """The batch before frames were dropped."""
     rows: Tensor
     present: Tensor
     """``[B, 3]`` in the order of `MODALITIES`."""
@@ -34,7 +34,7 @@ class Step:
 
 
 class Supervised(nn.Module):
-    """The network, and the labels of single modalities: what a run saves."""
+    """The network and the unimodal labels, as saved by a run."""
 
     def __init__(self, network: Network, labels: UnimodalLabels) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Supervised(nn.Module):
 
 
 class SentimentTask:
-    """Training of one network on one corpus."""
+    """Training task of one network on one corpus."""
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self.config, self.corpus = config, corpus
@@ -57,12 +57,13 @@ class SentimentTask:
         human = {name: torch.from_numpy(values) for name, values in rated.items()}
         labels = UnimodalLabels(whole, widths, human)
         self.model = Supervised(network, labels)
-        # The same doubt about dev as about training, or dev would choose what trusts most.
+        # Dev gets the same noise as training; otherwise selection would prefer networks that rely
+        # on fitted features.
         self.dev = self._dropped(self._doubted(corpus.valid, np.random.default_rng(0)), 0)
         self.weights = {**network.LOSSES, **config.loss_weights}
 
     def plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
-        """Rows in random order, dialogues whole, cut into batches, each with a seed."""
+        """Return batches of shuffled rows, with whole dialogues, each with a seed."""
         random = np.random.default_rng([self.config.loop.seed, epoch])
         train = self.corpus.train
         units = np.arange(len(train)) if train.dialogues is None else train.dialogues
@@ -75,7 +76,7 @@ class SentimentTask:
         ]
 
     def load(self, plan: tuple[int, NDArray[np.int64]], epoch: int) -> Step:
-        """Doubt what is fitted, drop frames, and take modalities away."""
+        """Add noise to fitted features, drop frames, and drop modalities."""
         seed, rows = plan
         random = np.random.default_rng(seed)
         examples = self._doubted(self.corpus.train.at(rows), random)
@@ -87,8 +88,7 @@ class SentimentTask:
         return Step(batch, whole, torch.from_numpy(rows), present, epoch + 1)
 
     def loss(self, step: Step, device: torch.device) -> Tensor:
-        """Absolute error of the whole, the weighted ones of the modalities (Self-MM), and what
-        the network learns besides."""
+        """Return the absolute error, plus weighted unimodal errors (Self-MM) and auxiliary losses."""
         network, labels = self.model.network, self.model.labels
         rows, present = step.rows.to(device), step.present.to(device)
         seen = step.batch.to(device).keeping(present)
@@ -117,7 +117,7 @@ class SentimentTask:
         return loss
 
     def evaluate(self, model: Supervised, device: torch.device) -> dict[str, float]:
-        """Figures of all three modalities together on the dev split."""
+        """Return metrics with all three modalities on the dev split."""
         return figures(model.network, self.dev, self.corpus)
 
     def _dropped(self, examples: Examples, seed: int) -> Examples:
@@ -128,7 +128,7 @@ class SentimentTask:
         return data.dropped(examples, self.config.missing_rate, means, seed)
 
     def _doubted(self, examples: Examples, random: np.random.Generator) -> Examples:
-        """Give some utterances the fitted features of one with the opposite label."""
+        """Give some utterances the fitted features of another one with the opposite label."""
         train = self.corpus.train
         features = dict(examples.features)
         for name, share in self.config.feature_swap_rate.items():
@@ -147,20 +147,20 @@ class SentimentTask:
 
 
 def shapes(corpus: Corpus) -> Shapes:
-    """Return by modality the longest sequence and the features of a frame."""
+    """Return the longest sequence and the number of features per frame, by modality."""
     return {name: values.shape[1:] for name, values in corpus.train.features.items()}
 
 
 def predict(
     network: Network, examples: Examples, present: Tensor | None = None, rows: int = 512
 ) -> Floats:
-    """Return the sentiment ``[n]`` in units of the largest label.
+    """Predict the sentiment ``[n]``, in units of the largest label.
 
     Args:
-        network: of `MODELS`, in eval mode.
-        examples: any.
-        present: ``[n, 3]``, 1 or 0 in the order of `MODALITIES`; all where ``None``.
-        rows: how many at once, where utterances stand alone.
+        network: one of `MODELS`, in eval mode.
+        examples: utterances of any split.
+        present: ``[n, 3]``, 1 or 0 in the order of `MODALITIES`; ``None``: all.
+        rows: batch size for utterances without dialogues.
     """
     device = next(network.parameters()).device
     whole = len(examples) if examples.dialogues is not None else rows
@@ -178,6 +178,6 @@ def predict(
 def figures(
     network: Network, examples: Examples, corpus: Corpus, present: Tensor | None = None
 ) -> dict[str, Any]:
-    """`mera_train.msa.metrics.regression` of what the network says about ``examples``."""
+    """Return `mera_train.msa.metrics.regression` of the predictions for ``examples``."""
     predicted = predict(network, examples, present)
     return regression(examples.labels * corpus.largest, predicted * corpus.largest, corpus.scale)

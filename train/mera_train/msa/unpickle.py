@@ -1,4 +1,4 @@
-"""Reading pickles of others without running them."""
+"""Safe reading of untrusted pickles."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mera_edge.errors import InputError
 
 
 class _Array:
-    """In the place of numpy's array: what no pickle may call, which would make one of any size."""
+    """Placeholder for numpy's array constructor, which a pickle could call with any size."""
 
 
 def _empty(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
-    """Make the empty array that a pickle then fills with the bytes it holds."""
+    """Create the empty array that a pickle then fills with its own bytes."""
     if kind is not _Array or tuple(shape) != (0,):
         raise ValueError("an array that is not a NumPy array")
     return _RECONSTRUCT(np.ndarray, (0,), b"b")
@@ -31,10 +31,10 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): np.dtype,
     ("collections", "OrderedDict"): OrderedDict,
-    # How protocols 0 to 2 write bytes: text to Latin-1, nothing else is let through.
+    # Protocols 0 to 2 store bytes as Latin-1 text; no other codec is allowed.
     ("_codecs", "encode"): lambda text, encoding="latin1": text.encode("latin1"),
 }
-# Their modules have had two names; files of both are about.
+# numpy has renamed these modules; both names occur in files.
 for _core in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _empty
     _ADMITTED[f"{_core}.multiarray", "scalar"] = _SCALAR
@@ -50,15 +50,15 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Forbidden(Exception):
-    """The name of what a pickle asked for."""
+    """A pickle requested a forbidden name."""
 
 
 def load(path: Path) -> Any:
     """Read a pickle of numpy arrays, numbers, strings, lists, tuples and dictionaries.
 
     Raises:
-        InputError: it asks for anything else, which is named and not run; it cannot be read; or it
-            does not fit into memory.
+        InputError: it requests anything else, which is named and not executed; it is unreadable; or
+            it does not fit into memory.
     """
     try:
         with path.open("rb") as file:

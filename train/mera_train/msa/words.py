@@ -1,4 +1,4 @@
-"""One number for the words of an utterance that is as honest on training material as on new."""
+"""Cross-fitted sentiment of an utterance's words, as accurate on training data as on new data."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def cross_fitted(
     penalty: float = 1.0,
     folds: int = 5,
 ) -> tuple[Floats, Floats]:
-    """Predict the labels from the words, every utterance by a model that has not seen its group.
+    """Predict the labels from the words, out of fold by group.
 
-    Ridge regression on kernels added up: TF-IDF of words and pairs of words, what the bundle's text
-    encoder makes of the sentence, what a sentiment lexicon does, and phrases of a treebank if there
-    is one. Utterances of ``fitting`` are predicted out of fold, those of ``unseen`` by a model of
-    all of ``fitting``, so both are equally far off.
+    Ridge regression on a sum of kernels: TF-IDF of unigrams and bigrams, outputs of the bundle's
+    text encoder, a sentiment lexicon and, optionally, phrases of a treebank. Utterances of
+    ``fitting`` are predicted out of fold, those of ``unseen`` by a model of all of ``fitting``, so
+    that both have the same error.
 
     Args:
         fitting, unseen: transcripts, ``n`` and ``m``.
         labels: ``[n]``.
-        groups: ``[n]`` number of the dialogue: a fold has whole dialogues.
-        bundle: whose text encoder reads the transcripts.
-        treebank: for `mera_train.msa.sentiment.by_treebank`.
-        penalty: of the ridge.
-        folds: of the cross-fitting.
+        groups: ``[n]`` index of the dialogue: folds have whole dialogues.
+        bundle: bundle with the text encoder.
+        treebank: file for `mera_train.msa.sentiment.by_treebank`.
+        penalty: ridge penalty.
+        folds: number of folds.
 
     Returns:
-        ``[n]`` and ``[m]``.
+        Predictions ``[n]`` and ``[m]``.
     """
     texts = [normalise(text) for text in (*fitting, *unseen)]
     n = len(fitting)
@@ -67,7 +67,7 @@ def cross_fitted(
 
 
 def _ngrams(texts: Sequence[str], n: int) -> NDArray[np.float64]:
-    """Kernel of TF-IDF; the first ``n`` texts say which n-grams there are."""
+    """Kernel of TF-IDF, with the n-grams of the first ``n`` texts."""
     ngrams = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
     rows = ngrams.fit(texts[:n]).transform(texts)
     kernel: NDArray[np.float64] = (rows @ rows.T).toarray()

@@ -1,1 +1,1 @@
-"""Results pages, cards and tables that follow from committed checkpoints."""
+"""Results pages, model cards and tables, generated from committed checkpoints."""

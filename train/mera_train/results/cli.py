@@ -1,4 +1,4 @@
-"""`mera-edge results`: the results pages of this repository, and figures on its corpora."""
+"""`mera-edge results`: write the results pages of this repository, or measure on its corpora."""
 
 from __future__ import annotations
 

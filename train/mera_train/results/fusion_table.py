@@ -1,4 +1,4 @@
-"""Every subset of the modalities: fused, the best of them alone, the mean of them."""
+"""Tables of all subsets of modalities: fusion, best single modality, mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEAD = (
 
 
 def section(metrics: Mapping[str, Any]) -> str:
-    """Return the tables of clean and of disturbed examples, and what they are made of."""
+    """Return the tables for clean and disturbed examples, with a description."""
     sources = metrics["test"].get("sources", {})
     made = ", ".join(f"{count:,} {_ITEMS[name]}" for name, count in sources.items())
     return f"""\

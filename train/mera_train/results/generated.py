@@ -1,4 +1,4 @@
-"""All texts that follow from the committed checkpoints."""
+"""All texts that are generated from the committed checkpoints."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHECKPOINTS, RESULTS = ROOT / "train" / "checkpoints", ROOT / "docs" / "results"
 MANIFEST = DEFAULT / "bundle.json"
 
 NOTES = "\n## Notes\n"
-"""What follows it in a card is written by hand and stays."""
+"""Text after this heading in a card is handwritten and kept."""
 
 BY_HAND = {
     "asr": "`mera-edge evaluate asr` on corpora; the commands are on the page",
@@ -33,11 +33,11 @@ BY_HAND = {
     "verdict": "`python benchmarks/talk.py`",
     "arm64": "`benchmarks/arm64.sh`",
 }
-"""Why a page is not made here, and what makes it or its figures."""
+"""Pages that are not generated here: why, and how to make them."""
 
 
 def files() -> dict[Path, str]:
-    """Return the text of every card, page, picture and table, by path."""
+    """Return the contents of every card, page, chart and table, by path."""
     made: dict[Path, str] = {}
     tests = {}
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def files() -> dict[Path, str]:
 
 
 def card(role: str, loaded: checkpoint.Checkpoint) -> str:
-    """Return a checkpoint's card as its training would write it now, with the notes of before."""
+    """Return the current model card of a checkpoint, with its existing notes."""
     module: Any = importlib.import_module(f"mera_train.{role}.train")
     text = module.card_text(loaded.settings(module.Config), loaded.metrics)
     _, heading, notes = loaded.card.partition(NOTES)

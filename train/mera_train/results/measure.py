@@ -1,4 +1,4 @@
-"""Measure a checkpoint on its tests again."""
+"""Repeat the tests of a checkpoint."""
 
 from __future__ import annotations
 
@@ -58,4 +58,4 @@ MEASURES: dict[str, Callable[[Checkpoint, Path], dict[str, Any]]] = {
     "fusion": _fusion,
     "vad": _vad,
 }
-"""By role; each returns the part of ``metrics.json`` that is measured."""
+"""Measuring functions by role; each returns the measured part of ``metrics.json``."""

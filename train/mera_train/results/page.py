@@ -1,4 +1,4 @@
-"""The results page of a role, from its checkpoint: nothing is measured here."""
+"""The results page of a role, generated from its checkpoint (without measuring)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from mera_train.results.roles import PAGES, Page
 KEPT = "<!-- Below this line the page is written by hand; `make results` keeps it. -->\n"
 
 Tests = Mapping[str, Mapping[str, Any]]
-"""By place in ``metrics.json``, what `classification` said."""
+"""Results of `classification` by path in ``metrics.json``."""
 
 
 def files(loaded: Checkpoint, role: str, page: Path) -> dict[Path, str]:
-    """Return the text of the page and of its pictures, by path.
+    """Return the contents of the page and its charts, by path.
 
     Args:
         loaded: the checkpoint.
         role: a key of `PAGES`.
-        page: its path; what follows `KEPT` in it stays.
+        page: its path; text after `KEPT` is kept.
 
     Raises:
-        InputError: a classification in the metrics has no name in `PAGES`.
+        InputError: a test in the metrics has no name in `PAGES`.
     """
     words, found = PAGES[role], classifications(loaded.metrics)
     if unnamed := set(found) - {*words.tests, *words.dev}:
@@ -61,13 +61,13 @@ def files(loaded: Checkpoint, role: str, page: Path) -> dict[Path, str]:
 
 
 def kept(page: Path) -> str:
-    """Return what is written by hand at the end of a page."""
+    """Return the handwritten text at the end of a page."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     return text.partition(KEPT)[2]
 
 
 def classifications(metrics: Mapping[str, Any], name: str = "") -> dict[str, Any]:
-    """Return every classification in ``metrics.json`` by its place: the keys down to it."""
+    """Return all classification results in ``metrics.json`` by their path of keys."""
     if "confusion" in metrics:
         return {name: metrics}
     found: dict[str, Any] = {}
@@ -108,7 +108,7 @@ def _wrapped(text: str) -> str:
 
 
 def command(role: str) -> str:
-    """Return the command that measures a role's checkpoint and writes its page."""
+    """Return the command that measures the checkpoint of a role and writes its page."""
     return f"mera-edge results pages {role} --data DIR"
 
 
@@ -136,7 +136,7 @@ _MORE: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "fusion": fusion_table.section,
     "vad": vad_table.section,
 }
-"""What a role has besides classifications."""
+"""Additional sections by role."""
 
 _PICTURES = {
     "reliability": """\

@@ -1,4 +1,4 @@
-"""What the results page of each role says around its figures."""
+"""The texts of the results pages, by role."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Published:
-    """A figure of others on the same test."""
+    """A published result on the same test."""
 
     test: str
     figure: str
@@ -18,21 +18,21 @@ class Published:
 
 @dataclass(frozen=True)
 class Page:
-    """The words of one page."""
+    """The texts of one page."""
 
     title: str
     config: str
-    """In ``train/configs``: what the checkpoint was trained with."""
+    """Training configuration, in ``train/configs``."""
     lead: str
-    """What is measured, on what, and what chose the model."""
+    """Introduction: metrics, test data, model selection."""
     tests: Mapping[str, str]
-    """What a test is, by its place in ``metrics.json``."""
+    """Descriptions of tests by path in ``metrics.json``."""
     figures: tuple[str, ...]
     dev: Mapping[str, str] = field(default_factory=dict)
-    """What a dev set is, by its place."""
+    """Descriptions of dev sets by path."""
     published: tuple[Published, ...] = ()
     caution: str = ""
-    """How the figures must be read."""
+    """Caveat about the results."""
 
 
 _BARSOUM = "VGG13, 8.8 M parameters: [Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)"

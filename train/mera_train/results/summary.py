@@ -43,11 +43,11 @@ class Entry(BaseModel):
 
 
 def read(path: Path, tests: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
-    """Return the entries, those from checkpoints with their figures.
+    """Return the entries, with the values of those from checkpoints.
 
     Args:
         path: figures.yaml.
-        tests: by role, by place in ``metrics.json``.
+        tests: results by role and path in ``metrics.json``.
     """
     entries = [Entry(**row) for row in yaml.safe_load(path.read_text(encoding="utf-8"))]
     found: list[Entry] = []
@@ -76,7 +76,7 @@ def _measured(entry: Entry, tests: Mapping[str, Mapping[str, Any]]) -> Entry:
 
 
 def with_tables(readme: Path, results: Path, entries: Sequence[Entry]) -> dict[Path, str]:
-    """Return the text of both files with the tables of today between their marks."""
+    """Return the text of both files with updated tables between their marks."""
     return {
         readme: _filled(readme, _headlines(entries)),
         results: _filled(results, _goals(entries)),

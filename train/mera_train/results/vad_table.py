@@ -1,4 +1,4 @@
-"""Speech and what is not speech, as the detector and Silero VAD hear it."""
+"""Tables of the speech detector and Silero VAD on speech and non-speech."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEAD = (
 
 
 def section(metrics: Mapping[str, Any]) -> str:
-    """Return both tables, from ``test`` of the metrics (`mera_train.vad.measure`)."""
+    """Return both tables from ``test`` in the metrics (`mera_train.vad.measure`)."""
     test = {name: row for name, row in metrics["test"].items() if "gain 0 dB" not in name}
     spoken = {name: row for name, row in test.items() if name.split(",")[0] in _SPEECH}
     other = {name: row for name, row in test.items() if name not in spoken}

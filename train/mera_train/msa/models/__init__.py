@@ -1,4 +1,4 @@
-"""Networks for sentiment, all behind one interface: a batch in, predictions by name out."""
+"""Sentiment networks with a common interface: a batch in, predictions by name out."""
 
 from mera_train.msa.models.almt import Almt
 from mera_train.msa.models.encode import ModelConfig, Network, Shapes
@@ -27,7 +27,8 @@ MODELS: dict[str, type[Network]] = {
     "tfr_net": TfrNet,
     "almt": Almt,
 }
-"""By name. ``mtme``, ``mtme_human`` (which learns what people saw in single modalities, where
-they did) and ``self_mm`` are one network, trained differently."""
+"""Networks by name. ``mtme``, ``mtme_human`` (with human unimodal labels where available) and
+``self_mm`` are the same network, trained differently.
+"""
 
 __all__ = ["MODELS", "ModelConfig", "Network", "Shapes"]

@@ -1,4 +1,4 @@
-"""``almt``: sound and face say only what goes with the words."""
+"""``almt``: language-guided fusion of audio and vision."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mera_train.msa.models.attention import Attention
 from mera_train.msa.models.encode import InDialogue, ModelConfig, Network, Shapes, frames_there
 
 SCALES = 3
-"""Levels of the words that sound and face are asked by."""
+"""Number of scales of the text."""
 
 
 class Almt(Network):
     """ALMT (Zhang et al., EMNLP 2023, arXiv 2310.05804).
 
-    Every modality is condensed to a few tokens. At three scales of the words a hyper-modality
-    takes from sound and face what the words ask for (`HyperLayer`); the words then look at it,
-    and a token beside them answers. Departures: padding is not looked at, as it is in the
-    authors' code, and the text encoder is not trained.
+    Every modality is condensed to a few tokens. At three scales of the text, a hyper-modality is
+    updated from audio and vision by attention with text queries (`HyperLayer`); the text then
+    attends to it, and an extra token gives the prediction. Differences: padding is masked (in the
+    authors' code it is not), and the text encoder is not trained.
     """
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
@@ -55,8 +55,9 @@ class Almt(Network):
 
 
 class Condense(nn.Module):
-    """Frames ``[B, T, D]`` as tokens ``[B, tokens, width]``: learnt tokens that have looked at
-    them. Nothing of a modality leaves what the tokens are by themselves."""
+    """Condenses frames ``[B, T, D]`` to tokens ``[B, tokens, width]`` by attention from learnt
+    tokens. Without frames, the learnt tokens are returned.
+    """
 
     def __init__(self, longest: int, inputs: int, config: ModelConfig) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class Condense(nn.Module):
 
         Args:
             x: frames ``[B, longest, inputs]``, padded.
-            there: ``[B, longest]``, whether a frame is one and not padding.
+            there: ``[B, longest]``, false for padding.
         """
         frames = torch.cat([self.tokens.expand(len(x), -1, -1), self.project(x)], dim=1)
         frames = frames + self.places
@@ -85,8 +86,8 @@ class Condense(nn.Module):
 class HyperLayer(nn.Module):
     """Adaptive hyper-modality learning.
 
-    ``hyper + W (softmax(Q K_a' / sqrt d) V_a + softmax(Q K_v' / sqrt d) V_v) + b``: the words ask
-    sound and face with the same queries Q, and are not in what comes out. All are normed first.
+    ``hyper + W (softmax(Q K_a' / sqrt d) V_a + softmax(Q K_v' / sqrt d) V_v) + b``: the text gives
+    the queries Q for audio and vision, but is not part of the output. All inputs are normed first.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -99,7 +100,7 @@ class HyperLayer(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, hyper: Tensor, words: Tensor, audio: Tensor, vision: Tensor) -> Tensor:
-        """Return the hyper-modality ``[B, tokens, width]``, moved; all have its shape."""
+        """Return the updated hyper-modality ``[B, tokens, width]``; all inputs have this shape."""
         queries = self._split(self.queries(self.norms["text"](words)))
         told = []
         for name, value in (("audio", audio), ("vision", vision)):

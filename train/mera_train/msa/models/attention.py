@@ -1,4 +1,4 @@
-"""Attention as `mag_bert`, `tfr_net` and `almt` use it."""
+"""Attention block of `mag_bert`, `tfr_net` and `almt`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """One layer in which a sequence looks at another, or at itself, and thinks about it.
+    """One layer of attention to another sequence, or to itself, followed by an MLP.
 
-    Norms come first (Xiong et al., ICML 2020): ``x + attention(x, source)``, then ``x + mlp(x)``.
+    Pre-norm (Xiong et al., ICML 2020): ``x + attention(x, source)``, then ``x + mlp(x)``.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -25,10 +25,10 @@ class Attention(nn.Module):
         """Return ``[B, T, width]`` of ``x [B, T, width]`` and ``source [B, S, width]``.
 
         Args:
-            x: looks.
-            source: is looked at.
-            there: bool ``[B, S]``, what of it is there. With nothing to look at attention has
-                nothing to share out: there, all is seen, which is to be zero.
+            x: queries.
+            source: keys and values.
+            there: bool ``[B, S]``, false for padding. A row without any key attends to all
+                positions, which must be zero.
         """
         unseen = ~there
         unseen = unseen & ~unseen.all(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What every network begins with: normalised features, encoded sequences, the dialogue around."""
+"""Common parts of all networks: normalisation, sequence encoders, dialogue context, heads."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
 
 Shapes = Mapping[str, tuple[int, int]]
-"""By modality: the longest sequence ``T`` and the features ``D`` of a frame."""
+"""By modality: the longest sequence ``T`` and the number of features ``D`` per frame."""
 
 
 class ModelConfig(BaseModel):
-    """Sizes of the networks."""
+    """Layer sizes of the networks."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +51,7 @@ class ModelConfig(BaseModel):
 
 
 class Inputs(nn.Module):
-    """Features by the mean and deviation of the training split; zero where there is nothing."""
+    """Standardises features with the training split's mean and deviation; padding is zero."""
 
     def __init__(self, shapes: Shapes, dropout: float) -> None:
         super().__init__()
@@ -61,22 +61,22 @@ class Inputs(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def normalise_by(self, batch: Batch) -> None:
-        """Take mean and deviation of every feature over the frames that there are."""
+        """Compute mean and standard deviation of every feature over all frames, without padding."""
         for name, values in batch.features.items():
             frames = values[frames_there(batch, name)].double()
             if len(frames):
                 self.get_buffer(f"{name}_mean").copy_(frames.mean(dim=0))
-                # A feature that hardly varies would become all noise.
+                # A nearly constant feature would be amplified to noise.
                 self.get_buffer(f"{name}_scale").copy_(
                     frames.std(dim=0, correction=0).clamp(min=1e-3)
                 )
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return by modality ``[B, T, D]``."""
+        """Return ``[B, T, D]`` by modality."""
         return {name: self.dropout(value) for name, value in self.normalised(batch).items()}
 
     def normalised(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `forward` does, nothing dropped out."""
+        """Return the result of `forward` without dropout."""
         found = {}
         for name, values in batch.features.items():
             mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
@@ -87,16 +87,16 @@ class Inputs(nn.Module):
 
 
 def frames_there(batch: Batch, name: str) -> Tensor:
-    """Return which frames of a modality are within its length, bool ``[B, T]``."""
+    """Return the padding mask of a modality, bool ``[B, T]``: true for frames."""
     values, lengths = batch.features[name], batch.lengths[name]
     return torch.arange(values.shape[1], device=lengths.device) < lengths.unsqueeze(1)
 
 
 class Network(nn.Module):
-    """What all networks have in common."""
+    """Base class of all networks."""
 
     LOSSES: ClassVar[Mapping[str, float]] = {}
-    """What it learns besides sentiment, with the usual weights."""
+    """Auxiliary losses with their default weights."""
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__()
@@ -104,21 +104,21 @@ class Network(nn.Module):
         self.corrects_text = config.corrects_text
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return at least ``sentiment [B]``, of the whole."""
+        """Return at least ``sentiment [B]``, the multimodal prediction."""
         raise NotImplementedError
 
     def losses(self, found: Mapping[str, Tensor], seen: Batch, whole: Batch) -> dict[str, Tensor]:
-        """Return by name of `LOSSES` a scalar.
+        """Return the auxiliary losses (scalars), named as in `LOSSES`.
 
         Args:
-            found: what `answer` returned.
-            seen: what it was given.
-            whole: the same before frames were dropped.
+            found: outputs of `answer`.
+            seen: input of `answer`.
+            whole: the input before frames were dropped.
         """
         return {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what `answer` does, added to the sentiment that is read already."""
+        """Return the outputs of `answer`; with ``corrects_text``, added to the text's sentiment."""
         found = self.answer(batch)
         if self.corrects_text:
             read = batch.features["text"][:, 0, -1] * (batch.lengths["text"] > 0)
@@ -128,9 +128,9 @@ class Network(nn.Module):
 
 
 def packed(x: Tensor, lengths: Tensor) -> PackedSequence:
-    """Return sequences ``[B, T, D]`` as recurrent layers read them.
+    """Pack sequences ``[B, T, D]`` for recurrent layers.
 
-    Packing refuses a length of 0: such a row reads one frame, and its answer is to be blotted out.
+    Packing refuses a length of 0: such a row has one frame here, and its output must be masked.
     """
     counts = lengths.clamp(min=1).cpu()
     return pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=False)
@@ -175,10 +175,10 @@ class First(nn.Module):
 
 
 class Context(nn.Module):
-    """What was said before and after in the dialogue: ``[B, D]`` to ``[B, width]``.
+    """Dialogue context: ``[B, D]`` to ``[B, width]``.
 
-    A bidirectional GRU over the utterances, as bc-LSTM has one (Poria et al., ACL 2017), beside
-    the utterance itself.
+    A bidirectional GRU over the utterances, as in bc-LSTM (Poria et al., ACL 2017), plus the
+    utterance itself.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -187,11 +187,11 @@ class Context(nn.Module):
         self.itself = nn.Linear(inputs, width)
 
     def forward(self, x: Tensor, dialogues: list[int]) -> Tensor:
-        """Return ``[B, width]`` of utterances ``x`` ``[B, inputs]``, dialogue after dialogue.
+        """Return ``[B, width]`` for utterances ``x`` ``[B, inputs]``.
 
         Args:
-            x: in the order of the dialogues.
-            dialogues: how many utterances each has; their sum is ``B``.
+            x: utterances, in the order of the dialogues.
+            dialogues: lengths of the dialogues; their sum is ``B``.
         """
         utterances = packed(by_dialogue(x, dialogues), torch.tensor(dialogues))
         around = pad_packed_sequence(self.gru(utterances)[0], batch_first=True)[0]
@@ -200,23 +200,23 @@ class Context(nn.Module):
 
 
 def by_dialogue(x: Tensor, dialogues: list[int]) -> Tensor:
-    """Return utterances ``[B, D]`` as padded dialogues ``[V, U, D]``."""
+    """Arrange utterances ``[B, D]`` as padded dialogues ``[V, U, D]``."""
     return pad_sequence(list(x.split(dialogues)), batch_first=True)
 
 
 def by_utterance(x: Tensor, dialogues: list[int]) -> Tensor:
-    """Undo `by_dialogue`."""
+    """Invert `by_dialogue`."""
     return torch.cat([row[:length] for row, length in zip(x, dialogues, strict=True)])
 
 
 class Encoders(nn.Module):
-    """One vector for each modality, ``[B, widths[name]]``.
+    """Encodes each modality to one vector, ``[B, widths[name]]``.
 
     Args:
-        config: sizes.
-        shapes: of the features.
-        kinds: by modality `Last`, `Mean` or `First`; a modality of one vector an utterance has no
-            sequence to read and always takes `Mean`.
+        config: layer sizes.
+        shapes: shapes of the features.
+        kinds: `Last`, `Mean` or `First` by modality; a modality with one vector per utterance
+            always uses `Mean`.
     """
 
     def __init__(self, config: ModelConfig, shapes: Shapes, kinds: Mapping[str, type]) -> None:
@@ -237,7 +237,7 @@ class Encoders(nn.Module):
             self.widths[name] = config.context_dim or encoded
 
     def forward(self, values: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-        """Encode what `Inputs` made of ``batch``."""
+        """Encode the normalised features of ``batch``."""
         found = {}
         for name, value in values.items():
             encoded = self.dropout(self.encoders[name](value, batch.lengths[name]))
@@ -248,18 +248,18 @@ class Encoders(nn.Module):
 
 
 class Heads(nn.ModuleDict):
-    """Heads of several tasks, for each ``features_NAME [B, width]`` and ``sentiment_NAME [B]``.
+    """Multi-task heads with outputs ``features_NAME [B, width]`` and ``sentiment_NAME [B]``.
 
     Args:
-        inputs: by name, the width of what is encoded.
-        widths: by name, that of the features.
+        inputs: input width by name.
+        widths: feature width by name.
     """
 
     def __init__(self, inputs: Mapping[str, int], widths: Mapping[str, int]) -> None:
         super().__init__({name: Head(width, widths[name]) for name, width in inputs.items()})
 
     def forward(self, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Answer each from ``[B, inputs[name]]``."""
+        """Return the outputs of all heads from ``[B, inputs[name]]``."""
         found: dict[str, Tensor] = {}
         for name, head in self.items():
             features, value = head(encoded[name])
@@ -268,7 +268,7 @@ class Heads(nn.ModuleDict):
 
 
 class InDialogue(nn.Module):
-    """The sentiment ``[B]`` of a vector ``[B, inputs]`` and of the dialogue around it, if any."""
+    """Predicts sentiment ``[B]`` from vectors ``[B, inputs]`` and their dialogue context, if any."""
 
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
@@ -277,8 +277,9 @@ class InDialogue(nn.Module):
         self.head = Head(config.context_dim or inputs, config.fusion_dim)
 
     def forward(self, x: Tensor, batch: Batch) -> Tensor:
-        """Return the sentiment ``[B]`` of encoded utterances ``x`` ``[B, inputs]``. The batch
-        says which of them are one dialogue; without dialogues each stands alone."""
+        """Return the sentiment ``[B]`` of encoded utterances ``x`` ``[B, inputs]``. Dialogues are
+        taken from the batch; without them utterances are independent.
+        """
         x = self.dropout(x)
         if self.context is not None and batch.dialogues:
             x = self.dropout(self.context(x, batch.dialogues))

@@ -1,4 +1,4 @@
-"""``lf_dnn``: the means of the modalities side by side, then layers."""
+"""``lf_dnn``: concatenated means of the modalities, then linear layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``lmf``: the products of tensor fusion, of low rank."""
+"""``lmf``: low-rank tensor fusion."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mera_train.msa.models.product import ProductFusion
 class LowRankFusion(ProductFusion):
     """Low-rank multimodal fusion (Liu et al., ACL 2018, arXiv 1806.00064).
 
-    What a linear layer makes of the outer product of `TensorFusion`, were its weight a sum of
-    ``rank`` products of one factor for each modality; the outer product is never formed.
+    Equivalent to a linear layer on the outer product of `TensorFusion` with a weight of rank
+    ``rank`` (one factor per modality); the outer product is never computed.
     """
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
@@ -32,8 +32,8 @@ class LowRankFusion(ProductFusion):
         self.head = Head(config.fusion_dim, config.fusion_dim)
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
-        # The bias of a linear layer is the 1 that tensor fusion appends.
+        """Return the sentiment ``[B]`` from the modalities ``[B, width]``."""
+        # The bias of a linear layer corresponds to the 1 that tensor fusion appends.
         factors = [self.factors[name](encoded[name]) for name in MODALITIES]
         product = torch.stack(factors).prod(dim=0).unflatten(1, (self.rank, -1)).sum(dim=1)
         value: Tensor = self.head(product)[1]

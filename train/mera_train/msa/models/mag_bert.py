@@ -1,4 +1,4 @@
-"""``mag_bert``: sound and face shift the words."""
+"""``mag_bert``: audio and vision shift the word vectors."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BESIDE = ("audio", "vision")
 class MagBert(Network):
     """MAG-BERT (Rahman et al., ACL 2020, arXiv 1908.05787).
 
-    The gate is the paper's. What it shifts are the word vectors of the feature file, not those
-    inside BERT, and a few layers of attention take the place of BERT's later ones: no BERT is
-    trained. Sound and face are the mean of the frames of each word, were all words as long.
+    The gate is that of the paper. It shifts the word vectors of the feature file, not those inside
+    BERT, and a few attention layers replace BERT's later ones: no BERT is trained. Audio and vision
+    are averaged over the frames of each word, assuming words of equal duration.
     """
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
@@ -49,15 +49,15 @@ class MagBert(Network):
 class Gate(nn.Module):
     """The multimodal adaptation gate.
 
-    Of a word z with frames m of each modality M beside it, ``g_M = relu(W_gM [z; m] + b_gM)``,
+    For a word z with frames m of each other modality M, ``g_M = relu(W_gM [z; m] + b_gM)``,
     ``h = sum_M g_M * (W_M m + b_M)``, ``alpha = min(beta |z| / |h|, 1)``; the word becomes
     ``norm(z + alpha h)``.
 
     Args:
-        words: width of a word.
-        widths: of what is beside it, by modality.
-        shift: beta, the longest shift in units of the word's length.
-        dropout: of the shifted word.
+        words: width of a word vector.
+        widths: widths of the other modalities.
+        shift: beta, the largest shift in units of the norm of the word vector.
+        dropout: dropout rate of the shifted word vector.
     """
 
     def __init__(self, words: int, widths: dict[str, int], shift: float, dropout: float) -> None:
@@ -84,16 +84,16 @@ class Gate(nn.Module):
 
 
 def by_word(x: Tensor, lengths: Tensor, words: Tensor, longest: int) -> Tensor:
-    """Return the mean ``[B, longest, D]`` of every word's share of the frames ``[B, T, D]``.
+    """Average the frames ``[B, T, D]`` of each word, ``[B, longest, D]``.
 
-    Word i of n has the frames from ``floor(i m / n)`` to ``ceil((i + 1) m / n)`` of m, so that
-    each has one at least; nothing beyond the last word.
+    Word i of n has the frames from ``floor(i m / n)`` to ``ceil((i + 1) m / n)`` of m, so at least
+    one; positions after the last word are zero.
 
     Args:
-        x: frames.
-        lengths: ``[B]`` of them.
-        words: ``[B]``, how many.
-        longest: words to return.
+        x: frames ``[B, T, D]``.
+        lengths: ``[B]``, number of frames.
+        words: ``[B]``, number of words.
+        longest: number of word positions to return.
     """
     word = torch.arange(longest, device=x.device).unsqueeze(0)
     count, frames = words.clamp(min=1).unsqueeze(1), lengths.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""``misa``: what the modalities share, and what each has of its own."""
+"""``misa``: modality-invariant and modality-specific representations."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from mera_train.msa.data import MODALITIES, Batch
 from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, Shapes, packed
 
 MOMENTS = 5
-"""Of the central moment discrepancy."""
+"""Highest moment of the central moment discrepancy."""
 
 
 class Misa(Network):
     """MISA (Hazarika et al., ACM Multimedia 2020, arXiv 2005.03545).
 
-    Every modality's vector u is projected to one width and encoded twice: by an encoder that all
-    share, c = E(u), and by one of its own, p = E_M(u). All six codes look at each other, and the
-    sentiment is read from them. Three losses beside the task's make the c alike (``similar``:
-    the mean `moment_discrepancy` of the three pairs), the p different from their c and from each
-    other (``different``: the `overlap` of six pairs, summed), and both enough to rebuild what was
-    encoded (``rebuilt``: the mean square of u - D(c + p)). The weights are MMSA's for CH-SIMS.
+    The vector u of each modality is projected to a common width and encoded twice: by a shared
+    encoder, c = E(u), and by a private one, p = E_M(u). The six codes are combined by
+    self-attention, and the sentiment is predicted from them. Three auxiliary losses make the c
+    alike (``similar``: the mean `moment_discrepancy` of the three pairs), the p different from
+    their c and from each other (``different``: the `overlap` of six pairs, summed), and both
+    sufficient for reconstruction (``rebuilt``: the mean square of u - D(c + p)). The weights are
+    MMSA's for CH-SIMS.
 
-    Departures: the task's error is absolute, as for all networks here, and the text encoder is
-    not trained.
+    Differences from the paper: the task loss is the absolute error, as for all networks here, and
+    the text encoder is not trained.
     """
 
     LOSSES: ClassVar[Mapping[str, float]] = {"similar": 1.0, "different": 0.3, "rebuilt": 0.8}
@@ -57,7 +58,8 @@ class Misa(Network):
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``sentiment [B]``, and ``whole_M``, ``shared_M``, ``own_M`` and ``rebuilt_M``,
-        ``[B, width]``, of each modality M."""
+        ``[B, width]``, for each modality M.
+        """
         encoded = self.encoders(self.inputs(batch), batch)
         found: dict[str, Tensor] = {}
         for name in MODALITIES:
@@ -91,9 +93,9 @@ class Misa(Network):
 
 
 def moment_discrepancy(x: Tensor, y: Tensor) -> Tensor:
-    """Return how far two sets of rows ``[B, D]`` in [0, 1] are apart in their first moments.
+    """Return the central moment discrepancy of two sets of rows ``[B, D]`` in [0, 1].
 
-    Central moment discrepancy (Zellinger et al., ICLR 2017): ``|E x - E y| + sum_k |C_k x -
+    Zellinger et al., ICLR 2017: ``|E x - E y| + sum_k |C_k x -
     C_k y|`` with the central moments ``C_k x = E (x - E x)^k`` of orders 2 to `MOMENTS`.
     """
     far: Tensor = torch.linalg.vector_norm(x.mean(dim=0) - y.mean(dim=0))
@@ -105,21 +107,20 @@ def moment_discrepancy(x: Tensor, y: Tensor) -> Tensor:
 
 
 def overlap(x: Tensor, y: Tensor) -> Tensor:
-    """Return how far two sets of rows ``[B, D]`` are from orthogonal.
+    """Return the deviation of two sets of rows ``[B, D]`` from orthogonality.
 
-    With columns of zero mean and rows of length one, the mean of the squares of ``x' y``, as in
-    the authors' code, for which their weight is; the paper writes the sum.
+    For zero-mean columns and unit-length rows, the mean of the squares of ``x' y``, as in the
+    authors' code, to which their weight applies; the paper has the sum.
     """
     x, y = x - x.mean(dim=0), y - y.mean(dim=0)
-    # Lengths are no way to become orthogonal, and are not learnt, as in the authors' code.
+    # Detached, as in the authors' code: shrinking the rows is no way to orthogonality.
     x, y = (v / (torch.linalg.vector_norm(v, dim=1, keepdim=True).detach() + 1e-6) for v in (x, y))
     found: Tensor = (x.T @ y).square().mean()
     return found
 
 
 class Stacked(nn.Module):
-    """Two bidirectional LSTMs with a norm between: ``[B, T, D]`` to ``[B, width]``, their last
-    states."""
+    """Two bidirectional LSTMs with a norm in between; returns their last states ``[B, width]``."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()

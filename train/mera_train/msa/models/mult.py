@@ -1,4 +1,4 @@
-"""``mult``: every modality looks at the others."""
+"""``mult``: cross-modal attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mera_train.msa.models.encode import (
 
 
 class CrossModal(Network):
-    """Cross-modal attention (MulT, Tsai et al., ACL 2019, arXiv 1906.00295), one level of it.
+    """One layer of cross-modal attention (MulT, Tsai et al., ACL 2019, arXiv 1906.00295).
 
     Each modality attends to the frames of each other one. In dialogues whose utterances are
     single vectors the utterances are the frames, as in MMMU-BA (Ghosal et al., EMNLP 2018).
@@ -70,7 +70,7 @@ class CrossModal(Network):
     def _look(
         self, target: str, source: str, values: dict[str, Tensor], there: dict[str, Tensor]
     ) -> Tensor:
-        # With nothing to look at attention has nothing to share out: there, all zeros are seen.
+        # Attention without any key is undefined: such rows attend to zeros.
         unseen = ~there[source]
         unseen = unseen & ~unseen.all(dim=1, keepdim=True)
         name = f"{target}_{source}"

@@ -1,8 +1,8 @@
-"""``mtfn`` and ``mlmf``: tensor fusion and its low-rank form, with a task for every modality.
+"""``mtfn`` and ``mlmf``: multi-task tensor fusion and low-rank fusion.
 
-The multi-task networks of the CH-SIMS paper (Yu et al., ACL 2020, section 4): each modality's
-vector also goes to a head of its own, which learns what people saw in that modality alone. The
-loss is the weighted sum of the four errors. Nothing is learnt from where nobody looked.
+The multi-task networks of the CH-SIMS paper (Yu et al., ACL 2020, section 4): the vector of each
+modality also has its own head, trained on human unimodal labels. The loss is the weighted sum of
+the four errors; missing labels are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mera_train.msa.models.tfn import TensorFusion
 
 
 class _MultiTask(ProductFusion):
-    """Adds the heads of single modalities to a product; stands before it among the bases."""
+    """Mixin that adds unimodal heads to a product fusion; must precede it among the bases."""
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
@@ -25,7 +25,7 @@ class _MultiTask(ProductFusion):
         self.heads = Heads(self.encoders.widths, widths)
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M."""
+        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` for each modality M."""
         encoded = self.encoders(self.inputs(batch), batch)
         return {**self.heads(encoded), "sentiment": self.fused(encoded)}
 

@@ -1,4 +1,4 @@
-"""What tensor fusion and its low-rank form share: one vector a modality, and one product."""
+"""Base of tensor fusion and low-rank fusion: one vector per modality, and their product."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Netw
 
 
 class ProductFusion(Network):
-    """Encodes each modality, and answers by a product of the three."""
+    """Encodes each modality, and predicts from a product of the three."""
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__(config, shapes)
@@ -22,5 +22,5 @@ class ProductFusion(Network):
         return {"sentiment": self.fused(self.encoders(self.inputs(batch), batch))}
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
+        """Return the sentiment ``[B]`` from the modalities ``[B, width]``."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""``self_mm`` and ``mtme``: late fusion with a head for every modality beside it."""
+"""``self_mm`` and ``mtme``: late fusion with an additional head per modality."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mera_train.msa.models.encode import (
 class SelfMM(Network):
     """The network of Self-MM (Yu et al., AAAI 2021, arXiv 2102.04830).
 
-    Sound and face are read by one causal LSTM each, so that they can be run frame by frame; the
-    words come as the first vector of a sentence encoder. The heads of the modalities are for
-    training; ``sentiment`` does not need them.
+    Audio and vision are encoded by one causal LSTM each, so that they can run frame by frame; text
+    is the first vector of a sentence encoder. The unimodal heads are for training only;
+    ``sentiment`` does not need them.
 
-    Departs from the paper: the text encoder is not trained, as the file has its vectors; and sound
-    and face have learning rates of their own only where ``loop.learning_rates`` gives them.
+    Differences from the paper: the text encoder is not trained, as the file contains its vectors;
+    and audio and vision have separate learning rates only if ``loop.learning_rates`` sets them.
     """
 
     WHOLE = "whole"
@@ -40,8 +40,9 @@ class SelfMM(Network):
         )
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` of each modality M,
-        and ``features_whole``: what labels are generated from."""
+        """Return ``sentiment [B]``, ``sentiment_M [B]`` and ``features_M`` for each modality M, and
+        ``features_whole``, from which labels are generated.
+        """
         encoded = self.encoders(self.inputs(batch), batch)
         encoded[self.WHOLE] = torch.cat([encoded[name] for name in MODALITIES], dim=1)
         found: dict[str, Tensor] = self.heads(encoded)

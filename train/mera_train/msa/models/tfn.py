@@ -1,4 +1,4 @@
-"""``tfn``: every product of text, sound and face."""
+"""``tfn``: tensor fusion, all products of text, audio and vision."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mera_train.msa.models.product import ProductFusion
 class TensorFusion(ProductFusion):
     """Tensor fusion (Zadeh et al., EMNLP 2017, arXiv 1707.07250).
 
-    The outer product of the three, each with a 1 appended, holds every modality, pair and triple.
-    It is large: ``(text + 1)(audio + 1)(vision + 1)`` numbers for each utterance.
+    The outer product of the three, each with a 1 appended, contains all unimodal, bimodal and
+    trimodal products: ``(text + 1)(audio + 1)(vision + 1)`` numbers per utterance.
     """
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
@@ -26,7 +26,7 @@ class TensorFusion(ProductFusion):
         self.head = Head(text * audio * vision, config.fusion_dim)
 
     def fused(self, encoded: Mapping[str, Tensor]) -> Tensor:
-        """Return the sentiment ``[B]`` of the modalities ``[B, width]``."""
+        """Return the sentiment ``[B]`` from the modalities ``[B, width]``."""
         ones = [nn.functional.pad(encoded[name], (0, 1), value=1.0) for name in MODALITIES]
         product = torch.einsum("bt,ba,bv->btav", *ones).flatten(1)
         value: Tensor = self.head(product)[1]

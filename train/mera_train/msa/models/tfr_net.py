@@ -1,4 +1,4 @@
-"""``tfr_net``: from the frames that are there, to what those that were dropped would have said."""
+"""``tfr_net``: reconstruction of dropped frames."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from mera_train.msa.models.encode import (
 )
 
 KERNELS = {"text": 1, "audio": 5, "vision": 3}
-"""Frames that a frame is convolved from."""
+"""Kernel sizes of the convolutions."""
 
 
 class TfrNet(Network):
-    """TFR-Net (Yuan et al., ACM Multimedia 2021): robust to frames that are missing at random.
+    """TFR-Net (Yuan et al., ACM Multimedia 2021), robust to randomly missing frames.
 
-    Every modality, convolved, looks at itself and at the two others; from the three views H a
-    linear layer rebuilds its frames, W H + b, and is judged by those that were dropped
-    (``rebuilt``: the smooth L1 error of these alone, summed over the modalities); `GatedEncoder`
-    reads H as one vector. It is trained with a ``missing_rate`` of frames.
+    Every modality, after a convolution, attends to itself and to the two others. From the three
+    results H a linear layer reconstructs its frames, W H + b; the loss ``rebuilt`` is the smooth L1
+    error of the dropped frames only, summed over the modalities. `GatedEncoder` reduces H to one
+    vector. It is trained with a ``missing_rate`` of frames.
 
-    Departures: normalised features are rebuilt, for which one weight does in place of three;
-    nothing looks along the features before that; the text encoder is not trained.
+    Differences from the paper: normalised features are reconstructed, so one loss weight instead of
+    three suffices; there is no attention along the feature axis before that; the text encoder is
+    not trained.
     """
 
     LOSSES: ClassVar[Mapping[str, float]] = {"rebuilt": 1.0}
@@ -56,7 +57,7 @@ class TfrNet(Network):
         self.ending = InDialogue(3 * width, config)
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``sentiment [B]``, and ``rebuilt_M [B, T, D]`` of each modality M."""
+        """Return ``sentiment [B]``, and ``rebuilt_M [B, T, D]`` for each modality M."""
         inputs = self.inputs(batch)
         there = {name: frames_there(batch, name) for name in MODALITIES}
         frames = {}
@@ -94,10 +95,10 @@ class TfrNet(Network):
 
 
 class GatedEncoder(nn.Module):
-    """Frames ``[B, T, D]`` as one vector ``[B, width]``, gated by a convolution.
+    """Reduces frames ``[B, T, D]`` to one vector ``[B, width]``, gated by a convolution.
 
-    With states s of a bidirectional GRU over the frames x, ``g = sigmoid(conv(s))`` and
-    ``tanh(W [x; tanh(s) * g] + b)``; of all frames the largest.
+    With states s of a bidirectional GRU over the frames x, ``g = sigmoid(conv(s))`` and ``tanh(W
+    [x; tanh(s) * g] + b)``, followed by max pooling over the frames.
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -115,6 +116,6 @@ class GatedEncoder(nn.Module):
         read = torch.tanh(self.project(torch.cat([x, torch.tanh(states) * gate], dim=2)))
         frame = torch.arange(x.shape[1], device=x.device)
         beyond = (frame >= lengths.unsqueeze(1)).unsqueeze(-1)
-        # tanh is above -1, which so is as if it were not there.
+        # tanh is above -1, so padding with -1 never wins the maximum.
         largest = read.masked_fill(beyond, -1.0).amax(dim=1)
         return largest * (lengths > 0).unsqueeze(1)
