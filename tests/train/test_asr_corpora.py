@@ -159,10 +159,10 @@ def test_chinese_selects_by_characters_and_skipped_rows_are_reported(
     train(config, tmp_path, tmp_path / "out", resume=True)
     said = capsys.readouterr().err
     for told in (
-        "no dev transcript has a space: the character error rate chooses",
+        "no dev transcript has a space: selecting by character error rate",
         "1 speakers are in more than one split, p0 in dev and train",
-        "1 training utterances are left out: under 0.3 s",
-        "1 training utterances are left out: their text has more units than",
+        "1 training utterances skipped: under 0.3 s",
+        "1 training utterances skipped: their text has more units than",
         "own.csv, line 16: gone.wav does not exist",
         "own.csv, line 17: holes.wav of",
         "own.csv, line 18: broken.wav of",

@@ -103,7 +103,7 @@ def newest(out: Path) -> State | None:
             found = read(out / BEFORE)
         except Unreadable as other:
             raise Unreadable(f"{fault.what}, and {other.what}", ANEW) from other
-        print(f"{fault.what}: going on from the state before it, {found.path}", file=sys.stderr)
+        print(f"{fault.what}: resuming from the previous state, {found.path}", file=sys.stderr)
         return found
 
 
@@ -141,7 +141,7 @@ def check(metadata: Mapping[str, str], made: Made, where: Path, resume: bool | P
         fingerprint.check(json.loads(metadata["made"]), made, where)
     elif isinstance(resume, Path):
         print(
-            f"{where} does not say with which settings and data it was made: taken on your word",
+            f"{where} does not record its settings and data: assuming that they are the same",
             file=sys.stderr,
         )
     else:

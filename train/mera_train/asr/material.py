@@ -85,8 +85,8 @@ def _fitting(
     short = [u for u, length in seconds.items() if length < shortest]
     long = [u for u, length in seconds.items() if length > longest]
     told = [
-        f"{len(part)} training utterances are left out: {how} "
-        f"(duration_s: {list(config.duration_s)}), {part[0].file} first"
+        f"{len(part)} training utterances skipped: {how} "
+        f"(duration_s: {list(config.duration_s)}), first {part[0].file}"
         for part, how in ((short, f"under {shortest} s"), (long, f"over {longest} s"))
         if part
     ]
@@ -108,8 +108,8 @@ def _trainable(
     if not gone:
         return kept, []
     return kept, [
-        f"{len(gone)} training utterances are left out: their text has more units than their sound "
-        f"frames, {gone[0].file} first: is it the text of another recording?"
+        f"{len(gone)} training utterances skipped: their text has more units than their audio "
+        f"frames, first {gone[0].file}: does the text belong to another recording?"
     ]
 
 
@@ -117,7 +117,7 @@ def _selecting(config: Config, dev: Sequence[str]) -> Config:
     """Select by character error rate if the texts have no words."""
     if config.loop.metric_for_best_model != "wer" or not dev or any(" " in text for text in dev):
         return config
-    _tell(["no dev transcript has a space: the character error rate chooses"])
+    _tell(["no dev transcript has a space: selecting by character error rate"])
     return config.model_copy(
         update={"loop": config.loop.model_copy(update={"metric_for_best_model": "cer"})}
     )
@@ -135,7 +135,7 @@ def _in_two_splits(utterances: Sequence[Utterance]) -> list[str]:
     speaker, found = both[0]
     return [
         f"{len(both)} speakers are in more than one split, {speaker} in "
-        f"{' and '.join(sorted(found))}: strangers will be understood worse than the figures say"
+        f"{' and '.join(sorted(found))}: new speakers will have a higher error rate"
     ]
 
 

@@ -64,4 +64,4 @@ def label(bundle: Path, out: Path, share: float, files: Sequence[Path]) -> None:
         archive.writestr("manifest.csv", table.getvalue())
     scratch.replace(out)
     least = kept[-1][1].confidence
-    print(f"{len(kept)} of {len(files)} recordings kept, the least sure {least:.2f}")
+    print(f"{len(kept)} of {len(files)} recordings kept, lowest confidence {least:.2f}")

@@ -60,7 +60,7 @@ def measure(model: nn.Module, pictures: list[Labelled]) -> dict[str, float]:
 def detect(
     model: nn.Module, pixels: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return boxes ``[n, 4]``, confidence ``[n]``, landmarks ``[n, 5, 2]``, by falling confidence."""
+    """Return boxes ``[n, 4]``, confidence ``[n]``, landmarks ``[n, 5, 2]``, by confidence."""
     import cv2
 
     height, width = (-(-side // 32) * 32 for side in pixels.shape)

@@ -53,4 +53,4 @@ def features(
 
         statuses = extraction.run_dataset(dataset, out, num_workers, told, scheduler)
     lacking = [status for status in statuses if status.notes]
-    Console().print(f"{len(statuses)} clips, {len(lacking)} with something to note: {out}")
+    Console().print(f"{len(statuses)} clips, {len(lacking)} with notes: {out}")

@@ -230,7 +230,7 @@ def _tell_leaks(every: Sequence[Clip], contents: Sequence[str]) -> None:
             both.append(f"{other.id} ({other.split}) and {clip.id} ({clip.split})")
     if both:
         print(
-            f"{len(both)} clips are in two splits, {both[0]} first: the figures flatter",
+            f"{len(both)} clips are in two splits, first {both[0]}: the metrics are too optimistic",
             file=sys.stderr,
         )
 

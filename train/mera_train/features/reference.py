@@ -38,8 +38,8 @@ def translated(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         if not isinstance(section, Mapping):
             raise ConfigError(f"{where}: {name} is {section!r}", "give a section, or leave it out")
         tool = section.get("tool", "its tool")
-        stands_in = TOOLS.get(name, "nothing: sequences keep their own time")
-        print(f"{where}: {name}: {tool} is not used here, but {stands_in}", file=sys.stderr)
+        instead = f"using {TOOLS[name]}" if name in TOOLS else "sequences are not aligned"
+        print(f"{where}: {name}: {tool} is not supported; {instead}", file=sys.stderr)
     return ours
 
 

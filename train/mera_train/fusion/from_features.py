@@ -148,7 +148,7 @@ def _helped(
     )
     if found is not None:
         return found
-    tell("fewer than three people are named (column `person`): only the valid clips are asked")
+    tell("fewer than three people are named (column `person`): comparing on the valid clips only")
     named = valid.emotions >= 0
     asked = valid.at(named.nonzero()[:, 0]) if named.any() else valid
     learnt, begun = (errors(of, asked, not named.any()) for of in (network, start))

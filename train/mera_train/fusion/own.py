@@ -70,7 +70,7 @@ def _usable(given: OwnConfig) -> tuple[list[tuple[ExampleRow, Clip]], int]:
         except InputError as fault:
             skipped.add(fault)
     for line in skipped.faults:
-        tell(f"left out: {line}")
+        tell(f"skipped: {line}")
     if not found:
         raise InputError(f"{given.source}: no clip is usable", "correct the rows")
     if len({(clip.emotion, clip.ratings.get("label")) for _, clip in found}) == 1:

@@ -103,7 +103,7 @@ def choose_gpu(gpu_ids: Sequence[int] | None) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(gpu_ids[0])
     elif parallel.state().is_main_process:
-        print(f"gpu_ids {list(gpu_ids)}: no GPU here, the processor trains", file=sys.stderr)
+        print(f"gpu_ids {list(gpu_ids)}: no GPU found, training on the CPU", file=sys.stderr)
 
 
 def add_row(path: Path, model: str, rows: Sequence[Mapping[str, float]]) -> None:

@@ -88,7 +88,7 @@ class SentimentTask:
         return Step(batch, whole, torch.from_numpy(rows), present, epoch + 1)
 
     def loss(self, step: Step, device: torch.device) -> Tensor:
-        """Return the absolute error, plus weighted unimodal errors (Self-MM) and auxiliary losses."""
+        """Return the absolute error, plus weighted unimodal (Self-MM) and auxiliary losses."""
         network, labels = self.model.network, self.model.labels
         rows, present = step.rows.to(device), step.present.to(device)
         seen = step.batch.to(device).keeping(present)

@@ -20,7 +20,10 @@ def _face(loaded: Checkpoint, data: Path) -> dict[str, Any]:
     places = [path if path.exists() else data / path for path in config.extra_data]
     parts = [faces.read_manifest(path)["valid"] for path in places if path.exists()]
     if len(parts) < len(places):
-        print("Not measured again: the further faces, whose CSV is not in DIR.", file=sys.stderr)
+        print(
+            "Not measured again: the additional faces, because their CSV is not in DIR.",
+            file=sys.stderr,
+        )
     further = faces.joined(parts) if parts and len(parts) == len(places) else None
     return measured(loaded.fill(FaceNet(config.model)), faces.load(data), further)
 

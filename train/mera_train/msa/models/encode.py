@@ -268,7 +268,7 @@ class Heads(nn.ModuleDict):
 
 
 class InDialogue(nn.Module):
-    """Predicts sentiment ``[B]`` from vectors ``[B, inputs]`` and their dialogue context, if any."""
+    """Predicts sentiment ``[B]`` from vectors ``[B, inputs]`` and their dialogue, if any."""
 
     def __init__(self, inputs: int, config: ModelConfig) -> None:
         super().__init__()
