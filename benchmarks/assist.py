@@ -1,4 +1,4 @@
-"""The Wyoming services: what spoiled frames do to them, and how much later the proxy answers.
+"""The Wyoming services: robustness to corrupted frames, and the delay added by the proxy.
 
     python benchmarks/assist.py frames [--count 10000]
     python benchmarks/assist.py delay [--count 30]

@@ -1,4 +1,4 @@
-"""What is answered to what is hard or impossible to read: a table, in Markdown.
+"""Predictions for difficult or unusable input, as a Markdown table.
 
     python benchmarks/bad_input.py DATA PICTURES OUT
 

@@ -1,4 +1,4 @@
-"""What each part of the fusion brings on composed test examples, and how sure it is.
+"""Ablation of the fusion on composed test examples, with calibration.
 
     python benchmarks/composed.py DATA [CHECKPOINT]
 

@@ -1,10 +1,10 @@
-"""What a live run does when other processes take its processor, and when they leave it again.
+"""Behaviour of a live run when other processes compete for its CPU, and afterwards.
 
     taskset -c 0 python benchmarks/contention.py [CLIP] [BUNDLE]
 
-Six seconds alone, ten with two busy processes on the same processor, twelve alone again. What
-else the machine does at the time is in the figures too: the share of time that the run waited for
-the processor says how much.
+Six seconds alone, ten with two busy processes on the same processor, twelve alone again. Other load
+on the machine affects the figures too; the share of time that the run waited for the CPU shows how
+much.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How often the work of a command crosses from one package of this project to another.
+"""Counts calls between packages of this project during a command.
 
     python benchmarks/crossings.py predict talk.wav
     python benchmarks/crossings.py pytest tests/export/test_precision_search.py -k refined
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 class Tests:
-    """Counts what tests call, without what prepares them."""
+    """Counts calls in tests, without their fixtures."""
 
     def __init__(self, found: Counter[Pair]) -> None:
         self.found = found

@@ -1,4 +1,4 @@
-"""How good an encoder-decoder becomes that learns from a corpus: Whisper, fine-tuned.
+"""Fine-tuning of Whisper, an encoder-decoder, on a corpus.
 
     python benchmarks/encoder_decoder.py WHISPER CORPUS OUT [EPOCHS]
 

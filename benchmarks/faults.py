@@ -1,4 +1,4 @@
-"""What a live run does when its cameras and its microphone fail, and when they come back.
+"""Behaviour of a live run when cameras and microphone fail and come back.
 
     python benchmarks/faults.py [TIMES] [REPORT.md]
 
@@ -28,7 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 
 DOWN_S, FROZEN_S = 4.0, 8.0
-"""Between a fault and its end."""
+"""Duration of a fault."""
 BETWEEN_S = 3.0
 PATIENCE_S = 30.0
 
@@ -82,7 +82,7 @@ class Watch:
                 self.rows.append((time.monotonic(), event))
 
     def since(self, moment: float, source: str) -> list[tuple[float, str, bool]]:
-        """Return time, state, and whether a reason is there and where it should be."""
+        """Return time, state, and whether the event names the source and reason correctly."""
         found = []
         for at, event in list(self.rows):
             sources = event["sources"].values()
@@ -98,7 +98,7 @@ class Watch:
 
 @dataclass
 class Server:
-    """What can be killed and started again."""
+    """A server that can be killed and restarted."""
 
     source: str
     """As its source is named in the events."""
@@ -129,7 +129,7 @@ def free_port() -> int:
 
 
 def held(process: int) -> str:
-    """Return what a process holds, in words."""
+    """Describe the resources of a process."""
     path = Path(f"/proc/{process}")
     status = dict(line.split(":\t") for line in (path / "status").read_text().splitlines())
     megabytes = int(status["VmRSS"].split()[0]) / 1024

@@ -1,8 +1,8 @@
-"""What a first run costs: import, start-up, real-time factor, memory, bundle size.
+"""Cost of a first run: import, start-up, real-time factor, memory, bundle size.
 
     python benchmarks/first_run.py [CLIP...]
 
-Every figure is the median over whole processes, so that it holds what a user waits for.
+Every figure is the median over whole processes, so it includes everything a user waits for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def import_ms() -> float:
 
 
 def predict(clip: Path) -> dict[str, float]:
-    """Run one process; its memory is the largest resident set that the kernel saw."""
+    """Run one process; its memory is the peak resident set size."""
     began = time.monotonic()
     process = subprocess.Popen(
         [*CALL, "predict", str(clip), "--json"], stdout=subprocess.PIPE, text=True
@@ -64,7 +64,7 @@ def main() -> None:
     size = sum(path.stat().st_size for path in DEFAULT.iterdir()) / 1e6
     print(f"* `import mera_edge`: {statistics.median(import_ms() for _ in range(RUNS)):.1f} ms")
     print(f"* default bundle: {size:.1f} MB\n")
-    # Clips take turns, so that a slow moment of the machine does not fall on one of them.
+    # Clips alternate, so that temporary load does not affect only one of them.
     results: dict[Path, list[dict[str, float]]] = {clip: [] for clip in clips}
     for _ in range(RUNS):
         for clip in clips:

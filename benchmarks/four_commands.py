@@ -1,9 +1,9 @@
-"""What a model of one's own costs: the commands of docs/tutorials/own_data.md, on made data.
+"""Cost of training an own model: the commands of docs/tutorials/own_data.md on synthetic data.
 
     python benchmarks/four_commands.py OUT [ROLE...]
 
-Makes examples in OUT, which is empty, and runs for every role its four commands as they stand on
-the page: train, export with the gate, evaluate, run live. Prints seconds of processor and clock.
+Generates examples in the empty directory OUT and runs the four commands of the page for every role:
+train, export with the gate, evaluate, run live. Prints CPU and wall-clock seconds.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ PAGE = Path(__file__).parents[1] / "docs" / "tutorials" / "own_data.md"
 ROLES = ("face", "voice", "text", "asr", "vad", "fusion")
 
 HEARD = "beauty for their"
-"""What the shipped recognizer hears in the words that are said."""
+"""Output of the shipped recognizer for the spoken words."""
 
 SHARES = {"said": 0.5, "sounds": 0.6, "clips": 0.3}
-"""Of the examples, in the tables of what takes longer to learn from."""
+"""Share of the examples in tables that take longer to train on."""
 
 
 def commands() -> dict[str, list[list[str]]]:
-    """The commands of the page, by the role that they are about."""
+    """Return the commands of the page by role."""
     blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
     found: dict[str, list[list[str]]] = {}
     for block in blocks:
@@ -53,7 +53,7 @@ def commands() -> dict[str, list[list[str]]]:
 
 @cache
 def spoken() -> NDArray[np.float32]:
-    """A second of speech, of the sample clip."""
+    """Return one second of speech from the sample clip."""
     source = MediaFile(CLIP)
     source.open()
     sound = np.concatenate([piece.samples for piece in source.poll(1.8).audio])[9600:25600]
@@ -73,7 +73,7 @@ def make(folder: Path, count: int) -> None:
         cv2.imwrite(str(folder / f"{n}.png"), face)
         loud = spoken() * (0.5 + n / count / 1.25)
         soundfile.write(folder / f"{n}.wav", loud, 16_000)
-        # High and quick is happy, low and slow is not: the shipped encoder hears that much.
+        # High and fast is happy, low and slow is not: the shipped encoder can tell these apart.
         voice = soxr.resample(loud, 16_000 * (1.15 if happy else 0.8), 16_000)
         soundfile.write(folder / f"voice{n}.wav", voice, 16_000)
         soundfile.write(folder / f"noise{n}.wav", generator.normal(0, 0.05, 16_000), 16_000)

@@ -1,10 +1,10 @@
-"""Spoil bundles by the thousand, open and use them, and count what comes of it.
+"""Fuzz test of bundles: corrupt, open and use them, and count the outcomes.
 
     python benchmarks/fuzz_bundles.py --count 3000
 
-Every case is made from its number alone. What must never come: ``escaped`` (an exception that is no
-`MeraError`), ``unclear`` (one without a remedy, or of several lines), ``crashed`` and ``hung``.
-Exit code 1 if it does.
+Every case is generated from its number. Failures are ``escaped`` (an exception other than
+`MeraError`), ``unclear`` (an error without a remedy, or with several lines), ``crashed`` and
+``hung``. Exit code 1 on a failure.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ BAD = ("escaped", "unclear", "crashed", "hung")
 
 @dataclass
 class Draft:
-    """A bundle on its way to be spoiled."""
+    """A bundle to be corrupted."""
 
     files: dict[str, bytes]
     facts: Any
@@ -66,7 +66,7 @@ class Draft:
         return [file for role in self.facts["roles"].values() for file in role["files"].values()]
 
     def describe(self) -> None:
-        """Make sizes and hashes true again."""
+        """Update sizes and hashes."""
         for entry in self.entries:
             data = self.files[entry["path"]]
             entry |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -100,7 +100,7 @@ def damage(random: Random, data: bytes) -> bytes:
 
 
 def odd(random: Random) -> Any:
-    """A value that nobody expects."""
+    """Return an unexpected value."""
     nested: Any = 0
     for _ in range(random.choice((3, 100, 400))):
         nested = [nested]

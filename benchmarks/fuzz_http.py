@@ -1,8 +1,8 @@
-"""Spoiled requests to the web server: none may crash it, switch anything, or reveal anything.
+"""Fuzz test of the web server: no request may crash it, change switches, or leak information.
 
     python benchmarks/fuzz_http.py [REQUESTS] [SEED]
 
-The server runs in a process of its own, asks for a token, and gets five events a second.
+The server runs in its own process, requires a token, and gets five events a second.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PATHS = ("/", "/events", "/api/state", "/api/switches", "/metrics", "/healthz", 
 
 
 def serve(token_file: str) -> None:
-    """Serve until stdin ends, then say what is switched."""
+    """Serve until stdin is closed, then report the state of the switches."""
     control = Control()
     control.use(["hall"])
     sink = HttpSink(SinkSettings(to="http://127.0.0.1:0", token_file=token_file), control)

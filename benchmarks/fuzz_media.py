@@ -1,10 +1,10 @@
-"""Spoiled files through `MediaFile`: an answer or an InputError, never anything else.
+"""Fuzz test of `MediaFile`: corrupted files must be read or raise an InputError.
 
     nice python benchmarks/fuzz_media.py [--count 5000] [--seed 0] [--keep FOLDER]
 
-Small clips of many formats are made, and of each one at random bytes are flipped, cut out, doubled,
-zeroed, or replaced by a part of another clip. Each is read to its end in a process of its own with
-1 GiB of memory and 20 s of processor time. Exits with 1 where anything else came of one.
+Small clips in many formats are generated and corrupted at random: bytes are flipped, removed,
+duplicated, zeroed, or replaced by a part of another clip. Each is read to its end in its own
+process with 1 GiB of memory and 20 s of CPU time. Exits with 1 on any other outcome.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Random = np.random.Generator
 
 
 def clips(folder: Path) -> list[Path]:
-    """Make what is spoiled."""
+    """Generate the clips to corrupt."""
     made = [write(folder / f"a.{form}", 2.0) for form in ("mp4", "mkv", "ts", "avi", "mov", "nut")]
     made.append(write(folder / "fragments.mp4", 2.0, options={"movflags": "frag_keyframe"}))
     for codec, form in (
@@ -57,38 +57,38 @@ def clips(folder: Path) -> list[Path]:
 
 
 def flip(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Spoil some bytes."""
+    """Corrupt some bytes."""
     for at in random.integers(0, len(data), int(2 ** random.uniform(0, 11))):
         data[at] ^= int(random.integers(1, 256))
 
 
 def flip_head(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Spoil bytes where headers are."""
+    """Corrupt bytes in the headers."""
     for at in random.integers(0, min(len(data), 2000), int(random.integers(1, 12))):
         data[at] = int(random.integers(0, 256))
 
 
 def cut(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Take a part out, often the end."""
+    """Remove a part, often the end."""
     begins = int(random.integers(0, len(data)))
     ends = len(data) if random.random() < 0.5 else int(random.integers(begins, len(data)))
     del data[begins:ends]
 
 
 def double(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Have a part twice."""
+    """Duplicate a part."""
     begins, ends = sorted(random.integers(0, len(data), 2))
     data[ends:ends] = data[begins:ends]
 
 
 def zero(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Lose a part."""
+    """Zero a part."""
     begins, ends = sorted(random.integers(0, len(data), 2))
     data[begins:ends] = bytes(ends - begins)
 
 
 def splice(data: bytearray, random: Random, others: list[bytes]) -> None:
-    """Put a part of another file in."""
+    """Insert a part of another file."""
     other = others[int(random.integers(len(others)))]
     begins, ends = sorted(random.integers(0, len(other), 2))
     at = int(random.integers(0, len(data)))
@@ -101,7 +101,7 @@ SPOIL: list[Callable[[bytearray, Random, list[bytes]], None]] = [
 
 
 def read(path: Path) -> str:
-    """Read a file to its end and say what came of it."""
+    """Read a file to its end and return the outcome."""
     from mera_edge.errors import InputError
     from mera_edge.sources.media import MediaFile
 
@@ -124,7 +124,7 @@ def read(path: Path) -> str:
 
 
 def apart(path: Path) -> str:
-    """Read a file in a process of its own."""
+    """Read a file in a separate process."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -140,7 +140,7 @@ def apart(path: Path) -> str:
 
 
 def main() -> int:
-    """Spoil, read, count."""
+    """Corrupt, read, count."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)

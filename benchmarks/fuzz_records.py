@@ -1,12 +1,12 @@
-"""Spoilt manifests, pickles, feature files, configurations and states: is each read, or refused?
+"""Fuzz test of manifests, pickles, feature files, configurations and states: read or refused.
 
     python benchmarks/fuzz_records.py [--count 1000]
 
-Of every kind valid files are spoilt `count` times: bytes turned, cut out, doubled, swapped, fields
-replaced by what people and broken tools write. A reader may read them or refuse them with an error
-of ours that names the file. Anything else that it does is a fault: another exception, more than
-10 s of processor, more than 4 GiB, a crash. The same seed spoils the same way. Exits with 1 if
-there is a fault.
+Valid files of every kind are corrupted `count` times: bytes flipped, removed, duplicated, swapped,
+fields replaced by values that people and broken tools write. A reader must read them or raise an
+error of ours that names the file. Anything else is a fault: another exception, more than 10 s of
+CPU time, more than 4 GiB, a crash. The same seed gives the same files. Exits with 1 if there is a
+fault.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ KINDS: dict[str, tuple[str, Callable[[random.Random], bytes], Callable[[Path], o
 
 
 def spoilt(content: bytes, rng: random.Random) -> bytes:
-    """Spoil a file in one to four ways."""
+    """Corrupt a file in one to four ways."""
     data = bytearray(content)
     for _ in range(rng.randint(1, 4)):
         at, end = sorted(rng.randrange(len(data) + 1) for _ in range(2))
@@ -199,7 +199,7 @@ def _late(number: int, frame: object) -> None:
 
 
 def batch(kind: str, begin: int, end: int) -> dict[str, Any]:
-    """Spoil and read; return how often what happened, and the seed of the first of each fault."""
+    """Corrupt and read; return counts of outcomes, and the first seed of each fault."""
     name, make, read = KINDS[kind]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY + (8 << 30), -1))
     # Of the processor, not of the clock: others may be busy.
@@ -236,7 +236,7 @@ def main(
     only: Annotated[str | None, typer.Option(help="one kind, and print its counts")] = None,
     begin: Annotated[int, typer.Option(min=0, help="the first seed")] = 0,
 ) -> None:
-    """Count what readers do with spoilt files."""
+    """Count the outcomes for corrupted files."""
     if only is not None:
         print(json.dumps(batch(only, begin, begin + count)))
         return

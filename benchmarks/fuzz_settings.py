@@ -1,11 +1,11 @@
-"""Settings that nobody would write, used or refused: never a traceback, never a secret shown.
+"""Fuzz test of settings: never a traceback, never a leaked secret.
 
     python benchmarks/fuzz_settings.py [--count 6000]
 
-Every case is a TOML file, often spoiled byte by byte, and sometimes a variable of the environment
-and flags, made from its number alone. Rooms are asked for their addresses and sources. What must
-never come: an exception that is no `MeraError`, one without a remedy or of several lines, the
-password in what is said, or more than 10 s. Exit code 1 if it does.
+Every case is a TOML file, often corrupted byte by byte, sometimes with an environment variable and
+flags, generated from its number. The addresses and sources of rooms are evaluated. Failures are an
+exception other than `MeraError`, an error without a remedy or with several lines, the password in a
+message, or more than 10 s. Exit code 1 on a failure.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ JUNK = [b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b'"""', b"[[", b"]", b"=", b"\r", b
 
 
 def document(random: Random) -> str:
-    """Make a file of settings that nobody would write."""
+    """Generate an unusual settings file."""
 
     def value(depth: int) -> str:
         kind = random.random() + 0.15 * depth
@@ -70,7 +70,7 @@ def document(random: Random) -> str:
 
 
 def spoiled(data: bytes, random: Random) -> bytes:
-    """Turn bits, take out, put in, double or cut off."""
+    """Flip bits, delete, insert, duplicate or truncate."""
     for _ in range(random.randint(1, 3)):
         begins, ends = sorted(random.randrange(len(data) + 1) for _ in range(2))
         data = random.choice((
@@ -85,7 +85,7 @@ def spoiled(data: bytes, random: Random) -> bytes:
 
 
 def case(number: int, folder: Path) -> tuple[str, str]:
-    """Make settings, use them, and return what came of it and the message."""
+    """Generate and use settings; return the outcome and the message."""
     random = Random(number)
     data = document(random).encode()
     file = folder / "config.toml"
@@ -110,7 +110,7 @@ def case(number: int, folder: Path) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Make, use, count."""
+    """Run all cases and count the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--first", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Whether Home Assistant's own schema takes what is published for its discovery.
+"""Validates the published MQTT discovery messages with Home Assistant's own schema.
 
     python benchmarks/ha_schema.py > discovery.json
     python benchmarks/ha_schema.py discovery.json     # in a Python with the package homeassistant
@@ -56,7 +56,7 @@ def checked(topic: str, payload: str) -> tuple[int, list[str]]:
 
 
 async def check(file: Path) -> None:
-    """Say of every topic of a file what Home Assistant makes of it."""
+    """Report for every topic of a file how Home Assistant parses it."""
     core: Any = importlib.import_module("homeassistant.core")
     version = importlib.import_module("homeassistant.const").__version__
     with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""One hour of continuous speech through the recognizer: does a chunk cost the same at the end?
+"""One hour of continuous speech through the recognizer: is the cost per chunk constant?
 
     python benchmarks/hour.py SPEECH [BUNDLE]
 

@@ -1,4 +1,4 @@
-"""Whether the HTTP interface keeps to its description, asked by schemathesis.
+"""Checks the HTTP interface against its description with schemathesis.
 
     pip install schemathesis
     python benchmarks/http_contract.py [EXAMPLES] [SEED]

@@ -1,4 +1,4 @@
-"""Does anybody who reads events delay an answer? A live run with and without readers, in turns.
+"""Do HTTP readers delay events? A live run with and without readers, alternating.
 
     python benchmarks/http_readers.py [READERS] [TURNS] [SECONDS]
 

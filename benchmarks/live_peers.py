@@ -1,4 +1,4 @@
-"""Ours against rivals on the same input, one thread each, in turn: parts of `live.py`."""
+"""Comparison with other tools on the same input, on one thread each: parts of `live.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether people who lie are found and read as if they sat, and what is taken for them that is not.
+"""Detection and classification of faces of people who lie down, and false positives.
 
     python benchmarks/lying.py FACES SCENES
 

@@ -1,4 +1,4 @@
-"""Small clips with noise, flashes and beeps, made with whatever is odd about them."""
+"""Synthetic clips with noise, flashes and beeps, and configurable irregularities."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def write(
 
 
 def join(path: Path, *parts: Path) -> Path:
-    """Put files behind each other, byte by byte."""
+    """Concatenate files."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path
 

@@ -1,4 +1,4 @@
-"""An MJPEG camera on loopback: the sample's pictures, ten a second, again and again.
+"""An MJPEG camera on loopback that repeats the sample's pictures, ten per second.
 
     python benchmarks/mjpeg.py PORT
 

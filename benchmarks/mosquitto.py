@@ -1,4 +1,4 @@
-"""A broker of one's own: Debian's `mosquitto`, started, killed and listened to."""
+"""A test broker: runs Debian's `mosquitto`, kills it and subscribes to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A broker on loopback, with more lines of configuration."""
+    """A broker on loopback, with additional configuration lines."""
 
     def __init__(self, folder: Path, *lines: str, address: str = "127.0.0.1") -> None:
         self.port, self._address = free_port(), address
@@ -41,7 +41,7 @@ class Mosquitto:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *within: str) -> None:
-        """Start it, within a command that takes another, and wait until it listens."""
+        """Start it, optionally under a wrapper command, and wait until it listens."""
         if FOUND is None:
             raise FileNotFoundError("mosquitto is not installed")
         with self._log.open("ab") as log:
@@ -57,14 +57,14 @@ class Mosquitto:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill it, as a power cut does."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
 
 class Listener:
-    """Everything that is published, the newest by topic and all in order."""
+    """Records all messages: the newest by topic, and all in order."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", **login: str) -> None:
         self.newest: dict[str, str] = {}
@@ -109,7 +109,7 @@ class Listener:
         self.client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(LIMIT_S)
 
     def forget(self) -> None:
-        """Forget all that came so far."""
+        """Clear the recorded messages."""
         with self._changed:
             self.newest.clear()
             self.all.clear()

@@ -1,4 +1,4 @@
-"""A network camera with sound on loopback: a clip again and again, as it would come live.
+"""A simulated network camera with sound on loopback, which repeats a clip in real time.
 
     python benchmarks/network_camera.py PORT [CLIP]
 
@@ -25,7 +25,7 @@ _PAUSE_S = Fraction(1, 5)
 
 
 def live(clip: Path, times: int = 100_000) -> Iterator[tuple[float, bytes]]:
-    """Give pieces of a transport stream, and when each would come, in seconds from the start."""
+    """Yield packets of a transport stream with their send times, in seconds from the start."""
     sent, begins_s = io.BytesIO(), Fraction(0)
     with av.open(sent, "w", format="mpegts") as output:
         tracks = {}
@@ -70,11 +70,11 @@ class Handler(BaseHTTPRequestHandler):
                 return
 
     def log_message(self, *arguments: object) -> None:
-        """Be silent."""
+        """Suppress the log."""
 
 
 def served(port: int, clip: Path) -> ThreadingHTTPServer:
-    """Return a server of the clip that is yet to be run."""
+    """Create a server of the clip, not yet started."""
     server = ThreadingHTTPServer(("127.0.0.1", port), type("Clip", (Handler,), {"clip": clip}))
     server.daemon_threads = True
     return server

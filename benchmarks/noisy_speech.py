@@ -3,8 +3,8 @@
     python benchmarks/noisy_speech.py SPEECH.csv NOISES.csv SNR_DB OUT
 
 SPEECH.csv has ``file,text``; NOISES.csv names noises in a column ``file``, such as the rows of fold
-10 of ``urbansound_noise``, which training never heard. OUT gets FLAC files and ``test.csv``. The
-noises are drawn by a fixed seed; the ratio is that of the mean powers of the whole recordings.
+10 of ``urbansound_noise``, which is not used in training. OUT receives FLAC files and ``test.csv``.
+Noises are drawn with a fixed seed; the SNR is that of the mean powers of the whole recordings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Odd files through the command line: the right exit code, no traceback, no hang, little memory.
+"""Unusual files through the command line: correct exit code, no traceback, no hang, little memory.
 
     python benchmarks/odd_media.py [--verb predict] [--only TEXT]
 
@@ -38,7 +38,7 @@ Make = Callable[[Path], Any]
 
 @dataclass(frozen=True)
 class Case:
-    """A file and what should come of it."""
+    """A file and its expected outcome."""
 
     kind: str
     name: str
@@ -51,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case."""
+    """The outcome of a case."""
 
     code: int
     took_s: float

@@ -1,4 +1,4 @@
-"""What waiting is worth: a checkpoint's recognizer, greedy, in chunks of several lengths.
+"""Accuracy of a recognizer checkpoint by chunk size, with greedy search.
 
     python benchmarks/offline.py CHECKPOINT TEST.csv
 

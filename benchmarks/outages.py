@@ -1,4 +1,4 @@
-"""What the MQTT sink does while its broker is killed, cut off and fed with nonsense.
+"""Behaviour of the MQTT sink when its broker is killed, unreachable or receives invalid commands.
 
     python benchmarks/outages.py kills [--count 20] [--seconds 120]
     python benchmarks/outages.py cut [--seconds 60]          # as root: a network namespace

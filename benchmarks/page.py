@@ -3,9 +3,10 @@
     pip install playwright axe-playwright-python     # and a Chromium: apt install chromium
     python benchmarks/page.py [--pictures DIR] [--hours HOURS]
 
-Events of the sample are served again and again by the real sink. With --hours they are replayed as
-fast as the page takes them, and its memory is looked at. The page's clock is Playwright's and goes
-on by a second for every second of events: its timers fire, and its ten minutes fill and move on.
+Events of the sample are served repeatedly by the real sink. With --hours they are replayed as fast
+as the page accepts them, and its memory is checked. The page uses Playwright's clock, which
+advances by one second per second of events, so that its timers fire and its ten-minute history
+fills and scrolls.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from mera_edge.sinks.http import HttpSink
 SIZES = {"desk": (1180, 900), "phone": (390, 844)}
 PARTS = 16
 BEHIND = 50
-"""Events that the page may be behind; the server keeps 512."""
+"""Largest accepted lag of the page in events; the server keeps 512."""
 
 
 class Fed:
-    """The sink, with ten minutes behind it. Time goes as it is fed."""
+    """The sink with ten minutes of history. Time advances with the events."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -40,7 +41,7 @@ class Fed:
         self.sink._board._clock = lambda: self.now_s
         self.sink._board._began_s = 0.0
         self._events = again(recorded())
-        self.feed(600, step_s=3.0)  # slower than it was: ten minutes that one can read
+        self.feed(600, step_s=3.0)  # slowed down to make ten readable minutes
 
     def feed(self, seconds: float, pause_s: float = 0.0, step_s: float = STEP_S) -> None:
         for _ in range(round(seconds / step_s)):
@@ -125,7 +126,7 @@ window.EventSource = class extends Source {
 
 
 def replay(browser: Browser, fed: Fed, hours: float) -> int:
-    """Send hours of events through one page; return how much it said or grew that it must not."""
+    """Send hours of events through one page; return the number of console messages and leaks."""
     page, said = opened(browser, fed.sink.url, "desk", "light")
     page.add_init_script(COUNTED)
     page.clock.install()

@@ -1,4 +1,4 @@
-"""How true partial words are: those shown as settled, that stay to the end; and what they cost.
+"""Stability of partial words: how many settled words stay to the end, and the cost.
 
     python benchmarks/partial_words.py MANIFEST.csv [BUNDLE]
 

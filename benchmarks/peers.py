@@ -6,8 +6,8 @@ MANIFEST.csv has ``file,text``. A RECOGNIZER is ours: ``both`` passes, ``streami
 with a ``greedy`` search, in pieces of 0.2 s as on the device; ``final:DIR``, our code for Moonshine
 alone; or others' code: ``pocketsphinx``, ``whisper:DIR`` (faster-whisper), ``moonshine:DIR``
 (moonshine-voice, which divides utterances once more), ``sherpa:DIR`` (sherpa-onnx, for Moonshine).
-All get a second of silence after the utterance, on one thread, and take turns. Times are of the
-processor.
+All get a second of silence after the utterance, run on one thread, and alternate. Times are CPU
+times.
 """
 
 from __future__ import annotations

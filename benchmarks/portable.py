@@ -1,4 +1,4 @@
-"""Whether another kind of processor gives the same answers: 50 inputs per role, and the sample.
+"""Compares the outputs of two processor types: 50 inputs per role, and the sample.
 
     python benchmarks/portable.py answer OUT.npz [BUNDLE]     # on each machine
     python benchmarks/portable.py compare A.npz B.npz
@@ -38,7 +38,7 @@ Draw = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
 
 def log_mel(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Frames as loud as speech."""
+    """Return frames at speech level."""
     return random.normal(8, 3, shape).astype(np.float32)
 
 
@@ -114,7 +114,7 @@ def labels(process: subprocess.Popen[str]) -> list[str]:
 def answer(out: Path, directory: Path | None) -> None:
     command = [sys.executable, "-m", "mera_edge", "predict", str(CLIP), "--json"]
     command += ["--bundle", str(directory)] if directory else []
-    # Beside the rest: under emulation both take minutes.
+    # In parallel: under emulation both take minutes.
     sample = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     bundle, kept = Bundle.open(directory), dict[str, NDArray[Any]]()
     for name, entry in bundle.manifest.roles.items():

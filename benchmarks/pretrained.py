@@ -1,4 +1,4 @@
-"""What becomes of a pretrained encoder's answers before any training, change by change.
+"""Effect of each change to a pretrained encoder on its outputs, before any training.
 
     python benchmarks/pretrained.py CONFIG.yaml DATA
 

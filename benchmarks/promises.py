@@ -1,4 +1,4 @@
-"""Check what is promised, and write docs/results/promises.md.
+"""Check the documented promises, and write docs/results/promises.md.
 
     python benchmarks/promises.py                    # the tests of every promise: some minutes
     python benchmarks/promises.py --only Secrets     # some of them; the page's other rows stay
@@ -34,7 +34,7 @@ PAGE, RUNS = (ROOT / "docs" / "results" / name for name in ("promises.md", "long
 
 @dataclass(frozen=True)
 class Promise:
-    """What is promised, and the tests that it rests on."""
+    """A promise, and the tests that verify it."""
 
     name: str
     what: str
@@ -48,11 +48,12 @@ class Promise:
 
 @dataclass(frozen=True)
 class LongRun:
-    """A script that tries a promise on more than a test has time for.
+    """A script that checks a promise for longer than a test can.
 
     Attributes:
         script: of this folder, with its options.
-        found: finds what was tried and what failed in its output; both may occur several times.
+        found: pattern for the numbers of trials and failures in its output; may match several
+        times.
     """
 
     name: str
@@ -225,7 +226,7 @@ def line(*cells: object) -> str:
 
 
 def run_long(run: LongRun, more: Sequence[str]) -> dict[str, object]:
-    """Run a script and return what is noted of it."""
+    """Run a script and return its record."""
     began = datetime.now(timezone.utc)
     command = [sys.executable, str(ROOT / "benchmarks" / run.script[0]), *run.script[1:], *more]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -247,7 +248,7 @@ def run_long(run: LongRun, more: Sequence[str]) -> dict[str, object]:
 
 
 def said(*command: str) -> str:
-    """Return what a command prints."""
+    """Return the output of a command."""
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -328,7 +329,7 @@ own: [faults](faults.md) (`benchmarks/faults.py`, `benchmarks/service.py`).
 
 
 def main() -> int:
-    """Run, write, count."""
+    """Run the tests, write the page, return the number of failures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default="", help="part of a promise's name or of its tests'")
     parser.add_argument("--long", help="also run the longer runs whose name has this in it")

@@ -1,4 +1,4 @@
-"""What four rooms in one process take, against one: processor time and memory.
+"""CPU time and memory of four rooms in one process, compared with one.
 
     python benchmarks/rooms.py [SECONDS] [TIMES]
 
@@ -9,10 +9,9 @@ One room and four in turn, each in a fresh process, two ways:
   a second, and the sample's sound from a file. The processes that capture are counted with it; the
   server is not.
 
-The budget is so large that nothing is left out for want of time: every answer takes the same work.
-Where others take the processor whole ticks are left out, so that time is given per answer: four
-rooms at 3.5 times the cost of one would be a ratio of 0.875.
-What is counted begins some seconds after the start.
+The budget is so large that no stage is skipped for lack of time: every event takes the same work.
+Under load from other processes whole ticks are skipped, so time is given per event: four rooms at
+3.5 times the cost of one would be a ratio of 0.875. Counting starts some seconds after the start.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ MJPEG = Path(__file__).with_name("mjpeg.py")
 
 
 def play(seconds: float, rooms: int, port: int) -> None:
-    """Be the process that has the rooms; the port is that of the cameras, 0 for the clip."""
+    """Run the process with the rooms; the port is that of the cameras, 0 for the clip."""
     bundle, load = Bundle.open(), LoadMonitor()
     all_rooms = []
     with tempfile.TemporaryDirectory() as place:
@@ -70,7 +69,7 @@ def play(seconds: float, rooms: int, port: int) -> None:
 
 
 def measured(command: list[str], seconds: float) -> dict[str, float]:
-    """Return what a command and its children take, from `SETTLE_S` on."""
+    """Return the CPU time and memory of a command and its children after `SETTLE_S`."""
     with tempfile.NamedTemporaryFile("w") as events:
         process = subprocess.Popen(command, stdout=events, stderr=subprocess.DEVNULL)
         time.sleep(SETTLE_S)

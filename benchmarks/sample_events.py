@@ -1,4 +1,4 @@
-"""The sample's events, again and again, as a live room gives them."""
+"""The sample's events, repeated as in a live room."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recorded() -> list[dict[str, Any]]:
 
 
 def again(events: list[dict[str, Any]]) -> Iterator[EmotionEvent]:
-    """Give them for ever, as of a room."""
+    """Yield them endlessly, as of a room."""
     since, label, began = "", None, 0
     for number in count():
         fields = dict(events[number % len(events)])

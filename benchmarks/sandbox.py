@@ -1,4 +1,4 @@
-"""Whether a run gets by with the system calls that the unit of the service permits.
+"""Checks that a run only needs system calls permitted by the systemd unit.
 
     python benchmarks/sandbox.py
 

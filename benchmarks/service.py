@@ -1,19 +1,17 @@
-"""What a live run does when its sinks hang, fail or are moved away, and when it is restarted.
+"""Behaviour of a live run when its sinks hang, fail or are moved, and when it is restarted.
 
     python benchmarks/service.py [TIMES] [REPORT.md]
 
 Real processes of `mera-edge run` on the bundled sample, TIMES (20) of each kind:
 
-* *restarts*: told to end (SIGTERM) or killed (SIGKILL) at a random moment, loading included, while
-  the reader of stdout sleeps, nobody opens a named pipe and stderr is full; all write the same
-  file.
-* *hindrances*: one at a time beside a file, until SIGTERM.
-* *rotation*: the file is moved away and SIGUSR1 sent, again and again.
-* *a full disk*: the file may grow no more (RLIMIT_FSIZE) for five seconds.
+* *restarts*: terminated (SIGTERM) or killed (SIGKILL) at a random moment, including loading, while
+the reader of stdout sleeps, a named pipe has no reader and stderr is full; all write the same file.
+* *hindrances*: one at a time beside a file, until SIGTERM. * *rotation*: the file is repeatedly
+moved and SIGUSR1 sent. * *a full disk*: the file cannot grow (RLIMIT_FSIZE) for five seconds.
 * *a new configuration*: one of two rooms is replaced by SIGHUP.
 
-An event is lost where its run's numbers have a gap, or the summary counts more events than there
-are. A line is broken where it is no JSON.
+An event is lost if the sequence numbers of its run have a gap, or the summary counts more events
+than were written. A line is broken if it is not JSON.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ LIMIT_S = 60.0
 
 @dataclass
 class Found:
-    """What lines tell."""
+    """Statistics of the lines that were read."""
 
     events: int = 0
     lost: int = 0
@@ -57,7 +55,7 @@ class Found:
 
 @dataclass
 class Ends:
-    """How runs ended."""
+    """Exit statistics of runs."""
 
     codes: list[int] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
@@ -75,7 +73,7 @@ class Ends:
 
 
 def examine(*files: Path) -> Found:
-    """Read what was written, in this order."""
+    """Examine the written files, in this order."""
     found = Found()
     numbers: dict[str, list[int]] = defaultdict(list)
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -114,7 +112,7 @@ def wait_for(holds: Callable[[], object]) -> None:
 
 
 def full_pipe() -> tuple[int, int]:
-    """Return both ends of a pipe into which nothing more goes."""
+    """Return both ends of a full pipe."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
@@ -137,7 +135,7 @@ def running(
 
 
 def restarts(place: Path, times: int, number: signal.Signals) -> str:
-    """Restart again and again, under fire, at random moments."""
+    """Restart repeatedly at random moments."""
     file, fifo = place / f"{number.name}.jsonl", place / "nobody"
     if not fifo.exists():
         os.mkfifo(fifo)
@@ -164,7 +162,7 @@ def restarts(place: Path, times: int, number: signal.Signals) -> str:
 
 
 def hindrance(place: Path, times: int, name: str) -> str:
-    """Run for some seconds beside something that hangs, is full or is gone."""
+    """Run for some seconds with a sink that hangs, is full or is missing."""
     fifo = place / "asleep"
     if not fifo.exists():
         os.mkfifo(fifo)

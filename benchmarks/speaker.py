@@ -1,4 +1,4 @@
-"""How often the speaking one of two people is taken for the speaker.
+"""Accuracy of active speaker detection with two people.
 
     python benchmarks/speaker.py CLIP CLIP [BUNDLE]
 

@@ -1,4 +1,4 @@
-"""Are photographs in a room taken for people, and are people taken for photographs?
+"""Are photographs mistaken for people, and people for photographs?
 
     python benchmarks/stillness.py PHOTOGRAPHS CLIP...
 

@@ -1,4 +1,4 @@
-"""Every test of the senses on people, pictures and dialogue that nothing was learnt from.
+"""Tests of voice, face and text encoders on held-out people, pictures and dialogue.
 
     python benchmarks/strangers.py DATA [--bundle DIR] [--faces CSV] [--masks DIR --yunet ONNX]
         [--words SHARE]

@@ -1,5 +1,6 @@
-"""Parts of `strangers.py` in which answers are counted: at other levels, of two voices at once, of
-children, of covered and turned faces. Each returns a heading and a Markdown table."""
+"""Counting tests of `strangers.py`: other levels, two voices at once, children, covered and turned
+faces. Each returns a heading and a Markdown table.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many words are shown as sure where there are none: silence, noise, music, other languages.
+"""False confident words on input without English speech: silence, noise, music, other languages.
 
     python benchmarks/sure_words.py SECONDS NAME=MANIFEST.csv[:COLUMN=VALUE] ...
 

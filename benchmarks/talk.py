@@ -1,4 +1,4 @@
-"""How often the state of a person changes in ordinary talk: single answers, and moments.
+"""How often the predicted state of a person changes in ordinary speech: single events, and moments.
 
     python benchmarks/talk.py compose MANIFEST.csv SECONDS OUT
     for talk in OUT/*.wav; do mera-edge predict "$talk" --json; done > events.jsonl

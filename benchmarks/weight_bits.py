@@ -1,4 +1,4 @@
-"""What the 8 bits of `--cpu arm64` and `x86-vnni` bring over the 7 of `--cpu x86`.
+"""Benefit of 8-bit weights (`--cpu arm64`, `x86-vnni`) over 7-bit weights (`--cpu x86`).
 
     mera-edge export --out full
     python benchmarks/weight_bits.py full DATA [EXAMPLES [ROLE...]]

@@ -1,4 +1,4 @@
-"""How often a word of the final pass is right, by its and its utterance's log-probability.
+"""Calibration of word confidence in the final pass, from log-probabilities of word and utterance.
 
     python benchmarks/word_confidence.py MANIFEST.csv[:SPLIT[:EVERY[:MOST]]] ...
 

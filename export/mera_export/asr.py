@@ -27,7 +27,7 @@ from mera_train.asr.networks import Network, build
 from mera_train.checkpoint import Checkpoint
 
 CORPORA = speeches.TRAINING
-"""What it is calibrated and compared on; see `mera_export.datasets`."""
+"""Corpora for calibration and the gate; see `mera_export.datasets`."""
 
 OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
 
@@ -35,8 +35,8 @@ OUTPUTS = ("log_probs", "next_attn_cache", "next_conv_cache")
 class Streaming(nn.Module):
     """One window at a time, with the inputs and outputs of WeNet's streaming CTC export.
 
-    sherpa-onnx feeds them by position. ``required_cache_size`` is part of the interface; with
-    caches of fixed shapes there is nothing to do with it.
+    sherpa-onnx feeds them by position. ``required_cache_size`` is part of the interface, but not
+    needed for caches of fixed size.
     """
 
     def __init__(self, model: Network) -> None:
@@ -60,7 +60,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the recognizer of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     return _prepare(loaded, loaded.settings(Config))
 
@@ -73,17 +73,18 @@ def _prepare(loaded: Checkpoint, config: Config) -> Prepared:
 
 
 def export(checkpoint_directory: Path, out: Path, chunk: int | None = None) -> RoleEntry:
-    """Export a checkpoint to ``asr.onnx``, ``asr-tokens.txt``, and the language model and the
-    lexicon that it may have, in ``out``.
+    """Export a checkpoint to ``asr.onnx`` and ``asr-tokens.txt`` in ``out``, with language model
+    and lexicon if it has them.
 
     Args:
-        checkpoint_directory: of the recognizer.
-        out: the bundle's directory.
-        chunk: encoder frames to a chunk, instead of the checkpoint's; as much of the past is seen.
+        checkpoint_directory: checkpoint of the recognizer.
+        out: directory of the bundle.
+        chunk: chunk size in encoder frames, instead of the checkpoint's; the left context is
+            unchanged.
 
     Raises:
-        InputError, ConfigError: the checkpoint cannot be read, or its past is no whole number of
-            such chunks.
+        InputError, ConfigError: the checkpoint cannot be read, or its left context is not a
+            multiple of the chunk size.
         CheckFailed: torch and ONNX Runtime do not agree.
     """
     loaded = checkpoint.load(checkpoint_directory)
@@ -138,7 +139,7 @@ def _with_chunk(shape: ModelConfig, chunk: int) -> ModelConfig:
 
 
 def example(model: Network) -> dict[str, Tensor]:
-    """Return inputs as they are in the third window of a stream: caches partly filled."""
+    """Return the inputs of the third window of a stream, with partly filled caches."""
     config = model.config
     generator = torch.Generator().manual_seed(0)
     attention = torch.zeros(

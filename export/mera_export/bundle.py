@@ -1,4 +1,4 @@
-"""From the checkpoints of all roles to one bundle, which appears whole or not at all."""
+"""Export of the checkpoints of all roles to one bundle, atomically."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mera_edge.errors import InputError
 from mera_train.disk import room_for
 
 ROLES: tuple[RoleName, ...] = tuple(role for role in get_args(RoleName) if role != "asr_final")
-"""The roles with a model of ours; each has a module of its name with ``export``."""
+"""The roles with a model of ours; each has a module of its name with a function ``export``."""
 
 _MADE_WITH = ("mera-edge", "torch", "onnx")
 
@@ -38,18 +38,18 @@ def export_bundle(
 
     Args:
         checkpoints: a directory with one checkpoint per role (``checkpoints/voice`` ...).
-        out: the bundle's directory. An old bundle there is replaced by rename at the very end.
-        roles: which roles to export.
-        name: the bundle's name; as its directory where ``None``.
-        progress: told the role that is being exported.
-        refine: makes something better (smaller) of the exported models, before they appear.
-        base: a bundle that the other roles are taken from as they are.
-        chunk: of the recognizer, in encoder frames; the checkpoint's own where ``None``.
+        out: directory of the bundle. An existing bundle is replaced by rename at the end.
+        roles: the roles to export.
+        name: name of the bundle; ``None``: that of its directory.
+        progress: receives the role that is being exported.
+        refine: replaces exported models (by smaller ones) before the bundle is moved into place.
+        base: a bundle from which the other roles are copied.
+        chunk: chunk size of the recognizer in encoder frames; ``None``: the checkpoint's.
 
     Raises:
         InputError: a checkpoint is missing or unreadable, ``out`` holds something else, or the disk
             is full.
-        CheckFailed: a model does not compute the same in ONNX Runtime as in torch.
+        CheckFailed: outputs of torch and ONNX Runtime differ.
     """
     for role in roles:
         if role not in ROLES:
@@ -72,7 +72,7 @@ def export_bundle(
             module = importlib.import_module(f"mera_export.{role}")
             how = {"chunk": chunk} if role == "asr" else {}
             entries[role] = module.export(checkpoints / role, new, **how)
-        # The same order whichever roles are from the base.
+        # The order does not depend on which roles are from the base.
         entries = {role: entries[role] for role in get_args(RoleName) if role in entries}
         manifest = Manifest(
             schema=SCHEMA,

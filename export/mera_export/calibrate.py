@@ -1,4 +1,4 @@
-"""`mera-edge calibrate`: ranges found once, for exports where the corpora are not."""
+"""`mera-edge calibrate`: measure activation ranges once, for exports without the corpora."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def export(
         from mera_calibration.quality_gate import AcceptanceLimits
         from mera_export.precision import precision_search
 
-        # Words that are none of ours are refused by `PrecisionRequest`, with a remedy.
+        # `PrecisionRequest` refuses unknown values, with a remedy.
         search = precision_search(
             data,
             checkpoints,

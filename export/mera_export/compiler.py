@@ -1,7 +1,7 @@
-"""From an ONNX file to a serialized engine, by whichever TensorRT is given.
+"""Compiles ONNX files to serialized engines, with any supported TensorRT.
 
-Run for real with TensorRT for RTX, which needs no GPU to build (`mera_export.tensorrt_rtx`).
-*Not run* with the TensorRT of a Jetson: tested with stand-ins for 10.3, 10.12 and 11.
+Tested with the real TensorRT for RTX, which builds without a GPU (`mera_export.tensorrt_rtx`). *Not
+run* with the TensorRT of a Jetson: tested with stand-ins for 10.3, 10.12 and 11.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Progress = Callable[[str], None]
 
 
 class Compiler:
-    """Parses ONNX files and builds engines of them.
+    """Parses ONNX files and builds engines.
 
     Args:
-        trt: the module, of any TensorRT from 10.3 on.
-        workspace_mb: most scratch memory that an engine may use.
-        progress: told how far a build is.
-        device: what is built for, for the progress.
-        timings: file that keeps the timings of layers; ``None`` keeps none.
+        trt: the module ``tensorrt``, 10.3 or newer.
+        workspace_mb: maximum scratch memory of an engine.
+        progress: receives progress messages.
+        device: name of the target device, for progress messages.
+        timings: timing cache file; ``None``: no cache.
     """
 
     def __init__(
@@ -34,14 +34,16 @@ class Compiler:
         self._trt, self._workspace_mb, self._progress = trt, workspace_mb, progress
         self._device, self._timings = device, timings
         self._log = make_log(trt)
-        # Weak typing went with 11. Strong typing is complete from 10.12 on, which is also where
-        # this flag came.
+        # TensorRT 11 removed weak typing. Strong typing is complete since 10.12, which introduced
+        # this flag.
         has_weak = hasattr(trt.BuilderFlag, "INT8")
         self._weak = has_weak and not hasattr(trt.BuilderFlag, "DISTRIBUTIVE_INDEPENDENCE")
 
     @property
     def typing(self) -> str:
-        """``weak`` or ``strong``: who decides about the precision of a layer."""
+        """``weak`` or ``strong``: whether TensorRT or the model determines the precision of a
+        layer.
+        """
         return "weak" if self._weak else "strong"
 
     def compile(self, model: Path, name: str, precision: str) -> bytes:
@@ -49,11 +51,11 @@ class Compiler:
 
         Args:
             model: the ONNX file.
-            name: of its role, for the progress.
-            precision: ``int8``, ``fp16`` or ``fp32``; weak typing has to be told.
+            name: name of its role, for progress messages.
+            precision: ``int8``, ``fp16`` or ``fp32``, which sets flags with weak typing.
 
         Raises:
-            EngineError: TensorRT does not start, does not read the model or builds nothing.
+            EngineError: TensorRT does not start, cannot read the model or fails to build it.
         """
         trt = self._trt
         try:
@@ -70,7 +72,7 @@ class Compiler:
         if self._weak:
             config.set_flag(trt.BuilderFlag.FP16)
             if precision == "int8":
-                # With Q/DQ nodes in the model no calibrator is asked for.
+                # With Q/DQ nodes in the model, no calibrator is needed.
                 config.set_flag(trt.BuilderFlag.INT8)
         self._progress(f"{name}: building for {self._device}, which takes minutes")
         if hasattr(trt, "IProgressMonitor"):
@@ -91,7 +93,7 @@ class Compiler:
 
     def _network_flags(self) -> int:
         kinds = self._trt.NetworkDefinitionCreationFlag
-        # What 11 removed is what it always does.
+        # Options that 11 removed are always on there.
         wanted = ["EXPLICIT_BATCH"] if self._weak else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
         return sum(1 << int(getattr(kinds, kind)) for kind in wanted if hasattr(kinds, kind))
 
@@ -105,7 +107,7 @@ def _complaints(parser: Any) -> str:
 
 
 def _monitor(trt: Any, name: str, progress: Progress) -> Any:
-    """Make an object that TensorRT tells how far it is; only the outermost phases are passed on."""
+    """Create a progress monitor for TensorRT that forwards only the outermost phases."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -20,19 +20,18 @@ from mera_export import own_datasets
 
 @dataclass(frozen=True)
 class Corpora:
-    """The datasets of all roles: corpora, or one's own examples."""
+    """The datasets of all roles: corpora, or the user's own examples."""
 
     data: Path | None
-    """Directory of the corpora; or examples of one role, in the layouts that training reads."""
+    """Directory of the corpora, or examples of one role in any layout that training reads."""
     checkpoints: Path | None = None
-    """Where a role's checkpoint has its own examples (`examples.csv`), the corpora are not
-    asked."""
+    """Where a checkpoint has its own examples (`examples.csv`), they replace the corpora."""
 
     def for_roles(self, roles: Iterable[RoleName]) -> Corpora:
-        """Check that ``data`` can be for these roles.
+        """Check that ``data`` is suitable for these roles.
 
         Raises:
-            InputError: it does not exist, or is examples and the roles are several.
+            InputError: it does not exist, or has examples of one role for several roles.
         """
         if self.data is None:
             return self
@@ -51,7 +50,7 @@ class Corpora:
         return self
 
     def has(self, role: RoleName) -> bool:
-        """Whether a role's dataset was given, be it complete or not."""
+        """Whether a role has a dataset, complete or not."""
         return self.data is not None or self._own(role) is not None
 
     def __call__(self, role: RoleName, bundle: Bundle) -> Dataset:
@@ -62,7 +61,7 @@ class Corpora:
             bundle: the bundle whose model they are for.
 
         Raises:
-            InputError: a corpus is missing, or examples cannot be used.
+            InputError: a corpus is missing, or examples are unusable.
         """
         if path := self._own(role):
             examples = own_datasets.read(path, role, self._checkpoint(role))
@@ -77,7 +76,7 @@ class Corpora:
         """Return the missing corpora of a role.
 
         Raises:
-            InputError: its own examples cannot be used, or files are missing.
+            InputError: own examples are unusable, or files are missing.
         """
         if path := self._own(role):
             own_datasets.read(path, role, self._checkpoint(role))
@@ -86,7 +85,7 @@ class Corpora:
         return list(corpora) if self.data is None else absent(self.data, corpora)
 
     def _own(self, role: RoleName) -> Path | None:
-        """Return the table of one's own examples: the given one, or what the checkpoint has."""
+        """Return the table of own examples: the given one, or the checkpoint's."""
         if self.data is not None and own_datasets.are_examples(self.data):
             return self.data
         return own_datasets.table(self._checkpoint(role))
@@ -96,12 +95,12 @@ class Corpora:
 
 
 def absent(data: Path, names: Iterable[str]) -> list[str]:
-    """Return the corpora that are neither a directory nor a zip in ``data``."""
+    """Return the corpora without a directory or zip in ``data``."""
     return [
         name for name in names if not (data / name).exists() and not (data / f"{name}.zip").exists()
     ]
 
 
 def _module(role: RoleName) -> Any:
-    """Return what knows a role's corpora: their names in ``CORPORA``, and ``dataset``."""
+    """Return the module with ``CORPORA`` and ``dataset`` of a role."""
     return importlib.import_module(f"mera_export.{role}")

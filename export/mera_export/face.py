@@ -21,7 +21,7 @@ from mera_train.face.model import FaceNet
 from mera_train.face.train import Config
 
 CORPORA = (faces.ARCHIVE,)
-"""What it is calibrated and compared on; see `mera_export.datasets`."""
+"""Corpora for calibration and the gate; see `mera_export.datasets`."""
 
 OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {"face": "grey level, 0 to 255", "probabilities": "probability", "valence": "-1 to 1"}
@@ -44,7 +44,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the encoder of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     config = loaded.settings(Config)
     model = loaded.fill(FaceNet(config.model))

@@ -16,7 +16,7 @@ from mera_train.face_detector.model import FaceDetectorNet
 from mera_train.face_detector.train import Config
 
 HEIGHT, WIDTH = 256, 320
-"""Of the picture that is searched: a picture of 4:3 fills it but for a strip of 16 pixels."""
+"""Input size: a 4:3 picture fills it except for a strip of 16 pixels."""
 
 OUTPUTS = ("confidence", "boxes", "landmarks")
 UNITS = {
@@ -28,7 +28,7 @@ UNITS = {
 
 
 class DetectorOutputs(nn.Module):
-    """The detector with probabilities, and places that do not depend on the picture's size."""
+    """The detector with probabilities, and coordinates relative to the size of the picture."""
 
     def __init__(self, model: FaceDetectorNet) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the detector of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     model = loaded.fill(FaceDetectorNet(loaded.settings(Config).model))
     generator = torch.Generator().manual_seed(0)

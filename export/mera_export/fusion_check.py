@@ -1,4 +1,4 @@
-"""The fused prediction of whole bundles on the same composed examples."""
+"""Fused predictions of whole bundles on the same composed examples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fused:
     Args:
         data: directory of the corpora.
         progress: receives progress messages.
-        split: ``dev``, which the fusion was also trained on, or ``test``.
+        split: ``dev``, which is also training data of the fusion, or ``test``.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""Whether TensorRT would take a Q/DQ graph: told anywhere, before the device does.
+"""Static check of whether TensorRT accepts a Q/DQ graph, on any machine.
 
-A walk over the ONNX graph; nothing of TensorRT is imported. The rules are those of explicit
-quantization from TensorRT 10.3 (JetPack 6) on: signed, symmetric, scales that are constants, one
-scale per tensor for activations and one per output channel for weights. What the parser reads is
-taken from the operator table and the importers of onnx-tensorrt 10.1, the newest public one before.
-Newer versions take more: where NVIDIA's own parser accepts a graph (`mera_export.tensorrt_rtx`), a
-violation says that it is about older versions, or only costs speed.
+It walks the ONNX graph and does not import TensorRT. The rules are those of explicit quantization
+since TensorRT 10.3 (JetPack 6): signed, symmetric, constant scales, one scale per tensor for
+activations and one per output channel for weights. Supported operators are from the operator table
+and the importers of onnx-tensorrt 10.1, the last public version before 10.3. Newer versions support
+more: if NVIDIA's own parser accepts a graph (`mera_export.tensorrt_rtx`), a violation concerns
+older versions, or only costs speed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 OLDEST_OPSET, NEWEST_OPSET = 13, 20
-"""Per-channel Q/DQ came with 13; the parser of TensorRT 10.3 reads up to 20."""
+"""Opset 13 introduced per-channel Q/DQ; the parser of TensorRT 10.3 reads up to 20."""
 
 FOREIGN = frozenset(
     {
@@ -36,7 +36,7 @@ FOREIGN = frozenset(
         "StringSplit", "TfIdfVectorizer", "Unique",
     }
 )  # fmt: skip
-"""Operators that the parser does not read."""
+"""Operators that the parser does not support."""
 
 ON_FLOATS = frozenset(
     {
@@ -48,16 +48,16 @@ ON_FLOATS = frozenset(
         "Softplus", "Softsign", "Sqrt", "Tan", "Tanh", "ThresholdedRelu",
     }
 )  # fmt: skip
-"""Operators that TensorRT has for floats only."""
+"""Operators that TensorRT supports for floats only."""
 
 CONSTANT_INPUT = {
     "CumSum": 1, "OneHot": 1, "Pad": 3, "ReduceMax": 1, "ReduceMean": 1, "ReduceMin": 1,
     "ReduceSum": 1, "Slice": 3, "Squeeze": 1, "Unsqueeze": 1,
 }  # fmt: skip
-"""Which input, the axes mostly, must be known when the engine is built."""
+"""Index of the input (mostly axes) that must be constant at build time."""
 
 IN_FLOAT = frozenset({"LayerNormalization", "InstanceNormalization", "Softmax", "Sigmoid"})
-"""What loses accuracy in eight bits and has no eight-bit kernel to gain from."""
+"""Operators that lose accuracy in INT8 and have no INT8 kernel."""
 
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
 _ELEMENTS = _FLOATS | {TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL}
@@ -65,8 +65,9 @@ _QUANTIZING = frozenset({"QuantizeLinear", "DequantizeLinear"})
 
 
 Verdict = Literal["refused", "older", "slower"]
-"""By every TensorRT; by older ones, such as the 10.3 of JetPack 6; by none, but it costs speed or
-accuracy."""
+"""Refused by every TensorRT; refused by older ones, such as the 10.3 of JetPack 6; accepted, but at
+a cost in speed or accuracy.
+"""
 
 _MEANING: dict[Verdict, str] = {
     "refused": "",
@@ -77,17 +78,17 @@ _MEANING: dict[Verdict, str] = {
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that TensorRT would refuse or run in float."""
+    """A reason for which TensorRT refuses a graph or runs part of it in float."""
 
     node: str
-    """Of the node, input or output; ``graph`` where it is about all of it."""
+    """Name of the node, input or output; ``graph`` for the whole graph."""
     what: str
-    """What is wrong; with whom, where it is not with every TensorRT."""
+    """Description, with the affected versions if not all."""
     verdict: Verdict = "refused"
 
 
 def violations(model: onnx.ModelProto) -> list[Violation]:
-    """Return everything that is wrong with a graph; nothing when TensorRT should take it."""
+    """Return all violations of a graph; empty if TensorRT should accept it."""
     walk = _Walk(model)
     return [
         *walk.versions(),
@@ -140,11 +141,11 @@ class _Walk:
         ends = {value.name for value in [*self.model.graph.input, *self.model.graph.output]}
         for name, kind in self.types.items():
             readers, maker = self.readers.get(name, []), self.makers.get(name)
-            # Eight bits are seen only on their way to or from Q/DQ, where `pairs` looks.
+            # 8-bit types occur only next to Q/DQ nodes, which `pairs` checks.
             seen = [node.op_type for node in ([maker] if maker else []) + readers]
             if name in ends or kind in _ELEMENTS or _QUANTIZING.intersection(seen):
                 continue
-            # DOUBLE is read by newer parsers.
+            # Newer parsers read DOUBLE.
             verdict: Verdict = "older" if kind == TensorProto.DOUBLE else "refused"
             if maker is None:
                 yield _violation(name, f"it is {_name(kind)}", verdict)
@@ -238,7 +239,7 @@ class _Walk:
         return maker if maker is not None and maker.op_type == "DequantizeLinear" else None
 
     def _stored(self, node: onnx.NodeProto) -> NDArray[np.generic] | None:
-        """The constant behind a Q or DQ node, be it stored in eight bits or in float."""
+        """Return the constant input of a Q or DQ node, stored in 8 bits or float."""
         if (found := self.constants.get(node.input[0])) is not None:
             return found
         maker = self.makers.get(node.input[0])
@@ -265,11 +266,11 @@ def _attribute(node: onnx.NodeProto, name: str, default: int | None) -> int | No
 
 
 def _types(model: onnx.ModelProto) -> dict[str, int]:
-    """Return the element type of every tensor that is stored, given, or can be inferred."""
+    """Return the element types of all initializers, inputs and inferable tensors."""
     try:
         graph = onnx.shape_inference.infer_shapes(model).graph
     except onnx.shape_inference.InferenceError:
-        # Of a graph that makes no sense the declared types are all there is.
+        # Inference fails for invalid graphs: use the declared types only.
         graph = model.graph
     values = [*graph.value_info, *graph.input, *graph.output]
     kinds = {value.name: int(value.type.tensor_type.elem_type) for value in values}

@@ -1,4 +1,4 @@
-"""`mera-edge export --licence commercial`: nothing gets into the bundle that may not be sold."""
+"""`mera-edge export --licence commercial`: refuse weights without a licence for commercial use."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mera_train import checkpoint
 
 
 def require(wanted: str, checkpoints: Path, roles: Sequence[RoleName], base: Bundle | None) -> None:
-    """Refuse an export with weights of another class.
+    """Refuse an export with weights of another licence class.
 
     Args:
-        wanted: ``commercial``, the only class that can be asked for.
+        wanted: the licence class; only ``commercial`` is supported.
         checkpoints: a directory with one checkpoint per role.
         roles: the roles that are exported.
-        base: the bundle that the other roles are taken from.
+        base: the bundle with the other roles.
 
     Raises:
-        InputError: ``wanted`` is another word, or a checkpoint cannot be read.
-        CheckFailed: names every role whose weights do not allow it, with their licence.
+        InputError: ``wanted`` is unknown, or a checkpoint cannot be read.
+        CheckFailed: names every role whose weights do not permit it, with their licence.
     """
     if wanted != "commercial":
         raise InputError(f"unknown licence class {wanted!r}", "give --licence commercial")

@@ -1,4 +1,4 @@
-"""`mera-edge export verify` and `export engines`: for a bundle that is there."""
+"""`mera-edge export verify` and `export engines`: commands for an existing bundle."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def engines(
 
 
 def judge_files(bundle: Path, progress: Console) -> None:
-    """Ask TensorRT for RTX for an engine of each file.
+    """Try to build an engine of each file with TensorRT for RTX.
 
     Raises:
-        CheckFailed: it builds none of a file.
+        CheckFailed: a file has no engine.
     """
     import onnx
 

@@ -1,4 +1,4 @@
-"""One way from a torch module to an ONNX file, with the proof that both compute the same."""
+"""Export of torch modules to ONNX, with a comparison of the outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mera_edge.errors import CheckFailed
 from mera_train.checkpoint import Checkpoint
 
 OPSET = 18
-"""The oldest with everything our models use: TensorRT 10.3 (JetPack 6) and newer read it."""
+"""The oldest with all operators of our models; supported by TensorRT 10.3 (JetPack 6) and newer."""
 
 TOLERANCE = 1e-4
 """Largest difference allowed between torch and ONNX Runtime, on any output."""
@@ -31,12 +31,12 @@ _DTYPES = {torch.float32: "float32", torch.int64: "int64", torch.bool: "bool"}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trained network in the form in which it is exported."""
+    """A trained network, prepared for export."""
 
     network: nn.Module
-    """What the checkpoint holds."""
+    """The network of the checkpoint."""
     module: nn.Module
-    """Around it: ``forward`` takes ``inputs`` in order and returns ``outputs``."""
+    """Wrapper: ``forward`` takes ``inputs`` in order and returns ``outputs``."""
     inputs: Mapping[str, torch.Tensor]
     """Realistic examples."""
     outputs: tuple[str, ...]
@@ -44,7 +44,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of an export: the interface for the manifest, and how near it is to torch."""
+    """The result of an export: the interface for the manifest, and the difference from torch."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
@@ -58,16 +58,16 @@ def to_onnx(
     metadata: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
 ) -> Exported:
-    """Export a network with static shapes and compare it with ONNX Runtime on its inputs.
+    """Export a network with static shapes, and compare torch with ONNX Runtime.
 
     Args:
         prepared: the network.
-        path: the file to write. The same module gives the same bytes.
-        metadata: what other runtimes look up in ``metadata_props``.
-        units: what the numbers of an input or output are, for the manifest.
+        path: the file to write. The export is deterministic.
+        metadata: ``metadata_props`` for other runtimes.
+        units: units of inputs and outputs, for the manifest.
 
     Raises:
-        CheckFailed: the difference is above `TOLERANCE`; no file is left behind.
+        CheckFailed: the difference is above `TOLERANCE`; no file is written.
     """
     module, inputs, outputs = prepared.module.eval(), prepared.inputs, prepared.outputs
     examples = tuple(inputs.values())
@@ -99,7 +99,7 @@ def to_onnx(
     difference = max(
         float(np.abs(answers[name] - tensor.numpy()).max()) for name, tensor in given.items()
     )
-    # Written this way round so that NaN fails too.
+    # Written so that NaN fails too.
     if not difference <= TOLERANCE:
         path.unlink()
         raise CheckFailed(
@@ -111,7 +111,7 @@ def to_onnx(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what the exporter says about operators of torchvision, which no model here has."""
+    """Hide the exporter's warnings about torchvision operators, which no model here uses."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -141,11 +141,11 @@ def export_model(
         path: the file to write.
         metadata: see `to_onnx`.
         units: see `to_onnx`.
-        files: what goes with the model, already written.
+        files: additional files of the model, already written.
         facts: other fields of `RoleEntry`.
 
     Raises:
-        CheckFailed: torch and ONNX Runtime do not agree.
+        CheckFailed: outputs of torch and ONNX Runtime differ.
     """
     exported = to_onnx(prepared, path, metadata, units)
     return RoleEntry(

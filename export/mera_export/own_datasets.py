@@ -32,7 +32,7 @@ _RENAME = "rename it in the table (what `train --label` said counts for its chec
 
 
 def are_examples(data: Path) -> bool:
-    """Whether a path is examples, as training reads them, and not a directory of corpora."""
+    """Whether a path holds examples for training, and is not a directory of corpora."""
     return not data.is_dir() or layouts.is_of_examples(data)
 
 

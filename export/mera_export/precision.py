@@ -1,4 +1,4 @@
-"""What the search for smaller precisions needs of export and training."""
+"""Connects the search for smaller precisions with export and training."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def precision_search(
     console: Console,
     **options: Any,
 ) -> Callable[[Bundle], SearchResult]:
-    """Return a function that searches smaller precisions of a bundle and shows its progress.
+    """Return a function that searches smaller precisions for a bundle and shows its progress.
 
     Args:
-        data: directory of the corpora, or examples of one role, if any. A checkpoint with examples
-            of its own needs none.
+        data: directory of the corpora, or examples of one role. Not needed for checkpoints with
+            their own examples.
         checkpoints: directory with one checkpoint per role.
         roles: roles to try.
         fine_tune: steps of quantization-aware training; 0: none.

@@ -1,8 +1,8 @@
-"""Engines of TensorRT, built on the device that will run them.
+"""TensorRT engines, built on the device that runs them.
 
 *Not run on a GPU or a Jetson*: tested with stand-ins for TensorRT 10.3, 10.12 and 11. Quantization
-is explicit: the model brings its Q/DQ nodes or its FP16, no calibrator is asked. Needs neither
-torch nor onnx.
+is explicit: precision comes from Q/DQ nodes or FP16 in the model, not from a calibrator. Needs
+neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 PRECISIONS: Final = ("INT8", "FP16", "FP32", "other")
 
 _NAMES = {"int8": "INT8", "fp16": "FP16", "half": "FP16", "fp32": "FP32", "float": "FP32"}
-"""What inspectors of different versions call an element type."""
+"""Names of element types in inspectors of different versions."""
 
 _MOVES = frozenset({"Constant", "NoOp", "Reformat", "Shuffle", "Signal", "Wait"})
-"""Kinds of layers that compute nothing."""
+"""Layer types without computation."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to build."""
+    """Build options."""
 
     workspace_mb: int = 512
-    """Most scratch memory an engine may use: a Jetson shares its memory with everything else."""
+    """Maximum scratch memory of an engine: on a Jetson, memory is shared with everything else."""
     rebuild: bool = False
-    """Whether to build where a fitting engine is there already."""
+    """Whether to build even if a matching engine is in the cache."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """What became of one role."""
+    """The result for one role."""
 
     role: RoleName
     precision: str
     path: Path | None
-    """The engine in the cache, run once by the probe; ``None`` when there is none."""
+    """The engine in the cache, run once by the probe; ``None`` if there is none."""
     reason: str
-    """Why there is none."""
+    """Why there is no engine."""
     layers: dict[str, int]
-    """How many layers run in each of `PRECISIONS`, as the engine's inspector tells."""
+    """Number of layers by `PRECISIONS`, from the engine inspector."""
     seconds: float
-    """That it took to build; 0 where it was there already."""
+    """Build time; 0 if it was cached."""
 
 
 def build_engines(
@@ -70,15 +70,15 @@ def build_engines(
     cuda: Cuda | None = None,
     probe_command: Sequence[str] = COMMAND,
 ) -> list[Built]:
-    """Build, keep and probe an engine for every role that has a model for TensorRT.
+    """Build, cache and probe an engine for every role with a model for TensorRT.
 
     Args:
         bundle: exported for TensorRT.
-        options: how.
-        progress: told what is being done, and how far it is.
-        trt: the module ``tensorrt``; imported when ``None``.
-        cuda: the device; the first one when ``None``.
-        probe_command: the child process that tries an engine.
+        options: build options.
+        progress: receives progress messages.
+        trt: the module ``tensorrt``; imported if ``None``.
+        cuda: the device; the first one if ``None``.
+        probe_command: command of the child process that runs an engine once.
 
     Returns:
         One result per role, in the bundle's order; a role that fails does not stop the others.
@@ -102,7 +102,7 @@ def build_engines(
 
 
 class Builder:
-    """Builds engines with the TensorRT of this device, whichever it is."""
+    """Builds engines with the installed version of TensorRT."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Builder:
         self._compiler = Compiler(trt, options.workspace_mb, progress, device.name, timings)
 
     def build(self, bundle: Bundle, name: RoleName) -> Built:
-        """Build the engine of one role, or find it in the cache."""
+        """Build the engine of one role, or take it from the cache."""
         role, began = bundle.role(name), time.perf_counter()
         precision = str(role.entry.tensorrt)
         given: dict[str, int | str] = {
@@ -153,13 +153,13 @@ class Builder:
 
 
 def layers_by_precision(facts: dict[str, Any]) -> dict[str, int]:
-    """Count the layers of an engine by the least exact element type they read.
+    """Count the layers of an engine by the lowest precision of their inputs.
 
     Args:
-        facts: the inspector's JSON of an engine that was built with detailed profiling.
+        facts: the inspector's JSON for an engine built with detailed profiling.
 
     Returns:
-        A count for each of `PRECISIONS`. Layers that only move data are left out.
+        A count for each of `PRECISIONS`. Layers that only move data are not counted.
     """
     counts: Counter[str] = Counter()
     for layer in facts["Layers"]:

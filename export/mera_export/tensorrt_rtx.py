@@ -1,8 +1,9 @@
-"""NVIDIA's own ONNX parser and builder, without a GPU: TensorRT for RTX, in a child process.
+"""Checks with NVIDIA's ONNX parser and builder without a GPU: TensorRT for RTX, in a child process.
 
-It builds engines for RTX cards, not for a Jetson, and nothing can be run here: engines are thrown
-away. The parser is the one that all TensorRT share, newer than a Jetson's: what it refuses no
-Jetson takes; what it accepts TensorRT 10.3 may still refuse (`mera_export.legality`).
+It builds engines for RTX cards, not for a Jetson; they cannot be run here and are discarded. All
+TensorRT versions share this parser, but it is newer than a Jetson's: a model that it refuses does
+not run on a Jetson; one that it accepts may still be refused by TensorRT 10.3
+(`mera_export.legality`).
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ MODULE = "tensorrt_rtx_bindings"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What NVIDIA's parser and builder said of one file."""
+    """The result of NVIDIA's parser and builder for one file."""
 
     path: Path
     engine_bytes: int
-    """Size of the engine; 0 where there is none."""
+    """Size of the engine; 0 if there is none."""
     complaint: str
-    """Why there is none; empty where there is one."""
+    """Why there is no engine; empty if there is one."""
 
     @property
     def accepted(self) -> bool:
-        """Whether there is no complaint."""
+        """Whether an engine was built."""
         return not self.complaint
 
 
 def installed() -> bool:
-    """Whether TensorRT for RTX is there (the extra ``rtx``)."""
+    """Whether TensorRT for RTX (the extra ``rtx``) is installed."""
     return importlib.util.find_spec(MODULE) is not None
 
 
@@ -48,10 +49,10 @@ def try_build(models: Sequence[Path], timeout_s: float = 600) -> list[Verdict]:
 
     Args:
         models: the files.
-        timeout_s: after which one file counts as refused.
+        timeout_s: time after which a file counts as refused.
 
     Returns:
-        One verdict per file, in order. A file that ends the child process is refused.
+        One verdict per file, in order. A file that crashes the child process is refused.
 
     Raises:
         MissingExtra: TensorRT for RTX is not installed.
@@ -65,7 +66,7 @@ def try_build(models: Sequence[Path], timeout_s: float = 600) -> list[Verdict]:
 
 
 def _child(models: Sequence[Path], timeout_s: float) -> Iterator[Verdict]:
-    """Yield verdicts until all are given or one file has ended the child."""
+    """Yield verdicts until all files are done or one crashes the child."""
     command = [sys.executable, "-m", __name__, *map(str, models)]
     limit = timeout_s * len(models)
     try:

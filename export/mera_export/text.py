@@ -23,7 +23,7 @@ from mera_train.text.model import TextEncoder
 from mera_train.text.tokenizer import TOKENIZER, read, tokenize
 
 CORPORA = (texts.ARCHIVE,)
-"""What it is calibrated and compared on; see `mera_export.datasets`."""
+"""Corpora for calibration and the gate; see `mera_export.datasets`."""
 
 OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {
@@ -40,7 +40,7 @@ class TextOutputs(nn.Module):
     def __init__(self, model: TextEncoder) -> None:
         super().__init__()
         self.model = model
-        # A checkpoint keeps 16 bits, which no TensorRT reads.
+        # Checkpoints store 16 bits, which TensorRT does not read.
         model.ngrams.keys = model.ngrams.get_buffer("keys").int()
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,7 +54,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the encoder of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     config = loaded.settings(Config)
     model = loaded.fill(TextEncoder(config.model))
@@ -74,7 +74,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
     loaded = checkpoint.load(checkpoint_directory)
     config = loaded.settings(Config)
     prepared, tokenizer_path = prepare(loaded), out / "text-tokenizer.json"
-    # Without the white space that a checkpoint has for its readers.
+    # Compact JSON, without the whitespace of the checkpoint's file.
     facts = json.loads((checkpoint_directory / TOKENIZER).read_text(encoding="utf-8"))
     compact = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
     tokenizer_path.write_text(compact, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The speech detector as one ONNX file that takes 40 ms and its memory."""
+"""The speech detector as one ONNX file, with a chunk of 40 ms and its caches as inputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the detector of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     model = loaded.fill(Detector(loaded.settings(Config).model))
     names = [f"cache_{name}" for name in model.cache_names]

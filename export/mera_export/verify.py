@@ -1,4 +1,4 @@
-"""`mera-edge export verify BUNDLE`: does a bundle still predict what its checkpoints do?"""
+"""`mera-edge export verify BUNDLE`: compare a bundle with its checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = 1500
 
 @dataclass(frozen=True)
 class Check:
-    """One thing compared."""
+    """The result of one comparison."""
 
     role: str
     what: str
@@ -46,23 +46,22 @@ def verify(
     datasets: Datasets | None = None,
     only: Collection[RoleName] | None = None,
 ) -> list[Check]:
-    """Compare torch, ONNX in full precision and the bundle; streams with the whole.
+    """Compare torch, ONNX in full precision and the bundle, and streaming with offline.
 
     Args:
         path: the bundle.
-        checkpoints: what it was made of.
-        data: the folder of the corpora, or examples of one role. Where a role has neither these nor
-            examples in its checkpoint, it is not asked anything: torch is compared with ONNX, and
-            the files for TensorRT are looked through.
-        limits: what the bundle's precisions may cost.
-        progress: told what is being done.
-        datasets: where examples come from; ``data`` where ``None``.
-        only: the roles to look at; all where ``None``.
+        checkpoints: directory of its checkpoints.
+        data: directory of the corpora, or examples of one role. Without these, and without examples
+            in the checkpoint, only torch is compared with ONNX, and TensorRT files are checked.
+        limits: accepted losses of the bundle's precisions.
+        progress: receives progress messages.
+        datasets: source of examples; ``None``: ``data``.
+        only: the roles to verify; ``None``: all.
 
     Raises:
         BundleError: the bundle is altered or incomplete.
         InputError: a checkpoint or a corpus is missing.
-        CheckFailed: torch and ONNX do not compute the same.
+        CheckFailed: outputs of torch and ONNX differ.
     """
     bundle = Bundle.open(path)
     files = sum(len(entry.files) for entry in bundle.manifest.roles.values())
@@ -72,7 +71,7 @@ def verify(
     if datasets is None:
         own.for_roles(roles)
     with tempfile.TemporaryDirectory(prefix="mera-verify-") as scratch:
-        # The export itself compares torch with ONNX, and raises.
+        # The export compares torch with ONNX, and raises if they differ.
         asr = bundle.manifest.roles.get("asr")
         full = export_bundle(
             checkpoints,

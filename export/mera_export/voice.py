@@ -1,4 +1,4 @@
-"""The voice encoder as one ONNX file that takes a chunk and its memory."""
+"""The voice encoder as one ONNX file, with a chunk and its caches as inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mera_train.voice.ensemble import blank
 from mera_train.voice.model import Voice
 
 CORPORA = tuple(corpora.DEV_SPEAKERS)
-"""What it is calibrated and compared on; see `mera_export.datasets`."""
+"""Corpora for calibration and the gate; see `mera_export.datasets`."""
 
 OUTPUTS = ("probabilities", "valence", "embedding")
 UNITS = {
@@ -51,7 +51,7 @@ def prepare(loaded: Checkpoint) -> Prepared:
     """Build the encoder of a checkpoint.
 
     Raises:
-        InputError, ConfigError: the checkpoint does not fit itself.
+        InputError, ConfigError: the checkpoint is inconsistent.
     """
     config = loaded.settings(Config)
     model = loaded.fill(blank(config.model))
@@ -82,7 +82,7 @@ def export(checkpoint_directory: Path, out: Path) -> RoleEntry:
 
 
 def example(model: Voice) -> dict[str, Tensor]:
-    """Return inputs as they are in the third chunk of a stream."""
+    """Return the inputs of the third chunk of a stream."""
     generator = torch.Generator().manual_seed(0)
     caches = model.empty()
     mean, inverse_std = model.spectrum()
