@@ -17,7 +17,7 @@ demo: $(VENV)/runtime            ## the whole pipeline on the bundled sample
 	@$(VENV)/bin/mera-edge demo --report build/demo.html
 
 test: lint                       ## every check and every test
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile
 
 coverage: $(VENV)/dev            ## which lines of mera_edge its tests run
 	$(VENV)/bin/python -m pytest -q tests/edge --cov --cov-report=term
