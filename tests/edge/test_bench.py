@@ -100,9 +100,9 @@ def test_stages_of_known_duration_are_measured_as_such() -> None:
     facts = figures(measured)
     assert facts["warm_up_ticks"] == 10
     assert facts["ticks"] == 30
-    # A loaded machine sleeps longer than it was told to, never shorter: medians are robust.
-    assert facts["stages"]["asr"]["ms"]["p50"] == pytest.approx(2.1, abs=1)
-    assert facts["stages"]["face"]["ms"]["p50"] == pytest.approx(8.1, abs=2)
+    # A loaded machine sleeps longer than it was told to, never shorter.
+    assert 2 <= facts["stages"]["asr"]["ms"]["p50"] < 8
+    assert 8 <= facts["stages"]["face"]["ms"]["p50"] < 32
     assert facts["stages"]["face"]["ticks"] == 15
     assert 2 <= facts["compute_ms"]["p50"] < facts["compute_ms"]["p95"]
     assert facts["compute_ms"]["p95"] >= 10
