@@ -3,9 +3,9 @@
     python benchmarks/rafdb.py LABELS.csv PICTURES DATA [--drop NAMES] > PICTURES/rafdb.csv
 
 ``LABELS.csv`` has the columns ``image,label`` with RAF-DB's labels 1 to 7; ``PICTURES`` has the
-aligned faces, ``DATA`` has ferplus.zip. An eighth of the pictures becomes the split *valid*. Similar
-pictures (one person in one place, for example) are in the same split; those similar to a picture of
-FER+'s valid or test split are left out, as are the names in ``--drop``.
+aligned faces, ``DATA`` has ferplus.zip. An eighth of the pictures becomes the split *valid*.
+Similar pictures (one person in one place, for example) are in the same split; those similar to a
+picture of FER+'s valid or test split are left out, as are the names in ``--drop``.
 """
 
 from __future__ import annotations
