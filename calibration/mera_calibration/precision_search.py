@@ -121,7 +121,8 @@ class PrecisionSearch:
         if not given.dev:
             raise InputError(
                 f"there are no dev examples for {role} to compare precisions on",
-                "give the corpora that the model was trained on, or skip the gate: --no-gate",
+                "give --data whose split `valid` has some that can be read (pictures with a face, "
+                "recordings with speech), or skip the gate: --no-gate",
             )
         return sample(given.dev, self._request.dev, self._request.seed)
 

@@ -87,7 +87,12 @@ def read(path: Path, *layouts: Sequence[str]) -> list[tuple[int, Row]]:
         reader.fieldnames = found
         _check(path, next((c for c in layouts if c[0] in found), layouts[0]), found)
         rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror})",
+            f"give a CSV file with the columns {','.join(layouts[0])}",
+        ) from error
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error})", "use a CSV file in UTF-8") from error
     if not rows:
         raise InputError(f"{path} has no rows, only a header", "give at least one")

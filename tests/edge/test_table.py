@@ -59,6 +59,14 @@ def test_a_table_in_another_encoding_says_what_to_save_it_in(tmp_path: Path) -> 
         table.read(path, ("file", "label"))
 
 
+@pytest.mark.parametrize("name", ["absent.csv", "."])
+def test_a_table_that_cannot_be_opened_says_what_to_give(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        InputError, match=r"cannot be read \((No such|Is a)[^:]*: give .* file,label"
+    ):
+        table.read(tmp_path / name, ("file", "label"))
+
+
 def test_bad_rows_can_be_left_out_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label\nfine,happy\nbad,hapy\nworse,\nyes,sad\n")
