@@ -178,7 +178,7 @@ def test_every_name_in_the_map_exists() -> None:
         assert not missing, f"{path} has no {missing}"
 
 
-def test_weights_lie_once() -> None:
+def test_large_files_are_committed_only_once() -> None:
     listed = subprocess.run(
         ["git", "ls-tree", "-rl", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -25,13 +25,13 @@ def hadolint() -> str:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(DOCKER)))
-def test_an_image_is_written_as_it_should_be(file: Path) -> None:
+def test_dockerfiles_pass_hadolint(file: Path) -> None:
     found = subprocess.run([hadolint(), str(file)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
 
 
 @pytest.mark.parametrize("file", sorted(DOCKER.glob("*Dockerfile")), ids=lambda path: path.name)
-def test_it_runs_as_nobody_special_and_copies_what_is_there(file: Path) -> None:
+def test_images_run_unprivileged_and_copy_existing_files(file: Path) -> None:
     text = re.sub(r"\\\n\s*", " ", file.read_text(encoding="utf-8"))
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE) == ["10001"]
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):

@@ -106,7 +106,7 @@ def verbs() -> dict[str, typer.core.TyperCommand]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_flag_in_it_exists(page: Path) -> None:
+def test_every_documented_flag_exists(page: Path) -> None:
     known = verbs()
     for words in commands(page):
         command, flags = known.get(words[0]), [w for w in words if w.startswith("--")]

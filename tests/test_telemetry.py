@@ -48,7 +48,7 @@ def test_every_package_forbids_reports_before_anything_is_loaded(
     assert told.stdout.split() == ["0" if set_to == "0" else "1", "False"]
 
 
-def test_whoever_loads_what_reports_has_loaded_one_of_the_packages_first() -> None:
+def test_scripts_import_our_packages_before_telemetry_libraries() -> None:
     inside = [path for folder in PACKAGES.values() for path in folder.rglob("*.py")]
     scripts = [*(ROOT / "benchmarks").rglob("*.py"), ROOT / "tests" / "conftest.py"]
     assert {path for path in inside if REPORTS & set(_imports(path))}

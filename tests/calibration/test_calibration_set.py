@@ -17,7 +17,7 @@ def example(number: int, label: str, group: str, level: float = 1.0) -> Example:
 
 
 def some(count: int, labels: str = "ab", groups: str = "xyz") -> list[Example]:
-    """Lopsided: nine of ten are of the first label; a third is loud."""
+    """Unbalanced examples: nine of ten have the first label; a third is loud."""
     return [
         example(i, labels[0] if i % 10 else labels[-1], groups[i % len(groups)], 1.0 + 9 * (i % 3))
         for i in range(count)
@@ -41,7 +41,7 @@ def test_the_seed_decides() -> None:
     assert one["split"] == "train"
 
 
-def test_there_may_be_fewer_than_wanted() -> None:
+def test_drawing_more_samples_than_exist_returns_all() -> None:
     assert len(draw("voice", some(30), 500, seed=0).samples) == 30
 
 
@@ -62,6 +62,6 @@ def test_poor_material_is_refused(examples: list[Example], message: str) -> None
     assert refused.value.remedy
 
 
-def test_words_are_no_classes() -> None:
+def test_transcripts_are_not_treated_as_classes() -> None:
     spoken = [example(i, f"sentence {i}", "x") for i in range(40)]
     assert len(draw("asr", spoken, 20, seed=0, classes=False).samples) == 20

@@ -43,7 +43,7 @@ def model() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_only_large_tables_of_numbers_are_meant(model: onnx.ModelProto) -> None:
+def test_only_large_numeric_tables_are_selected(model: onnx.ModelProto) -> None:
     assert [node.name for node in table_gathers(model)] == ["rows"]
     assert layers(model) == ["rows"]
 

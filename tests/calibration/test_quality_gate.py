@@ -65,7 +65,7 @@ def test_quality(measured: Comparison, reasons: list[str]) -> None:
     ("limit", "support", "refused"),
     [(5.0, 100, True), (10.1, 100, False), (5.0, 10, False), (5.0, 11, True)],
 )
-def test_a_class_may_lose_its_limit_or_one_example(
+def test_class_recall_may_drop_by_the_limit_or_one_example(
     limit: float, support: int, refused: bool
 ) -> None:
     # The recall of sad drops by ten points.
@@ -78,7 +78,7 @@ def test_a_class_may_lose_its_limit_or_one_example(
     assert [("recall of sad" in reason) for reason in found] == [True] * refused
 
 
-def test_worth_is_speed_or_size() -> None:
+def test_benefit_is_judged_by_speed_or_size() -> None:
     slow = replace(comparison(), small=replace(comparison().small, median_ms=2.5))
     assert benefit_failures(comparison(), AcceptanceLimits()) == []
     assert "not faster (time ratio 1.25)" in benefit_failures(slow, AcceptanceLimits())[0]

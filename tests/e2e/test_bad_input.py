@@ -73,7 +73,7 @@ def test_a_directory_is_no_camera(cli: Callable, tmp_path: Path) -> None:
     assert "is a directory" in result.err
 
 
-def test_the_other_files_are_done_all_the_same(cli: Callable, tmp_path: Path) -> None:
+def test_a_missing_file_does_not_stop_the_others(cli: Callable, tmp_path: Path) -> None:
     result = cli("predict", tmp_path / "absent.mp4", CLIP, "--json")
     assert result.code == 2
     assert "absent.mp4" in result.err

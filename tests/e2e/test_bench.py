@@ -10,7 +10,7 @@ from pathlib import Path
 from mera_edge.bundle.load import DEFAULT
 
 
-def test_bundles_take_turns_and_are_drawn(cli: Callable, tmp_path: Path) -> None:
+def test_bench_compares_bundles_and_writes_a_report(cli: Callable, tmp_path: Path) -> None:
     page = tmp_path / "bench.html"
     bundles = ("--bundle", DEFAULT, "--bundle", DEFAULT)
     result = cli("bench", *bundles, "--passes", 1, "--json", "--report", page)
@@ -34,7 +34,7 @@ def test_bundles_take_turns_and_are_drawn(cli: Callable, tmp_path: Path) -> None
     assert "real_time_factor" in cli("bench", "compare", *files).out
 
 
-def test_a_soak_says_what_grows(cli: Callable) -> None:
+def test_soak_reports_resource_growth(cli: Callable) -> None:
     facts = json.loads(cli("bench", "soak", 0.004, "--json").out)
     assert facts["schema"] == "mera-edge/soak/1"
     assert set(facts["growth"]) == {"pss_mb", "rss_mb", "descriptors", "threads", "children"}
@@ -42,7 +42,7 @@ def test_a_soak_says_what_grows(cli: Callable) -> None:
     assert facts["times_real_time"] > 1
 
 
-def test_providers_are_believed_only_when_they_run(cli: Callable) -> None:
+def test_providers_are_timed_only_when_they_ran_operators(cli: Callable) -> None:
     result = cli("bench", "providers", "--json")
     roles = [json.loads(line) for line in result.out.splitlines()]
     assert {role["role"] for role in roles} >= {"asr", "voice", "face", "text", "fusion"}
@@ -54,7 +54,7 @@ def test_providers_are_believed_only_when_they_run(cli: Callable) -> None:
         assert "ms" in role["providers"][role["fastest"]]
 
 
-def test_one_thing_at_a_time(cli: Callable) -> None:
+def test_report_and_share_are_mutually_exclusive(cli: Callable) -> None:
     result = cli("bench", "--report", "a.html", "--share", "b.html")
     assert result.code == 2
     assert "mutually exclusive" in result.err

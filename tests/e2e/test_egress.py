@@ -63,7 +63,7 @@ def test_egress_of_export_is_empty(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not REPORTS, reason="this ONNX Runtime does not report")
-def test_reports_that_somebody_asks_for_are_seen(
+def test_egress_trace_sees_onnxruntime_telemetry_when_enabled(
     media: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
@@ -86,7 +86,7 @@ def test_reports_that_somebody_asks_for_are_seen(
         ("import os; os.open('/dev/null', os.O_RDWR); os.memfd_create('x')", ""),
     ],
 )
-def test_every_way_out_is_judged(
+def test_egress_trace_classifies_every_kind_of_output(
     code: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -97,7 +97,7 @@ def test_every_way_out_is_judged(
     Path("/tmp/mera-left").unlink(missing_ok=True)
 
 
-def test_where_strace_is_missing_or_blind_nothing_is_claimed(
+def test_missing_or_ineffective_strace_is_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     blind = EgressTrace(("x",), 0, "", 1.0, ("x",), (), ())

@@ -22,7 +22,7 @@ def test_every_model_is_listed_with_its_size_and_licence(cli: Callable) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_model_has_a_card_that_says_how_well(cli: Callable, role: str) -> None:
+def test_every_model_has_a_card_with_licence_and_metrics(cli: Callable, role: str) -> None:
     result = cli("models", "show", role, "--json")
     entry = json.loads(result.out)
     assert entry["card"].startswith("#")
@@ -67,7 +67,7 @@ def test_doctor_examines_what_is_configured(cli: Callable, tmp_path: Path) -> No
     assert "100 ms are allowed" in findings["budget"]["found"]
 
 
-def test_doctor_says_no_to_a_broken_bundle(cli: Callable, tmp_path: Path) -> None:
+def test_doctor_fails_for_a_broken_bundle(cli: Callable, tmp_path: Path) -> None:
     result = cli("doctor", "--bundle", tmp_path)
     assert result.code == 1
     assert "failed checks: bundle" in result.err
@@ -84,7 +84,7 @@ def test_evaluate_counts_only_labels_that_occur(cli: Callable, tmp_path: Path) -
     assert facts["unanswered"] == 0
 
 
-def test_a_published_model_is_shown_and_its_licence_minded(cli: Callable) -> None:
+def test_published_models_are_shown_and_licence_limits_enforced(cli: Callable) -> None:
     shown = cli("models", "show", "goemotions-minilm").out
     assert "Apache-2.0: may be used commercially" in " ".join(shown.split())
     assert json.loads(cli("models", "show", "silero", "--json").out)["role"] == "vad"

@@ -36,7 +36,7 @@ MEDIA = re.compile(
 
 
 def found(data: bytes) -> bytes | None:
-    """Return what of some data may be audio or video."""
+    """Return the parts of the data that may be audio or video."""
     match = MEDIA.search(data)
     if match:
         return match[0][:80]

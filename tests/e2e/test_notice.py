@@ -65,7 +65,7 @@ def test_the_notice_says_what_runs_why_and_whom_to_ask(cli: Callable, tmp_path: 
     assert not re.search(r'(href|src)="?http', text.replace("http://www.w3.org", ""))
 
 
-def test_every_language_says_everything() -> None:
+def test_every_language_has_all_texts() -> None:
     english = texts()["en"]
     for say in texts().values():
         assert say.keys() == english.keys() and all(say.values())
@@ -80,7 +80,9 @@ def test_every_language_says_everything() -> None:
         (("--purpose", "x" * 4000, "--contact", "me"), "too long for a QR code"),
     ],
 )
-def test_what_makes_no_notice(cli: Callable, tmp_path: Path, more: tuple, words: str) -> None:
+def test_invalid_notice_arguments_are_refused_and_write_nothing(
+    cli: Callable, tmp_path: Path, more: tuple, words: str
+) -> None:
     result = cli("notice", tmp_path / "notice.html", *more)
     assert result.code == 2
     assert words in result.err
@@ -88,7 +90,7 @@ def test_what_makes_no_notice(cli: Callable, tmp_path: Path, more: tuple, words:
 
 
 def started(home: Path, answer: str | None, camera: str) -> tuple[str, int | None]:
-    """Run in a terminal and give an answer; return what was said and the exit code."""
+    """Run in a terminal and type an answer; return the output and the exit code."""
     master, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, "run", "--camera", camera, "--mic", "none", "--sink", "-"],
@@ -115,7 +117,7 @@ def started(home: Path, answer: str | None, camera: str) -> tuple[str, int | Non
     return said, code
 
 
-def test_the_law_is_confirmed_once(tmp_path: Path) -> None:
+def test_legal_notice_must_be_confirmed_only_once(tmp_path: Path) -> None:
     camera = "http://127.0.0.1:9/video"
     said, code = started(tmp_path, "no", camera)
     assert code == 2
@@ -127,7 +129,7 @@ def test_the_law_is_confirmed_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "state").rglob("*")] == ["mera-edge", "acknowledged"]
 
 
-def test_a_service_is_warned_and_runs(tmp_path: Path) -> None:
+def test_a_service_without_a_terminal_logs_the_warning_and_runs(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, "run", "--camera", "http://127.0.0.1:9/a", "--mic", "none"],
         stdin=subprocess.DEVNULL,
@@ -156,6 +158,8 @@ def test_a_service_is_warned_and_runs(tmp_path: Path) -> None:
         ({"camera": str(CLIP), "mic": "none"}, False),
     ],
 )
-def test_who_is_warned(how: dict, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_legal_warning_is_logged_only_where_it_applies(
+    how: dict, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     acknowledge(load(None, how, {}))
     assert ("Articles 5 and 50" in caplog.text) == warned

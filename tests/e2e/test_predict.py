@@ -61,7 +61,7 @@ def test_a_recording_without_picture_says_so(cli: Callable, media: Callable) -> 
         assert event["modalities"]["face"]["reason"] == "no video in this source"
 
 
-def test_people_get_a_sentence(cli: Callable) -> None:
+def test_predict_prints_a_readable_summary_sentence(cli: Callable) -> None:
     result = cli("predict", CLIP)
     assert "Happy, then sad" in result.out
     assert "real-time factor" in result.out

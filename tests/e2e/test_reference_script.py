@@ -36,7 +36,7 @@ FET = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, spoken: NDArray[np.float32]) -> Path:
-    """Where the reference's script ran: one seed of its five, for the time that it takes."""
+    """The directory where the reference script ran, with one of its five seeds to save time."""
     folder = tmp_path_factory.mktemp("reference")
     (folder / "config.json").write_text(json.dumps(FET))
     columns = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode"
@@ -62,7 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, spoken: NDArray[np.float32
     return folder
 
 
-def test_the_references_lines_run_to_their_table(trained: Path) -> None:
+def test_the_reference_script_runs_and_writes_its_result_table(trained: Path) -> None:
     corpus = mmsa.read(trained / "feature.pkl", "sims")
     assert corpus.train.features["audio"].shape[1] > 1, "sequences, not one vector a clip"
     assert corpus.train.lengths["text"].tolist() == [4, 6, 4, 6, 4, 6], "a row a word, and a whole"
@@ -75,7 +75,7 @@ def test_the_references_lines_run_to_their_table(trained: Path) -> None:
     assert re.fullmatch(r"\([\d.]+, 0\.0\)", rows[1][1])
 
 
-def test_what_an_mmsa_user_types_is_taken(
+def test_mmsa_arguments_are_accepted(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.json").write_text(

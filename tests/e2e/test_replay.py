@@ -99,11 +99,11 @@ def test_invalid_recording_is_refused(
     assert wrong in result.err
 
 
-def test_a_recording_holds_one_file(cli: Callable, tmp_path: Path) -> None:
+def test_recording_several_files_is_refused(cli: Callable, tmp_path: Path) -> None:
     assert cli("predict", CLIP, CLIP, "--record", tmp_path / "evidence.jsonl").code == 2
 
 
-def test_a_recording_from_before_there_were_codes_is_replayed(
+def test_a_recording_of_an_older_format_without_codes_is_replayed(
     cli: Callable, recorded: tuple[Path, str]
 ) -> None:
     path, printed = recorded

@@ -26,7 +26,7 @@ FORMS = [
 
 
 def processes(ancestor: int) -> Iterator[str]:
-    """Give what everybody and the same user can read of the processes that one has started."""
+    """Return what other users and the same user can read of the started processes."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == ancestor:

@@ -52,7 +52,7 @@ def lines(text: str) -> list[dict]:
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """Read what is said until some words were."""
+    """Read stderr until it contains some words."""
     said = ""
     while words not in said:
         line = process.stderr.readline()
@@ -120,7 +120,9 @@ def test_microphones_need_their_extra(cli: Callable, monkeypatch: pytest.MonkeyP
     assert "mera-edge[mic]" in result.err
 
 
-def test_a_full_disk_and_a_new_configuration(service: Callable, tmp_path: Path) -> None:
+def test_run_survives_a_full_disk_and_reloads_its_configuration(
+    service: Callable, tmp_path: Path
+) -> None:
     first, second, config = (tmp_path / name for name in ("1.jsonl", "2.jsonl", "config.toml"))
     clip = f'camera = "{CLIP}"\nmic = "none"\n'
     config.write_text(f'{clip}sink = ["{first}", "/dev/full"]\n')
@@ -262,7 +264,7 @@ def test_blocked_terminal_does_not_delay_exit(service: Callable) -> None:
     assert process.wait(60) == 0
 
 
-def test_it_can_be_ended_while_it_loads(service: Callable) -> None:
+def test_sigterm_while_loading_ends_the_run(service: Callable) -> None:
     process = service("--camera", CLIP, "--mic", "none", "--sink", "-")
     first = process.stderr.readline()
     assert all(part in first for part in ("mera-edge 0.", "bundle ", "happy", "room_1: camera /"))
@@ -272,7 +274,7 @@ def test_it_can_be_ended_while_it_loads(service: Callable) -> None:
     assert "stopped while loading" in err
 
 
-def test_where_nothing_works_it_says_what_to_do(service: Callable) -> None:
+def test_run_without_any_working_source_suggests_a_remedy(service: Callable) -> None:
     process = service("--camera", "http://127.0.0.1:9/video", "--mic", "none", "--sink", "-")
     assert "--mic none" in read_until(process, "no camera and no microphone works so far")
 

@@ -62,7 +62,7 @@ def test_our_file_is_legal_and_still_answers(model: onnx.ModelProto, tmp_path: P
     assert answer["probabilities"].sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_what_the_cpu_likes_is_not_legal(faces) -> None:
+def test_unsigned_cpu_quantization_is_not_legal_for_tensorrt(faces) -> None:
     bundle, material = faces()
     chosen = draw("face", material.train, 32, seed=0)
     ranges = measure_ranges(
@@ -253,7 +253,7 @@ def test_a_spoiled_graph_is_refused_by_node(
 
 
 @needs_rtx
-def test_nvidia_refuses_what_we_say_every_tensorrt_refuses(
+def test_our_tensorrt_refusals_agree_with_nvidias_parser(
     model: onnx.ModelProto, tmp_path: Path
 ) -> None:
     write(model, tmp_path / "legal.onnx")
@@ -277,7 +277,7 @@ def test_a_file_that_is_no_model_is_refused_with_nvidias_words(tmp_path: Path) -
 
 
 @needs_rtx
-def test_the_command_of_the_guide_asks_it(faces, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_engines_check_accepts_the_bundle(faces, capsys: pytest.CaptureFixture[str]) -> None:
     bundle, _ = faces()
     with pytest.raises(SystemExit) as left:
         main(["export", "engines", str(bundle.directory), "--check"])

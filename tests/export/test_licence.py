@@ -29,7 +29,7 @@ from mera_edge.bundle.licence import use
         ("", "unknown"),
     ],
 )
-def test_only_licences_that_say_so_are_commercial(licence: str, allowed: str) -> None:
+def test_licences_map_to_their_permitted_use(licence: str, allowed: str) -> None:
     assert use(licence) == allowed
 
 

@@ -209,7 +209,9 @@ def test_the_fused_answer_needs_all_corpora(tmp_path: Path) -> None:
     some.require_corpora(roles)
 
 
-def test_the_gate_does_not_run_where_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_quality_gate_is_refused_on_processors_without_vnni(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("mera_calibration.request.is_exact", lambda: False)
     given: dict[str, Any] = {"calibrations": Path("ranges"), "datasets": Corpora(Path("data"))}
     with pytest.raises(InputError, match="no VNNI"):

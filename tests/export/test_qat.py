@@ -74,7 +74,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoilt(bundle: Bundle, full: Bundle, tmp_path: Path) -> float:
-    """Return how far the answers in eight bits are from those in full precision, nats."""
+    """Return the divergence of the 8-bit answers from full precision, in nats."""
     ranges = calibrate(bundle, "face", examples(400, 1000), count=128)
     model = onnx.load(bundle.role("face").path())
     write(quantize(model, ranges.ranges, preset_for("face")), tmp_path / "small.onnx")

@@ -94,7 +94,7 @@ def test_an_altered_file_is_refused(bundle: Bundle, checkpoints: Path) -> None:
         failed(bundle, checkpoints)
 
 
-def test_the_verb_says_yes_and_no(
+def test_export_verify_exit_code_tells_whether_the_bundle_matches(
     bundle: Bundle, checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["export", "verify", str(bundle.directory), "--checkpoints", str(checkpoints)]

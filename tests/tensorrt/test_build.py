@@ -39,7 +39,7 @@ def build(bundle: Callable[..., Bundle], gpu: Cuda) -> Callable[..., Built]:
         ("11.4.0.106", "int8", 0b10, set()),
     ],
 )
-def test_each_version_is_asked_in_its_own_way(
+def test_each_tensorrt_version_gets_its_own_flags(
     build: Callable, trt: Callable, version: str, precision: str, network: int, flags: set[str]
 ) -> None:
     module = trt(version)
@@ -101,9 +101,7 @@ def test_an_engine_that_crashes_is_not_kept(build: Callable, trt: Callable, engi
     assert not list(engines.glob("*.engine"))
 
 
-def test_a_cache_that_cannot_be_written_is_a_reason(
-    build: Callable, trt: Callable, engines: Path
-) -> None:
+def test_an_unwritable_cache_is_reported(build: Callable, trt: Callable, engines: Path) -> None:
     engines.write_text("a file")
     assert "cannot be written" in build(trt()).reason
 

@@ -62,7 +62,7 @@ def test_a_changed_engine_is_refused(key: cache.Key) -> None:
         cache.find(key)
 
 
-def test_half_of_an_engine_is_none(key: cache.Key) -> None:
+def test_an_engine_with_a_truncated_record_is_ignored(key: cache.Key) -> None:
     path = cache.store(key, b"engine", {}, {})
     path.with_suffix(".json").write_text("{")
     assert cache.built_from(key.onnx) == []

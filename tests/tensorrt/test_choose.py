@@ -53,7 +53,9 @@ def test_a_plugged_in_provider_answers_as_the_cpu_does(bundle: Callable[..., Bun
         np.testing.assert_allclose(here[name], value, atol=1e-4)
 
 
-def test_without_engines_the_cpu_is_no_fallback(bundle: Callable[..., Bundle]) -> None:
+def test_cpu_is_not_reported_as_a_fallback_when_no_engine_is_expected(
+    bundle: Callable[..., Bundle],
+) -> None:
     for opened in (bundle(), bundle(tensorrt=None), reopened(bundle(), voice="cpu")):
         assert opened.role("voice").engine().provider == "CPUExecutionProvider"
         assert opened.fallbacks == {}
@@ -133,7 +135,7 @@ def test_doctor_says_why(bundle: Callable[..., Bundle]) -> None:
 
 
 @without_gpu
-def test_events_say_why() -> None:
+def test_events_name_provider_fallbacks() -> None:
     pipeline = Pipeline(Bundle.open(None, {"face": "cuda"}), Offline())
     event = pipeline.tick(Captured([], None), 0.2, SourceAvailability(audio=True, video=True)).event
     assert list(json.loads(event.to_json())["fallbacks"]) == ["face"]

@@ -24,7 +24,9 @@ def stored(bundle: Callable[..., Bundle], trt: Callable, gpu: Cuda) -> Path:
     return cache.store(key, plan, {"unit": "apples"}, {"INT8": 1})
 
 
-def test_it_is_an_engine_like_any_other(stored: Path, trt: Callable, gpu: Cuda) -> None:
+def test_tensorrt_engine_has_the_common_engine_interface(
+    stored: Path, trt: Callable, gpu: Cuda
+) -> None:
     engine = TensorRtEngine(stored, trt(), gpu)
     assert engine.provider == "TensorRT"
     assert engine.metadata == {"unit": "apples"}

@@ -37,7 +37,7 @@ def test_a_success_is_remembered(engine: Path) -> None:
         ("import sys; sys.exit(3)", "exit code 3"),
     ],
 )
-def test_a_failure_is_a_reason(engine: Path, code: str, message: str) -> None:
+def test_a_failed_probe_raises_its_reason(engine: Path, code: str, message: str) -> None:
     with pytest.raises(EngineError, match=message):
         probe(engine, timeout_s=0.5, command=child(code))
     assert not cache.Record.beside(engine).probed

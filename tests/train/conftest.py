@@ -104,5 +104,5 @@ def _model_bin(path: Path) -> tuple["PretrainedConfig", dict[str, NDArray[np.flo
 
 @pytest.fixture(scope="session")
 def model_bin() -> Callable[[Path], tuple["PretrainedConfig", dict[str, NDArray[np.float16]]]]:
-    """What writes a small Whisper's file to a path, and returns its digest and its weights."""
+    """A function that writes a small Whisper file and returns its digest and weights."""
     return _model_bin

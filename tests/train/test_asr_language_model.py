@@ -41,7 +41,7 @@ def test_frequent_continuations_are_likelier(tmp_path: Path) -> None:
     assert after[3] > after[4] > after[1]
 
 
-def test_what_is_rare_is_left_out_until_the_rest_is_few_enough() -> None:
+def test_rare_ngrams_are_pruned_to_the_size_limit() -> None:
     texts = [[1, 2, 3, 4], [1, 2, 3, 5]] * 4 + [[5, 4, 3], [4, 4, 4]] * 2
     whole, small = estimate(texts, 6), estimate(texts, 6, most=4)
     assert len(whole["units"]) > len(small["units"])

@@ -74,7 +74,7 @@ def test_the_best_of_all_paths_is_found(seed: int, units: list[int]) -> None:
 
 @given(seeds, texts)
 @settings(max_examples=60, deadline=None)
-def test_a_text_counts_by_spelling_language_and_sound(
+def test_text_score_sums_units_language_model_and_phones(
     models: RescoringModels, seed: int, text: tuple[str, ...]
 ) -> None:
     units, sounds = normalised((6, 5), seed), normalised((6, 3), seed + 1)
@@ -132,7 +132,7 @@ def test_recombined_hypothesis_is_no_worse_than_its_parts(
 
 @given(seeds, st.lists(st.integers(1, 5), max_size=4), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
-def test_however_it_comes_the_decision_is_the_same(
+def test_rescoring_does_not_depend_on_chunk_boundaries(
     models: RescoringModels, seed: int, cuts: list[int], at_once: int
 ) -> None:
     units = normalised((9, 5), seed)

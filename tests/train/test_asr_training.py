@@ -127,7 +127,7 @@ def test_noise_is_mixed_at_the_ratio_that_was_asked_for() -> None:
     assert augment.gain(frames, 10.0) == pytest.approx(frames + np.log(10), abs=1e-5)
 
 
-def test_masks_leave_the_original_alone() -> None:
+def test_masking_does_not_modify_the_input_frames() -> None:
     frames = np.ones((300, BINS), np.float32)
     config = AugmentConfig(
         freq_masks=2, freq_mask_width=20, time_masks_per_s=2.0, time_mask_width=10
@@ -137,7 +137,9 @@ def test_masks_leave_the_original_alone() -> None:
     assert 0.3 < masked.mean() < 1.0
 
 
-def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path: Path) -> None:
+def test_a_small_training_run_writes_a_self_describing_checkpoint(
+    data: Path, tmp_path: Path
+) -> None:
     config = Config(
         model=ModelConfig(blocks=2, width=16, heads=2, stem_channels=2, kernel_size=3),
         loop=LoopConfig(epochs=2, metric_for_best_model="wer", ema_decay=0.5),
@@ -153,7 +155,7 @@ def test_a_toy_run_leaves_a_checkpoint_that_says_what_it_is(data: Path, tmp_path
     assert "trained from nothing" in saved.card
 
 
-def test_echoes_decay_by_60_db_in_the_time_that_is_named() -> None:
+def test_reverberation_decays_by_60_db_in_the_requested_time() -> None:
     click = np.full((120, BINS), -30.0, np.float32)
     click[10] = 0
     echoed = augment.reverberate(click, 0.5, 0.0)
@@ -183,7 +185,7 @@ def test_another_tempo_is_longer_or_shorter_and_goes_through_the_same_frames(
     assert found[:, 3] == pytest.approx(expected, abs=1e-3)
 
 
-def test_an_augmentation_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_augmentation_settings_can_be_read_from_a_separate_file(tmp_path: Path) -> None:
     assert len(augment.delay(np.zeros((5, BINS), np.float32), 3)) == 8
     path = tmp_path / "augment.yaml"
     path.write_text("max_time_shift: 12\nreverb_prob: 0.5\nnoise_prob: 0\n")

@@ -107,7 +107,7 @@ def test_padding_after_the_end_changes_nothing_before_its_chunk(network: Whisper
 @pytest.mark.parametrize(
     "wrong", [{"subsampling_factor": 8}, {"kernel_size": 3}, {"left_chunks": 3}]
 )
-def test_a_shape_that_it_cannot_have_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+def test_unsupported_model_shape_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
     path = tmp_path / "config.yaml"
     shape = {**SHAPE.model_dump(), **wrong}
     path.write_text(f"model: {shape}\n".replace("None", "null"))
@@ -179,7 +179,7 @@ def corpus(data: Path) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, model_bin: ModelBin) -> Path:
-    """A few batches of noise, killed in the middle and gone on with."""
+    """A run on a few batches of noise, killed in the middle and resumed."""
     directory = tmp_path_factory.mktemp("whisper")
     corpus(directory)
     pretrained, _ = model_bin(directory / "model.bin")

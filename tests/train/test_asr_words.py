@@ -97,7 +97,9 @@ def test_the_likeliest_of_all_words_are_found(lexicon: Lexicon, rows: np.ndarray
 
 @given(sounds, st.integers(0, 5))
 @settings(max_examples=25, deadline=None)
-def test_however_the_sounds_are_cut(lexicon: Lexicon, rows: np.ndarray, at: int) -> None:
+def test_words_do_not_depend_on_chunk_boundaries(
+    lexicon: Lexicon, rows: np.ndarray, at: int
+) -> None:
     whole, cut = WordSearch(lexicon), WordSearch(lexicon)
     whole.accept(rows)
     cut.accept(rows[:at])
@@ -108,7 +110,7 @@ def test_however_the_sounds_are_cut(lexicon: Lexicon, rows: np.ndarray, at: int)
     assert cut.words == whole.words
 
 
-def test_clear_sounds_are_their_words(lexicon: Lexicon) -> None:
+def test_unambiguous_phones_give_the_expected_words(lexicon: Lexicon) -> None:
     search = WordSearch(lexicon)
     clear = np.full((12, 3), -8.0, np.float32)
     for time, phone in enumerate([0, 0, 1, 1, 2, 2, 0, 0, 2, 2, 0, 0]):

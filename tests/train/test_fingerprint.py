@@ -87,9 +87,7 @@ def test_every_setting_that_counts_is_in_the_fingerprint(data: st.DataObject) ->
 @given(
     st.binary(min_size=1, max_size=300), st.integers(0), st.sampled_from(["a.pkl", "a.zip", "d/a"])
 )
-def test_content_counts_and_nothing_else(
-    tmp_path: Path, content: bytes, at: int, name: str
-) -> None:
+def test_digest_depends_only_on_content(tmp_path: Path, content: bytes, at: int, name: str) -> None:
     path, digests = tmp_path / name, Digests(tmp_path / "digests.json")
     path.parent.mkdir(exist_ok=True)
 
@@ -150,7 +148,7 @@ def test_fingerprint_of_a_corpus_covers_audio_and_labels(
         fingerprint.check(before, after, Path("run"))
 
 
-def test_what_saves_computing_is_believed_only_for_the_same_material(tmp_path: Path) -> None:
+def test_cached_files_are_reused_only_for_the_same_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "frames.jsonl"
     assert fingerprint.stale(path, "#1")
     path.write_text("half")

@@ -94,7 +94,9 @@ def test_old_and_contrary_evidence_shows_other_emotions(pools: dict[str, Pool]) 
     np.testing.assert_array_equal(examples.probabilities, again.probabilities)
 
 
-def test_misread_examples_are_taken_for_the_same_other_emotion(pools: dict[str, Pool]) -> None:
+def test_correlated_errors_give_all_modalities_the_same_wrong_emotion(
+    pools: dict[str, Pool],
+) -> None:
     how = CLEAN.model_copy(update={"examples": 2100, "correlated_error_rate": 1.0})
     examples = compose(pools, how, 0)
     assert (examples.shown == examples.emotions[:, None]).all()
@@ -108,10 +110,10 @@ def test_misread_examples_are_taken_for_the_same_other_emotion(pools: dict[str, 
     assert agree > 0.5 > (apart[wrong] == apart[wrong][:, :1]).all(1).mean()
 
 
-def test_errors_in_common_teach_to_be_less_sure(
+def test_training_on_correlated_errors_improves_calibration(
     task: FusionTask, pools: dict[str, Pool], tmp_path: Path
 ) -> None:
-    """Where one person's modalities err together, a network that knows is better calibrated."""
+    """A network trained on correlated errors is better calibrated on them."""
     fitting, choosing = halves(pools, 1)
     how = HOW.model_copy(update={"correlated_error_rate": 0.5})
     model = task.config.model.model_copy(update={"max_correction_nats": 0.7})
@@ -139,7 +141,7 @@ def test_the_correction_alone_cannot_overrule_the_modalities(pools: dict[str, Po
     assert (np.ptp(shift, axis=1) <= 2 * 0.5 + 1e-3).all()
 
 
-def test_a_clean_item_and_its_twin_go_the_same_way(pools: dict[str, Pool]) -> None:
+def test_clean_and_disturbed_copies_stay_in_the_same_split(pools: dict[str, Pool]) -> None:
     train, dev = halves(pools, 3)
     for name in MODALITIES:
         assert not set(train[name].items) & set(dev[name].items)

@@ -61,7 +61,7 @@ def test_helpful_and_useless_clips_are_distinguished() -> None:
     assert "your clips helped" not in known.sentence()
 
 
-def test_without_emotions_the_sentiment_is_asked_about() -> None:
+def test_clips_without_emotions_are_judged_by_sentiment() -> None:
     found = judged(True, [f"person {number // 12}" for number in range(48)], emotions=False)
     assert found is not None and found.clips == 48
     assert found.kept == (found.after < found.before)

@@ -252,7 +252,7 @@ def test_human_labels_stay_and_generated_ones_move(sims: Path) -> None:
     assert not np.allclose(found[:12], corpus.train.labels[:12])
 
 
-def test_doubted_features_are_those_of_the_opposite_label(bclstm: Path) -> None:
+def test_swapped_features_come_from_the_opposite_label(bclstm: Path) -> None:
     values = settings("mtme", "mosi_bclstm", bclstm) | {
         "feature_swap_rate": {"text": 1.0},
         "full_modality_rate": 1.0,

@@ -85,7 +85,7 @@ def learn(learning: SentimentTask, optimizer: torch.optim.Optimizer, epoch: int)
 
 
 @pytest.mark.parametrize("model", ["misa", "mag_bert", "tfr_net", "almt", "mtfn", "mlmf"])
-def test_each_learns_what_words_and_sound_say(model: str) -> None:
+def test_each_network_learns_from_text_and_audio(model: str) -> None:
     # So few and so alike are best made alike by saying nothing, were MISA's own losses as usual.
     weights = {"similar": 0.1, "different": 0.1, "rebuilt": 0.1} if model == "misa" else {}
     learning = task(model, loss_weights=weights)
@@ -161,7 +161,7 @@ def test_sets_of_rows_overlap_unless_their_columns_are_uncorrelated() -> None:
 # MAG-BERT
 
 
-def test_the_gate_moves_a_word_by_its_equations() -> None:
+def test_the_gate_matches_its_equations() -> None:
     torch.manual_seed(0)
     gate = Gate(6, {"audio": 3, "vision": 4}, shift=0.5, dropout=0.0)
     words = torch.randn(2, 5, 6)
@@ -180,7 +180,7 @@ def test_the_gate_moves_a_word_by_its_equations() -> None:
 
 @hypothesis_settings(deadline=None, max_examples=60)
 @given(st.integers(0, 12), st.integers(0, 6))
-def test_words_share_all_frames_and_none_is_without(frames: int, words: int) -> None:
+def test_frames_are_averaged_per_word_and_every_word_gets_frames(frames: int, words: int) -> None:
     x = torch.arange(12.0).reshape(1, 12, 1)
     found = by_word(x, torch.tensor([frames]), torch.tensor([words]), 6)[0, :, 0]
     for i in range(words):
@@ -283,7 +283,7 @@ def test_the_gated_encoder_takes_the_largest_of_what_its_gate_lets_through() -> 
 # ALMT
 
 
-def test_the_hyper_modality_takes_what_the_words_ask_for() -> None:
+def test_the_hyper_layer_matches_its_attention_equations() -> None:
     torch.manual_seed(0)
     hyper_layer = HyperLayer(6, heads=2)
     hyper, words, audio, vision = (torch.randn(2, 3, 6) for _ in range(4))

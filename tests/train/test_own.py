@@ -119,7 +119,7 @@ def test_own_examples_are_learnt_from(
     assert "--fresh" in capsys.readouterr().err
 
 
-def test_a_text_encoder_from_nothing_has_its_own_words(tmp_path: Path) -> None:
+def test_text_encoder_trained_from_scratch_has_its_own_vocabulary(tmp_path: Path) -> None:
     data = put(tmp_path / "data.csv", made(tmp_path, "text", 60))
     (tmp_path / "quick.yaml").write_text(
         f"own: {{}}\n{QUICK['text']}model: {{hash_buckets: 997}}\n"
@@ -251,7 +251,7 @@ def test_a_recording_that_vanishes_during_the_run_is_named(tmp_path: Path) -> No
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["happy", "sad", "fear"])),
                 min_size=20, max_size=60))  # fmt: skip
-def test_nobody_is_in_two_splits_and_nothing_is_lost(rows: list[tuple[str, str]]) -> None:
+def test_splits_separate_people_and_keep_every_example(rows: list[tuple[str, str]]) -> None:
     told: list[str] = []
     examples = [Example(str(n), label, "", person=who) for n, (who, label) in enumerate(rows)]
     try:
@@ -294,7 +294,7 @@ def moods(wrong: bool = False, alone: bool = False) -> list[dict[str, str]]:
     return rows
 
 
-def test_what_learnt_nothing_good_is_not_kept(
+def test_training_that_does_not_improve_keeps_the_initial_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = put(tmp_path / "said.csv", moods(wrong=True)), tmp_path / "text"
@@ -319,7 +319,7 @@ def test_what_learnt_nothing_good_is_not_kept(
     assert json.loads((out / "metrics.json").read_text())["test"] == metrics["learnt"]
 
 
-def test_where_people_have_one_label_they_are_left_out_to_find_out(tmp_path: Path) -> None:
+def test_people_with_one_label_are_evaluated_by_leaving_them_out(tmp_path: Path) -> None:
     data, out = put(tmp_path / "said.csv", moods(alone=True)), tmp_path / "text"
     (tmp_path / "quick.yaml").write_text(f"own: {{}}\n{QUICK['text']}")
     args = ("train", "text", "--data", str(data), "--config", str(tmp_path / "quick.yaml"))

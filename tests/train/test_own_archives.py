@@ -116,7 +116,7 @@ def test_saved_dataset_is_read(tmp_path: Path) -> None:
     assert found == [{"split": s, **row} for s in ("train", "valid") for row in READ]
 
 
-def test_other_data_stay_where_they_are(tmp_path: Path) -> None:
+def test_data_that_are_not_archives_are_used_in_place(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,label\n")
     shard(tmp_path / "one.tar", [("1.cls", b"sad")])
     assert unpacked(tmp_path, tmp_path / "run") == tmp_path, "a table goes before archives"

@@ -125,7 +125,7 @@ def test_a_run_is_not_reused_for_other_settings_or_data(
     assert f"{killed}: finished" in capsys.readouterr().err
 
 
-def test_a_run_that_says_nothing_about_itself_is_taken_only_by_name(killed: Path) -> None:
+def test_a_run_without_metadata_resumes_only_with_an_explicit_path(killed: Path) -> None:
     found = state.read(killed / state.LAST)
     old = {"position": found.metadata["position"]}
     state.write(killed / state.LAST, found.tensors, old)

@@ -41,19 +41,19 @@ def fitted(offset: torch.Tensor | None = None, penalty: float = 0.01) -> NgramCl
     return classifier
 
 
-def test_it_learns_what_decides() -> None:
+def test_the_classifier_learns_the_deciding_tokens() -> None:
     logits = fitted()(torch.tensor([[40, 5], [40, 6], [6, 0]]))
     assert logits.argmax(dim=1).tolist() == [0, 1, 1]
 
 
-def test_what_it_does_not_know_leaves_the_bias() -> None:
+def test_unknown_ngrams_leave_only_the_bias() -> None:
     classifier = fitted()
     torch.testing.assert_close(
         classifier(torch.tensor([[45, 46], [0, 0]])), classifier.bias.expand(2, -1)
     )
 
 
-def test_the_gradient_is_zero_where_it_stops() -> None:
+def test_fit_ends_at_the_optimum() -> None:
     loose, tight = fitted(penalty=0.01), fitted(penalty=10.0)
     assert tight.weights[:, :-1].abs().max() < loose.weights[:, :-1].abs().max()
     # At the optimum the bias makes the mean of the answers the mean of the labels.

@@ -77,7 +77,7 @@ def test_an_encoder_is_trained_kept_and_teaches(
     assert configuration.read(small / "config.yaml", Config).distillation is not None
 
 
-def test_padding_says_nothing(bert: Path) -> None:
+def test_padding_does_not_change_the_teachers_output(bert: Path) -> None:
     teacher = Teacher.of(bert).eval()
     alone = teacher(teacher.read(["i feel"], 8))
     beside = teacher(teacher.read(["i feel", SENTENCE], 8))
@@ -85,7 +85,7 @@ def test_padding_says_nothing(bert: Path) -> None:
         assert torch.allclose(other[0], one[0], atol=1e-5)
 
 
-def test_who_agrees_learns_nothing() -> None:
+def test_distillation_loss_is_zero_for_equal_answers() -> None:
     logits = torch.randn(5, 7)
     assert disagreement(logits, logits + 3, 2.0).numpy() == pytest.approx(0, abs=1e-6)
     assert disagreement(logits, -logits, 2.0).mean() > 0.1

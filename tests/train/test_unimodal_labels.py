@@ -23,9 +23,7 @@ def one(value: float) -> torch.Tensor:
 
 
 @given(LABEL, DISTANCE)
-def test_a_modality_as_near_as_the_whole_gets_the_label_of_the_whole(
-    label: float, d: float
-) -> None:
+def test_equal_distances_keep_the_multimodal_label(label: float, d: float) -> None:
     assert generate(one(label), one(d), one(d)).item() == pytest.approx(label, abs=1e-4)
 
 
@@ -35,7 +33,9 @@ def test_labels_are_finite_and_clamped(label: float, whole: float, modality: flo
 
 
 @given(LABEL, st.floats(-0.9 * SMALL, 0.9 * SMALL), DISTANCE)
-def test_near_zero_the_difference_decides(label: float, whole: float, modality: float) -> None:
+def test_near_zero_the_label_moves_by_the_difference(
+    label: float, whole: float, modality: float
+) -> None:
     expected = min(1.0, max(-1.0, label + modality - whole))
     assert generate(one(label), one(whole), one(modality)).item() == pytest.approx(
         expected, abs=1e-4
@@ -51,7 +51,9 @@ def test_nearer_to_the_positive_centre_means_a_more_positive_label() -> None:
 
 
 @given(LABEL, LABEL, st.integers(1, 1000))
-def test_momentum_weighs_to_one_and_begins_with_nothing(old: float, new: float, epoch: int) -> None:
+def test_momentum_is_a_weighted_mean_and_keeps_the_label_in_epoch_1(
+    old: float, new: float, epoch: int
+) -> None:
     assert momentum(one(old), one(old), epoch).item() == pytest.approx(old, abs=1e-5)
     moved = momentum(one(old), one(new), epoch).item()
     assert min(old, new) - 1e-5 <= moved <= max(old, new) + 1e-5

@@ -25,7 +25,7 @@ def detector() -> Detector:
     return Detector(ModelConfig(channels=(2, 4), width=8, blocks=2)).eval()
 
 
-def test_in_pieces_as_in_one() -> None:
+def test_chunked_output_equals_whole_output() -> None:
     model, frames = detector(), torch.randn(2, 40, 80) * 3 + 8
     with torch.no_grad():
         whole, last = model(frames, model.empty(2))
@@ -39,7 +39,7 @@ def test_in_pieces_as_in_one() -> None:
 
 
 @given(st.floats(-14, 9))
-def test_the_level_makes_no_difference(gain: float) -> None:
+def test_output_does_not_depend_on_the_level(gain: float) -> None:
     model, frames = detector(), torch.randn(1, 40, 80) * 2 + 10
     with torch.no_grad():
         here, there = (model(frames + g, model.empty())[0] for g in (0.0, gain))
@@ -94,7 +94,7 @@ def corpora(data: Path) -> None:
         (data / corpus / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-def test_an_epoch_of_training_and_what_comes_of_it_on_the_device(tmp_path: Path) -> None:
+def test_a_trained_epoch_exports_and_runs_on_the_device(tmp_path: Path) -> None:
     corpora(tmp_path)
     config = Config.model_validate(
         {

@@ -38,7 +38,7 @@ def encoder(seed: int = 0) -> VoiceEncoder:
     return model.eval()
 
 
-def test_in_pieces_as_in_one() -> None:
+def test_chunked_output_equals_whole_output() -> None:
     model = encoder()
     frames = torch.randn(2, 6 * 32, 80) * 4 + 8
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_model_is_causal() -> None:
 
 @given(st.floats(-16, 12))
 @settings(max_examples=20)
-def test_how_loud_it_is_makes_no_difference(gain: float) -> None:
+def test_output_does_not_depend_on_loudness(gain: float) -> None:
     model = encoder()
     frames = torch.randn(1, 3 * 32, 80) * 2 + 8
     with torch.no_grad():
@@ -103,7 +103,7 @@ def test_sampling_is_balanced_by_emotion() -> None:
     assert of == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
-def test_a_corpus_says_little_of_emotions_that_it_does_not_have() -> None:
+def test_emotions_absent_from_a_corpus_get_a_reduced_gradient() -> None:
     heard = (("a", "sad"), ("a", "neutral"), ("read", "neutral"))
     told = choices([Utterance(corpus, "", label, "") for corpus, label in heard])
     asked = [label for label, there in zip(LABELS, told["a"], strict=True) if there == 1]
@@ -149,7 +149,7 @@ def test_a_missing_corpus_says_where_it_can_be_had(tmp_path: Path) -> None:
         speech(tmp_path, "nemo")
 
 
-def test_emospeech_leaves_the_users_with_a_digit_alone(tmp_path: Path) -> None:
+def test_emospeech_skips_user_ids_that_start_with_a_digit(tmp_path: Path) -> None:
     names = ("go-safe-calm-1-ab12.wav", "go-safe-fearful-2-ab12.wav", "go-safe-calm-3-1bcd.wav",
              "background-safe-calm-4-ab12.wav", "go-safe-None-5-ab12.wav")  # fmt: skip
     folder = tmp_path / "emospeech" / "House"
@@ -244,7 +244,7 @@ def test_every_actor_is_tested_in_one_of_six_folds(tmp_path: Path) -> None:
     assert metrics["all"]["n"] == 48
 
 
-def test_a_teacher_tells_what_it_hears_in_voices_that_did_not_teach_it(
+def test_distillation_from_a_whisper_teacher_changes_the_result(
     data: Path, tmp_path: Path, model_bin: Callable[[Path], tuple[PretrainedConfig, Any]]
 ) -> None:
     encoder, _ = model_bin(tmp_path / "model.bin")
@@ -264,7 +264,7 @@ def test_a_teacher_tells_what_it_hears_in_voices_that_did_not_teach_it(
         taught.learning_from(OwnConfig(data=tmp_path))
 
 
-def test_no_opinion_is_of_a_layer_that_knew_the_speaker() -> None:
+def test_soft_labels_do_not_depend_on_the_speakers_own_labels() -> None:
     people = [
         Utterance("ravdess_speech", f"{who} {label}", label, str(who))
         for who in range(4)
