@@ -128,7 +128,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_a_classifier_is_fed_and_read_as_the_catalogue_says() -> None:
+def test_classifier_input_and_output_follow_the_catalogue() -> None:
     encoder: FaceEncoder = adapter("face", "colour")
     red = np.zeros((200, 200, 3), np.uint8)
     red[..., 2] = 255
@@ -148,7 +148,7 @@ def test_a_classifier_is_fed_and_read_as_the_catalogue_says() -> None:
 
 
 @pytest.mark.usefixtures("models")
-def test_landmarks_come_to_where_the_template_wants_them() -> None:
+def test_crop_aligns_landmarks_with_the_template() -> None:
     encoder: FaceEncoder = adapter("face", "colour")
     turned = cv2.getRotationMatrix2D((56, 70), 25, 1.7)
     landmarks = np.array(TEMPLATE) @ turned[:, :2].T + turned[:, 2] + 240
@@ -249,7 +249,7 @@ def test_a_detector_is_evaluated_on_pictures_with_and_without_a_face(tmp_path: P
 
 
 @pytest.mark.usefixtures("models")
-def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+def test_incompatible_published_models_are_refused(tmp_path: Path) -> None:
     for role, name, error, match in (
         ("face", "gate", InputError, "gate is for the role vad, not face"),
         ("face", "nobody", InputError, "there is no published model named 'nobody'"),

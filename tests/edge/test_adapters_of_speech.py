@@ -197,7 +197,9 @@ def test_a_sentence_is_read_as_seven_emotions(reader: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["voice", "text"])
-def test_a_run_and_an_evaluation_take_them(role: str, tags: str, reader: str) -> None:
+def test_published_models_work_in_a_run_and_in_an_evaluation(
+    role: str, tags: str, reader: str
+) -> None:
     bundle = Bundle.open(published={"voice": tags, "text": reader})
     predict = ROLE_EVALUATORS[role].from_file(bundle)
     answer = predict(SAID[0] if role == "text" else str(CLIP))
@@ -214,7 +216,7 @@ def test_a_run_and_an_evaluation_take_them(role: str, tags: str, reader: str) ->
     assert any(each.modality == role and not each.embedding.size for each in seen)
 
 
-def test_what_does_not_fit_is_named(add: Add, tags: str, reader: str) -> None:
+def test_incompatible_published_models_are_refused(add: Add, tags: str, reader: str) -> None:
     add("plain", lambda folder: sense_voice(folder / "model.onnx", {}), role="voice",
         kind="sense-voice", labels=TAGS,
         preprocess={"language": 0, "text_norm": 15, "first": 3})  # fmt: skip
@@ -228,7 +230,7 @@ def test_what_does_not_fit_is_named(add: Add, tags: str, reader: str) -> None:
         Published(role="text", kind="x", licence="MIT", what="", sources=(), labels=("bored",))
 
 
-def test_a_kind_is_one_file_and_an_entry(
+def test_a_new_kind_of_model_needs_one_file_and_one_catalogue_entry(
     add: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "more"

@@ -23,7 +23,7 @@ def bundle() -> Bundle:
 
 
 @pytest.mark.parametrize("seconds", [(0.0, 4.0), (4.0, 8.0), (8.0, 12.0)])
-def test_sherpa_onnx_hears_the_same_in_the_same_file(
+def test_recognizer_gives_the_same_text_as_sherpa_onnx(
     bundle: Bundle, talk: NDArray[np.float32], seconds: tuple[float, float]
 ) -> None:
     samples = talk[int(seconds[0] * SAMPLE_RATE) : int(seconds[1] * SAMPLE_RATE)]

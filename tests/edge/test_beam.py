@@ -84,9 +84,7 @@ def test_with_a_language_model_the_best_sum_is_found(values: np.ndarray) -> None
     st.integers(1, 12),
 )
 @settings(max_examples=40, deadline=None)
-def test_however_the_frames_are_cut_the_tokens_are_the_same(
-    seed: int, cuts: list[int], beam: int
-) -> None:
+def test_tokens_do_not_depend_on_chunk_boundaries(seed: int, cuts: list[int], beam: int) -> None:
     values = np.random.default_rng(seed).gumbel(size=(40, 9)).astype(np.float32) * 2
     values = normalised(values)
     once, pieces = PrefixBeam(beam), PrefixBeam(beam)
@@ -101,7 +99,7 @@ def test_however_the_frames_are_cut_the_tokens_are_the_same(
     assert once.tokens == [] and once.frames == 0
 
 
-def test_a_sure_network_is_read_like_greedily() -> None:
+def test_beam_search_equals_greedy_search_for_confident_outputs() -> None:
     values = np.full((8, 4), -9.0, np.float32)
     values[np.arange(8), [0, 2, 2, 0, 2, 1, 1, 0]] = -0.001
     search, greedy = PrefixBeam(), Greedy()
@@ -112,7 +110,7 @@ def test_a_sure_network_is_read_like_greedily() -> None:
     ]
 
 
-def test_hot_words_are_preferred_whole_and_not_by_half() -> None:
+def test_only_complete_hot_words_are_boosted() -> None:
     rows = [[0.02, 0.5, 0.48], [0.9, 0.05, 0.05], [0.01, 0.01, 0.98]]
     for hot, wanted in (((2, 2), (2, 2)), ((2, 1), (1, 2)), ((), (1, 2))):
         search = PrefixBeam(hot_words=[hot], boost=1.0)

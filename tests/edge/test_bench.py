@@ -171,7 +171,7 @@ def test_a_line_is_fitted_exactly(growth: float, start: float, points: int) -> N
     assert not fit.exceeds(growth + 0.1)
 
 
-def test_noise_does_not_grow() -> None:
+def test_noise_without_a_trend_is_not_reported_as_growth() -> None:
     values = [100 + (index * 7919 % 13) for index in range(200)]
     assert not slope([index / 100 for index in range(200)], values).exceeds(1.0)
 

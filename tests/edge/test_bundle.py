@@ -419,7 +419,7 @@ def test_a_model_without_a_size_is_refused(tmp_path: Path, size: int) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(0, 10**9))
-def test_a_spoiled_bundle_works_or_is_refused_clearly(fuzz: ModuleType, number: int) -> None:
+def test_a_corrupted_bundle_works_or_is_refused_clearly(fuzz: ModuleType, number: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         what, outcome, message = fuzz.case(number, Path(directory), small=True)
     assert outcome in ("worked", "refused"), (what, message)

@@ -57,7 +57,7 @@ def test_a_flag_that_sets_nothing_is_named(said: str, message: str) -> None:
         ("", {"MERA_EDGE_BUDGET_MS": "1"}, "MERA_EDGE_BUDGET_MS: budget_ms = '1'"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_its_place(
+def test_invalid_settings_are_reported_with_their_location(
     tmp_path: Path, text: str, environment: dict[str, str], message: str
 ) -> None:
     path = tmp_path / "config.toml"
@@ -154,7 +154,7 @@ def test_lists_in_the_environment_have_commas() -> None:
         ("", {"mic": ["0", "1", "2"], "camera": ["0", "1"]}, {}, "^--camera and --mic: 2 cameras"),
     ],
 )
-def test_the_blame_is_on_the_right_place(
+def test_an_error_names_the_source_of_the_invalid_setting(
     tmp_path: Path, text: str, flags: dict, environment: dict, message: str
 ) -> None:
     file = tmp_path / "config.toml"

@@ -293,7 +293,7 @@ def test_shared_frame_gives_the_newest_frame_once(puts: list[tuple[int, int, boo
     writer.close()
 
 
-def test_a_picture_is_whole_while_another_process_writes() -> None:
+def test_a_frame_is_never_torn_while_another_process_writes() -> None:
     writes = """
 import sys
 import numpy as np
@@ -438,7 +438,7 @@ def test_picture_and_sound_come_over_one_connection_and_stay_together(tmp_path: 
     assert not children()
 
 
-def test_a_camera_without_sound_is_a_camera() -> None:
+def test_a_camera_without_sound_still_gives_pictures() -> None:
     with network_camera() as (url, _):
         camera, microphone = sources = select(url, url)
         for source in sources:
@@ -452,7 +452,7 @@ def test_a_camera_without_sound_is_a_camera() -> None:
 
 
 @given(st.lists(st.floats(0, 0.3), min_size=20, max_size=60), st.floats(-5, 1e5))
-def test_time_stamps_outweigh_what_arrives_late(late_s: list[float], zero_s: float) -> None:
+def test_late_arrivals_do_not_shift_the_stream_clock(late_s: list[float], zero_s: float) -> None:
     clock = StreamClock()
     for index, delay_s in enumerate([0.0, *late_s]):
         stamp_s = index / 10
@@ -484,7 +484,7 @@ def test_every_rate_becomes_16_khz_mono(rate: int, channels: int) -> None:
     assert np.abs(heard[4_000:20_000]).max() == pytest.approx(0.5, abs=0.02)
 
 
-def test_who_glances_at_a_picture_now_and_then_does_not_watch() -> None:
+def test_occasional_reads_of_a_frame_do_not_count_as_watching() -> None:
     slot = SharedFrame()
     with closing(slot):
         assert not slot.is_watched(time.monotonic(), 0.5)
@@ -510,7 +510,9 @@ def test_who_glances_at_a_picture_now_and_then_does_not_watch() -> None:
         ("none", "2", [Microphone]),
     ],
 )
-def test_what_a_user_writes_chooses_the_source(camera: str, mic: str, kinds: list[type]) -> None:
+def test_source_type_follows_from_the_camera_and_microphone_settings(
+    camera: str, mic: str, kinds: list[type]
+) -> None:
     assert [type(source) for source in select(camera, mic)] == kinds
 
 

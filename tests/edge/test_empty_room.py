@@ -46,7 +46,7 @@ def packets(path: Path, **options: str) -> list[av.Packet]:
         return [packet for packet in file.demux(video=0) if packet.size]
 
 
-def test_sizes_of_packets_tell_that_something_moves(tmp_path: Path) -> None:
+def test_motion_is_detected_from_packet_sizes(tmp_path: Path) -> None:
     motion, still = Motion(), []
     for packet in packets(tmp_path / "room.mp4", g="50"):
         motion.accept(packet.size, packet.is_keyframe)
@@ -55,7 +55,7 @@ def test_sizes_of_packets_tell_that_something_moves(tmp_path: Path) -> None:
     assert not any(still[ENTERS + 5 :])
 
 
-def test_packets_of_equal_size_tell_nothing(tmp_path: Path) -> None:
+def test_constant_bitrate_video_is_never_considered_still(tmp_path: Path) -> None:
     constant = "nal-hrd=cbr:bitrate=600:vbv-maxrate=600:vbv-bufsize=600"
     motion = Motion()
     for packet in packets(tmp_path / "room.mp4", g="50", **{"x264-params": constant}):
@@ -63,7 +63,7 @@ def test_packets_of_equal_size_tell_nothing(tmp_path: Path) -> None:
         assert not motion.is_still
 
 
-def test_what_waited_undecoded_is_decoded_as_ever(tmp_path: Path) -> None:
+def test_deferred_packets_decode_to_the_same_frames(tmp_path: Path) -> None:
     """From the newest key frame on, however many pictures were left out before it."""
     path = tmp_path / "room.mp4"
     packets(path, g="20")

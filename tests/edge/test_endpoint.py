@@ -59,7 +59,7 @@ def heard(bundle: Bundle, speech: Sequence[NDArray[np.float32]]) -> Recognizer:
     return recognizer
 
 
-def test_finalizing_in_pieces_is_the_same_and_no_piece_is_large(
+def test_finalizing_in_steps_gives_the_same_text_in_short_steps(
     bundle: Bundle, speech: list[NDArray[np.float32]]
 ) -> None:
     recognizer = heard(bundle, speech[:100])

@@ -35,7 +35,7 @@ def test_engine_reports_specs_metadata_and_provider(tmp_path: Path) -> None:
     assert engine.provider == "CPUExecutionProvider"
 
 
-def test_memory_goes_round_and_is_forgotten_on_reset(tmp_path: Path) -> None:
+def test_model_state_is_carried_between_steps_and_cleared_on_reset(tmp_path: Path) -> None:
     model = StreamModel(OnnxEngine(write(tmp_path / "sum.onnx", [1, 2])))
     ones = {"x": np.ones((1, 2), np.float32)}
     totals = [model.step(ones)["total"][0, 0] for _ in range(3)]
@@ -43,7 +43,7 @@ def test_memory_goes_round_and_is_forgotten_on_reset(tmp_path: Path) -> None:
     assert [*totals, model.step(ones)["total"][0, 0]] == [1, 2, 3, 1]
 
 
-def test_a_cache_without_its_way_back_is_refused(tmp_path: Path) -> None:
+def test_a_cache_input_without_a_matching_output_is_refused(tmp_path: Path) -> None:
     engine = OnnxEngine(write(tmp_path / "sum.onnx", [1, 2], memory="next_sum"))
     with pytest.raises(EngineError, match="cache_sum has no output of the same shape"):
         StreamModel(engine)

@@ -57,7 +57,7 @@ def test_no_answer_is_wrong_whatever_the_label() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), min_size=1))
-def test_unanswered_rows_only_ever_cost(rows: list[tuple[int, int, bool]]) -> None:
+def test_unanswered_rows_never_improve_the_scores(rows: list[tuple[int, int, bool]]) -> None:
     truth = [NAMES[true] for true, _, _ in rows]
     shares = np.eye(3)[[said for _, said, _ in rows]]
     answered = np.array([there for _, _, there in rows])
@@ -78,7 +78,7 @@ def test_unanswered_rows_only_ever_cost(rows: list[tuple[int, int, bool]]) -> No
             assert some["answered"]["accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_intervals_are_those_of_the_books_and_of_simulation() -> None:
+def test_intervals_match_the_wilson_formula_and_simulation() -> None:
     truth = ["happy"] * 20 + ["sad"] * 20
     shares = np.eye(3)[[1] * 15 + [2] * 5 + [2] * 20]
     result = classification(truth, shares, NAMES)

@@ -144,7 +144,7 @@ def test_schema_rejects_invalid_lines(spoil: Callable[[dict], dict]) -> None:
     assert not Draft202012Validator(json_schema()).is_valid(spoil(line))
 
 
-def test_an_event_from_before_there_were_codes_is_read() -> None:
+def test_an_event_without_reason_codes_can_still_be_read() -> None:
     old = (
         '{"schema":"mera-edge/event/1","at":"2026-11-23T12:00:00.123Z","modalities":{"voice":'
         '{"state":"missing","reason":"microphone default gone: it hung; trying again in 2 s"}},'

@@ -48,7 +48,7 @@ def test_a_crop_of_the_right_size_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (47, 49), (1000, 700)])
-def test_every_shape_becomes_the_square(shape: tuple[int, int]) -> None:
+def test_images_of_any_shape_become_a_square_crop(shape: tuple[int, int]) -> None:
     face = crop(np.full((*shape, 3), 77, np.uint8), 48)
     assert face.shape == (48, 48) and face.dtype == np.float32
     np.testing.assert_allclose(face, 77, atol=1)

@@ -109,7 +109,7 @@ def test_a_head_that_is_turned_is_cut_out_upright(detector: FaceDetector, angle:
 
 
 @pytest.mark.parametrize("quarters", [1, 3])
-def test_who_lies_is_read_like_who_sits(stage: FaceStage, quarters: int) -> None:
+def test_a_lying_person_is_read_like_a_sitting_person(stage: FaceStage, quarters: int) -> None:
     room = scene((250, 150, 160))
     (sits,) = stage.accept(VideoFrame(room, 0.0))
     stage.reset()
@@ -158,7 +158,7 @@ def test_a_search_is_left_out_where_nothing_moves(
 
 
 @pytest.mark.parametrize("enters_s", [0.3, 1.1, 4.0, 4.1, 4.3, 4.5, 4.7, 4.9])
-def test_who_enters_a_still_room_is_seen_though_few_pictures_are_looked_at(
+def test_a_person_entering_a_still_room_is_found_in_power_saving_mode(
     stage: FaceStage, enters_s: float
 ) -> None:
     how = FaceSearch(every_s=1.0, power_saving=True)
@@ -175,7 +175,7 @@ def test_who_enters_a_still_room_is_seen_though_few_pictures_are_looked_at(
     assert looked <= 3 + 2 * enters_s
 
 
-def test_whoever_is_alone_may_be_read_less_often_but_not_one_of_several(stage: FaceStage) -> None:
+def test_a_lone_face_may_be_read_less_often_but_not_one_of_several(stage: FaceStage) -> None:
     how = FaceSearch(every_s=1.0, power_saving=True)
     for step in range(1, 5):
         stage.accept(VideoFrame(scene((60 + step, 100, 180)), step / 5), how)
@@ -190,7 +190,7 @@ def test_whoever_is_alone_may_be_read_less_often_but_not_one_of_several(stage: F
     assert stage.needs_frame(1.0, how, known=False)
 
 
-def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> None:
+def test_a_lost_face_is_searched_for_at_full_resolution(detector: FaceDetector) -> None:
     large = cv2.resize(scene((300, 200, 20)), (2560, 1920), interpolation=cv2.INTER_CUBIC)
     box = Box(1200, 800, 80, 80)
     assert detector.find(large) == []
@@ -200,7 +200,7 @@ def test_who_was_there_is_looked_for_more_closely(detector: FaceDetector) -> Non
     assert find_near(detector, np.full_like(large, 110), box) is None
 
 
-def test_part_of_a_face_is_not_a_face_of_its_own() -> None:
+def test_a_detection_inside_another_face_is_dropped() -> None:
     corners = np.array(
         [[[100, 100], [290, 290]], [[170, 140], [280, 250]], [[400, 100], [500, 200]]], float
     )
@@ -280,7 +280,9 @@ def test_evidence_is_well_formed(stage: FaceStage) -> None:
     assert 64 <= len(evidence.embedding) <= 128
 
 
-def test_an_empty_room_says_nothing_and_who_leaves_is_forgotten(stage: FaceStage) -> None:
+def test_an_empty_room_gives_no_evidence_and_people_who_left_are_forgotten(
+    stage: FaceStage,
+) -> None:
     assert stage.accept(VideoFrame(scene(), 0.0)) == []
     assert stage.accept(VideoFrame(scene((200, 100, 200)), 1.0))[0].person == 1
     assert stage.accept(VideoFrame(scene(), 1.1)) == []

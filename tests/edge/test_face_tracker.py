@@ -46,7 +46,7 @@ def test_track_follows_a_face_that_jumps_but_takes_nobody_for_another() -> None:
     assert people(tracker, [LEFT, Box(390, 0, 80, 80)], 0.2) == [1, 2]  # the other stays
 
 
-def test_after_a_reset_counting_begins_again() -> None:
+def test_person_numbers_restart_after_a_reset() -> None:
     tracker = FaceTracker()
     people(tracker, [LEFT, RIGHT], 0.0)
     tracker.reset()
@@ -57,7 +57,7 @@ boxes = st.builds(Box, st.floats(0, 500), st.floats(0, 500), st.floats(10, 200),
 
 
 @given(st.lists(st.lists(boxes, max_size=5), max_size=8))
-def test_in_one_picture_everyone_is_somebody_else(pictures: list[list[Box]]) -> None:
+def test_all_faces_in_one_picture_get_different_person_numbers(pictures: list[list[Box]]) -> None:
     tracker = FaceTracker()
     for number, found in enumerate(pictures):
         tracks = tracker.update(found, number * 0.3)

@@ -44,7 +44,7 @@ def test_help_is_short_and_shows_what_to_call() -> None:
         assert part in shown
 
 
-def test_own_sound_and_frames_give_the_answers_of_the_file() -> None:
+def test_streamed_arrays_give_the_same_answers_as_the_file() -> None:
     stop = threading.Event()
 
     class Until:

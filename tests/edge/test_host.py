@@ -24,7 +24,7 @@ ZONE = "sys/class/thermal/thermal_zone0"
 HWMON = "sys/class/hwmon/hwmon3"
 
 
-def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
+def test_a_machine_without_sensors_reports_no_measurements(tmp_path: Path) -> None:
     assert sensors.temperatures(tmp_path) == {}
     assert sensors.headroom(tmp_path) is None
     assert sensors.clocks_mhz(tmp_path) == []
@@ -63,7 +63,9 @@ def test_thermal_hysteresis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert seen == [False, True, True, False, False]
 
 
-def test_over_current_is_heat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_over_current_event_counts_as_hot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(load, "EVERY_S", 0.0)
     count = "sys/devices/platform/soctherm-oc-event/hwmon/hwmon4/oc3_event_cnt"
     write(tmp_path, {count: 7})

@@ -147,7 +147,7 @@ def test_the_state_is_that_of_the_newest_event(served: Served) -> None:
     assert hall["switches"] == {"paused": False, "camera": True, "microphone": True}
 
 
-def test_events_go_on_where_a_reader_was_cut_off() -> None:
+def test_event_stream_resumes_after_the_last_event_id() -> None:
     served = Served()
     for number in range(10):
         served.sink.publish(event(number))
@@ -206,7 +206,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
-def test_a_client_that_is_slow_to_ask_is_let_go_of(
+def test_a_client_that_sends_its_request_too_slowly_is_disconnected(
     served: Served, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.connection.REQUEST_S", 0.5)
@@ -239,7 +239,9 @@ def test_messages_are_sent_immediately(served: Served) -> None:
     connection.close()
 
 
-def test_a_stream_has_all_the_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_timeout_does_not_end_an_event_stream(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.connection.REQUEST_S", 0.2)
     connection = served.connect()
     connection.request("GET", "/events")
@@ -251,7 +253,7 @@ def test_a_stream_has_all_the_time(served: Served, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("path", ["/events", "/api/state"])
-def test_a_client_that_takes_nothing_is_let_go_of(
+def test_a_client_that_does_not_read_is_disconnected(
     monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.connection.STUCK_AFTER_S", 0.5)
@@ -271,7 +273,7 @@ def test_a_client_that_takes_nothing_is_let_go_of(
     served.sink.close(None)
 
 
-def test_more_connections_than_a_process_has_files_are_not_taken(
+def test_connections_above_the_limit_are_refused(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.connection.MOST_OPEN", 2)
@@ -287,7 +289,7 @@ def test_more_connections_than_a_process_has_files_are_not_taken(
         client.close()
 
 
-def test_who_waits_for_a_room_of_few_events_gets_a_sign_of_life(
+def test_an_idle_event_stream_gets_keep_alive_pings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("mera_edge.sinks.http.stream.PING_S", 0.3)
@@ -356,7 +358,7 @@ def test_a_request_under_a_foreign_name_is_refused(served: Served, host: str, st
     assert served.ask("/api/state", host=host)[0] == status
 
 
-def test_a_token_is_asked_for(guarded: Served) -> None:
+def test_requests_without_a_valid_token_are_rejected(guarded: Served) -> None:
     basic = b64encode(f"me:{TOKEN}".encode()).decode()
     for login, status in (
         (f"Bearer {TOKEN}", 200),
@@ -415,7 +417,7 @@ def test_an_address_that_cannot_be_used(
     assert "secret" not in str(error.value)
 
 
-def test_a_token_that_is_not_there() -> None:
+def test_a_missing_token_file_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"token_file no\.token cannot be read"):
         HttpSink(SinkSettings(to=LOOPBACK, token_file="no.token"), Control())
 
@@ -453,7 +455,7 @@ def test_history_is_bounded() -> None:
     assert board.after("run1.3") == 1499
 
 
-def test_words_stay_where_they_were_said() -> None:
+def test_transcript_is_published_only_as_the_words_setting_allows() -> None:
     said = event(1)
     over = said.model_copy(
         update={"transcript": said.transcript.model_copy(update={"final": True})}
@@ -511,7 +513,7 @@ def test_too_many_readers_get_an_error(served: Served, monkeypatch: pytest.Monke
     st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=255), max_size=60),
     st.binary(max_size=200),
 )
-def test_whatever_comes_is_answered_or_cut_off(
+def test_any_request_is_answered_or_disconnected(
     served: Served, method: str, path: str, header: str, body: bytes
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nX: {header}\r\nConnection: close\r\n"
@@ -523,7 +525,7 @@ def test_whatever_comes_is_answered_or_cut_off(
     assert served.ask("/style.css")[0] == 200
 
 
-def test_whoever_hangs_up_in_the_middle_is_no_error(
+def test_a_client_that_disconnects_mid_request_is_not_logged_as_an_error(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = (
@@ -550,7 +552,7 @@ def test_whoever_hangs_up_in_the_middle_is_no_error(
     assert not caplog.records
 
 
-def test_failures_of_ours_are_logged(
+def test_internal_server_errors_are_logged(
     served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served.sink._metrics, "text", lambda: 1 / 0)
@@ -566,7 +568,7 @@ def wait(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_it_ends_with_readers_that_stay() -> None:
+def test_server_closes_while_readers_are_connected() -> None:
     served = Served()
     connections = [served.connect() for _ in range(5)]
     for connection in connections:

@@ -71,7 +71,7 @@ def test_service_level_does_not_rise_under_load(
 
 
 @given(st.lists(st.floats(BUDGET_MS * CALM + 0.1, BUDGET_MS), max_size=100))
-def test_between_calm_and_late_nothing_changes(costs: list[float]) -> None:
+def test_service_level_is_kept_between_the_two_thresholds(costs: list[float]) -> None:
     run = Run()
     run.tick(SLOW)
     assert run.tick(SLOW) == 1

@@ -32,7 +32,7 @@ def all_sound(media: MediaFile) -> np.ndarray:
 
 @given(st.lists(st.floats(0.01, 2.0), min_size=1, max_size=30))
 @settings(max_examples=10)
-def test_however_it_is_polled_the_sound_is_the_same(steps: list[float]) -> None:
+def test_sound_does_not_depend_on_the_polling_interval(steps: list[float]) -> None:
     whole = all_sound(opened(CLIP))
     media, parts, now = opened(CLIP), [], 0.0
     for step in [*steps, math.inf]:
@@ -108,7 +108,7 @@ def test_a_gap_in_the_sound_is_silence_not_a_shift(tmp_path: Path) -> None:
     assert np.abs(heard[33_000:47_000]).max() > 0.4
 
 
-def test_either_side_can_be_left_out() -> None:
+def test_audio_or_video_can_be_left_out() -> None:
     sound, picture = opened(CLIP, video=False), opened(CLIP, audio=False)
     assert (sound.has_audio, sound.has_video) == (True, False)
     assert (picture.has_audio, picture.has_video) == (False, True)

@@ -185,7 +185,7 @@ def test_a_person_who_leaves_ends_the_moment_and_another_starts_one() -> None:
     assert again is not None and again.label == UNCLEAR
 
 
-def test_a_voice_that_stays_when_the_face_is_gone_becomes_the_rooms() -> None:
+def test_a_remaining_voice_is_used_for_the_room_once_the_face_is_gone() -> None:
     moments = Moments()
     shown([event(("happy", 0.95), person=1)] * 50, moments=moments)
     found = [moments.see(event(("sad", 0.95)), 10 + i / 5) for i in range(80)]
@@ -201,7 +201,7 @@ def test_memory_does_not_grow_with_the_people() -> None:
     assert len(moments._states) <= GONE_AFTER_S + 1
 
 
-def test_calm_talk_that_is_none_too_sure_of_itself_has_a_state() -> None:
+def test_low_confidence_neutral_speech_is_shown_as_neutral() -> None:
     generator = np.random.default_rng(0)
     said = (("neutral", float(share)) for share in generator.uniform(0.35, 0.6, 300))
     found = labels(shown(map(event, said)))
@@ -312,7 +312,7 @@ def run(moods: Iterable[str], seconds: int = 10) -> Course:
     return found
 
 
-def test_a_run_of_several_moods_is_its_course() -> None:
+def test_the_course_of_a_run_lists_its_moods_in_order() -> None:
     segments = run(["happy", "sad", "angry"]).segments
     assert course(segments) == "happy, then sad, then angry"
     assert [segment.label for segment in segments] == [UNCLEAR, "happy", "sad", "angry"]

@@ -111,7 +111,7 @@ def test_sound_of_any_length_is_taken(tmp_path: Path, samples: int) -> None:
     assert model.recognize(np.zeros(samples, np.float32)).text == "the"
 
 
-def test_a_decoder_that_goes_in_circles_is_stopped(tmp_path: Path) -> None:
+def test_a_decoder_that_repeats_itself_is_stopped(tmp_path: Path) -> None:
     model = Moonshine(published(tmp_path, {1: 3, 3: 4, 4: 3}))
     said = model.recognize(np.zeros(60 * 16_000, np.float32))
     assert said.text.split() == ["the", "door"] * 4
@@ -123,7 +123,7 @@ def test_a_decoder_that_never_ends_is_bounded_by_the_sound(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["encoder_model.ort", "decoder_model_merged.ort", "tokenizer.bin"])
-def test_half_a_model_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_model_file_is_named(tmp_path: Path, name: str) -> None:
     (published(tmp_path, {1: 2}) / name).unlink()
     with pytest.raises(EngineError, match=name):
         Moonshine(tmp_path)
@@ -268,12 +268,12 @@ def test_pulled_model_is_the_final_pass_by_default(pulled: Path) -> None:
         ("nothing", "known: made-up, detector"),
     ],
 )
-def test_a_final_pass_that_cannot_be_had_is_named(pulled: Path, name: str, message: str) -> None:
+def test_an_unavailable_final_pass_is_reported(pulled: Path, name: str, message: str) -> None:
     with pytest.raises(MeraError, match=message):
         open_recognizer(Bundle.open(), RecognitionSettings(final=name))
 
 
-def test_a_model_that_is_here_is_not_brought_again(
+def test_an_intact_local_model_is_not_downloaded_again(
     pulled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pull("made-up")

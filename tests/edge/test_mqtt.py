@@ -476,7 +476,7 @@ def test_a_broker_that_is_not_there_is_waited_for() -> None:
         ("mqtt://[::1/a", "cannot be used"),
     ],
 )
-def test_an_address_that_is_none_is_refused(to: str, why: str) -> None:
+def test_an_invalid_broker_address_is_refused(to: str, why: str) -> None:
     with pytest.raises(InputError, match=why) as error:
         open_sink(SinkSettings(to=to), rooms())
     assert "write mqtt://USER@HOST:PORT/PREFIX" in str(error.value)
@@ -490,7 +490,7 @@ def test_a_password_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         open_sink(SinkSettings(to="mqtt://host", ca_file="a.pem"), rooms())
 
 
-def test_an_address_has_its_usual_places() -> None:
+def test_a_broker_address_is_parsed_with_its_defaults() -> None:
     plain = Address.of(SinkSettings(to="mqtt://me:p%40ss@broker/a/b/", node="n"))
     assert (plain.host, plain.port, plain.tls, plain.base) == ("broker", 1883, False, "a/b/n")
     assert (plain.user, plain.secret) == ("me", "p@ss") and "p@ss" not in repr(plain)
@@ -512,7 +512,7 @@ def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @needs_broker
-def test_doctor_asks_the_broker_without_a_word_to_others(
+def test_doctor_checks_the_broker_without_publishing_anything(
     heard: Listener, broker: Mosquitto
 ) -> None:
     good, bad = f"127.0.0.1:{broker.port}", f"127.0.0.1:{free_port()}"

@@ -177,7 +177,7 @@ def test_a_recording_may_begin_anywhere(tmp_path: Path, begins_s: float, form: s
     assert read.said == ""
 
 
-def test_few_pictures_beside_sound_are_no_jumps(tmp_path: Path) -> None:
+def test_sparse_pictures_beside_sound_are_not_clock_jumps(tmp_path: Path) -> None:
     path = write(
         tmp_path / "slides.mkv", 42.0, Pictures(rate=1), Sounds(rate=16_000),
         skip=lambda kind, t: kind == "video" and t % 20 > 0.5,
@@ -275,7 +275,7 @@ def test_wherever_the_voice_is_it_keeps_its_level(
     assert np.abs(read.sound[:1200]).max() == pytest.approx(0.5, rel=0.1)
 
 
-def test_the_deep_channel_is_no_voice() -> None:
+def test_the_bass_channel_is_left_out_of_the_downmix() -> None:
     downmix = Downmix(["FL", "FR", "FC", "LFE", "BL", "BR"])
     rumble = np.zeros((6, 1600), np.float32)
     rumble[3] = 0.5
@@ -297,7 +297,7 @@ def test_one_voice_among_many_channels_is_whole(count: int, which: int, pieces: 
     ("shape", "shown"), [(Fraction(2), (320, 120)), (Fraction(1, 2), (80, 120)), (None, (160, 120))]
 )
 @pytest.mark.parametrize("form", ["mp4", "mkv", "avi"])
-def test_pixels_have_their_shape(
+def test_pixel_aspect_ratio_is_applied(
     tmp_path: Path, shape: Fraction | None, shown: tuple[int, int], form: str
 ) -> None:
     read = Read(write(tmp_path / f"shape.{form}", 1.0, Pictures(shape=shape), None))
@@ -337,7 +337,7 @@ def test_undecodable_file_is_an_error(tmp_path: Path) -> None:
         assert name in str(refused.value) and why in str(refused.value)
 
 
-def test_damage_is_counted(tmp_path: Path) -> None:
+def test_undecodable_packets_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "damaged.mkv", 4.0)
     whole = bytearray(path.read_bytes())
     random = np.random.default_rng(0)
@@ -384,7 +384,9 @@ def test_a_pipe_is_read(tmp_path: Path, form: str) -> None:
     "name",
     ["12:30.wav", "-dash.wav", "%03d.wav", "new\nline.wav", "data:,x", "ü漢😀.wav", "#?.wav"],
 )
-def test_any_name_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_unusual_file_names_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(Path("plain.wav"), 1.0, None, Sounds("pcm_s16le")).rename(name)
     assert len(Read(Path(name)).beeps) == 1

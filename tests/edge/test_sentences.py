@@ -42,7 +42,7 @@ def test_short_pause_is_no_endpoint() -> None:
     assert len(newest_sentence(said("i was | so happy", pause_s=0.3))) == 4
 
 
-def test_of_a_sentence_without_an_end_the_newest_seconds_count() -> None:
+def test_an_endless_sentence_is_cut_to_its_newest_seconds() -> None:
     words = said(" ".join(["word"] * 100))
     found = newest_sentence(words)
     assert 7.0 < found[-1].end_s - found[0].start_s <= 8.0 + 1e-6

@@ -133,7 +133,7 @@ def test_paraformer_says_what_was_said(tmp_path: Path) -> None:
     assert said.text == "你好"
 
 
-def test_it_is_the_final_pass_by_its_directory(tmp_path: Path) -> None:
+def test_a_model_directory_can_be_chosen_as_the_final_pass(tmp_path: Path) -> None:
     settings = RecognitionSettings(final=f"sherpa:{paraformer(tmp_path, ['你'])}")
     assert isinstance(open_recognizer(Bundle.open(), settings), TwoPass)
 
@@ -148,7 +148,7 @@ def test_a_final_pass_of_another_language_is_refused(
 
 
 @pytest.mark.parametrize("missing", ["tokens.txt", "model.onnx"])
-def test_half_a_model_is_named(tmp_path: Path, missing: str) -> None:
+def test_a_missing_model_file_is_reported(tmp_path: Path, missing: str) -> None:
     (paraformer(tmp_path, ["你"]) / missing).unlink()
     with pytest.raises(InputError, match=r"tokens\.txt|no complete model"):
         SherpaUtterances(tmp_path)

@@ -229,7 +229,7 @@ def test_rooms_have_a_panel_each() -> None:
     assert "mera-edge: kitchen" in console.export_text()
 
 
-def test_a_report_does_not_mind_the_time_of_day(tmp_path: Path) -> None:
+def test_a_report_stays_valid_when_the_clock_goes_back(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     report = HtmlReport(path)
     for index in [*range(50), *range(-1000, -900)]:
@@ -503,7 +503,7 @@ def test_memory_of_sinks_and_summary_is_bounded(tmp_path: Path) -> None:
     hangs.goes_on.set()
 
 
-def test_a_page_never_takes_the_place_of_a_device_and_follows_a_link(tmp_path: Path) -> None:
+def test_a_report_refuses_to_replace_a_pipe_and_follows_a_symlink(tmp_path: Path) -> None:
     pipe, page, link = (tmp_path / name for name in ("pipe", "page.html", "link.html"))
     os.mkfifo(pipe)
     with pytest.raises(InputError, match="pipe is not a regular file"):

@@ -108,7 +108,7 @@ def test_a_server_that_refuses(
 
 
 @pytest.mark.parametrize("attempt", [see, hear])
-def test_a_web_page_is_no_stream(attempt: Callable) -> None:
+def test_a_web_page_is_reported_as_not_media(attempt: Callable) -> None:
     with server(http(200, PAGE)) as port:
         error = attempt(f"http://127.0.0.1:{port}/")
     assert error.code == "not_media"

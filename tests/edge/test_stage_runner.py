@@ -86,7 +86,7 @@ def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any
 @pytest.mark.parametrize(
     ("play", "fault"), [("voice", "NaN"), ("face", "raises"), ("asr", "raises")], indirect=["play"]
 )
-def test_the_others_go_on_and_it_comes_back(
+def test_other_stages_continue_and_the_failed_stage_recovers(
     play: Any, fault: str, request: pytest.FixtureRequest
 ) -> None:
     role = request.node.callspec.params["play"]

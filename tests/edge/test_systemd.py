@@ -49,7 +49,7 @@ def analyze(*arguments: object) -> str:
 @needs_systemd
 @pytest.mark.parametrize("user", [False, True])
 @pytest.mark.parametrize("name", [RUN, WYOMING])
-def test_systemd_has_nothing_to_say_against_the_unit(
+def test_systemd_analyze_verify_accepts_the_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: bool, name: str
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -60,7 +60,7 @@ def test_systemd_has_nothing_to_say_against_the_unit(
 
 @needs_systemd
 @pytest.mark.parametrize("name", [RUN, WYOMING])
-def test_the_service_is_hardly_exposed(tmp_path: Path, name: str) -> None:
+def test_exposure_level_of_the_service_is_low(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_text(unit(name=name, announces=name == WYOMING).text())
     told = analyze("security", "--offline=true", "--no-pager", file)

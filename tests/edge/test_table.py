@@ -85,7 +85,7 @@ def test_bad_rows_can_be_left_out_up_to_a_limit(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_in_a_file_there_are_rows_or_one_error(tmp_path: Path, content: bytes) -> None:
+def test_any_file_content_gives_rows_or_an_input_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(b"file,label\n" + content)
     try:

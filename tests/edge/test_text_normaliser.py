@@ -53,5 +53,5 @@ def test_examples(written: str, read: str) -> None:
     assert normalise(written) == read
 
 
-def test_of_a_long_text_the_last_words_count() -> None:
+def test_a_long_text_is_cut_to_its_last_words() -> None:
     assert normalise("sad " * 50_000 + "at last glad").endswith("sad at last glad")

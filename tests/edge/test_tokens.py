@@ -39,7 +39,9 @@ def same(ours: Tokenizer, library: tokenizers.Tokenizer, texts: list[str]) -> No
 
 @settings(max_examples=300)
 @given(st.lists(st.text(), max_size=10))
-def test_any_text(ours: Tokenizer, library: tokenizers.Tokenizer, texts: list[str]) -> None:
+def test_tokens_of_any_text_equal_those_of_the_library(
+    ours: Tokenizer, library: tokenizers.Tokenizer, texts: list[str]
+) -> None:
     same(ours, library, [normalise(text) for text in texts])
 
 

@@ -129,7 +129,7 @@ def test_where_the_final_pass_is_unsure_the_streamed_text_stands() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Gut so, oder?"])
-def test_what_neither_pass_understands_is_no_words(text: str) -> None:
+def test_text_that_neither_pass_is_sure_of_is_dropped(text: str) -> None:
     final = Final(text, STRANGE_LOG_PROBABILITY - 0.01)
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0.5] * 3 + [0] * 5)
@@ -266,7 +266,7 @@ def test_a_final_pass_that_fails_is_raised_where_stages_are_guarded() -> None:
     assert recognizer.partial().text == ""
 
 
-def test_of_speech_without_an_end_no_word_is_lost() -> None:
+def test_speech_without_an_endpoint_loses_no_words() -> None:
     final = Final()
     recognizer = TwoPass(Streaming(), final)
     speak(recognizer, 0.0, [0.5] * 500)

@@ -37,7 +37,9 @@ def test_speech_without_words_is_no_silence() -> None:
 
 
 @pytest.mark.parametrize("speech", [[None] * 40, [False] * 40])
-def test_where_no_speech_was_detected_the_words_have_to_do(speech: list[bool | None]) -> None:
+def test_without_detected_speech_the_decoded_words_decide_the_end(
+    speech: list[bool | None],
+) -> None:
     endpoint = heard(speech)
     assert not endpoint.reached(Decoded(0.0, 3.0, 2.0))
     assert endpoint.reached(Decoded(0.0, 3.3, 2.0))

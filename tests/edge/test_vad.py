@@ -55,7 +55,7 @@ NOT_SPEECH = {
 
 @pytest.mark.parametrize("name", NOT_SPEECH)
 @pytest.mark.parametrize("decibel", [0, -30, -60])
-def test_noise_tones_and_music_are_nobody_speaking(
+def test_noise_tones_and_music_are_not_detected_as_speech(
     activity: VoiceActivity, name: str, decibel: float
 ) -> None:
     sound = NOT_SPEECH[name] / max(1e-9, np.abs(NOT_SPEECH[name]).max())
@@ -89,7 +89,7 @@ def test_reset_equals_a_new_instance(activity: VoiceActivity, talk: Samples) -> 
 
 @given(st.integers(1, 700))
 @settings(max_examples=10)
-def test_how_the_sound_is_cut_does_not_matter(
+def test_speech_detection_does_not_depend_on_chunk_size(
     activity: VoiceActivity, talk: Samples, piece: int
 ) -> None:
     frames = 4 * (len(talk) // 640)

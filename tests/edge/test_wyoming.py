@@ -191,7 +191,7 @@ def test_every_connection_starts_anew_in_whatever_format(
     assert set(texts[0].split()) & set(texts[2].split())
 
 
-def test_terms_of_the_house_are_expected(models: RecognizerPool) -> None:
+def test_names_and_terms_of_a_request_become_hot_words(models: RecognizerPool) -> None:
     asked = Transcribe(
         transcript_names=["Zaphod", " "],
         transcript_terms=["towel", "x" * 500, 3],  # type: ignore[list-item]
@@ -292,7 +292,9 @@ def test_a_proxy_does_not_wait_for_an_emotion_that_takes_long(
     assert took_s < 2.5
 
 
-def test_a_proxy_before_nothing_says_so(bundle: Bundle, worker: ThreadPoolExecutor) -> None:
+def test_a_proxy_reports_an_unreachable_upstream(
+    bundle: Bundle, worker: ThreadPoolExecutor
+) -> None:
     async def talk(client: AsyncTcpClient) -> list[Event]:
         await client.write_event(Describe().event())
         return await until(client)
