@@ -27,13 +27,16 @@ def figures() -> Iterator[tuple[str, float]]:
     servers = [serve(clip) for clip in (CLIP, Path(os.environ["ROOM"]))]
     try:
         people, nobody = (url for _, url in servers)
-        for name, url, rooms, final in (
-            ("one room", people, 1, False),
-            ("one room, both", people, 1, True),
-            ("four rooms", people, 4, False),
-            ("empty room", nobody, 1, False),
+        absent = "http://127.0.0.1:9/1"
+        for name, camera, mic, rooms, final in (
+            ("one room", people, people, 1, False),
+            ("one room, both", people, people, 1, True),
+            ("four rooms", people, people, 4, False),
+            ("empty room", nobody, nobody, 1, False),
+            ("empty room, not heard", nobody, None, 1, False),
+            ("camera that is absent", absent, None, 1, False),
         ):
-            for what, value in product(url, rooms, final).items():
+            for what, value in product(camera, mic, rooms, final).items():
                 yield f"{name}, {what}", value
     finally:
         for server, _ in servers:
@@ -48,13 +51,16 @@ def serve(clip: Path) -> tuple[subprocess.Popen[str], str]:
     return server, f"http://127.0.0.1:{port}/1"
 
 
-def product(url: str, rooms: int, final: bool) -> dict[str, float]:
+def product(camera: str, mic: str | None, rooms: int, final: bool) -> dict[str, float]:
     """Return processor time, in % of a core, the most memory, and what events take of a disk."""
     with tempfile.TemporaryDirectory() as place:
         config, events = Path(place) / "config.toml", Path(place) / "events.jsonl"
         recognition = "" if final else '[recognition]\nfinal = "none"\n'
-        room = '[[room]]\nname = "room {0}"\ncamera = "{1}?{0}"\nmic = "{1}?{0}"\n'
-        wanted = "".join(room.format(number, url) for number in range(rooms))
+        wanted = "".join(
+            f'[[room]]\nname = "room {number}"\ncamera = "{camera}?{number}"\n'
+            f'mic = "{f"{mic}?{number}" if mic else "none"}"\n'
+            for number in range(rooms)
+        )
         config.write_text(f'sink = "{events}"\n{recognition}{wanted}')
         process = subprocess.Popen(
             [*CALL, "run", "--config", str(config)], stderr=subprocess.DEVNULL

@@ -69,12 +69,9 @@ def main() -> None:
     )
     known = np.array([(kept_aside @ row).max() > ALIKE for row in seen])
     group = groups(seen)
-    names = np.random.default_rng(1).permutation(np.unique(group))
-    sizes = {name: int((group == name).sum()) for name in names}
-    valid: set[int] = set()
-    for name in names:
-        if sum(sizes[taken] for taken in valid) < len(rows) / 8:
-            valid.add(int(name))
+    order = np.random.default_rng(1).permutation(np.stack(np.unique(group, return_counts=True), 1))
+    sizes = order[:, 1]
+    valid = set(order[np.cumsum(sizes) - sizes < len(rows) / 8, 0])
     writer = csv.writer(sys.stdout)
     writer.writerow(("file", "label", "split"))
     for row, alike_to_test, name in zip(rows, known, group, strict=True):
@@ -83,7 +80,7 @@ def main() -> None:
             writer.writerow((row["image"], LABELS[int(row["label"]) - 1], split))
     print(
         f"{known.sum()} pictures are similar to FER+'s valid or test split and left out; "
-        f"{len(names)} groups, the largest of {max(sizes.values())}",
+        f"{len(sizes)} groups, the largest of {sizes.max()}",
         file=sys.stderr,
     )
 

@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
-from mera_edge.events import EmotionEvent, Summary
 from mera_edge.host.load import SystemLoad
 from mera_edge.pipeline.mode import Live
 from mera_edge.pipeline.pipeline import Pipeline
@@ -82,14 +81,18 @@ def test_deferred_packets_decode_to_the_same_frames(tmp_path: Path) -> None:
 
 
 class Room:
-    """A source of silence and of pictures that change, or do not."""
+    """A source of silence and of pictures that change, or do not, or of neither."""
 
     id = name = "room"
     is_live = has_audio = has_video = True
     ended, condition = False, LIVE
 
-    def __init__(self, ends_s: float, picture: Callable[[float], NDArray[np.uint8]]) -> None:
-        self._ends_s, self._picture, self._heard_s = ends_s, picture, 0.0
+    def __init__(
+        self, ends_s: float, picture: Callable[[float], NDArray[np.uint8]] | None, is_heard: bool
+    ) -> None:
+        self._ends_s, self._picture, self._is_heard = ends_s, picture, is_heard
+        self._heard_s = 0.0
+        self.polled_s: list[float] = []
         self._random = np.random.default_rng(0)
 
     def open(self) -> None:
@@ -100,39 +103,47 @@ class Room:
 
     def poll(self, until_s: float, needs_frame: bool = True) -> Captured:
         """Give all of the silence since the last call."""
+        self.polled_s.append(until_s)
         self.ended = until_s >= self._ends_s
         samples = self._random.normal(0, 3e-4, round((until_s - self._heard_s) * 16_000))
         sound = AudioChunk(samples.astype(np.float32), self._heard_s)
         self._heard_s = until_s
-        frame = VideoFrame(self._picture(until_s), until_s) if needs_frame else None
-        return Captured([sound] if len(samples) else [], frame)
+        is_seen = needs_frame and self._picture is not None
+        frame = VideoFrame(self._picture(until_s), until_s) if is_seen else None
+        return Captured([sound] if len(samples) and self._is_heard else [], frame)
 
 
-class Times:
-    """Notes when there was an answer."""
-
-    def __init__(self) -> None:
-        self.at_s: list[float] = []
-
-    def publish(self, event: EmotionEvent) -> None:
-        self.at_s.append(event.media_time_s or 0.0)
-
-    def close(self, summary: Summary) -> None:
-        pass
-
-
-def test_an_empty_silent_room_is_answered_less_often_until_something_moves() -> None:
-    random = np.random.default_rng(0)
-    walls = random.integers(0, 255, (2, 240, 320, 3)).astype(np.uint8)
-    source = Room(12.0, lambda now_s: walls[int(now_s * 3) % 2 if now_s > 9 else 0])
-    times = Times()
+def pauses(room: Room) -> Callable[[float, float], NDArray[np.float64]]:
+    """Return what gives the times between answers in a part of the stream, in seconds."""
     live = Pipeline(Bundle.open(), Live(SystemLoad, 1000))
-    run(live, [source], VirtualClock(), [times], threading.Event())
-    gaps = np.diff(times.at_s)
-    begin, resting, moving = (
-        gaps[(np.array(times.at_s[1:]) > since_s) & (np.array(times.at_s[1:]) <= until_s)]
-        for since_s, until_s in ((0, 3), (4, 9), (9.9, 12))
-    )
-    assert begin == pytest.approx(0.2)
-    assert resting == pytest.approx(0.6)
-    assert moving == pytest.approx(0.2)
+    run(live, [room], VirtualClock(), [], threading.Event())
+    times_s = np.array(room.polled_s)
+
+    def between(since_s: float, until_s: float) -> NDArray[np.float64]:
+        found = np.diff(times_s)[(times_s[1:] > since_s) & (times_s[1:] <= until_s)]
+        assert len(found)
+        return found
+
+    return between
+
+
+@pytest.mark.parametrize("is_heard", [True, False], ids=["microphone", "no microphone"])
+def test_an_empty_silent_room_is_answered_less_often_until_something_moves(is_heard: bool) -> None:
+    random = np.random.default_rng(0)
+
+    def noise() -> NDArray[np.uint8]:
+        return random.integers(0, 255, (240, 320, 3)).astype(np.uint8)
+
+    wall = noise()
+    room = Room(12.0, lambda now_s: noise() if now_s > 9 else wall, is_heard)
+    between = pauses(room)
+    assert between(0, 3) == pytest.approx(0.2)
+    assert between(4, 9) == pytest.approx(0.6)
+    assert between(9.9, 12) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("is_heard", [True, False], ids=["microphone", "no microphone"])
+def test_a_silent_room_without_pictures_is_answered_less_often(is_heard: bool) -> None:
+    between = pauses(Room(6.0, None, is_heard))
+    assert between(0, 3) == pytest.approx(0.2)
+    assert between(4, 6) == pytest.approx(0.6)

@@ -137,10 +137,9 @@ class AudioPath:
             skipped=("text",) if words.skipped else (),
         )
 
-    @property
-    def is_resting(self) -> bool:
-        """Whether it has been silent for so long that the recognizer rests."""
-        return self._kept is not None
+    def is_resting(self, now_s: float) -> bool:
+        """Return whether the recognizer rests in silence, or no sound has come for as long."""
+        return self._kept is not None or now_s - self._heard_s >= REST_AFTER_S
 
     @property
     def confidence(self) -> float:

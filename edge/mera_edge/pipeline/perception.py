@@ -103,7 +103,8 @@ class Perception:
 
     def is_resting(self, now_s: float, plan: TickPlan) -> bool:
         """Return whether nobody is seen or heard at stream time ``now_s``, nor shortly before."""
-        return plan.power_saving and self._audio.is_resting and self._video.is_resting(now_s)
+        resting = self._audio.is_resting(now_s) and self._video.is_resting(now_s)
+        return plan.power_saving and resting
 
     def observe(
         self,

@@ -13,7 +13,7 @@ from mera_edge.features.face import Box, Image
 
 STILL_AFTER_S = 20.0
 """A face that has not moved for so long is taken for a picture: a poster, a photograph, a paused
-screen. Whoever sleeps is too, and has no expression to be read either."""
+screen. So is a sleeping person's, which has no expression to be read either."""
 
 _CHANGED = 0.005
 """1 minus the correlation of grey levels from which a face has moved: a shift by one to three
@@ -53,21 +53,23 @@ class StillnessDetector:
             now_s: stream time, in seconds.
         """
         face = self._faces.get(person)
-        if face is None:
-            self._faces[person] = _Face(box, now_s, now_s, _grey(image, box))
-            return False
-        share = -math.expm1((face.seen_s - now_s) / _AVERAGED_S)
-        face.mean += np.float32(share) * (_grey(image, face.box) - face.mean)
-        face.seen_s = now_s
-        if now_s - face.since_s < _AVERAGED_S:
-            return False
-        pattern = _pattern(face.mean)
-        if face.settled is None:
-            face.settled = pattern
-        elif 1 - float(np.vdot(pattern, face.settled)) > _CHANGED:
+        if face is None or _has_moved(face, image, now_s):
             self._faces[person] = _Face(box, now_s, now_s, _grey(image, box))
             return False
         return now_s - face.since_s >= STILL_AFTER_S
+
+
+def _has_moved(face: _Face, image: Image, now_s: float) -> bool:
+    """Take the next picture, and return whether it differs from the first ones of a still face."""
+    share = -math.expm1((face.seen_s - now_s) / _AVERAGED_S)
+    face.mean += np.float32(share) * (_grey(image, face.box) - face.mean)
+    face.seen_s = now_s
+    if now_s - face.since_s < _AVERAGED_S:
+        return False
+    pattern = _pattern(face.mean)
+    if face.settled is None:
+        face.settled = pattern
+    return 1 - float(np.vdot(pattern, face.settled)) > _CHANGED
 
 
 def _grey(image: Image, box: Box) -> NDArray[np.float32]:
