@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The device's packages in their newest versions: does it still run, and does still nothing leave?
+# The device's packages in their newest versions: does it still run, and does still nothing leave? Then links.sh.
 #
 #   .ci/nightly.sh [PYTHON]
 #
@@ -26,3 +26,4 @@ done
 # What imports the training code is tested with the pinned set only.
 mapfile -t trained < <(grep -rlE 'mera_(train|export|calibration)|tokenizers|jiwer' tests/edge)
 "$scratch/venv/bin/python" -m pytest -q -p no:cacheprovider tests/edge "${trained[@]/#/--ignore=}"
+.ci/links.sh
