@@ -93,7 +93,7 @@ def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> 
         InputError: a picture cannot be read.
     """
     evaluator = ROLE_EVALUATORS[role]
-    cut_out = FaceStage(bundle).cut_out if role == "face" else None
+    cut_out = _stage(bundle).cut_out if role == "face" else None
     parts: dict[str, list[Example]] = {"train": [], "valid": []}
     faceless: list[Path] = []
     for e in examples:
@@ -114,6 +114,11 @@ def dataset(examples: Sequence[own.Example], role: RoleName, bundle: Bundle) -> 
     if faceless:
         tell(f"left out: no face was found in {len(faceless)} pictures; the first: {faceless[0]}")
     return Dataset(parts["train"], parts["valid"])
+
+
+def _stage(bundle: Bundle) -> FaceStage:
+    """Return the stage that cuts faces out, with the package's detector if the bundle has none."""
+    return FaceStage(bundle, None if bundle.has("face_detector") else Bundle.open())
 
 
 def _told(checkpoint: Path | None) -> OwnConfig:

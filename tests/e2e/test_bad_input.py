@@ -255,7 +255,7 @@ def test_encoders_answer_whatever_sound_they_get(cli: Callable, tmp_path: Path) 
     for name, samples in {**sounds, "holes": holes}.items():
         soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
     rows = "".join(f"{name}.wav,angry\n" for name in [*sounds, "holes"])
-    assert answers(cli, tmp_path, "voice", f"file,label\n{rows}") == 4
+    assert answers(cli, tmp_path, "voice", f"file,label\n{rows}{CLIP},happy\n") == 5
 
 
 def test_encoders_answer_whatever_picture_they_get(cli: Callable, tmp_path: Path) -> None:
@@ -275,6 +275,30 @@ def test_encoders_answer_whatever_text_they_get(cli: Callable, tmp_path: Path) -
     texts = ["", "...!?", "😡😡", "hello " * 20_000, "我很 angry اليوم"]
     rows = "".join(f'"{text}",angry\n' for text in texts)
     assert answers(cli, tmp_path, "text", f"text,label\n{rows}") == 5
+
+
+@pytest.mark.parametrize(
+    ("role", "row", "message"),
+    [
+        ("face", "rubble.png,angry", "no face is found in any of the 2 pictures"),
+        ("voice", "silence.wav,angry", "no speech is detected in any of the 2 recordings"),
+        ("asr", "silence.wav,some words", "no speech is detected in any of the 2 recordings"),
+        ("text", '" ",angry', "none of the 2 texts contains words"),
+        ("fused", "silence.wav,angry", "no face and no speech is found in any of the 2 clips"),
+    ],
+)
+def test_examples_that_all_get_no_answer_are_no_result(
+    cli: Callable, tmp_path: Path, role: str, row: str, message: str
+) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(32_000), 16_000)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3))
+    cv2.imwrite(str(tmp_path / "rubble.png"), noise)
+    manifest = tmp_path / "manifest.csv"
+    truth = "text" if role == "asr" else "label"
+    manifest.write_text(f"{'text' if role == 'text' else 'file'},{truth}\n{row}\n{row}\n")
+    result = cli("evaluate", role, "--manifest", manifest, "--json")
+    assert (result.code, result.out) == (2, "")
+    assert f"manifest.csv: {message}" in result.err
 
 
 def answers(cli: Callable, place: Path, role: str, rows: str) -> int:

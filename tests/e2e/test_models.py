@@ -84,6 +84,15 @@ def test_evaluate_counts_only_labels_that_occur(cli: Callable, tmp_path: Path) -
     assert facts["unanswered"] == 0
 
 
+def test_evaluate_draws_people_where_the_table_names_them(cli: Callable, tmp_path: Path) -> None:
+    manifest = tmp_path / "rows.csv"
+    rows = [f"i am so {word},{word},p{n % 10}\n" for n in range(20) for word in ("happy", "angry")]
+    manifest.write_text("text,label,speaker\n" + "".join(rows))
+    facts = json.loads(cli("evaluate", "text", "--manifest", manifest, "--json").out)
+    assert (facts["n"], facts["people"]) == (40, 10) and facts["effective_n"] <= 40
+    assert "10 people, effective n = " in cli("evaluate", "text", "--manifest", manifest).out
+
+
 def test_published_models_are_shown_and_licence_limits_enforced(cli: Callable) -> None:
     shown = cli("models", "show", "goemotions-minilm").out
     assert "Apache-2.0: may be used commercially" in " ".join(shown.split())

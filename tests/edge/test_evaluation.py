@@ -119,6 +119,21 @@ def test_the_interval_of_a_word_error_rate_holds_it() -> None:
     assert found["wer"] == 1 / 8 and 0.07 < low < 1 / 8 < high < 0.18
 
 
+def test_speakers_who_are_understood_or_not_as_a_whole_count_once() -> None:
+    references = ["one two three four"] * 200
+    heard = ["one two" if row // 10 % 2 else "one two three four" for row in range(200)]
+    alone = word_error_rate(references, heard)
+    found = word_error_rate(references, heard, [f"speaker {row // 10}" for row in range(200)])
+    assert (found["wer"], found["people"]) == (alone["wer"], 20)
+    assert 15 <= found["effective_n"] <= 25
+    (low, high), (single_low, single_high) = (f["interval_95"]["wer"] for f in (found, alone))
+    assert high - low > 2.5 * (single_high - single_low)
+    few = word_error_rate(
+        references[:20], heard[:20], [f"speaker {row // 10}" for row in range(20)]
+    )
+    assert few["people"] == 2 and "effective_n" not in few
+
+
 def test_nothing_to_evaluate_and_unknown_labels_are_errors() -> None:
     with pytest.raises(InputError, match="no rows to evaluate"):
         classification([], np.zeros((0, 3)), NAMES)

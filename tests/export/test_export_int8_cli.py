@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,7 +206,13 @@ def test_pictures_without_a_face_are_left_out_and_named(
         lines.append(f"{n}.png,happy,{('train', 'valid', 'test')[n // 2]}")
     (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
     examples = own_datasets.read(tmp_path / "own.csv", "face", None)
-    found = own_datasets.dataset(examples, "face", Bundle.open())
-    assert [e.name for part in (found.train, found.dev) for e in part] == ["0.png", "2.png"]
-    said = "left out: no face was found in 2 pictures; the first: "
-    assert said in (told := capsys.readouterr().err) and "1.png" in told
+    # As it is exported with `--role face`: the detector is then the package's.
+    alone = shutil.copytree(Bundle.open().directory, tmp_path / "alone")
+    manifest = json.loads((alone / "bundle.json").read_text())
+    manifest["roles"] = {"face": manifest["roles"]["face"]}
+    (alone / "bundle.json").write_text(json.dumps(manifest))
+    for bundle in (Bundle.open(), Bundle.open(alone)):
+        found = own_datasets.dataset(examples, "face", bundle)
+        assert [e.name for part in (found.train, found.dev) for e in part] == ["0.png", "2.png"]
+        said = "left out: no face was found in 2 pictures; the first: "
+        assert said in (told := capsys.readouterr().err) and "1.png" in told

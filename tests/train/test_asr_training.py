@@ -20,6 +20,7 @@ from mera_train.asr.augment import AugmentConfig
 from mera_train.asr.config import Config
 from mera_train.asr.data import batches, speech
 from mera_train.asr.encoder import ModelConfig
+from mera_train.asr.measure import measured
 from mera_train.asr.train import train
 from mera_train.asr.units import BLANK, Units
 from mera_train.task import LoopConfig
@@ -146,9 +147,12 @@ def test_a_small_training_run_writes_a_self_describing_checkpoint(
         units=30,
     )
     metrics = train(config, data, tmp_path, resume=True)
-    assert set(metrics) == {"loss", "wer", "cer", "begun", "hours", "synthetic_hours"}
+    assert set(metrics) == {"loss", "wer", "cer", "dev", "begun", "hours", "synthetic_hours"}
     saved = checkpoint.load(tmp_path)
     assert saved.figures == metrics
+    assert measured(saved, data)["dev"] == metrics["dev"]
+    assert (metrics["dev"]["n"], metrics["dev"]["people"]) == (3, 2)
+    assert "3 recordings of 2 speakers" in saved.card
     assert saved.settings(Config).symbols[0] == BLANK
     assert torch.isfinite(saved.weights["mean"]).all()
     assert "speechocean762 train (CC BY 4.0;" in saved.card

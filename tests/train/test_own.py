@@ -17,6 +17,7 @@ import torch
 from four_commands import HEARD, spoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loudness_teacher import loudness_teacher
 from safetensors.torch import load_file
 
 from mera_edge.bundle import Bundle
@@ -370,7 +371,6 @@ def test_recognizer_starts_from_the_shipped_one_and_is_kept_unless_worse(
 def test_a_speech_detector_learns_its_noises(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("silero_vad", reason="the teacher is not installed: see own_data.md")
     rows = []
     generator = np.random.default_rng(0)
     for n in range(20):
@@ -381,6 +381,7 @@ def test_a_speech_detector_learns_its_noises(
     (tmp_path / "quick.yaml").write_text(
         "own: {}\ncorpora: {}\nsynthetic_noises_per_kind: 8\nbatch_size: 2\n"
         "batches_per_epoch: 2\ndev_batches: 4\nloop: {epochs: 1, learning_rate: 3}\n"
+        f"teacher: {loudness_teacher(tmp_path / 'teacher.onnx')}\n"
     )
     out = tmp_path / "vad"
     args = ("train", "vad", "--data", str(data), "--out", str(out))

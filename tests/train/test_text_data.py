@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from mera_edge.errors import InputError
 from mera_edge.features.text import normalise
+from mera_train import checkpoint
 from mera_train.text.config import Config
 from mera_train.text.data import Sentence, sentences
 from mera_train.text.dialogue import PATHS
 from mera_train.text.disturb import Disturbance, disturb
-from mera_train.text.train import train
+from mera_train.text.train import measured, train
 
 Write = Callable[..., Path]
 
@@ -92,5 +93,15 @@ def test_dialogue_is_read_into_what_the_seven_can_say(tmp_path: Path, write: Wri
     loop = {"epochs": 1, "precision": "fp32", **best}
     more = {"batch_size": 4, "dialogue_corpora": ["cped", "emorynlp"]}
     settings = {"model": shape, "loop": loop, **more}
-    train(Config.model_validate(settings), data, tmp_path / "run")
-    assert "EmoryNLP" in (tmp_path / "run" / "card.md").read_text()
+    run = tmp_path / "run"
+    found = train(Config.model_validate(settings), data, run)
+    card = (run / "card.md").read_text()
+    assert "EmoryNLP" in card and "| emorynlp | 1 | 1 |" in card
+    # It is measured again even if the checkpoint that it began from is gone.
+    config = (run / "config.yaml").read_text()
+    assert "init_checkpoint: null" in config
+    (run / "config.yaml").write_text(
+        config.replace("init_checkpoint: null", "init_checkpoint: gone")
+    )
+    again = measured(checkpoint.load(run), data)
+    assert (again["test"], again["dialogue"]) == (found["test"], found["dialogue"])

@@ -26,7 +26,8 @@ def evaluate(
     manifest: Annotated[
         Path,
         typer.Option(
-            help="CSV file with columns file,label; text,label for text; file,text for asr."
+            help="CSV file with columns file,label; text,label for text; file,text for asr; "
+            "with a column person, the intervals are over people."
         ),
     ],
     skip_bad: Annotated[
@@ -81,9 +82,12 @@ def _show(result: dict[str, Any]) -> None:
     console = stdout()
     intervals, answered = result["interval_95"], result.get("answered") or {}
     more = ("answered rows only",) if answered else ()
-    figures = Table(
-        "figure", "value", "95 % interval", *more, title=f"{result['role']}, n = {result['n']}"
-    )
+    title = f"{result['role']}, n = {result['n']}"
+    if "people" in result:
+        title += f", {result['people']} people"
+    if "effective_n" in result:
+        title += f", effective n = {result['effective_n']}"
+    figures = Table("figure", "value", "95 % interval", *more, title=title)
     for name, value in result.items():
         if isinstance(value, float):
             interval = " to ".join(f"{bound:.4f}" for bound in intervals.get(name, ()))

@@ -29,7 +29,7 @@ from mera_edge.evaluation.role_evaluators import (
 )
 from mera_edge.features.audio import AudioBlock
 from mera_edge.features.face import Image
-from mera_edge.features.fbank import SAMPLE_RATE, LogMel
+from mera_edge.features.fbank import SAMPLE_RATE, LogMel, log_mel
 from mera_edge.pipeline.mode import Offline
 from mera_edge.pipeline.pipeline import Pipeline
 from mera_edge.service.clock import VirtualClock
@@ -56,7 +56,8 @@ def evaluate(
         role: a key of `EVALUATORS`.
         manifest: a CSV file with ``file,label`` (voice, face, fused; vad with the labels *speech*
             and *noise*; face_detector with *face* and *none*), ``text,label`` (text) or
-            ``file,text`` (asr).
+            ``file,text`` (asr). A further column ``person`` in every row gives intervals over
+            people.
         progress: wraps the rows, to show progress.
         recognition: for asr, the settings of the recognizer.
         skip_bad: number of unusable rows that may be skipped.
@@ -67,7 +68,7 @@ def evaluate(
         words, no face) counts as wrong. ``skipped``: the reasons of skipped rows.
 
     Raises:
-        InputError: a row cannot be used; the message names its line.
+        InputError: a row cannot be used, and the message names its line; or no row gets an answer.
     """
     skipped = table.Skipped(skip_bad)
     evaluator = EVALUATORS[role]
@@ -90,7 +91,15 @@ def _prediction(
 ) -> dict[str, Any]:
     found = list(_usable(rows, manifest, evaluator.from_file(bundle), skipped))
     truth, outputs = [row.label for row, _ in found], [output for _, output in found]
-    return evaluator.figures(truth, outputs, evaluator.labels(bundle))
+    if outputs and not any(outputs):
+        raise evaluator.unanswered(manifest, len(outputs))
+    return evaluator.figures(truth, outputs, evaluator.labels(bundle), _people(found))
+
+
+def _people(found: Sequence[tuple[labelled_csv.Row, Any]]) -> list[str] | None:
+    """Return the person of each row, unless a row has none."""
+    people = [row.person for row, _ in found]
+    return people if all(people) else None
 
 
 def _usable(
@@ -134,10 +143,16 @@ def _recognition(
 
     found = list(_usable(rows, manifest, transcribe, skipped))
     references, hypotheses = [row.label for row, _ in found], [heard.text for _, heard in found]
+    if found and not any(hypotheses) and not any(_speaks(row.given, activity) for row, _ in found):
+        raise EVALUATORS["asr"].unanswered(manifest, len(found))
     heard_s = sum(heard.duration_s for _, heard in found)
-    rates = EVALUATORS["asr"].figures(references, hypotheses, ())
+    rates = EVALUATORS["asr"].figures(references, hypotheses, (), _people(found))
     took = time.perf_counter() - began
     return {**rates, "real_time_factor": took / heard_s if heard_s else 0.0}
+
+
+def _speaks(file: str, activity: VoiceActivity) -> bool:
+    return activity.span(log_mel(samples_of(file))) is not None
 
 
 def _speech_or_noise(bundle: Bundle) -> Sequence[str]:
@@ -158,7 +173,13 @@ def _fused(bundle: Bundle) -> Predictor:
     return predict
 
 
-FUSED = RoleEvaluator("macro_f1", _fused, lambda bundle: str, str)
+FUSED = RoleEvaluator(
+    "macro_f1",
+    _fused,
+    lambda bundle: str,
+    str,
+    silence="no face and no speech is found in any of the {n} clips",
+)
 """Evaluates the whole pipeline on clips."""
 
 

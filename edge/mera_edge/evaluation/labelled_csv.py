@@ -21,6 +21,8 @@ class Row:
     """The text, or the path of the file."""
     label: str
     """One of the model's labels; for speech recognition, the transcript."""
+    person: str = ""
+    """Who is heard or seen, if the table says it."""
 
 
 def read(
@@ -30,7 +32,7 @@ def read(
     labels: Sequence[str] = EMOTIONS,
     skipped: table.Skipped | None = None,
 ) -> list[Row]:
-    """Read the rows of a CSV with the columns ``given`` and ``label``.
+    """Read the rows of a CSV with the columns ``given`` and ``label``, and perhaps ``person``.
 
     Args:
         manifest: the CSV file, UTF-8, with a header.
@@ -78,4 +80,4 @@ def _row(
             allowed = f"allowed: {', '.join(labels)}"
             near = f"{error.remedy} {allowed}" if "did you mean" in error.remedy else allowed
             raise InputError(f"{where}: {error.what}", near) from error
-    return Row(line, value, truth)
+    return Row(line, value, truth, row.get("person", "").strip())

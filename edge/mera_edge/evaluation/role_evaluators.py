@@ -80,6 +80,8 @@ class RoleEvaluator:
     truth: Literal["label", "text"] = "label"
     """Whether the ground truth is a class or a transcript."""
     streaming: bool = False
+    silence: str = "none of the {n} examples gets an answer"
+    """What `unanswered` says of ``n`` examples."""
 
     @property
     def classifies(self) -> bool:
@@ -109,7 +111,7 @@ class RoleEvaluator:
             truth: ``n`` labels or texts.
             outputs: ``n`` outputs.
             labels: the model's labels.
-            people: the person of each example, for the confidence intervals of classifiers.
+            people: the person of each example, for the confidence intervals.
 
         Returns:
             The result of `classification` or `word_error_rate`.
@@ -119,7 +121,7 @@ class RoleEvaluator:
         """
         if not self.classifies:
             texts = [normalized(output) if isinstance(output, str) else "" for output in outputs]
-            return word_error_rate([normalized(words) for words in truth], texts)
+            return word_error_rate([normalized(words) for words in truth], texts, people)
         nothing = np.full(len(labels), 1 / len(labels), np.float32)
         predicted = [output for output in outputs if isinstance(output, Prediction)]
         answered = np.array([isinstance(output, Prediction) for output in outputs], bool)
@@ -127,6 +129,11 @@ class RoleEvaluator:
         if predicted:
             shares[answered] = [prediction.probabilities for prediction in predicted]
         return classification(truth, shares, labels, answered, people)
+
+    def unanswered(self, manifest: Path, n: int) -> InputError:
+        """Return the error for examples of which none gets an answer."""
+        remedy = "look at one of them, and run mera-edge doctor; give examples that show something"
+        return InputError(f"{manifest}: {self.silence.format(n=n)}", remedy)
 
     def value(self, figures: dict[str, Any]) -> float:
         """Return the primary metric, at most 1; ``1 - WER`` can be negative."""
@@ -253,12 +260,34 @@ def _chunks(
         yield frames[start : start + size], min(start + size, len(frames)) * FRAME_SHIFT_S
 
 
+_UNHEARD = "no speech is detected in any of the {n} recordings"
+
 ROLE_EVALUATORS: dict[RoleName, RoleEvaluator] = {
     "asr": RoleEvaluator(
-        "1 - WER", _asr, lambda bundle: log_mel, samples_of, truth="text", streaming=True
+        "1 - WER",
+        _asr,
+        lambda bundle: log_mel,
+        samples_of,
+        truth="text",
+        streaming=True,
+        silence=_UNHEARD,
     ),
-    "voice": RoleEvaluator("uar", _voice, _speech, samples_of, streaming=True),
-    "face": RoleEvaluator("accuracy", _face, _face_crop, picture_of, _face_labels),
-    "text": RoleEvaluator("macro_f1", _text, lambda bundle: str, str, given="text"),
+    "voice": RoleEvaluator("uar", _voice, _speech, samples_of, streaming=True, silence=_UNHEARD),
+    "face": RoleEvaluator(
+        "accuracy",
+        _face,
+        _face_crop,
+        picture_of,
+        _face_labels,
+        silence="no face is found in any of the {n} pictures",
+    ),
+    "text": RoleEvaluator(
+        "macro_f1",
+        _text,
+        lambda bundle: str,
+        str,
+        given="text",
+        silence="none of the {n} texts contains words",
+    ),
 }
 """Evaluators of the roles that training and export evaluate."""

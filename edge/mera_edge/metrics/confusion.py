@@ -70,6 +70,13 @@ def draws(n: int) -> NDArray[np.int64]:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
 
 
+def drawn_rates(counts: Counts) -> NDArray[np.float64]:
+    """Return the bootstrapped rates ``[R]`` of ``n`` items, given hits and tries ``[n, 2]``."""
+    drawn = draws(len(counts)) @ counts
+    rates: NDArray[np.float64] = drawn[:, 0] / np.maximum(drawn[:, 1], 1)
+    return rates
+
+
 def paired_interval(cells: Counts, figure: str) -> list[float]:
     """Return the 95 % interval of how much larger a figure is for one model than for another.
 

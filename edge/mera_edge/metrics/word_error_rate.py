@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.errors import InputError
-from mera_edge.metrics.confusion import draws
+from mera_edge.metrics.confusion import LEAST_GROUPS, drawn_rates
 
 _UNSPACED = (
     "\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Tibetan, Burmese, Khmer
@@ -58,15 +58,24 @@ def distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     return row[-1]
 
 
-def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, Any]:
+def word_error_rate(
+    references: Sequence[str], hypotheses: Sequence[str], people: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Compare transcripts, pooled over all utterances.
+
+    Args:
+        references: ``n`` transcripts.
+        hypotheses: ``n`` texts of the recognizer.
+        people: who says each, for the confidence intervals.
 
     Returns:
         ``wer`` and ``cer`` (errors divided by reference words and characters, may exceed 1; single
         spaces between words count as characters); ``n`` utterances; ``words`` in the references,
         and their kind, ``counts``: ``words``, ``characters`` for scripts without spaces between
         words (`tokens`), or ``words and characters`` for both. ``interval_95`` of both rates, by
-        bootstrap over utterances, taken as independent.
+        bootstrap over utterances, taken as independent. With ``people``: their number; from
+        `LEAST_GROUPS` on, the bootstrap is over them, and ``effective_n`` is the number of
+        independent utterances for which the word error rate would have the same variance.
 
     Raises:
         InputError: the numbers of transcripts differ, or the references contain no words.
@@ -85,21 +94,31 @@ def word_error_rate(references: Sequence[str], hypotheses: Sequence[str]) -> dic
         "wer": np.array([(distance(r, h), len(r)) for r, h in pairs]),
         "cer": np.array([(distance(r, h), len(r)) for r, h in spelled]),
     }
+    drawn = {name: drawn_rates(rows) for name, rows in counted.items()}
+    told: dict[str, int] = {}
+    if people is not None:
+        names, whose = np.unique(np.array(people), return_inverse=True)
+        told["people"] = len(names)
+        if len(names) >= LEAST_GROUPS:
+            alone = drawn["wer"].var()
+            drawn = {name: drawn_rates(_summed(rows, whose)) for name, rows in counted.items()}
+            effective = len(pairs) * alone / max(drawn["wer"].var(), 1e-12)
+            told["effective_n"] = min(len(pairs), round(effective)) if alone else len(pairs)
     return {
         **{name: float(rows[:, 0].sum() / rows[:, 1].sum()) for name, rows in counted.items()},
         "n": len(pairs),
         "words": len(every),
         "counts": counts,
-        "interval_95": {name: _interval(rows) for name, rows in counted.items()},
+        **told,
+        "interval_95": {n: np.percentile(v, (2.5, 97.5)).tolist() for n, v in drawn.items()},
     }
 
 
-def _interval(rows: NDArray[np.int64]) -> list[float]:
-    drawn = draws(len(rows)) @ rows
-    found: list[float] = np.percentile(
-        drawn[:, 0] / np.maximum(drawn[:, 1], 1), (2.5, 97.5)
-    ).tolist()
-    return found
+def _summed(rows: NDArray[np.int64], whose: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return the sums of rows ``[n, 2]`` by person."""
+    summed = np.zeros((whose.max() + 1, rows.shape[1]), np.int64)
+    np.add.at(summed, whose, rows)
+    return summed
 
 
 def _spelled(text: str) -> str:

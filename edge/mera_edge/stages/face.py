@@ -74,6 +74,7 @@ class FaceStage:
 
     Args:
         bundle: the models.
+        detecting: the bundle of the face detector; by default the same.
 
     Raises:
         BundleError: the bundle has no face encoder, or one for other features than ours.
@@ -84,9 +85,9 @@ class FaceStage:
             photograph. They are not read.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, detecting: Bundle | None = None) -> None:
         self._encoder = face_encoder(bundle)
-        self._open_detector = partial(face_detector, bundle)
+        self._open_detector = partial(face_detector, detecting or bundle)
         if "face_detector" in bundle.published:
             _ = self._detector  # What was asked for by name is missed now, not with the first face.
         self._tracker = FaceTracker()

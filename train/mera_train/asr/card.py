@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def card(config: Config, metrics: Mapping[str, Any]) -> str:
 
     Args:
         config: the training configuration.
-        metrics: on dev; ``begun``: initial checkpoint; ``hours`` of recorded speech by
+        metrics: ``dev``: rates; ``begun``: initial checkpoint; ``hours`` of recorded speech by
             corpus; ``synthetic_hours``.
     """
     hours = metrics.get("hours") or dict.fromkeys(config.corpora)
@@ -52,13 +53,14 @@ def card(config: Config, metrics: Mapping[str, Any]) -> str:
 
 ## Dev
 
-Greedy search; these recordings (other speakers, where speakers are named) chose the weights.
-Training measured these figures; intervals were not kept.
+{_asked(metrics["dev"])}
 
-| figure | value |
-| --- | --- |
-| word error rate, % | {100 * metrics["wer"]:.1f} |
-| character error rate, % | {100 * metrics["cer"]:.1f} |
+| figure | value | 95 % interval |
+| --- | --- | --- |
+| word error rate, % | {_cells(metrics["dev"], "wer")} |
+| character error rate, % | {_cells(metrics["dev"], "cer")} |
+
+Command: `mera-edge results pages asr --data DIR`.
 
 ## Training data
 
@@ -71,3 +73,23 @@ Licence of the weights: {licence_text(config.licence)}.
 Speech that is unlike these recordings, and other languages. By age and sex of the speaker:
 docs/results/strangers.md.
 """
+
+
+def _asked(dev: Mapping[str, Any]) -> str:
+    whose = f" of {dev['people']} speakers" if "people" in dev else ""
+    drawn = (
+        f"over speakers; effective n {dev['effective_n']}"
+        if "effective_n" in dev
+        else "over recordings, taken as independent"
+    )
+    text = (
+        f"Greedy search, {dev['n']:,} recordings{whose}, {dev['words']:,} words. They chose the "
+        f"weights; no speaker of them is in the training data, where speakers are named. The "
+        f"intervals are bootstrapped {drawn}."
+    )
+    return textwrap.fill(text, 100)
+
+
+def _cells(dev: Mapping[str, Any], name: str) -> str:
+    low, high = dev["interval_95"][name]
+    return f"{100 * dev[name]:.1f} | {100 * low:.1f} to {100 * high:.1f}"

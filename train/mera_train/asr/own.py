@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mera_edge import table
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.features.fbank import BINS, log_mel
-from mera_edge.metrics.word_error_rate import distance, tokens, word_error_rate
+from mera_edge.metrics.word_error_rate import distance, tokens
 from mera_edge.stages.vad import VoiceActivity
 from mera_train import audio, checkpoint, disk, parallel
 from mera_train.asr import corpora
@@ -24,12 +24,12 @@ from mera_train.asr.config import Config
 from mera_train.asr.corpora import Utterance
 from mera_train.asr.data import Frames, prepare
 from mera_train.asr.networks import build
-from mera_train.asr.task import RecognitionTask
+from mera_train.asr.task import Heard, RecognitionTask, rates
 from mera_train.asr.units import Units
 from mera_train.fingerprint import Digests
 from mera_train.own import examples as own
 from mera_train.own import layouts
-from mera_train.own.card import figure_rows, kept
+from mera_train.own.card import command, drawn, figure_rows, kept, shown
 from mera_train.own.command import CHECKPOINTS
 from mera_train.own.comparison import Comparison, by_errors
 from mera_train.own.config import OwnConfig, required
@@ -60,7 +60,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     frames = prepare(data, list(asked), (1.0,), out / "test", digests)
     valid, tested = ([u for u in asked if asked[u] == split] for split in ("dev", "test"))
     loaded = checkpoint.load(out)
-    metrics = {**loaded.metrics, "test": _rates(_understood(out, tested, frames))}
+    metrics = {**loaded.metrics, "test": rates(_understood(out, tested, frames))}
     start, given = _with(config, path).init_checkpoint, required(config.own)
     if start is not None and not given.keep_learnt:
         found = _compared(out, start, valid, frames)
@@ -68,12 +68,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         metrics["comparison"] = found.as_metrics()
         if not found.kept:
             metrics["learnt"] = metrics["test"]
-            metrics["test"] = _rates(_understood(start, tested, frames))
+            metrics["test"] = rates(_understood(start, tested, frames))
             if parallel.state().is_main_process:
                 # Network and units are those of the initial checkpoint; only weights change.
                 disk.write(out / WEIGHTS, (start / WEIGHTS).read_bytes())
     if (CHECKPOINTS / "asr").is_dir():
-        metrics["shipped"] = _rates(_understood(CHECKPOINTS / "asr", tested, frames))
+        metrics["shipped"] = rates(_understood(CHECKPOINTS / "asr", tested, frames))
     if parallel.state().is_main_process:
         disk.write(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
         disk.write(out / "card.md", _card(config, path, metrics))
@@ -160,28 +160,22 @@ def _with(config: Config, path: Path) -> Config:
     return config.model_copy(update=update)
 
 
-def _understood(
-    directory: Path, asked: Sequence[Utterance], frames: Frames
-) -> dict[Utterance, str]:
+def _understood(directory: Path, asked: Sequence[Utterance], frames: Frames) -> Heard:
     """Return the greedy transcripts of a checkpoint, with the device's chunks."""
     loaded = checkpoint.load(directory)
     config = loaded.settings(Config)
     units = Units(config.symbols)
     nothing = torch.zeros(BINS), torch.ones(BINS)
     model = loaded.fill(build(config.model, *nothing, len(units.symbols))).to(device())
-    heard: dict[Utterance, str] = {}
+    heard: Heard = {}
     # One at a time, because batches change the order.
     for utterance in asked:
         if frames.count(utterance):
             alone = [replace(utterance, split="dev")]
             task = RecognitionTask(config, model, units, frames, Alignment({}), alone, [])
             with torch.inference_mode():
-                heard[utterance] = task.decode_dev(model, device())[1][0]
+                heard[utterance] = task.decode_dev(model, device())[0][alone[0]]
     return heard
-
-
-def _rates(heard: Mapping[Utterance, str]) -> dict[str, Any]:
-    return word_error_rate([u.text for u in heard], list(heard.values()))
 
 
 def _compared(out: Path, start: Path, valid: Sequence[Utterance], frames: Frames) -> Comparison:
@@ -190,7 +184,7 @@ def _compared(out: Path, start: Path, valid: Sequence[Utterance], frames: Frames
     def errors(directory: Path) -> tuple[float, list[int]]:
         heard = _understood(directory, valid, frames)
         each = [distance(tokens(u.text), tokens(said)) for u, said in heard.items()]
-        return _rates(heard)["wer"], each
+        return rates(heard)["wer"], each
 
     people = len({u.speaker for u in valid if u.speaker})
     return by_errors("word error rate", "recordings", errors(out), errors(start), people)
@@ -202,7 +196,7 @@ def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
     people = len({row.columns["person"] for row in rows if row.columns["person"]})
     counts = {s: sum(layouts.split(row) == s for row in rows) for s in ("train", "valid", "test")}
     verdict = kept(metrics)
-    figures = figure_rows(metrics, lambda m: [f"{m['wer']:.1%}", f"{m['cer']:.1%}"])
+    figures = figure_rows(metrics, lambda m: [shown(m, name) for name in ("wer", "cer")])
     return f"""\
 # Streaming speech recognizer, from one's own recordings
 
@@ -214,11 +208,14 @@ def _card(config: Config, path: Path, metrics: dict[str, Any]) -> str:
 * **Licence** of the weights: {licence_text(config.licence)}.
 * **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
-On the {metrics["test"]["n"]} test recordings, greedy search in the device's chunks:
+On the {metrics["test"]["n"]} test recordings, greedy search in the device's chunks (95 % intervals,
+which {drawn(metrics["test"])}):
 
 | recognizer | word error rate | character error rate |
 | --- | --- | --- |
 {figures}
+{command("asr", given)}
+
 **Know before use.** It knows speech like these recordings; other languages, accents and rooms it
 does not.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -25,6 +26,10 @@ from mera_train.asr.units import Units
 
 LONGEST_TAIL = 40
 """Maximum frames of silence after the last word: on the device it is up to one window."""
+
+
+Heard: TypeAlias = dict[Utterance, str]
+"""Transcripts by utterance."""
 
 
 @dataclass(frozen=True)
@@ -211,34 +216,39 @@ class RecognitionTask:
 
     def evaluate(self, model: Network, device: torch.device) -> dict[str, float]:
         """Decode dev greedily, with the device's chunk size."""
-        said, heard, loss = self.decode_dev(model, device)
-        rates = word_error_rate(said, heard)
-        return {"loss": loss, "wer": rates["wer"], "cer": rates["cer"]}
+        heard, loss = self.decode_dev(model, device)
+        found = rates(heard)
+        return {"loss": loss, "wer": found["wer"], "cer": found["cer"]}
 
-    def decode_dev(
-        self, model: Network, device: torch.device
-    ) -> tuple[list[str], list[str], float]:
-        """Return references, hypotheses and the loss per unit on dev."""
+    def decode_dev(self, model: Network, device: torch.device) -> tuple[Heard, float]:
+        """Return the hypotheses by utterance and the loss per unit on dev."""
         chunk = self.config.model.chunk_size
         lengths = [self.frames.count(u) for u in self.dev]
         generator = np.random.default_rng(0)
-        references: list[str] = []
-        hypotheses: list[str] = []
+        heard: Heard = {}
         losses, units = 0.0, 0
         for group in batches(lengths, self.config.batch_frames, generator):
             silence = np.full((LONGEST_TAIL // 2, BINS), FLOOR, np.float32)
             parts = [np.concatenate([self.frames.get(self.dev[i]), silence]) for i in group]
-            texts = [self.dev[i].text for i in group]
-            batch = self._batch(parts, [self.units.encode(text) for text in texts], chunk)
+            said = [self.dev[i] for i in group]
+            batch = self._batch(parts, [self.units.encode(u.text) for u in said], chunk)
             scores = model(batch.frames.to(device), chunk)[0]
             losses += self._ctc(scores, batch).item() * int(batch.target_lengths.sum())
             units += int(batch.target_lengths.sum())
-            for row, length in zip(scores.float().cpu().numpy(), batch.lengths, strict=True):
+            rows = scores.float().cpu().numpy()
+            for utterance, row, length in zip(said, rows, batch.lengths, strict=True):
                 greedy = Greedy()
                 greedy.accept(row[: int(length)])
-                hypotheses.append(self.units.decode([token.symbol for token in greedy.tokens]))
-            references += texts
-        return references, hypotheses, losses / units
+                heard[utterance] = self.units.decode([token.symbol for token in greedy.tokens])
+        return heard, losses / units
+
+
+def rates(heard: Heard) -> dict[str, Any]:
+    """Return `word_error_rate` of transcripts, with the speakers where they are known."""
+    people = [u.speaker for u in heard]
+    return word_error_rate(
+        [u.text for u in heard], list(heard.values()), people if all(people) else None
+    )
 
 
 def _padded(rows: Sequence[NDArray[np.int64]]) -> Tensor:

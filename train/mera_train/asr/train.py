@@ -21,7 +21,7 @@ from mera_train.asr.data import Frames
 from mera_train.asr.material import gather, trainable
 from mera_train.asr.networks import Network, build
 from mera_train.asr.pretrained import PretrainedConfig
-from mera_train.asr.task import RecognitionTask
+from mera_train.asr.task import RecognitionTask, rates
 from mera_train.asr.units import Units
 from mera_train.asr.whisper import Whisper
 from mera_train.loop import fit
@@ -74,7 +74,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     Also writes ``report.md`` with curves and the worst dev utterances.
 
     Returns:
-        Metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``.
+        Metrics on the dev speakers: ``loss`` (nats per unit), ``wer``, ``cer``; ``dev``: `rates`.
 
     Raises:
         InputError: a corpus is unusable, or the units of ``config.init_checkpoint`` do not cover
@@ -107,11 +107,12 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     for parameter in task.model.parameters():
         parameter.data = parameter.data.half().float()
     with torch.inference_mode():
-        said, heard, _ = task.decode_dev(task.model, device())
-    report.write(out, said, heard)
+        heard, _ = task.decode_dev(task.model, device())
+    report.write(out, [u.text for u in heard], list(heard.values()))
     written = config.model_copy(update={"symbols": units.symbols})
     metrics = {
         **chosen,
+        "dev": rates(heard),
         "begun": _begun(config),
         "hours": _hours(frames, training),
         "synthetic_hours": sum(_hours(frames, read).values()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mera_train.figures import table
@@ -19,12 +20,13 @@ modality its probabilities are unchanged.
 
 Every example is composed of a voice (RAVDESS), a face (FER+) and a sentence with the same label: \
 no public corpus with audio, video and words could be used. Only test splits are used, balanced by \
-emotion.
+emotion. Figures in brackets are 95 % intervals.
 
 {test}
-The best single modality has a macro-F1 of {single:.3f}. *Disturbed* examples \
-({composition}): {disturbed:.3f} (95 % interval {low:.3f} to {high:.3f}), best single modality \
-{disturbed_single:.3f}. Command: `mera-edge results pages fusion --data DIR`.
+The best single modality has a macro-F1 of {single}. *Disturbed* examples \
+({composition}; n as above, its effective n was not kept): {disturbed}, best single modality \
+{disturbed_single}. Intervals are bootstrapped over recordings, pictures and sentences. \
+Command: `mera-edge results pages fusion --data DIR`.
 
 ## Training data
 
@@ -41,22 +43,30 @@ It has learnt how reliable each encoder is, not how voice, face and words of one
 The \
 modalities of an example come from different people, so their errors are independent; those of one \
 person are not. Expect lower figures on real recordings, and train on your own clips if you have \
-them. Correlation of the generated unimodal labels with what each modality shows: {agreement}.
+them. Correlation of the generated unimodal labels with what each modality shows, over the \
+composed training examples: {agreement}; intervals were not kept.
 """
 
 
 def card(metrics: dict[str, Any], composition: str, licence: str) -> str:
     """Return the model card for the metrics of ``mera_train.fusion.train``."""
-    clean, disturbed = metrics["clean"][0], metrics["disturbed"][0]
     agreement = ", ".join(f"{v:.2f} ({name})" for name, v in metrics["generated_labels"].items())
     return _CARD.format(
         test=table({"voice + face + text": metrics["test"]}, ("macro_f1", "ece"), "modalities"),
-        single=clean["best_single"],
+        single=_best_single(metrics["clean"]),
         composition=composition,
-        disturbed=disturbed["fused"],
-        disturbed_single=disturbed["best_single"],
-        low=disturbed["fused_95"][0],
-        high=disturbed["fused_95"][1],
+        disturbed=_shown(metrics["disturbed"][0]),
+        disturbed_single=_best_single(metrics["disturbed"]),
         agreement=agreement,
         licence=licence_text(licence),
     )
+
+
+def _best_single(rows: Sequence[Mapping[str, Any]]) -> str:
+    alone = [row for row in rows if len(row["modalities"]) == 1]
+    return _shown(max(alone, key=lambda row: float(row["fused"])))
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    low, high = row["fused_95"]
+    return f"{row['fused']:.3f} ({low:.3f} to {high:.3f})"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mera_train.own.comparison import Comparison
-from mera_train.own.config import required
+from mera_train.own.config import OwnConfig, required
 from mera_train.own.encoder import Encoder, Settings
 from mera_train.own.examples import Example
 from mera_train.provenance import licence_text, origin_text
@@ -49,11 +49,13 @@ def card(
 | --- | --- | --- | --- |
 {rows}
 On the {metrics["test"]["n"]} test examples, among the labels that occur in them (95 % intervals,
-which {_drawn(metrics["test"])}):
+which {drawn(metrics["test"])}):
 
 | encoder | {" | ".join(FIGURES.values())} |
 |{" --- |" * (1 + len(FIGURES))}
 {figures}
+{command(encoder.role, own)}
+
 **Know before use.** It knows people and places like those in the examples, and says what was
 labelled there, not what a person feels.{never if silent else ""} Not for decisions about people.
 """
@@ -85,7 +87,19 @@ def kept(metrics: Mapping[str, Any]) -> str:
     return f"\n* **Kept**: {Comparison.of(compared).sentence()}." if compared else ""
 
 
-def _drawn(found: dict[str, Any]) -> str:
+def command(role: str, own: OwnConfig) -> str:
+    """Return the line of a card that says how its figures came about."""
+    return f"Command: `mera-edge train {role} --data {own.source.name}`, settings: `config.yaml`."
+
+
+def shown(found: Mapping[str, Any], name: str) -> str:
+    """Return the cell of a rate, in percent with its interval."""
+    low, high = found["interval_95"][name]
+    return f"{found[name]:.1%} ({low:.1%} to {high:.1%})"
+
+
+def drawn(found: Mapping[str, Any]) -> str:
+    """Say what the intervals of figures draw again."""
     if "effective_n" not in found:
         return "take the examples as independent"
     return f"draw the {found['people']} people again; effective n {found['effective_n']}"

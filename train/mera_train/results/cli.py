@@ -21,7 +21,7 @@ BundleOption = Annotated[Path | None, typer.Option(help="Bundle. Default: the on
 def pages(
     role: Annotated[
         str | None,
-        typer.Argument(help="Role to measure again first: voice, face, text, vad or fusion."),
+        typer.Argument(help="Role to measure again first: asr, face, fusion, text, vad or voice."),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="With ROLE: the directory of the corpora.")

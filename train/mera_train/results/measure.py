@@ -10,6 +10,12 @@ from typing import Any
 from mera_train.checkpoint import Checkpoint
 
 
+def _asr(loaded: Checkpoint, data: Path) -> dict[str, Any]:
+    from mera_train.asr.measure import measured
+
+    return measured(loaded, data)
+
+
 def _face(loaded: Checkpoint, data: Path) -> dict[str, Any]:
     from mera_train.face import data as faces
     from mera_train.face.measure import measured
@@ -55,6 +61,7 @@ def _vad(loaded: Checkpoint, data: Path) -> dict[str, Any]:
 
 
 MEASURES: dict[str, Callable[[Checkpoint, Path], dict[str, Any]]] = {
+    "asr": _asr,
     "face": _face,
     "voice": _voice,
     "text": _text,

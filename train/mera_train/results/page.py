@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mera_edge.errors import InputError
+from mera_edge.metrics.confusion import wilson
 from mera_train import drawing
 from mera_train.checkpoint import Checkpoint
 from mera_train.figures import markdown, short, shown, tables
@@ -121,13 +122,13 @@ def _dev(dev: Tests, figures: Sequence[str]) -> str:
 def _disturbed(metrics: Mapping[str, Any]) -> str:
     from mera_train.face.disturbances import DISTURBANCES
 
-    rows = [
-        [name.replace("_", " "), what, shown("accuracy", metrics["disturbed"][name])]
-        for name, (_, what) in DISTURBANCES.items()
-        if name in metrics.get("disturbed", {})
-    ]
-    found = markdown(["disturbance", "description", "accuracy, %"], rows)
-    n = metrics["test"]["majority"]["n"]
+    n, rows = metrics["test"]["majority"]["n"], []
+    for name, (_, what) in DISTURBANCES.items():
+        if name in metrics.get("disturbed", {}):
+            right = metrics["disturbed"][name]
+            sure = " to ".join(shown("accuracy", bound) for bound in wilson(right * n, n))
+            rows.append([name.replace("_", " "), what, shown("accuracy", right), sure])
+    found = markdown(["disturbance", "description", "accuracy, %", "95 % interval"], rows)
     return f"## Robustness\n\nThe first test ({n:,} faces) with disturbed pictures:\n\n{found}\n"
 
 

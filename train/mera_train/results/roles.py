@@ -117,6 +117,10 @@ PAGES = {
             "test_disturbed · meld": "MELD, with word errors",
             "test_disturbed · carer": "CARER, with word errors",
         },
+        dev={
+            "dialogue · cped": "CPED (Chinese television dialogue), one show",
+            "dialogue · emorynlp": "EmoryNLP (English television dialogue), one season",
+        },
         figures=("macro_f1", "weighted_f1", "accuracy", "ece"),
         published=(
             Published(

@@ -22,6 +22,7 @@ class Headline(BaseModel):
     test: str
     metric: str = ""
     against: str = ""
+    command: str = Field("", description="that measures it; empty: `results pages` of the role")
 
 
 class Entry(BaseModel):
@@ -35,8 +36,10 @@ class Entry(BaseModel):
         None, alias="from", description="role, test, figure in metrics.json"
     )
     result: str = ""
-    n: int | None = None
+    n: int | str = Field("", description="number of examples, or how often it was measured")
+    effective_n: int | None = Field(None, description="where the examples are not independent")
     interval: str = ""
+    no_interval: str = Field("", description="why there is none")
     goal: str = ""
     reached: bool | None = None
     readme: Headline | None = None
@@ -68,7 +71,8 @@ def _measured(entry: Entry, tests: Mapping[str, Mapping[str, Any]]) -> Entry:
     return entry.model_copy(
         update={
             "result": f"{value}{unit}",
-            "n": test.get("effective_n", test["n"]),
+            "n": test["n"],
+            "effective_n": test.get("effective_n"),
             "interval": f"{low} to {high}",
             "reached": reached,
         }
@@ -88,15 +92,15 @@ def _headlines(entries: Sequence[Entry]) -> str:
     for entry in entries:
         if row := entry.readme:
             metric = NAMES[entry.origin[2]] if entry.origin else row.metric
-            page = f"[{entry.page}](docs/results/{entry.page}.md)"
+            command = row.command or f"mera-edge results pages {entry.page}"
             rows.append(
                 [
-                    *(row.role, row.test, metric, entry.result, entry.interval),
-                    *(_count(entry), row.against, page),
+                    *(row.role, row.test, metric, entry.result, *_certainty(entry)),
+                    *(row.against, f"[`{command}`](docs/results/{entry.page}.md)"),
                 ]
             )
-    head = ["role", "test set", "metric", "this project", "95 % interval", "n"]
-    return markdown([*head, "baseline", "page"], rows)
+    head = ["role", "test set", "metric", "this project", *_CERTAINTY]
+    return markdown([*head, "baseline", "command"], rows)
 
 
 def _goals(entries: Sequence[Entry]) -> str:
@@ -107,16 +111,20 @@ def _goals(entries: Sequence[Entry]) -> str:
         before = entry.page
         rows.append(
             [
-                *(page, entry.measure, entry.result, entry.interval),
-                *(_count(entry), entry.goal, verdicts[entry.reached]),
+                *(page, entry.measure, entry.result, *_certainty(entry)),
+                *(entry.goal, verdicts[entry.reached]),
             ]
         )
-    head = ["page", "measure", "result", "95 % interval", "n", "goal", ""]
-    return markdown(head, rows)
+    return markdown(["page", "measure", "result", *_CERTAINTY, "goal", ""], rows)
 
 
-def _count(entry: Entry) -> str:
-    return "" if entry.n is None else f"{entry.n:,}"
+_CERTAINTY = ("95 % interval", "n", "effective n")
+
+
+def _certainty(entry: Entry) -> tuple[str, str, str]:
+    n = entry.n if isinstance(entry.n, str) else f"{entry.n:,}"
+    effective = "" if entry.effective_n is None else f"{entry.effective_n:,}"
+    return entry.interval or entry.no_interval, n, effective
 
 
 def _filled(path: Path, table: str) -> str:

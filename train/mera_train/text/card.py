@@ -57,6 +57,12 @@ Other \
 languages are not supported.
 """
 
+_SPOKEN = """\
+Dialogue of a held-out show and season, which helped to choose the weights:
+
+{}
+"""
+
 _DIALOGUE = {
     "cped": "| CPED, its *valid* part | Chinese television dialogue | research |\n",
     "emorynlp": "| EmoryNLP, its *train* part | English television dialogue | GPL-3.0 |\n",
@@ -77,7 +83,6 @@ def card(
         spoken: additional dialogue in the training data.
         encoder: Hugging Face encoder that was trained instead of the small one.
     """
-    said = ", ".join(f"{corpus} {metrics['dev'][f'{corpus}_macro_f1']:.3f}" for corpus in spoken)
     head = _SMALL if encoder is None else _LARGE
     tests = dict(metrics["test"])
     tests |= {f"{name}, with word errors": m for name, m in metrics["test_disturbed"].items()}
@@ -85,8 +90,7 @@ def card(
         parameters=metrics["parameters"] / 1e6, encoder=encoder and encoder.name
     ) + _CARD.format(
         tests=table(tests, ("macro_f1", "weighted_f1", "ece")),
-        spoken="Dialogue of a held-out show and season (dev, macro-F1; intervals were not kept): "
-        f"{said}.\n\n"
+        spoken=_SPOKEN.format(table(metrics["dialogue"], ("macro_f1", "ece"), "dev"))
         if spoken
         else "",
         dialogue="".join(_DIALOGUE[corpus] for corpus in spoken),

@@ -210,9 +210,13 @@ class TextTask:
         }
 
     def tests(self) -> dict[str, Any]:
-        """Return all metrics on the test splits."""
+        """Return all metrics on the test splits, and on the dialogue that is held out for dev."""
         model = self.model
         return {
+            "dialogue": {
+                corpus: self.measure(model, corpus, "dev")
+                for corpus in self.config.dialogue_corpora
+            },
             "test": {corpus: self.measure(model, corpus, "test") for corpus in TESTED},
             "test_disturbed": {
                 corpus: self.measure(model, corpus, "test", disturbed=True)

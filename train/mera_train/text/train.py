@@ -60,7 +60,9 @@ def card_text(config: Config, metrics: dict[str, Any]) -> str:
 
 def measured(loaded: checkpoint.Checkpoint, data: Path) -> dict[str, Any]:
     """Return all metrics of a trained model on the test splits."""
-    task = TextTask(loaded.settings(Config), data)
+    # The checkpoint that it began from may be gone.
+    config = loaded.settings(Config).model_copy(update={"init_checkpoint": loaded.directory})
+    task = TextTask(config, data)
     task.tokenizer = Tokenizer.parse((loaded.directory / TOKENIZER).read_text(encoding="utf-8"))
     task.model = loaded.fill(TextEncoder(task.config.model))
     return task.tests()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mera_edge.bundle import Bundle
 from mera_edge.features.fbank import SAMPLE_RATE, log_mel
+from mera_edge.metrics.confusion import drawn_rates
 from mera_edge.stages.vad import HANGOVER_S, ONSET_S, SURE, UNSURE, VoiceActivity
 from mera_train.audio import read
 from mera_train.vad import sounds, teacher
@@ -33,7 +34,11 @@ STEP = SAMPLE_RATE // 25
 
 
 def measure(data: Path, bundle: Bundle, silero: Path, most: int) -> dict[str, Any]:
-    """Return the shares of time and of recordings in which each detector finds speech."""
+    """Return the shares of time and of recordings in which each detector finds speech.
+
+    Also ``lost_95``, the 95 % interval of how much more of the time Silero finds it, by bootstrap
+    over recordings.
+    """
     generator = np.random.default_rng(0)
     detectors: dict[str, Detector] = {"ours": ours(bundle), "silero": theirs(silero)}
     noise = [
@@ -111,11 +116,18 @@ def _mixed(
 
 
 def _compared(recordings: Sequence[Samples], detectors: dict[str, Detector]) -> dict[str, Any]:
-    found: dict[str, Any] = {"n": len(recordings)}
-    for name, detect in detectors.items():
-        said = [detect(recording) for recording in recordings]
-        found[name] = {
-            "time": round(float(np.concatenate(said).mean()), 4),
-            "recordings": round(float(np.mean([s.any() for s in said])), 4),
-        }
-    return found
+    said = {name: [detect(r) for r in recordings] for name, detect in detectors.items()}
+    spoken = {name: np.array([s.sum() for s in each]) for name, each in said.items()}
+    lengths = np.array([len(s) for s in said["ours"]])
+    lost = drawn_rates(np.stack([spoken["silero"] - spoken["ours"], lengths], 1))
+    return {
+        "n": len(recordings),
+        **{
+            name: {
+                "time": round(float(spoken[name].sum() / lengths.sum()), 4),
+                "recordings": round(float(np.mean(spoken[name] > 0)), 4),
+            }
+            for name in detectors
+        },
+        "lost_95": [round(float(edge), 4) for edge in np.percentile(lost, (2.5, 97.5))],
+    }

@@ -12,7 +12,7 @@ from mera_edge.errors import InputError
 from mera_train import audio, checkpoint, disk, fingerprint, parallel, state
 from mera_train.loop import fit
 from mera_train.own import examples as own
-from mera_train.own.card import figure_rows, kept
+from mera_train.own.card import command, figure_rows, kept, shown
 from mera_train.own.command import CHECKPOINTS
 from mera_train.own.comparison import by_errors
 from mera_train.own.config import required
@@ -23,7 +23,7 @@ from mera_train.vad import sounds, teacher
 from mera_train.vad.data import MADE, Material, Recording, contents, prepare
 from mera_train.vad.model import Detector
 from mera_train.vad.scenes import Scenes
-from mera_train.vad.train import Config, SpeechDetectionTask
+from mera_train.vad.train import Config, SpeechDetectionTask, asked
 
 SPEECH, NOISE = LABELS = ("speech", "noise")
 
@@ -77,7 +77,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     learning = SpeechDetectionTask(config, detector, train_scenes, valid)
     metrics: dict[str, Any] = {"dev": fit(learning, config.loop, out, made, resume)}
     device = next(detector.parameters()).device
-    asked = SpeechDetectionTask(config, detector, train_scenes, test)
+    tested = SpeechDetectionTask(config, detector, train_scenes, test)
     if start is not None and not given.keep_learnt:
         origin_text = start.fill(Detector(detector.config)).to(device)
         people = len({e.person for e in examples if e.person and e.split == "valid"})
@@ -91,23 +91,18 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
         tell(found.advice())
         metrics["comparison"] = found.as_metrics()
         if not found.kept:
-            metrics["learnt"] = _asked(asked, detector)
+            metrics["learnt"] = asked(tested, detector)
             detector = origin_text
-    metrics["test"] = _asked(asked, detector)
+    metrics["test"] = asked(tested, detector)
     if (CHECKPOINTS / "vad").is_dir():
         shipped = checkpoint.load(CHECKPOINTS / "vad")
         baseline = shipped.fill(Detector(shipped.settings(Config).model)).to(device)
-        metrics["shipped"] = _asked(asked, baseline)
+        metrics["shipped"] = asked(tested, baseline)
     final = config.model_copy(update={"model": detector.config})
     checkpoint.save(out, detector, final, metrics, _card(config, examples, metrics))
     if parallel.state().is_main_process:
         disk.write(out / own.TABLE, own.written(examples, "file"))
     return metrics
-
-
-def _asked(task: SpeechDetectionTask, model: Detector) -> dict[str, float]:
-    with torch.inference_mode():
-        return task.evaluate(model.eval(), next(model.parameters()).device)
 
 
 def _mistaken(task: SpeechDetectionTask, model: Detector) -> tuple[float, list[float]]:
@@ -149,7 +144,9 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
     given = required(config.own)
     counts = ", ".join(f"{sum(e.label == label for e in examples)} of {label}" for label in LABELS)
     verdict = kept(metrics)
-    figures = figure_rows(metrics, lambda m: [f"{m['recall']:.1%}", f"{m['false_alarms']:.1%}"])
+    figures = figure_rows(
+        metrics, lambda m: [shown(m, name) for name in ("recall", "false_alarms")]
+    )
     return f"""\
 # Speech or not, from one's own recordings
 
@@ -160,8 +157,11 @@ def _card(config: Config, examples: Sequence[Example], metrics: dict[str, Any]) 
 * **Licence** of the weights: {licence_text(config.licence)}.
 * **Choice**: the valid recordings chose the weights; the test recordings chose nothing.{verdict}
 
-On composed scenes of the test recordings:
+On {metrics["test"]["n"]} composed scenes of the test recordings (95 % intervals over scenes, which
+share recordings, so they are rather too narrow):
 
 | detector | speech that is heard | noise that is taken for speech |
 | --- | --- | --- |
-{figures}"""
+{figures}
+{command("vad", given)}
+"""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from mera_edge.metrics.confusion import drawn_rates
 from mera_train import checkpoint, fingerprint, state
 from mera_train.checkpoint import UNKNOWN
 from mera_train.loop import fit
@@ -92,11 +93,10 @@ class SpeechDetectionTask:
     def evaluate(self, model: Detector, device: torch.device) -> dict[str, float]:
         """Evaluate on scenes of dev speakers and dev noise, the same in every epoch."""
         logits, targets = self.heard(model, device)
-        said = logits > 0
+        found = rates(logits, targets)
         return {
             "loss": float(F.binary_cross_entropy_with_logits(logits, targets)),
-            "recall": float(said[targets > 0.5].float().mean()),
-            "false_alarms": float(said[targets < 0.1].float().mean()),
+            **{name: found[name] for name in ("recall", "false_alarms")},
         }
 
     def heard(self, model: Detector, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -108,6 +108,30 @@ class SpeechDetectionTask:
             scores.append(model(frames, model.empty(len(frames)))[0].float().cpu())
             truth.append(batch.targets)
         return torch.cat(scores), torch.cat(truth)
+
+
+def rates(logits: Tensor, targets: Tensor) -> dict[str, Any]:
+    """Return recall and false alarms of scenes, with intervals.
+
+    Args:
+        logits, targets: ``[n, T / 4]``, of `SpeechDetectionTask.heard`.
+
+    Returns:
+        ``n`` scenes; ``recall`` and ``false_alarms``, shares of the time with and without speech;
+        ``interval_95`` of both, by bootstrap over scenes.
+    """
+    said = logits > 0
+    counts = {
+        name: torch.stack([(said & there).sum(1), there.sum(1)], 1).numpy()
+        for name, there in (("recall", targets > 0.5), ("false_alarms", targets < 0.1))
+    }
+    return {
+        "n": len(logits),
+        **{name: float(c[:, 0].sum() / max(c[:, 1].sum(), 1)) for name, c in counts.items()},
+        "interval_95": {
+            name: np.percentile(drawn_rates(c), (2.5, 97.5)).tolist() for name, c in counts.items()
+        },
+    }
 
 
 def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[str, Any]:
@@ -133,9 +157,16 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path) -> dict[st
     torch.manual_seed(config.loop.seed)
     detector = Detector(config.model)
     task = SpeechDetectionTask(config, detector, train_scenes, dev_scenes)
-    metrics: dict[str, Any] = {"dev": fit(task, config.loop, out, made, resume)}
+    chosen = fit(task, config.loop, out, made, resume)
+    metrics: dict[str, Any] = {"dev": {**chosen, **asked(task, detector)}}
     checkpoint.save(out, detector, config, metrics, card_text(config, metrics))
     return metrics
+
+
+def asked(task: SpeechDetectionTask, model: Detector) -> dict[str, Any]:
+    """Return the `rates` of a detector on the dev scenes of a task."""
+    with torch.inference_mode():
+        return rates(*task.heard(model.eval(), next(model.parameters()).device))
 
 
 def card_text(config: Config, metrics: dict[str, Any]) -> str:
