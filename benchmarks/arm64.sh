@@ -48,7 +48,7 @@ install() {
     --platform manylinux_2_34_aarch64 --platform manylinux_2_31_aarch64 \
     --platform manylinux_2_28_aarch64 --platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 \
     "$(echo "$wheels"/mera_edge-*.whl)[http,mqtt,notice,sherpa,wyoming,zeroconf]" \
-    pytest hypothesis jinja2 jiwer jsonschema onnx soundfile scipy tokenizers
+    pip pytest hypothesis jinja2 jiwer jsonschema onnx soundfile scipy tokenizers
   rm -r "$wheels"
 }
 
