@@ -19,6 +19,7 @@ from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.labels import EMOTIONS, MODALITIES
 from mera_edge.metrics.classification import classification
+from mera_edge.metrics.confusion import drawn_rates
 from mera_train import checkpoint, fingerprint, state
 from mera_train.features.store import Features, load
 from mera_train.fusion.clips import Clips, clips
@@ -62,15 +63,18 @@ class OwnTask(MultiTask):
 
 
 def measure(network: Mtme, data: Clips) -> dict[str, Any]:
-    """Compare the fused predictions with the labels."""
+    """Compare the fused predictions with the labels; the intervals take clips as independent."""
     with torch.inference_mode():
         fused = data.through(network, torch.ones_like(data.present))
     found, wanted = fused.valence.clamp(-1, 1).numpy(), data.valence.numpy()
     varied = len(wanted) > 1 and found.std() > 0 and wanted.std() > 0
+    missed = np.abs(found - wanted)
+    drawn = drawn_rates(np.stack([missed, np.ones_like(missed)], 1))
     metrics: dict[str, Any] = {
         "valence": {
             "n": len(wanted),
-            "mean_absolute_error": float(np.abs(found - wanted).mean()),
+            "mean_absolute_error": float(missed.mean()),
+            "interval_95": np.percentile(drawn, (2.5, 97.5)).tolist(),
             "correlation": float(np.corrcoef(found, wanted)[0, 1]) if varied else None,
         }
     }
@@ -165,11 +169,12 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], found: str, befor
     counts = ", ".join(f"{len(clips)} {split}" for split, clips in parts.items())
     named = int((parts["train"].emotions >= 0).sum())
     given = (config.own.data if config.own else None) or data
+    how = f"Command: `mera-edge train fusion --data {given.name}`, settings: `config.yaml`."
     return (
         "# Fusion, gone on with one's own clips\n\n"
         f"From `{given.name}`: {counts} clips. {named} of the training clips have "
         "an emotion, the others a sentiment only; for those the emotions are still what the "
-        f"fusion below had learnt.\n\n{found}\n"
+        f"fusion below had learnt.\n\n{found}\n{how}\n\n"
         f"Licence of the weights: {licence_text(config.licence)}; "
         f"{origin_text(config.init_checkpoint)}. "
         f"The clips' licence is not recorded.\n\n---\n\n{before}"
@@ -178,14 +183,23 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], found: str, befor
 
 def _figures(kept: str, metrics: dict[str, Any]) -> str:
     rows = "".join(
-        f"| {split}, {what} | {of[split]['valence']['n']} "
-        f"| {of[split]['valence']['mean_absolute_error']:.3f} | {_accuracy(of[split])} |\n"
+        f"| {split}, {what} | {of[split]['valence']['n']} | {_error(of[split]['valence'])} "
+        f"| {_accuracy(of[split])} |\n"
         for split in metrics["after"]
         for what, of in (("what it began from", metrics["before"]), ("learnt", metrics["after"]))
     )
     head = f"| clips | n | error of the sentiment | accuracy |\n|{' --- |' * 4}"
-    return f"**Kept**: {kept}.\n\n{head}\n{rows}"
+    sure = "In brackets: 95 % intervals, which take clips as independent, also those of one person."
+    return f"**Kept**: {kept}.\n\n{head}\n{rows}\n{sure}\n"
+
+
+def _error(found: dict[str, Any]) -> str:
+    low, high = found["interval_95"]
+    return f"{found['mean_absolute_error']:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _accuracy(found: dict[str, Any]) -> str:
-    return f"{found['emotion']['accuracy']:.3f}" if "emotion" in found else "-"
+    if "emotion" not in found:
+        return "-"
+    low, high = found["emotion"]["interval_95"]["accuracy"]
+    return f"{found['emotion']['accuracy']:.3f} ({low:.3f} to {high:.3f})"

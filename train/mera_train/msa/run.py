@@ -181,5 +181,7 @@ _CARD = """\
 
 From features of text, sound and face to sentiment in [-1, 1] (units of the data set's largest \
 label). The validation split chose the weights; `metrics.json` has both splits. It reads features \
-like those it was trained on, no others; their licence is that of the weights.
+like those it was trained on, no others; their licence is that of the weights. The text is read by \
+the encoder of the features, which was not trained further; other differences from the papers: \
+docs/from_mmsa_and_masr.md.
 """

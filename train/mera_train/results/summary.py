@@ -37,7 +37,7 @@ class Entry(BaseModel):
     )
     result: str = ""
     n: int | str = Field("", description="number of examples, or how often it was measured")
-    effective_n: int | None = Field(None, description="where the examples are not independent")
+    effective_n: int | str = Field("", description="where examples are not independent, or why not")
     interval: str = ""
     no_interval: str = Field("", description="why there is none")
     goal: str = ""
@@ -72,7 +72,7 @@ def _measured(entry: Entry, tests: Mapping[str, Mapping[str, Any]]) -> Entry:
         update={
             "result": f"{value}{unit}",
             "n": test["n"],
-            "effective_n": test.get("effective_n"),
+            "effective_n": test.get("effective_n", "too few people" if "people" in test else ""),
             "interval": f"{low} to {high}",
             "reached": reached,
         }
@@ -122,8 +122,7 @@ _CERTAINTY = ("95 % interval", "n", "effective n")
 
 
 def _certainty(entry: Entry) -> tuple[str, str, str]:
-    n = entry.n if isinstance(entry.n, str) else f"{entry.n:,}"
-    effective = "" if entry.effective_n is None else f"{entry.effective_n:,}"
+    n, effective = (c if isinstance(c, str) else f"{c:,}" for c in (entry.n, entry.effective_n))
     return entry.interval or entry.no_interval, n, effective
 
 

@@ -66,7 +66,8 @@ chunks of {chunk * 10} ms. Output: probabilities of {", ".join(LABELS)}; valence
 
 {table(tests, ("uar", "accuracy", "ece")) if tests else ""}
 The weights and the temperature ({metrics["temperature"]:.2f}) were chosen on dev speakers: {chose}.
-Command: `mera-edge results pages voice --data DIR`.
+Without an effective n the people are too few to be drawn again: the interval takes recordings as
+independent and is too narrow. Command: `mera-edge results pages voice --data DIR`.
 
 ## Training data
 
