@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from mera_edge.bench.replayed import Replayed
 from mera_edge.bundle import Bundle
 from mera_edge.errors import InputError
 from mera_edge.events import EmotionEvent, Summary
+from mera_edge.features.fbank import FRAME_SHIFT_S, SAMPLE_RATE, log_mel
 from mera_edge.host.load import SystemLoad
 from mera_edge.pipeline.event_builder import LONGEST_AGE_S
 from mera_edge.pipeline.mode import Live, Offline
@@ -26,6 +28,7 @@ from mera_edge.service.run_loop import Room, Session, run, run_rooms
 from mera_edge.sources.base import LIVE, AudioChunk, Captured, VideoFrame
 from mera_edge.sources.media import MediaFile
 from mera_edge.sources.shared import SharedSource
+from mera_edge.stages.vad import VoiceActivity
 
 TICK = 3200
 BUSY_MS = 10_000
@@ -181,6 +184,24 @@ def test_recognizer_rests_in_silence_and_misses_no_word(pipeline: Pipeline) -> N
     assert heard["offline"][1] == 0
     assert heard["live"][1] == pytest.approx(10, abs=3)
     assert heard["live"][0] == pytest.approx(heard["offline"][0], rel=0.25)
+
+
+@pytest.mark.parametrize("before_s", [0.05, 0.15])
+def test_words_are_final_as_soon_as_speech_is_over(before_s: float, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 3e-4, 2 * SAMPLE_RATE)
+    sound = np.concatenate([noise[: round(before_s * SAMPLE_RATE)], *speech(4.0), noise])
+    with wave.open(str(tmp_path / "said.wav"), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((sound * 32767).astype("<i2").tobytes())
+    bundle, sink = Bundle.open(), Collected()
+    live = Pipeline(bundle, Live(SystemLoad, BUSY_MS))
+    run(live, [MediaFile(tmp_path / "said.wav")], VirtualClock(), [sink], threading.Event())
+    known_s = [e.media_time_s for e in sink.events if e.transcript and e.transcript.final]
+    activity, frames = VoiceActivity(bundle), log_mel(sound.astype(np.float32))
+    chunks = [activity.accept(frames[start : start + 4]) for start in range(0, len(frames), 4)]
+    first = next(i for i, now in enumerate(chunks) if chunks[i - 1] and not now)
+    over_s = 4 * (first + 1) * FRAME_SHIFT_S
+    assert over_s <= known_s[0] < over_s + 0.08, "a turn may come 0.2 s later"
 
 
 def test_skipped_rows_are_reported(pipeline: Pipeline) -> None:

@@ -240,8 +240,10 @@ def test_a_slow_final_pass_delays_no_tick_and_the_next_utterance_is_its_own() ->
     assert recognizer.finalize(0.01) is None
     now = speak(recognizer, now, [0.25] * 2)
     assert recognizer.finalize(0.01) is None
+    assert recognizer.is_waiting
     final.may_answer.set()
     said = finalized(recognizer)
+    assert not recognizer.is_waiting
     assert said.recognized_by == "final"
     speak(recognizer, now, [0] * 5)
     finalized(recognizer)

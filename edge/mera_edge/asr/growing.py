@@ -134,6 +134,11 @@ class Growing:
         self._asked_at = time.perf_counter()
         self._pending = submit()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a run is not done."""
+        return self._pending is not None and not self._pending.done()
+
     def covers(self, speech_s: float) -> bool:
         """Whether the newest run includes the end of speech at ``speech_s``."""
         return self._asked_s >= speech_s + _COVER_S

@@ -85,6 +85,10 @@ class SpeechRecognizer(Protocol):
             The final hypothesis; ``None`` while there is more to do.
         """
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether `finalize` has no result because another thread is not done."""
+
     def flush(self) -> None:
         """End the stream and decode what is left. Only `finalize` and then `reset` may follow."""
 

@@ -64,14 +64,16 @@ class Recognizer:
         InputError: a hot word cannot be written with the recognizer's units.
     """
 
+    is_waiting = False
+
     def __init__(self, bundle: Bundle, settings: RecognitionSettings = RECOGNITION) -> None:
         role = bundle.role("asr")
         role.require_features(SPEC)
         self._engine = role.stage_engine()
         self._endpoint = Endpoint(settings)
         self._symbols = role.read("tokens", read_symbols)
-        inputs, outputs = self._engine.inputs, list(self._engine.outputs)
-        self._log_probabilities, self._next_attention, self._next_convolution = outputs
+        inputs = self._engine.inputs
+        self._log_probabilities, self._next_attention, self._next_convolution = self._engine.outputs
         _, chunk, classes = self._engine.outputs[self._log_probabilities].shape
         if classes != len(self._symbols):
             raise BundleError(
@@ -266,14 +268,9 @@ def _search(role: Role, settings: RecognitionSettings) -> str:
 def _beam(role: Role, symbols: list[str], settings: RecognitionSettings) -> PrefixBeam:
     from mera_edge.asr.decoding.prefix_beam import PrefixBeam
 
-    known = "language_model" in role.entry.files
+    model = _language_model(role, symbols) if "language_model" in role.entry.files else None
     hot_words = [bpe_encode(word, symbols) for word in settings.hot_words]
-    return PrefixBeam(
-        settings.beam,
-        _language_model(role, symbols) if known else None,
-        hot_words,
-        settings.hot_words_boost,
-    )
+    return PrefixBeam(settings.beam, model, hot_words, settings.hot_words_boost)
 
 
 def _second_pass(role: Role, symbols: list[str]) -> Callable[[], Rescoring]:

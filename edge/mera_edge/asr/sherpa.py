@@ -39,6 +39,8 @@ class SherpaRecognizer:
         InputError: the directory does not contain a streaming model.
     """
 
+    is_waiting = False
+
     def __init__(self, directory: Path, settings: RecognitionSettings = RECOGNITION) -> None:
         self._recognizer = _open(directory, settings)
         self._endpoint = Endpoint(settings)

@@ -141,6 +141,11 @@ class TwoPass:
         final, self._trust = chosen(ending.streamed, said, trusted)
         return replace(final, took_s=ending.growing.took_s, alternatives=None)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the final pass is not done with the utterance that is over."""
+        return self._ending is not None and self._ending.growing.is_running
+
     def flush(self) -> None:
         """End the stream."""
         self._streaming.flush()

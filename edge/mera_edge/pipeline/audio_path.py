@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from mera_edge.pipeline.stage_runner import Stages
 from mera_edge.pipeline.transcription import Transcriber, Words
 from mera_edge.reasons import Reason
 from mera_edge.sources.base import AudioChunk
-from mera_edge.stages.vad import speech_detector
+from mera_edge.stages.vad import HANGOVER_S, speech_detector
 from mera_edge.stages.voice import voice_encoder
 
 REST_AFTER_S, PRE_ROLL_S = 3.0, 0.64
@@ -76,6 +77,7 @@ class AudioPath:
         self._transcription.reset()
         self._loudness.reset()
         self.speaking = self._was_speaking = False
+        self._pause_s = 0.0
         self._off: Set[ModalityName] = frozenset()
         self._before = _NOTHING
         self._new_voice: Evidence | None = None
@@ -110,7 +112,7 @@ class AudioPath:
             off: what of voice and text is not wanted: its model does not run.
         """
         self._off = off
-        self._new_voice = None
+        self._new_voice, self._pause_s = None, 0.0
         for sound in sounds:
             self._take(sound, now_s, plan)
         if last and self._kept is None:
@@ -142,6 +144,24 @@ class AudioPath:
         return self._kept is not None or now_s - self._heard_s >= REST_AFTER_S
 
     @property
+    def words_due_in_s(self) -> float:
+        """Seconds after the newest tick until words are expected to become final, if the pause goes
+        on; at once if something `is_waiting`. Infinite if that is unknown."""
+        if "text" in self._off:
+            return math.inf
+        if self.is_waiting:
+            return 0.0
+        if self.speaking and self._pause_s > 0:
+            # The detector hears a frame only after its end.
+            return HANGOVER_S - self._pause_s + FRAME_SHIFT_S
+        return math.inf
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether words will be final as soon as another thread is done."""
+        return self._transcription.is_waiting
+
+    @property
     def confidence(self) -> float:
         """The recognizer's, in the newest words."""
         return self._transcription.transcript.confidence
@@ -171,13 +191,13 @@ class AudioPath:
         found = self._activity.call(
             now_s, lambda activity: (activity.accept_block(block), activity.pause_s)
         )
-        self.speaking, pause_s = found or (False, 0.0)
+        self.speaking, self._pause_s = found or (False, 0.0)
         if self.speaking:
             self._loudness.accept(sound.samples)
         known = self._activity.reason is None
         if self.speaking or not known:
             self._spoke_s = self._heard_s
-        block = replace(block, speaking=self.speaking if known else None, pause_s=pause_s)
+        block = replace(block, speaking=self.speaking if known else None, pause_s=self._pause_s)
         silent_s = self._heard_s - self._spoke_s
         if plan.power_saving and silent_s >= REST_AFTER_S and self._transcription.is_idle:
             self._rest(block, now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from mera_edge.pipeline.event_builder import Observation
 from mera_edge.pipeline.latency_budget import Pressure, TickPlan
 from mera_edge.pipeline.stage_runner import Stages, StageTimes
 from mera_edge.pipeline.transcription import LEAST_CONFIDENCE
-from mera_edge.pipeline.video_path import VideoPath
+from mera_edge.pipeline.video_path import VideoObservation, VideoPath
 from mera_edge.reasons import OFF, Reason
 from mera_edge.sources.base import Captured, Source
 from mera_edge.sources.switched import Off
@@ -106,6 +107,16 @@ class Perception:
         resting = self._audio.is_resting(now_s) and self._video.is_resting(now_s)
         return plan.power_saving and resting
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether words will be final as soon as another thread is done."""
+        return self._audio.is_waiting
+
+    def words_due_s(self, now_s: float, plan: TickPlan) -> float:
+        """Return the stream time at which words are expected to become final; infinite if that is
+        unknown, or if nobody waits for them."""
+        return now_s + self._audio.words_due_in_s if plan.power_saving else math.inf
+
     def observe(
         self,
         captured: Captured,
@@ -127,7 +138,9 @@ class Perception:
         self._pressed_by = plan.pressed_by or "slow"
         heard = self._audio.process(captured.audio, now_s, plan, last, self._off)
         expected = available.video and "face" not in available.troubles
-        seen = self._video.see(captured.frame, now_s, plan, self._audio.speaking, expected)
+        seen = VideoObservation()
+        if not captured.is_heard_only:
+            seen = self._video.see(captured.frame, now_s, plan, self._audio.speaking, expected)
         failures = self._audio.failures()
         if self._video.failure is not None:
             failures["face"] = self._video.failure

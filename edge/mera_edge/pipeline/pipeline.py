@@ -102,6 +102,17 @@ class Pipeline:
         """Return whether nobody is there at stream time ``now_s``: few answers are enough."""
         return self._perception.is_resting(now_s, self._plan)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether words will be final as soon as another thread is done."""
+        return self._perception.is_waiting
+
+    def words_due_s(self, now_s: float) -> float:
+        """Return when, after a tick at stream time ``now_s``, words are expected to become final:
+        a tick at that time, if nothing `is_waiting`, shows them without delay. Infinite if that is
+        unknown."""
+        return self._perception.words_due_s(now_s, self._plan)
+
     def tick(
         self, captured: Captured, now_s: float, available: SourceAvailability, last: bool = False
     ) -> TickResult:

@@ -72,6 +72,12 @@ class Transcriber:
         return not self._shown and not self._finalizing
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the final text will be known as soon as another thread is done."""
+        waiting = self._recognizer.call(0.0, lambda recognizer: recognizer.is_waiting)
+        return self._finalizing and waiting is True
+
+    @property
     def failure(self) -> str | None:
         """Why there are no words, where a stage fails."""
         return self._recognizer.reason or self._text.reason

@@ -10,6 +10,10 @@ from typing import Protocol
 class Clock(Protocol):
     """Stream time in seconds, from 0."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the time comes that is waited for."""
+
     def start(self) -> None:
         """Begin at 0."""
 
@@ -25,6 +29,8 @@ class Clock(Protocol):
 
 class RealClock:
     """Time as it passes, unmoved by corrections of the time of day."""
+
+    goes_on = True
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -59,6 +65,8 @@ def _asleep_s() -> float:
 class VirtualClock:
     """Time that jumps to the moment waited for."""
 
+    goes_on = True
+
     def __init__(self) -> None:
         self._now = 0.0
 
@@ -81,6 +89,8 @@ class VirtualClock:
 
 class SteppedClock:
     """Time that its owner sets."""
+
+    goes_on = False
 
     def __init__(self) -> None:
         self._now = 0.0

@@ -25,6 +25,10 @@ REST_S = 0.6
 """Time between ticks of a live room in which nobody is seen or heard. Pictures are compared as
 often, and the recognizer's pre-roll is longer, so that no speech is lost."""
 
+LEAST_S = 0.03
+"""Least time between ticks of a room; words that become final sooner wait for the next one. As
+often it is asked whether another thread is done with them."""
+
 
 @dataclass(eq=False)
 class Room:
@@ -39,6 +43,7 @@ class Room:
         ended: whether all its sources have ended.
         began_s: stream time of the session when the room's own began.
         ticked_s: stream time of the session at its latest answer.
+        due_s: stream time of the session at which its words are expected to become final.
     """
 
     pipeline: Pipeline
@@ -49,6 +54,7 @@ class Room:
     ended: bool = False
     began_s: float = 0.0
     ticked_s: float = -math.inf
+    due_s: float = math.inf
 
     def rests(self, moment_s: float, turn_s: float) -> bool:
         """Return whether a tick at ``moment_s`` is left out because nobody is there."""
@@ -56,17 +62,24 @@ class Room:
             return False
         return self.pipeline.is_resting(moment_s - self.began_s)
 
-    def tick(self, now_s: float, stop: threading.Event) -> TickResult:
-        """Take what was captured up to stream time ``now_s`` of the session and answer."""
+    def tick(self, now_s: float, stop: threading.Event, listen_only: bool = False) -> TickResult:
+        """Take what was captured up to stream time ``now_s`` of the session and answer.
+
+        Args:
+            listen_only: leave the pictures for the next tick.
+        """
         self.ticked_s = now_s
         now_s -= self.began_s
-        needs_frame = self.pipeline.needs_frame(now_s)
+        needs_frame = not listen_only and self.pipeline.needs_frame(now_s)
         captured = _merge([source.poll(now_s, needs_frame) for source in self.sources])
+        captured.is_heard_only = listen_only
         self.ended = all(source.ended for source in self.sources)
         last = self.ended or stop.is_set()
         result = self.pipeline.tick(
             captured, now_s, SourceAvailability.of(self.sources, self.off()), last
         )
+        due_s = math.inf if last else self.began_s + self.pipeline.words_due_s(now_s)
+        self.due_s = max(due_s, self.ticked_s + LEAST_S)
         event = result.event.model_copy(update={"room": self.name, "room_id": self.id})
         return replace(result, event=event)
 
@@ -148,18 +161,35 @@ class Session:
             # After a tick that took too long the moments missed are left out, not made up for.
             now_s = self._clock.now()
             self._moment_s = max(self._moment_s + turn_s, math.floor(now_s / turn_s) * turn_s)
-            if room.rests(self._moment_s, turn_s):
-                continue
-            self._clock.wait_until(self._moment_s, stop)
-            began = time.perf_counter()
-            result = room.tick(self._clock.now(), stop)
-            result = replace(result, event=self._stamp.put(result.event))
-            worked_s = time.perf_counter() - began
-            self._summary.add(result.event, result.observation.now_s, worked_s)
-            for sink in self._sinks:
-                sink.publish(result.event)
-            for observer in self._observers:
-                observer.publish(result)
+            self._hurry(stop)
+            if not room.rests(self._moment_s, turn_s):
+                self._answer(room, self._moment_s, stop)
+
+    def _hurry(self, stop: threading.Event) -> None:
+        """Let rooms answer before the next turn whose words are expected to become final."""
+        while self._clock.goes_on and not stop.is_set():
+            room = min(self.rooms, key=lambda room: room.due_s)
+            if room.due_s > self._moment_s - LEAST_S:
+                break
+            self._clock.wait_until(room.due_s, stop)
+            if room.pipeline.is_waiting:
+                room.due_s += LEAST_S
+            else:
+                self._answer(room, room.due_s, stop, listen_only=True)
+
+    def _answer(
+        self, room: Room, moment_s: float, stop: threading.Event, listen_only: bool = False
+    ) -> None:
+        self._clock.wait_until(moment_s, stop)
+        began = time.perf_counter()
+        result = room.tick(self._clock.now(), stop, listen_only)
+        result = replace(result, event=self._stamp.put(result.event))
+        worked_s = time.perf_counter() - began
+        self._summary.add(result.event, result.observation.now_s, worked_s)
+        for sink in self._sinks:
+            sink.publish(result.event)
+        for observer in self._observers:
+            observer.publish(result)
 
     def summary(self, file: str | None = None) -> Summary:
         """Sum up the run so far.

@@ -55,6 +55,8 @@ class Captured:
     audio: list[AudioChunk] = field(default_factory=list)
     frame: VideoFrame | None = None
     """The newest one: older ones are out of date and dropped."""
+    is_heard_only: bool = False
+    """Whether no picture was asked for, though one may be of use."""
 
 
 class Source(Protocol):
