@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from dataclasses import replace
@@ -54,6 +55,9 @@ class Sleeping:
 
     def is_resting(self, now_s: float) -> bool:
         return False
+
+    def words_due_s(self, now_s: float) -> float:
+        return math.inf
 
     def tick(
         self, captured: Captured, now_s: float, view: SourceAvailability, last: bool

@@ -1,6 +1,8 @@
 """The engine runs real ONNX files, says what it runs on, and names what it cannot run."""
 
 from pathlib import Path
+from platform import libc_ver
+from resource import RUSAGE_SELF, getrusage
 
 import numpy as np
 import onnx
@@ -41,6 +43,18 @@ def test_model_state_is_carried_between_steps_and_cleared_on_reset(tmp_path: Pat
     totals = [model.step(ones)["total"][0, 0] for _ in range(3)]
     model.reset()
     assert [*totals, model.step(ones)["total"][0, 0]] == [1, 2, 3, 1]
+
+
+@pytest.mark.skipif(libc_ver()[0] != "glibc", reason="only glibc has the option")
+def test_memory_of_a_run_is_kept_for_the_next(tmp_path: Path) -> None:
+    engine = OnnxEngine(write(tmp_path / "sum.onnx", [1, 500_000]))
+    inputs = {name: np.ones((1, 500_000), np.float32) for name in engine.inputs}
+    faults = []
+    for _ in range(30):
+        before = getrusage(RUSAGE_SELF).ru_minflt
+        engine.run(inputs)
+        faults.append(getrusage(RUSAGE_SELF).ru_minflt - before)
+    assert sum(faults[10:]) < 3_000, "2 MB are 488 pages; once, the heap may move"
 
 
 def test_a_cache_input_without_a_matching_output_is_refused(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Pipeline:
         self._slept_s = None
         stages_ms = self._times.end()
         self._budget.settle(now_s, cost.compute_ms, stages_ms, self._mode.load())
-        self._plan = self._budget.plan()
+        if not captured.is_heard_only:  # else the face's turn is still to come
+            self._plan = self._budget.plan()
         event = self._event_builder.event(observation, cost)
         return TickResult(event, observation, cost, stages_ms)

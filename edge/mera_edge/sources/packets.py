@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -217,10 +218,8 @@ class StreamTimeline:
                 return
 
     def _told_s(self, packet: Any) -> float | None:
-        stamp = packet.pts if packet.dts is None else packet.dts
-        if stamp is None or not packet.time_base:
-            return None
-        return float(stamp * packet.time_base) - self.begins_s
+        stamp, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
+        return seconds(stamp, base) - self.begins_s if stamp is not None and base else None
 
     def _fits(self, at_s: float, due_s: float | None) -> bool:
         earliest_s = -LARGEST_GAP_S if due_s is None else due_s - _LARGEST_STEP_BACK_S
@@ -231,16 +230,22 @@ class StreamTimeline:
         return max((c.due_s for c in self._clocks.values() if c.due_s is not None), default=0.0)
 
 
+def seconds(ticks: int, base: Fraction) -> float:
+    """Return ``float(ticks * base)``, to the bit, in a tenth of the time."""
+    return ticks * base.numerator / base.denominator
+
+
 def _duration_s(packet: Any) -> float:
-    if not packet.duration or not packet.time_base:
+    base = packet.time_base
+    if not packet.duration or not base:
         return 0.0
-    return min(max(0.0, float(packet.duration * packet.time_base)), LARGEST_GAP_S)
+    return min(max(0.0, seconds(packet.duration, base)), LARGEST_GAP_S)
 
 
 def _stamp(packet: Any, shift_s: float) -> None:
     """Shift a packet's stamps; a presentation far from its decoding is a mistake."""
-    if packet.dts is not None and packet.pts is not None:
-        apart_s = abs(float((packet.pts - packet.dts) * packet.time_base))
+    if packet.dts is not None and packet.pts is not None and packet.pts != packet.dts:
+        apart_s = abs(seconds(packet.pts - packet.dts, packet.time_base))
         if apart_s > LARGEST_GAP_S:
             packet.pts = packet.dts
     if shift_s:

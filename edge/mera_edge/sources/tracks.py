@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mera_edge.features.fbank import SAMPLE_RATE
 from mera_edge.sources.base import AudioChunk, VideoFrame
 from mera_edge.sources.mono import Mono
-from mera_edge.sources.packets import LARGEST_GAP_S, Frames, StreamTimeline
+from mera_edge.sources.packets import LARGEST_GAP_S, Frames, StreamTimeline, seconds
 
 _ROUNDING_S = 0.001
 _LARGEST_SLIP_S = 0.03
@@ -137,7 +137,7 @@ class VideoTrack:
         # Waking others for a part of a picture costs more than it brings next to other work.
         stream.codec_context.thread_count = 1
         self.frames = Frames(timeline, index, self._spare)
-        self._until_s = -math.inf
+        self._until_s, self._spares = -math.inf, False
         # Kept: a new one for every picture starts threads, which takes 20 times as long.
         self._converter: Any = VideoReformatter()
         self._period_s = _period_s(stream)
@@ -190,9 +190,11 @@ class VideoTrack:
         """Have the decoder leave out what no other picture builds on and a newer one replaces."""
         replaced = False
         if packet.pts is not None and packet.duration:
-            until_s = float((packet.pts + packet.duration) * packet.time_base)
+            until_s = seconds(packet.pts + packet.duration, packet.time_base)
             replaced = until_s - self.timeline.begins_s <= self._until_s - _ROUNDING_S
-        self._stream.codec_context.skip_frame = "NONREF" if replaced else "DEFAULT"
+        if replaced != self._spares:
+            self._spares = replaced
+            self._stream.codec_context.skip_frame = "NONREF" if replaced else "DEFAULT"
 
     def _in_order(self) -> Iterator[tuple[Any, float]]:
         """Give pictures with their time, which never goes back."""

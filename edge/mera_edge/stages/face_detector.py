@@ -102,7 +102,8 @@ class OnnxFaceDetector:
         scale = min(self._height / height, self._width / width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        grey = cv2.cvtColor(cv2.resize(image, size, interpolation=method), cv2.COLOR_BGR2GRAY)
+        # Grey first: to reduce three channels takes two to three times as long.
+        grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), size, interpolation=method)
         self._canvas.fill(0)
         self._canvas[0, 0, : size[1], : size[0]] = grey
         answer = self._engine.run({"picture": self._canvas})

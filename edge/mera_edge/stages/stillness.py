@@ -77,8 +77,8 @@ def _grey(image: Image, box: Box) -> NDArray[np.float32]:
 
     left, top = max(0, round(box.x)), max(0, round(box.y))
     right, bottom = round(box.x + box.width), round(box.y + box.height)
-    part = cv2.resize(image[top:bottom, left:right], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(part, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    part = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
+    return cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def _pattern(grey: NDArray[np.float32]) -> NDArray[np.float32]:
