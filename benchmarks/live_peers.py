@@ -1,8 +1,14 @@
-"""Comparison with other tools on the same input, on one thread each: parts of `live.py`."""
+"""Comparison with other tools on the same input, on one thread each: parts of `live.py`.
+
+Each part has a process of its own, so that none is measured beside what another one loads.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +33,7 @@ from mera_edge.stages.face_encoder import BundleFaceEncoder
 from mera_train.audio import read
 
 Figures = Iterator[tuple[str, float]]
-UTTERANCES = 24
+UTTERANCES, TIMES = 24, 60
 
 
 def in_turn(calls: dict[str, Callable[[], object]], times: int) -> dict[str, float]:
@@ -42,18 +48,21 @@ def in_turn(calls: dict[str, Callable[[], object]], times: int) -> dict[str, flo
 
 
 def figures() -> Figures:
-    cv2.setNumThreads(1)
-    bundle = Bundle.open()
-    yield from faces(bundle)
+    for name in PARTS:
+        command = [sys.executable, __file__, name]
+        said = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+        yield from json.loads(said).items()
+
+
+def spoken() -> list[NDArray[np.float32]]:
     manifest = Path(os.environ["MANIFEST"])
     rows = labelled_csv.read(manifest, "file", "text")
     rows = rows[:: max(1, len(rows) // UTTERANCES)][:UTTERANCES]
-    sounds = [read(manifest.parent, row.given) for row in rows]
-    yield from streaming(bundle, sounds)
-    yield from final(sounds)
+    return [read(manifest.parent, row.given) for row in rows]
 
 
-def faces(bundle: Bundle) -> Figures:
+def detector() -> Figures:
+    cv2.setNumThreads(1)
     media = MediaFile(CLIP, audio=False)
     media.open()
     frame = media.poll(3.0).frame
@@ -61,23 +70,26 @@ def faces(bundle: Bundle) -> Figures:
     if frame is None:
         raise SystemExit("the sample has no picture")
     picture = cv2.resize(frame.image, (640, 480))
-    ours = OnnxFaceDetector(bundle)
+    ours = OnnxFaceDetector(Bundle.open())
     yunet = cv2.FaceDetectorYN.create(os.environ["YUNET"], "", (320, 256))
     session = open_session(Path(os.environ["YUNET"]))
     tensor = cv2.dnn.blobFromImage(cv2.resize(picture, (320, 320)))
-    encoder, crop = BundleFaceEncoder(bundle), np.full((48, 48), 127, np.float32)
+    calls = {
+        "detector, ours": lambda: ours.find(picture),
+        "detector, YuNet": lambda: yunet.detect(cv2.resize(picture, (320, 256))),
+        "detector, YuNet in ONNX Runtime": lambda: session.run(None, {"input": tensor}),
+    }
+    yield from in_turn(calls, TIMES).items()
+
+
+def encoder() -> Figures:
+    ours, crop = BundleFaceEncoder(Bundle.open()), np.full((48, 48), 127, np.float32)
     peer, face = mobile_face_net(), np.zeros((1, 3, 112, 112), np.float32)
-    took = in_turn(
-        {
-            "detector, ours": lambda: ours.find(picture),
-            "detector, YuNet": lambda: yunet.detect(cv2.resize(picture, (320, 256))),
-            "detector, YuNet in ONNX Runtime": lambda: session.run(None, {"input": tensor}),
-            "encoder, ours": lambda: encoder.read(crop),
-            "encoder, MobileFaceNet": lambda: peer.run(None, {"face": face}),
-        },
-        60,
-    )
-    yield from took.items()
+    calls = {
+        "encoder, ours": lambda: ours.read(crop),
+        "encoder, MobileFaceNet": lambda: peer.run(None, {"face": face}),
+    }
+    yield from in_turn(calls, TIMES).items()
 
 
 def mobile_face_net() -> Any:
@@ -123,15 +135,16 @@ def mobile_face_net() -> Any:
         return open_session(path)
 
 
-def streaming(bundle: Bundle, sounds: list[NDArray[np.float32]]) -> Figures:
+def streaming() -> Figures:
+    bundle = Bundle.open()
     # What waits for a whole window is decoded by neither: a second of silence fills it.
-    ended = [np.concatenate([sound, np.zeros(SAMPLE_RATE, np.float32)]) for sound in sounds]
+    ended = [np.concatenate([sound, np.zeros(SAMPLE_RATE, np.float32)]) for sound in spoken()]
     yield from against("streaming", (ours(bundle), theirs(bundle)), ended)
 
 
-def final(sounds: list[NDArray[np.float32]]) -> Figures:
+def final() -> Figures:
     folder = Path(os.environ["MERA_EDGE_MODELS"]) / "moonshine-tiny-en"
-    yield from against("final", (timed(peers.final(folder)), timed(peers.sherpa(folder))), sounds)
+    yield from against("final", (timed(peers.final(folder)), timed(peers.sherpa(folder))), spoken())
 
 
 def timed(transcribe: peers.Transcribe) -> Transcribe:
@@ -158,6 +171,7 @@ def against(name: str, both: tuple[Any, Any], sounds: list[NDArray[np.float32]])
     yield f"{name}, equal", 100 * equal / len(sounds)
 
 
+PARTS = {part.__name__: part for part in (detector, encoder, streaming, final)}
+
 if __name__ == "__main__":
-    for name, value in figures():
-        print(f"{name:40} {value:.4f}")
+    print(json.dumps(dict(PARTS[sys.argv[1]]())))

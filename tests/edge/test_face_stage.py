@@ -175,6 +175,23 @@ def test_a_person_entering_a_still_room_is_found_in_power_saving_mode(
     assert looked <= 3 + 2 * enters_s
 
 
+def test_a_face_is_found_soon_after_something_begins_to_move(stage: FaceStage) -> None:
+    how = FaceSearch(every_s=0.4, power_saving=True)
+    looked, seen_s = [], 0.0
+    for step in range(1, 40):
+        now = step / 5
+        if not stage.needs_frame(now, how):
+            continue
+        looked.append(now)
+        room = scene((200, 100, 200)) if now > 4.7 else scene()
+        if 4.1 < now <= 4.7:
+            room[:, : round(400 * (now - 4.1))] = 255  # a door, say
+        if stage.accept(VideoFrame(room, now), how) and not seen_s:
+            seen_s = now
+    assert seen_s == pytest.approx(4.8)
+    assert np.diff([now for now in looked if now < 4.1]).min() > 0.3
+
+
 def test_a_lone_face_may_be_read_less_often_but_not_one_of_several(stage: FaceStage) -> None:
     how = FaceSearch(every_s=1.0, power_saving=True)
     for step in range(1, 5):

@@ -35,6 +35,10 @@ STILL_EVERY_S = 10.0
 REST_AFTER_S = 2.0
 """Time without motion after which nobody is expected to come into view the next moment."""
 
+ALERT_S = 2.0
+"""Time after motion begins in a room that was at rest in which every picture is searched: somebody
+who enters is seen sooner, and a room in which something always moves costs no more."""
+
 LOOK_EVERY_S = 0.5
 """Time between the pictures that are compared meanwhile, to see whether anything moves."""
 
@@ -103,7 +107,7 @@ class FaceStage:
         """Forget everyone: the next picture is the first of a new stream."""
         self._tracker.reset()
         self._speaker.reset()
-        self._searched_s = self._compared_s = self._moved_s = -math.inf
+        self._searched_s = self._compared_s = self._moved_s = self._began_s = -math.inf
         self._turned_s = -math.inf
         self._quarters = self._in_view = 0
         self._motion = MotionGate()
@@ -125,6 +129,8 @@ class FaceStage:
             return True
         if alone:
             return False
+        if self._is_alert(now_s):
+            return True
         return now_s - self._searched_s >= how.every_s and now_s - self._compared_s >= LOOK_EVERY_S
 
     def is_resting(self, now_s: float) -> bool:
@@ -223,15 +229,20 @@ class FaceStage:
 
     def _is_time_to_search(self, picture: VideoFrame, how: FaceSearch) -> bool:
         gone_s = picture.at_s - self._searched_s
-        if gone_s < how.every_s:
+        if gone_s < how.every_s and not self._is_alert(picture.at_s):
             return False
         self._compared_s = picture.at_s
         if not how.power_saving:
             return True
         if self._motion.since_kept(picture.image):
+            if REST_AFTER_S <= picture.at_s - self._moved_s < math.inf:
+                self._began_s = picture.at_s
             self._moved_s = picture.at_s
             return True
         return gone_s >= STILL_EVERY_S
+
+    def _is_alert(self, now_s: float) -> bool:
+        return now_s - self._began_s < ALERT_S
 
     def _evidence(self, person: int, reading: FacePrediction, now_s: float) -> Evidence:
         if person in self._smoothed:
