@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from mera_edge.reasons import ReasonCode
 
 if TYPE_CHECKING:  # the child process of a device does without pydantic
+    from fractions import Fraction
+
     from mera_edge.events import SourceState
 
 
@@ -102,3 +104,8 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the device or file. May be called twice."""
+
+
+def seconds(ticks: int, base: Fraction) -> float:
+    """Return ``float(ticks * base)``, to the bit, in a tenth of the time."""
+    return ticks * base.numerator / base.denominator

@@ -7,9 +7,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
+
+from mera_edge.sources.base import seconds
 
 LARGEST_GAP_S: Final = 10.0
 """A clock that goes on by more has jumped; FFmpeg's own limit (``dts_delta_threshold``)."""
@@ -228,11 +229,6 @@ class StreamTimeline:
     @property
     def _front_s(self) -> float:
         return max((c.due_s for c in self._clocks.values() if c.due_s is not None), default=0.0)
-
-
-def seconds(ticks: int, base: Fraction) -> float:
-    """Return ``float(ticks * base)``, to the bit, in a tenth of the time."""
-    return ticks * base.numerator / base.denominator
 
 
 def _duration_s(packet: Any) -> float:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mera_edge.features.fbank import SAMPLE_RATE
-from mera_edge.sources.base import AudioChunk, VideoFrame
+from mera_edge.sources.base import AudioChunk, VideoFrame, seconds
 from mera_edge.sources.mono import Mono
-from mera_edge.sources.packets import LARGEST_GAP_S, Frames, StreamTimeline, seconds
+from mera_edge.sources.packets import LARGEST_GAP_S, Frames, StreamTimeline
 
 _ROUNDING_S = 0.001
 _LARGEST_SLIP_S = 0.03
