@@ -1,6 +1,7 @@
 """The loop keeps its promises: a run that was killed ends like one that was not."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -106,20 +107,34 @@ print(state().num_processes, state().process_index, best["loss"], flush=True)
 def test_two_processes_learn_what_one_does_that_gathers_twice_as_much(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(PARALLEL)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    runs = {"two": [*torchrun, str(script)], "one": [str(script)]}
-    # All are ended after an epoch, and go on.
-    orders = [("two", "1", "1"), ("two", "1", "3"), ("one", "2", "1"), ("one", "2", "3")]
-    for name, accumulate, ends in orders:
-        how = runs[name]
-        command = [sys.executable, *how, str(tmp_path / name), accumulate, ends]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("\n") == len(how) // 4 + 1
-    weights = [load_file(tmp_path / name / "best.safetensors") for name in runs]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    torchrun = ["-m", "torch.distributed.run"]
+    machine = [*torchrun, "--standalone", "--nproc_per_node=2"]
+    node = [*torchrun, "--nnodes=2", "--nproc_per_node=1", "--rdzv_backend=c10d"]
+    node.append(f"--rdzv_endpoint={host}")
+    # All end after an epoch and go on; what two processes of a machine began, on two machines.
+    orders: list[tuple[str, str, str, list[list[str]]]] = [
+        ("two", "1", "1", [machine]), ("two", "1", "3", [node, node]),
+        ("one", "2", "1", [[]]), ("one", "2", "3", [[]]),
+    ]  # fmt: skip
+    for name, accumulate, ends, parts in orders:
+        started = [
+            subprocess.Popen(
+                [sys.executable, *part, str(script), str(tmp_path / name), accumulate, ends],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for part in parts
+        ]
+        said = [process.communicate(timeout=300) for process in started]
+        assert [process.returncode for process in started] == [0] * len(parts), said
+        assert sum(out.count("\n") for out, _ in said) == (2 if name == "two" else 1)
+    weights = [load_file(tmp_path / name / "best.safetensors") for name in ("two", "one")]
     for key, value in weights[0].items():
         torch.testing.assert_close(value, weights[1][key], rtol=1e-5, atol=1e-6)
-    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in runs]
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("two", "one")]
     losses = [[json.loads(line)["loss"] for line in log] for log in logs]
     assert losses[0] == pytest.approx(losses[1], abs=2e-5)
 

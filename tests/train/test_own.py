@@ -441,6 +441,14 @@ def test_a_fusion_learns_from_clips_in_one_command(
     assert run(*args, "--out", str(out), "--skip-bad", "3", "--keep-learnt") == 0
     learnt = load_file(out / "model.safetensors")
     assert any(not torch.equal(value, begun[name]) for name, value in learnt.items())
+    alone = tmp_path / "alone"
+    nothing = ("--from", "nothing", "--skip-bad", "3", "--keep-learnt")
+    assert run(*args, "--out", str(alone), *nothing) == 0
+    fresh = load_file(alone / "model.safetensors")
+    assert fresh["voice_scale"].shape == learnt["voice_scale"].shape
+    assert fresh["voice_scale"].isfinite().all() and (fresh["face_scale"] == 1).all(), "no faces"
+    assert "from one's own clips alone" in (card := (alone / "card.md").read_text())
+    assert "trained from nothing" in card and "FER+" not in card
     bundle = tmp_path / "bundle"
     export = ("export", "--checkpoints", str(tmp_path / "run"), "--role", "fusion")
     assert run(*export, "--base", str(Bundle.open().directory), "--out", str(bundle)) == 0

@@ -89,8 +89,11 @@ def measure(network: Mtme, data: Clips) -> dict[str, Any]:
 def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> dict[str, Any]:
     """Fine-tune ``config.init_checkpoint`` on the clips of a feature file.
 
+    Without one, for one's own clips, training starts from a new network, which is the product of
+    the encoders' probabilities.
+
     Args:
-        config: with ``init_checkpoint``, and ``encoders``: the bundle of the features.
+        config: with ``encoders``: the bundle of the features.
         data: the feature file.
         out: directory for the checkpoint and the state of the run.
         resume: resume an earlier run.
@@ -101,7 +104,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
     Raises:
         InputError: the features are of other encoders, or a split is empty.
     """
-    if config.init_checkpoint is None:
+    if config.init_checkpoint is None and (config.own is None or config.own.data is None):
         raise InputError(
             f"{data} is a feature file, but no checkpoint to start from is given",
             "set `init_checkpoint` in the configuration to a checkpoint of the fusion",
@@ -120,9 +123,7 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
             f"{data}: every training clip has the same label",
             "give clips that differ: nothing can be learnt from one label",
         )
-    loaded = checkpoint.load(config.init_checkpoint)
-    widths: dict[str, int] = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
-    start = loaded.fill(Mtme(loaded.settings(Config).model, widths))
+    start, begun = _start(config, learnt)
     task = OwnTask(config, start, parts["train"], parts["valid"])
     chosen = fit(task, config.loop, out, made, resume)
     network = task.model.network
@@ -137,9 +138,24 @@ def train(config: Config, data: Path, out: Path, resume: bool | Path = True) -> 
         metrics["left_out" if isinstance(found, LeftOut) else "comparison"] = found.as_metrics()
         network = network if found.kept else start
     final = config.model_copy(update={"model": start.config})
-    card = _card(config, data, parts, _figures(kept, metrics), loaded.card)
+    card = _card(config, data, parts, _figures(kept, metrics), begun)
     checkpoint.save(out, network, final, metrics, card)
     return metrics
+
+
+def _start(config: Config, learnt: Clips) -> tuple[Mtme, str]:
+    """Return the initial network and the card of its checkpoint."""
+    if config.init_checkpoint is not None:
+        loaded = checkpoint.load(config.init_checkpoint)
+        widths: dict[str, int] = {name: len(loaded.weights[f"{name}_mean"]) for name in MODALITIES}
+        return loaded.fill(Mtme(loaded.settings(Config).model, widths)), loaded.card
+    torch.manual_seed(config.loop.seed)
+    network = Mtme(config.model, {name: v.shape[1] for name, v in learnt.embeddings.items()})
+    present = dict(zip(MODALITIES, (learnt.present > 0.5).unbind(1), strict=True))
+    seen = {str(name): learnt.embeddings[name][here].float() for name, here in present.items()}
+    # A deviation needs two.
+    network.normalise_by({name: values for name, values in seen.items() if len(values) > 1})
+    return network.eval(), ""
 
 
 def _helped(
@@ -170,14 +186,17 @@ def _card(config: Config, data: Path, parts: dict[str, Clips], found: str, befor
     named = int((parts["train"].emotions >= 0).sum())
     given = (config.own.data if config.own else None) or data
     how = f"Command: `mera-edge train fusion --data {given.name}`, settings: `config.yaml`."
+    title, teacher = "gone on with one's own clips", "the fusion below had learnt"
+    if not before:
+        title, teacher = "from one's own clips alone", "the encoders say, multiplied"
     return (
-        "# Fusion, gone on with one's own clips\n\n"
+        f"# Fusion, {title}\n\n"
         f"From `{given.name}`: {counts} clips. {named} of the training clips have "
-        "an emotion, the others a sentiment only; for those the emotions are still what the "
-        f"fusion below had learnt.\n\n{found}\n{how}\n\n"
+        "an emotion, the others a sentiment only; for those the emotions are still what "
+        f"{teacher}.\n\n{found}\n{how}\n\n"
         f"Licence of the weights: {licence_text(config.licence)}; "
         f"{origin_text(config.init_checkpoint)}. "
-        f"The clips' licence is not recorded.\n\n---\n\n{before}"
+        "The clips' licence is not recorded.\n" + (f"\n---\n\n{before}" if before else "")
     )
 
 
