@@ -299,6 +299,81 @@ def test_run_has_metrics_logs_and_checkpoints_and_resumes_exactly(
         assert torch.equal(value, again[name]), name
 
 
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    """A BERT with random weights that knows ten tokens."""
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    shape = BertConfig(
+        vocab_size=10,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+    )
+    BertModel(shape, add_pooling_layer=False).save_pretrained(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def with_tokens(path: Path, largest: int = 9) -> None:
+    """Add ``text_bert`` to a file of MMSA: a token that says the label, and a row without text."""
+    parts = pickle.loads(path.read_bytes())
+    for made in parts.values():
+        n = len(made["id"])
+        tokens = np.ones((n, 3, 5), np.int64)
+        tokens[:, 0, 1] = np.where(made["regression_labels"] > 0, 3, largest)
+        tokens[:, 2] = 0
+        tokens[0, 1] = 0
+        made["text_bert"] = tokens
+    path.write_bytes(pickle.dumps(parts, protocol=4))
+
+
+def test_a_bert_is_trained_along_at_its_own_rate_and_is_in_the_checkpoint(
+    sims: Path, bert: Path, tmp_path: Path
+) -> None:
+    with_tokens(sims)
+    config = {**settings("self_mm", "sims", sims), "pretrained": str(bert)}
+    config["learning_rate_bert"] = 0.01
+    given = {"seeds": [1], "log_dir": tmp_path}
+    found = MSA_run("self_mm", "sims", config, model_save_dir=tmp_path / "models", **given)
+    assert found["config"]["loop"]["learning_rates"] == {"network.inputs.bert": 0.01}
+    out = tmp_path / "models" / "self_mm-sims" / "1"
+    begun = load_file(bert / "model.safetensors")
+    word = "embeddings.word_embeddings.weight"
+    moved = load_file(out / "model.safetensors")[f"inputs.bert.encoder.{word}"] - begun[word]
+    assert moved[[3, 9]].abs().max() > 1e-3 > 100 * moved[5].abs().max(), "what was read, moved"
+    assert "A BERT (`bert`) was trained along" in (out / "card.md").read_text()
+    corpus = mmsa.read(sims, "sims", tokens=True)
+    assert corpus.train.lengths["text"].tolist() == [0] + [5] * 23
+    # Another BERT in its place is another run; the checkpoint needs it no longer.
+    shape = json.loads((bert / "config.json").read_text())
+    (bert / "config.json").write_text(json.dumps({**shape, "layer_norm_eps": 0.1}))
+    with pytest.raises(InputError, match="text_encoder"):
+        MSA_run("self_mm", "sims", config, model_save_dir=tmp_path / "models", **given)
+    bert.rename(tmp_path / "elsewhere")
+    assert np.isfinite(predict(load(out), corpus.test)).all()
+
+
+def test_a_bert_that_cannot_read_the_file_is_refused(sims: Path, bert: Path) -> None:
+    config = settings("self_mm", "sims", sims)
+    config["network"]["text_encoder"] = str(bert)
+    with pytest.raises(InputError, match=r"has no 'text_bert'.*leave network.text_encoder out"):
+        MSA_run("self_mm", "sims", config)
+    with_tokens(sims, largest=10)
+    with pytest.raises(InputError, match="knows 10 tokens, but the features have number 10"):
+        MSA_run("self_mm", "sims", config)
+    for changes, message in (
+        ({"missing_rate": 0.3}, "set missing_rate to 0"),
+        ({"dataset": "own"}, "which own lacks"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            parse({**config, **changes})
+    config["network"]["text_encoder"] = str(sims.parent)
+    with pytest.raises(InputError, match=r"is no BERT: it has no config\.json"):
+        MSA_run("self_mm", "sims", config)
+
+
 def test_other_settings_or_features_never_get_the_figures_of_an_earlier_call(
     sims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -88,6 +88,16 @@ class Config(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _tokens_can_be_read(self) -> Config:
+        if self.network.text_encoder is None:
+            return self
+        if self.dataset in ("mosi_bclstm", "own"):
+            raise ValueError(f"network.text_encoder reads text_bert, which {self.dataset} lacks")
+        if self.missing_rate:
+            raise ValueError("network.text_encoder reads whole sentences: set missing_rate to 0")
+        return self
+
+    @model_validator(mode="after")
     def _losses_are_known(self) -> Config:
         usual = MODELS[self.model].LOSSES
         for name in self.loss_weights.keys() - usual.keys():

@@ -14,7 +14,7 @@ from mera_train.msa.data import MODALITIES, Corpus
 
 
 def _read_mmsa(path: Path, config: Config) -> Corpus:
-    return mmsa.read(path, config.dataset)
+    return mmsa.read(path, config.dataset, config.network.text_encoder is not None)
 
 
 def _read_mosi_bclstm(path: Path, config: Config) -> Corpus:

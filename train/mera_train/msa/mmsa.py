@@ -21,8 +21,10 @@ LARGEST: dict[str, tuple[Scale, float]] = {
 """Definition of the metrics and largest label, by data set."""
 
 
-def read(path: Path, dataset: str) -> Corpus:
+def read(path: Path, dataset: str, tokens: bool = False) -> Corpus:
     """Read a feature file with ``train``, ``valid`` and ``test``.
+
+    With ``tokens``, the text is the tokens of ``text_bert``, ``[n, T, 3]``, not its vectors.
 
     Each split has ``text [n, T, 768]``, ``audio``, ``vision``, ``regression_labels [n]``, and
     optionally ``audio_lengths``, ``vision_lengths``, ``text_lengths`` (ours) or ``text_bert [n, 3,
@@ -38,14 +40,23 @@ def read(path: Path, dataset: str) -> Corpus:
     for split in ("train", "valid", "test"):
         if not isinstance(parts, dict) or not isinstance(parts.get(split), dict):
             raise InputError(f"{path} has no part {split!r}", "give a feature file of MMSA")
-        found[split] = _part(parts[split], f"{path}: {split}", largest)
+        found[split] = _part(parts[split], f"{path}: {split}", largest, tokens)
     return Corpus(found["train"], found["valid"], found["test"], scale, largest)
 
 
-def _part(part: dict[str, Any], where: str, largest: float) -> Examples:
+def _part(part: dict[str, Any], where: str, largest: float, tokens: bool) -> Examples:
+    if tokens and "text_bert" not in part:
+        raise InputError(
+            f"{where} has no 'text_bert', the tokens that a BERT reads",
+            "give a feature file with it, or leave network.text_encoder out",
+        )
     if "regression_labels" not in part:
         raise InputError(f"{where} has no 'regression_labels'", "give a file for regression")
     lengths = {n: part[f"{n}_lengths"] for n in MODALITIES if f"{n}_lengths" in part}
+    if tokens:
+        told = np.asarray(part["text_bert"])
+        part = {**part, "text": told.transpose(0, 2, 1)}
+        lengths["text"] = told[:, 1].sum(axis=1)
     if "text_bert" in part and "text" not in lengths:
         lengths["text"] = np.asarray(part["text_bert"])[:, 1].sum(axis=1)
     features, counted = clean({n: part[n] for n in MODALITIES if n in part}, lengths, where)

@@ -19,9 +19,11 @@ FLAT = {
     "early_stop": ("loop", "patience"),
     "learning_rate": ("loop", "learning_rate"),
     "learning_rate_other": ("loop", "learning_rate"),
+    "learning_rate_bert": ("loop", "learning_rates", "network.inputs.bert"),
     "learning_rate_audio": ("loop", "learning_rates", "network.encoders.encoders.audio"),
     "learning_rate_video": ("loop", "learning_rates", "network.encoders.encoders.vision"),
     "post_fusion_dim": ("network", "fusion_dim"),
+    "pretrained": ("network", "text_encoder"),
     "weight_decay": ("loop", "weight_decay"),
 }
 """MMSA's flat settings -> path of our setting."""
@@ -53,12 +55,21 @@ def settings(
         config: settings, or the path of a settings file.
         config_file: path of a settings file (JSON or YAML).
         features: overrides ``featurePath``.
+
+    Raises:
+        ConfigError: a learning rate is of a BERT, but none is named.
     """
     if isinstance(config, str | Path):
         config, config_file = None, config
     given = dict(config or {})
     if config_file:
         given = {**configuration.load(Path(config_file).expanduser()), **given}
+    named = given.get("pretrained") or (given.get("network") or {}).get("text_encoder")
+    if "learning_rate_bert" in given and not named:
+        raise ConfigError(
+            "learning_rate_bert: no BERT is trained",
+            "name its directory: config['network']['text_encoder'], or MMSA's pretrained",
+        )
     for name, (*inside, last) in FLAT.items():
         if name in given:
             value, place = given.pop(name), given

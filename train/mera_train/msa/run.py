@@ -137,9 +137,14 @@ def train(config: Config, corpus: Corpus, out: Path, resume: bool | Path = True)
         "valid": chosen,
         "test": figures(task.model.network, corpus.test, corpus),
     }
-    card = _CARD.format(model=config.model, dataset=config.dataset)
-    facts = {**measured, "shapes": {n: list(shape) for n, shape in shapes(corpus).items()}}
+    directory = config.network.text_encoder
+    found = shapes(corpus, directory)
+    text = _FIXED if directory is None else f"A BERT (`{directory.name}`) was trained along"
+    card = _CARD.format(model=config.model, dataset=config.dataset, text=text)
+    facts = {**measured, "shapes": {n: list(shape) for n, shape in found.items()}}
     checkpoint.save(out, task.model.network, config, facts, card)
+    if (bert := task.model.network.inputs.bert) is not None and parallel.state().is_main_process:
+        bert.save(out)
     return measured
 
 
@@ -150,8 +155,11 @@ def load(directory: Path) -> Network:
         InputError, ConfigError: the checkpoint does not fit this version.
     """
     saved = checkpoint.load(directory)
-    config = saved.settings(Config)
-    return saved.fill(MODELS[config.model](config.network, saved.metrics["shapes"]))
+    config, network = saved.settings(Config), saved.settings(Config).network
+    if network.text_encoder is not None:
+        # Its shape is kept in the checkpoint; the directory that it began from may be gone.
+        network = network.model_copy(update={"text_encoder": directory})
+    return saved.fill(MODELS[config.model](network, saved.metrics["shapes"]))
 
 
 def with_seed(config: Config, seed: int) -> Config:
@@ -176,12 +184,13 @@ def _append(log: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+_FIXED = "The text's vectors are those of the file: their encoder was not trained further"
+
 _CARD = """\
 # Sentiment: `{model}` on {dataset}
 
 From features of text, sound and face to sentiment in [-1, 1] (units of the data set's largest \
 label). The validation split chose the weights; `metrics.json` has both splits. It reads features \
-like those it was trained on, no others; their licence is that of the weights. The text is read by \
-the encoder of the features, which was not trained further; other differences from the papers: \
-docs/from_mmsa_and_masr.md.
+like those it was trained on, no others; their licence is that of the weights. {text}; other \
+differences from the papers: docs/from_mmsa_and_masr.md.
 """

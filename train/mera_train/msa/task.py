@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from mera_train.msa import data
 from mera_train.msa.config import Config
 from mera_train.msa.data import MODALITIES, Batch, Corpus, Examples, Floats
 from mera_train.msa.metrics import regression
-from mera_train.msa.models import MODELS, Network, Shapes
+from mera_train.msa.models import MODELS, Network, Shapes, bert
 
 
 @dataclass
@@ -47,7 +48,10 @@ class SentimentTask:
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self.config, self.corpus = config, corpus
         torch.manual_seed(config.loop.seed)
-        network = MODELS[config.model](config.network, shapes(corpus))
+        directory = config.network.text_encoder
+        network = MODELS[config.model](config.network, shapes(corpus, directory))
+        if network.inputs.bert is not None and directory is not None:
+            network.inputs.bert.begin(directory)
         network.inputs.normalise_by(data.batch(corpus.train))
         whole = torch.from_numpy(corpus.train.labels)
         widths = {UnimodalLabels.WHOLE: config.network.fusion_dim}
@@ -146,9 +150,19 @@ class SentimentTask:
         return replace(examples, features=features)
 
 
-def shapes(corpus: Corpus) -> Shapes:
-    """Return the longest sequence and the number of features per frame, by modality."""
-    return {name: values.shape[1:] for name, values in corpus.train.features.items()}
+def shapes(corpus: Corpus, text_encoder: Path | None) -> Shapes:
+    """Return the longest sequence and the number of features per frame, by modality.
+
+    Args:
+        corpus: the data.
+        text_encoder: the BERT whose vectors are the text's features, if any.
+    """
+    found = {name: values.shape[1:] for name, values in corpus.train.features.items()}
+    if text_encoder is not None:
+        parts = (corpus.train, corpus.valid, corpus.test)
+        largest = max(int(part.features["text"][..., 0].max()) for part in parts)
+        found["text"] = (found["text"][0], bert.width(text_encoder, largest))
+    return found
 
 
 def predict(

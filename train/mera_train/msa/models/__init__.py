@@ -1,7 +1,8 @@
 """Sentiment networks with a common interface: a batch in, predictions by name out."""
 
 from mera_train.msa.models.almt import Almt
-from mera_train.msa.models.encode import ModelConfig, Network, Shapes
+from mera_train.msa.models.encode import ModelConfig, Network
+from mera_train.msa.models.inputs import Shapes
 from mera_train.msa.models.lf_dnn import LateFusion
 from mera_train.msa.models.lmf import LowRankFusion
 from mera_train.msa.models.mag_bert import MagBert

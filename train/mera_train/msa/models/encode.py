@@ -1,8 +1,9 @@
-"""Common parts of all networks: normalisation, sequence encoders, dialogue context, heads."""
+"""Common parts of all networks: sequence encoders, dialogue context, heads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,9 +18,8 @@ from torch.nn.utils.rnn import (
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-
-Shapes = Mapping[str, tuple[int, int]]
-"""By modality: the longest sequence ``T`` and the number of features ``D`` per frame."""
+from mera_train.msa.models.bert import Bert
+from mera_train.msa.models.inputs import Inputs, Shapes
 
 
 class ModelConfig(BaseModel):
@@ -43,53 +43,16 @@ class ModelConfig(BaseModel):
         1.0, gt=0, description="largest shift of a word, in units of its length (mag_bert)"
     )
     rank: int = Field(4, ge=1, description="of the low-rank product (lmf)")
+    text_encoder: Path | None = Field(
+        None,
+        description="directory of a BERT that reads the tokens of the file (text_bert) and is "
+        "trained along; else the file's vectors are read",
+    )
     corrects_text: bool = Field(
         False, description="the last feature of the first word is a sentiment, to be corrected"
     )
     input_dropout: float = Field(0.0, ge=0, lt=1, description="of the features")
     dropout: float = Field(0.1, ge=0, lt=1, description="of everything encoded")
-
-
-class Inputs(nn.Module):
-    """Standardises features with the training split's mean and deviation; padding is zero."""
-
-    def __init__(self, shapes: Shapes, dropout: float) -> None:
-        super().__init__()
-        for name, (_, width) in shapes.items():
-            self.register_buffer(f"{name}_mean", torch.zeros(width))
-            self.register_buffer(f"{name}_scale", torch.ones(width))
-        self.dropout = nn.Dropout(dropout)
-
-    def normalise_by(self, batch: Batch) -> None:
-        """Compute mean and standard deviation of every feature over all frames, without padding."""
-        for name, values in batch.features.items():
-            frames = values[frames_there(batch, name)].double()
-            if len(frames):
-                self.get_buffer(f"{name}_mean").copy_(frames.mean(dim=0))
-                # A nearly constant feature would be amplified to noise.
-                self.get_buffer(f"{name}_scale").copy_(
-                    frames.std(dim=0, correction=0).clamp(min=1e-3)
-                )
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``[B, T, D]`` by modality."""
-        return {name: self.dropout(value) for name, value in self.normalised(batch).items()}
-
-    def normalised(self, batch: Batch) -> dict[str, Tensor]:
-        """Return the result of `forward` without dropout."""
-        found = {}
-        for name, values in batch.features.items():
-            mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
-            value = ((values - mean) / scale).clamp(-5, 5)
-            here = frames_there(batch, name).unsqueeze(-1)
-            found[name] = torch.where(here, value, torch.zeros_like(value))
-        return found
-
-
-def frames_there(batch: Batch, name: str) -> Tensor:
-    """Return the padding mask of a modality, bool ``[B, T]``: true for frames."""
-    values, lengths = batch.features[name], batch.lengths[name]
-    return torch.arange(values.shape[1], device=lengths.device) < lengths.unsqueeze(1)
 
 
 class Network(nn.Module):
@@ -100,7 +63,8 @@ class Network(nn.Module):
 
     def __init__(self, config: ModelConfig, shapes: Shapes) -> None:
         super().__init__()
-        self.inputs = Inputs(shapes, config.input_dropout)
+        bert = None if config.text_encoder is None else Bert(config.text_encoder)
+        self.inputs = Inputs(shapes, config.input_dropout, bert)
         self.corrects_text = config.corrects_text
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:

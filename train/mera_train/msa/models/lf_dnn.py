@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, Shapes
+from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network
+from mera_train.msa.models.inputs import Shapes
 
 
 class LateFusion(Network):

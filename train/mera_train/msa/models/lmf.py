@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES
-from mera_train.msa.models.encode import ModelConfig, Shapes
+from mera_train.msa.models.encode import ModelConfig
+from mera_train.msa.models.inputs import Shapes
 from mera_train.msa.models.product import ProductFusion
 
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from mera_train.msa.data import Batch
 from mera_train.msa.models.attention import Attention
-from mera_train.msa.models.encode import InDialogue, ModelConfig, Network, Shapes, frames_there
+from mera_train.msa.models.encode import InDialogue, ModelConfig, Network
+from mera_train.msa.models.inputs import Shapes, frames_there
 
 BESIDE = ("audio", "vision")
 

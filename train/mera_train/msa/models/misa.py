@@ -12,7 +12,8 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, Shapes, packed
+from mera_train.msa.models.encode import Encoders, Mean, ModelConfig, Network, packed
+from mera_train.msa.models.inputs import Shapes
 
 MOMENTS = 5
 """Highest moment of the central moment discrepancy."""

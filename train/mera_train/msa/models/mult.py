@@ -9,14 +9,8 @@ from torch import Tensor, nn
 
 from mera_train.fusion.model import Head
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import (
-    ModelConfig,
-    Network,
-    Shapes,
-    by_dialogue,
-    by_utterance,
-    frames_there,
-)
+from mera_train.msa.models.encode import ModelConfig, Network, by_dialogue, by_utterance
+from mera_train.msa.models.inputs import Shapes, frames_there
 
 
 class CrossModal(Network):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import Heads, ModelConfig, Shapes
+from mera_train.msa.models.encode import Heads, ModelConfig
+from mera_train.msa.models.inputs import Shapes
 from mera_train.msa.models.lmf import LowRankFusion
 from mera_train.msa.models.product import ProductFusion
 from mera_train.msa.models.tfn import TensorFusion

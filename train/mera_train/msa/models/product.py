@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mera_train.msa.data import Batch
-from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network, Shapes
+from mera_train.msa.models.encode import Encoders, Last, Mean, ModelConfig, Network
+from mera_train.msa.models.inputs import Shapes
 
 
 class ProductFusion(Network):

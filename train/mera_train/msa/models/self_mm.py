@@ -6,15 +6,8 @@ import torch
 from torch import Tensor
 
 from mera_train.msa.data import MODALITIES, Batch
-from mera_train.msa.models.encode import (
-    Encoders,
-    First,
-    Heads,
-    Last,
-    ModelConfig,
-    Network,
-    Shapes,
-)
+from mera_train.msa.models.encode import Encoders, First, Heads, Last, ModelConfig, Network
+from mera_train.msa.models.inputs import Shapes
 
 
 class SelfMM(Network):
@@ -24,8 +17,9 @@ class SelfMM(Network):
     is the first vector of a sentence encoder. The unimodal heads are for training only;
     ``sentiment`` does not need them.
 
-    Differences from the paper: the text encoder is not trained, as the file contains its vectors;
-    and audio and vision have separate learning rates only if ``loop.learning_rates`` sets them.
+    Differences from the paper: the text encoder is trained only if `ModelConfig.text_encoder` names
+    one, as the file contains its vectors; and text, audio and vision have separate learning rates
+    only if ``loop.learning_rates`` sets them.
     """
 
     WHOLE = "whole"

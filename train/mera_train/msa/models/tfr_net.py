@@ -11,14 +11,8 @@ from torch.nn.utils.rnn import pad_packed_sequence
 
 from mera_train.msa.data import MODALITIES, Batch
 from mera_train.msa.models.attention import Attention
-from mera_train.msa.models.encode import (
-    InDialogue,
-    ModelConfig,
-    Network,
-    Shapes,
-    frames_there,
-    packed,
-)
+from mera_train.msa.models.encode import InDialogue, ModelConfig, Network, packed
+from mera_train.msa.models.inputs import Shapes, frames_there
 
 KERNELS = {"text": 1, "audio": 5, "vision": 3}
 """Kernel sizes of the convolutions."""
