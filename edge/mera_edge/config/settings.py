@@ -166,7 +166,11 @@ class Settings(BaseModel):
         (SinkSettings(to="-"),), description="where events go: `to` alone, or tables"
     )
     ticks_per_second: float = Field(
-        5.0, ge=1, le=30, description="answers per second; at most 1.7 in an empty room"
+        5.0,
+        ge=1,
+        le=30,
+        description="answers per second, and one more at the end of an utterance; at most 1.7 in "
+        "an empty room",
     )
     budget_ms: int = Field(
         100, ge=10, le=5000, description="compute budget per answer, in milliseconds"
