@@ -32,6 +32,7 @@ install() {
       cat /usr/lib/binfmt.d/qemu-aarch64.conf > /proc/sys/fs/binfmt_misc/register
     debootstrap --arch=arm64 --variant=minbase --include=python3,libgomp1,mosquitto,openssl \
       bookworm "$root" >&2
+    echo 127.0.0.1 localhost > "$root/etc/hosts"
   fi
   # An older emulator shows this machine's processor, at which ONNX Runtime crashes.
   arm grep -q 'CPU implementer' /proc/cpuinfo ||
